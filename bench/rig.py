@@ -25,7 +25,8 @@ from tagboat.ingress.process import end_haproxy
 T = TypeVar("T")
 READY = "tagboat ready on "
 _SERVE = (
-    "import os, sys, pathlib; from tagboat.settings import load_settings; from tagboat.app import serve; "
+    "import os, sys, pathlib; from tagboat.settings import load_settings; from "
+    "tagboat.app import serve; "
     "sys.exit(serve(load_settings(os.environ, cwd=pathlib.Path('/'), is_tty=False)))"
 )
 _MEMORY_SERVER = Path(__file__).with_name("memory_server.py")

@@ -25,7 +25,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the plugin reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side with others runs a file at most; all that needs the engine is one after the other, with one engine."""
+    """Side by side with others runs a file at most; all that needs the engine is one after the
+    other, with one engine.
+    """
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             needs_engine = "engine_url" in getattr(item, "fixturenames", ())
@@ -33,7 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _is_worker(config: pytest.Config) -> bool:
-    """Whether this process runs a share of the tests for another one, which sees to what is before and after them."""
+    """Whether this process runs a share of the tests for another one, which sees to what is
+    before and after them.
+    """
     return hasattr(config, "workerinput")
 
 

@@ -112,40 +112,105 @@ class _Built:
     token: str
 
 
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The implementations of ports, and the values that all rooms share."""
+
+    store: SqlStore
+    engine: DockerRuntime
+    registry: RegistryClient
+    ingress: HaproxyIngress | NoIngress
+    queue: DeployQueue
+    counters: Counters
+    clock: Callable[[], datetime]
+    host_path: Callable[[str], str]
+
+
+def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
+    """Build the implementations that the settings ask for; none is connected yet."""
+    clock, docker = partial(datetime.now, UTC), settings.docker
+    return Adapters(
+        store=store,
+        engine=DockerRuntime(
+            docker.url,
+            cert_path=docker.cert_path,
+            tls_verify=docker.tls_verify,
+            network_pool=settings.network_pool,
+            own_container=own_container(),
+        ),
+        registry=RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store)),
+        ingress=_build_ingress(settings),
+        queue=DeployQueue(clock),
+        counters=Counters(),
+        clock=clock,
+        host_path=host_paths(settings.bind_roots, docker.url, settings.data_dir).where,
+    )
+
+
+def deploy_services(settings: Settings, adapters: Adapters, installation: str) -> DeployServices:
+    """Return what deploys need."""
+    return DeployServices(
+        store=adapters.store,
+        runtime=adapters.engine,
+        tag_source=adapters.registry,
+        clock=adapters.clock,
+        installation=installation,
+        counters=adapters.counters,
+        traffic=Traffic(adapters.store, adapters.ingress, settings.base_domain),
+        base_domain=settings.base_domain,
+        front_proto=settings.public_url.partition(":")[0],
+        host_path=adapters.host_path,
+    )
+
+
+def operation_services(
+    settings: Settings,
+    adapters: Adapters,
+    worker: Worker,
+    poller: Poller,
+    webhook: WebhookHandler,
+) -> OperationServices:
+    """Return what operations need."""
+    engine, registry, ingress = adapters.engine, adapters.registry, adapters.ingress
+    has_trouble = isinstance(ingress, HaproxyIngress) or ingress.why
+    is_local = settings.docker.url.startswith("unix://")
+    return OperationServices(
+        store=adapters.store,
+        deployer=adapters.queue,
+        engine=engine,
+        polls=poller,
+        ingress=ingress,
+        examine=partial(diagnose, registry, log_in=engine.log_in),
+        list_images=registry.list_images,
+        list_tags=registry.list_tags,
+        resolve=registry.resolve,
+        login_for=login_for,
+        new_secret=partial(regenerate_webhook_secret, adapters.store),
+        redeliver=webhook.redeliver,
+        explain=webhook.explain,
+        abandon=worker.abandon,
+        ingress_trouble=ingress.trouble if has_trouble else None,
+        disks=partial(look_at_disks, settings.data_dir, engine, is_local=is_local),
+        clock=adapters.clock,
+        counters=adapters.counters,
+        base_domain=settings.base_domain,
+        public_url=settings.public_url,
+        host_path=adapters.host_path,
+    )
+
+
 @contextlib.asynccontextmanager
 async def _building(
     settings: Settings, data_dir: DataDir, store: SqlStore, log_call: LogCall
 ) -> AsyncIterator[_Built]:
-    clock = partial(datetime.now, UTC)
     if settings.docker.is_exposed:
         log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
     installation = await store.write(partial(_first_launch, settings))
     await ensure_webhook_secret(store)
-    docker = settings.docker
-    engine = DockerRuntime(
-        docker.url,
-        cert_path=docker.cert_path,
-        tls_verify=docker.tls_verify,
-        network_pool=settings.network_pool,
-        own_container=own_container(),
-    )
-    registry = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
-    counters = Counters()
-    queue = DeployQueue(clock)
-    ingress = _build_ingress(settings)
-    allowed = host_paths(settings.bind_roots, docker.url, settings.data_dir).where
-    parts = DeployServices(
-        store=store,
-        runtime=engine,
-        tag_source=registry,
-        clock=clock,
-        installation=installation,
-        counters=counters,
-        traffic=Traffic(store, ingress, settings.base_domain),
-        base_domain=settings.base_domain,
-        front_proto=settings.public_url.partition(":")[0],
-        host_path=allowed,
-    )
+    adapters = build_adapters(settings, store)
+    engine, registry, queue = adapters.engine, adapters.registry, adapters.queue
+    clock, counters = adapters.clock, adapters.counters
+    parts = deploy_services(settings, adapters, installation)
     worker = Worker(parts, data_dir.replica)
     poller = Poller(
         store,
@@ -162,38 +227,9 @@ async def _building(
     events = EventHub(store)
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
-    operations = Operations(
-        OperationServices(
-            store=store,
-            deployer=queue,
-            engine=engine,
-            polls=poller,
-            ingress=ingress,
-            examine=partial(diagnose, registry, log_in=engine.log_in),
-            list_images=registry.list_images,
-            list_tags=registry.list_tags,
-            resolve=registry.resolve,
-            login_for=login_for,
-            new_secret=partial(regenerate_webhook_secret, store),
-            redeliver=webhook.redeliver,
-            explain=webhook.explain,
-            abandon=worker.abandon,
-            ingress_trouble=ingress.trouble
-            if isinstance(ingress, HaproxyIngress) or ingress.why
-            else None,
-            disks=partial(
-                look_at_disks, settings.data_dir, engine, is_local=docker.url.startswith("unix://")
-            ),
-            clock=clock,
-            counters=counters,
-            base_domain=settings.base_domain,
-            public_url=settings.public_url,
-            host_path=allowed,
-        )
-    )
     api = build_api(
         ApiServices(
-            operations=operations,
+            operations=Operations(operation_services(settings, adapters, worker, poller, webhook)),
             store=store,
             webhook=webhook.router(),
             events=events,
@@ -206,7 +242,7 @@ async def _building(
     try:
         server = HttpServer(api, room)
         server.on_stop = events.close
-        yield _Built(server, worker, poller, parts, ingress, token)
+        yield _Built(server, worker, poller, parts, adapters.ingress, token)
     finally:
         await registry.close()
         await engine.close()

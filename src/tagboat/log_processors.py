@@ -32,7 +32,7 @@ def quoted(text: str) -> str:
         return _encode(ascii(text)).decode()
 
 
-def timestamp() -> str:
+def timestamp_now() -> str:
     """Return the time in UTC by RFC 3339, with microseconds."""
     second, nanosecond = divmod(time.time_ns(), 1_000_000_000)
     return f"{_to_the_second(second)}.{nanosecond // 1000:06}Z"
@@ -46,7 +46,7 @@ def _to_the_second(second: int) -> str:
 
 def add_timestamp(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Add the time."""
-    event["timestamp"] = timestamp()
+    event["timestamp"] = timestamp_now()
     return event
 
 

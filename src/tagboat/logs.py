@@ -20,7 +20,7 @@ from tagboat.log_processors import (
     masked,
     quoted,
     render_json,
-    timestamp,
+    timestamp_now,
     to_plain_values,
 )
 from tagboat.settings import LogFormat
@@ -93,7 +93,8 @@ class _GatheredCalls:
 
     def __call__(self, method: str, path: str, status: int, ms: float) -> None:
         self._lines.gather(
-            f'{{"timestamp":"{timestamp()}",{_call_fields(method, path, status)},"ms":{ms:.1f}}}'
+            f'{{"timestamp":"{timestamp_now()}",'
+            f'{_call_fields(method, path, status)},"ms":{ms:.1f}}}'
         )
         if not self._due:
             self._due = True

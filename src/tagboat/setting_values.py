@@ -18,8 +18,8 @@ DEFAULT_POOL = "10.112.0.0/14"
 _WIDEST_POOL, _SMALLEST_POOL = 8, 24
 # Characters. Wrong tokens are slowed down, but a short one could still be guessed.
 _SHORTEST_ADMIN_TOKEN = 20
-_DNS_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_DOMAIN = re.compile(rf"(?=.{{1,253}}$){_DNS_LABEL}(?:\.{_DNS_LABEL})*")
+_LOWER_CASE_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{1,253}}$){_LOWER_CASE_LABEL}(?:\.{_LOWER_CASE_LABEL})*")
 _VISIBLE = re.compile(r"[!-~]+")
 # Split like SQLAlchemy does, so that no part of a password is taken for a host or port and shown
 # in an error.

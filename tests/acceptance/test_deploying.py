@@ -1,7 +1,8 @@
-"""Deploys side by side, behind an outage, beside the old instance, and in their stages: over HTTP, on real parts.
+"""Deploys side by side, behind an outage, beside the old instance, and in their stages: over
+HTTP, on real parts.
 
-Where a test must hold a deploy up, the app's healthcheck is a page that does not exist until the test makes it: nothing
-waits for a time to pass.
+Where a test must hold a deploy up, the app's healthcheck is a page that does not exist until the
+test makes it: nothing waits for a time to pass.
 """
 
 import json
@@ -150,7 +151,8 @@ def test_stages_deploy_side_by_side_and_within_one_only_one_at_a_time(
     for deploy in held:
         lanes.await_check(deploy)
     next_in_dev = server.push(f"{image}:dev-2")["deploy"]
-    # That a later push of another project gets this far shows that the worker has been at the queue since, and passed by.
+    # That a later push of another project gets this far shows that the worker has been at the queue
+    # since, and passed by.
     held.append(server.push(f"{other}:v1")["deploy"])
     lanes.await_check(held[-1])
     assert lanes.running() == set(held)
@@ -305,7 +307,10 @@ def test_a_push_goes_to_the_first_stage_that_matches_or_to_none(lanes: Lanes, im
         "nightly": (
             "unmatched",
             None,
-            "tag nightly matches no stage's pattern (tried low v1.2*, bar v1.*, zoo v*, manual rc-*)",
+            (
+                "tag nightly matches no stage's pattern (tried low v1.2*, bar v1.*, zoo v*,"
+                " manual rc-*)"
+            ),
         ),
     }
     deploys = []

@@ -1,4 +1,6 @@
-"""A Gitea with its manners, seen from the whole server: several hooks for one push, tags that move, lists that never end."""
+"""A Gitea with its manners, seen from the whole server: several hooks for one push, tags that
+move, lists that never end.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +15,9 @@ from tests.support.server import Server, fetch
 
 @pytest.fixture
 def gitea(server: Server, engine_url: str) -> Iterator[Gitea]:
-    """One that is configured as a registry, and whose organisation, repository and system hooks call the server."""
+    """One that is configured as a registry, and whose organisation, repository and system hooks
+    call the server.
+    """
     with running_gitea() as running:
         url = server.url + server.webhook_path()
         running.hooks += [

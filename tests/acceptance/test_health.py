@@ -1,4 +1,6 @@
-"""What is let live, and what becomes known of it afterwards: the real process, engine and HAProxy, apps of every kind."""
+"""What is let live, and what becomes known of it afterwards: the real process, engine and
+HAProxy, apps of every kind.
+"""
 
 import http.client
 import json
@@ -24,7 +26,9 @@ def serving(line: str) -> tuple[str, ...]:
 
 
 def answering(head: str, body: str = "") -> tuple[str, ...]:
-    """An app that answers every request alike; `$HOST` in it is the host that was asked for, `$PROTO` by what protocol."""
+    """An app that answers every request alike; `$HOST` in it is the host that was asked for,
+    `$PROTO` by what protocol.
+    """
     script = (
         "while read -r line && [ ${#line} -gt 1 ]; do case $line in "
         '[Hh]ost:*) HOST=$(echo "${line#*: }" | tr -d "\\r");; '

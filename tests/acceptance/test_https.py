@@ -1,4 +1,6 @@
-"""HTTPS as the README has it: Caddy in front of the real server, asking it which domains may have a certificate."""
+"""HTTPS as the README has it: Caddy in front of the real server, asking it which domains may
+have a certificate.
+"""
 
 import asyncio
 import ssl

@@ -1,4 +1,6 @@
-"""What apps, images and people on the machine can do to one another: networks, rights, labels, ownership, secrets."""
+"""What apps, images and people on the machine can do to one another: networks, rights, labels,
+ownership, secrets.
+"""
 
 import subprocess
 import uuid

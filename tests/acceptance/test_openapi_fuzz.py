@@ -1,4 +1,6 @@
-"""The description of the API held against the API, by a program that tries everything the one says on the other."""
+"""The description of the API held against the API, by a program that tries everything the one
+says on the other.
+"""
 
 import asyncio
 import os
@@ -14,12 +16,13 @@ from tests.support.api import TOKEN, Api, running_api
 from tests.support.records import put_instance
 from tests.support.served import served
 
-# The published schema allows whatever the server accepts, and more where a grammar cannot be written
-# as an expression; for those `tests.support.openapi_formats` draws what people write. A value can also
-# name what does not exist (`registry`), or not fit another one (a healthcheck's path without a port, a
-# name that is a secret and in env, two volumes at one path): only there a 422 is not a failure. The
-# files that a registry takes can, escaped, make a body too large. The ids are of things that no call
-# can make without a worker, or that are hard to come by. The webhook has tests of its formats.
+# The published schema allows whatever the server accepts, and more where a grammar cannot be
+# written as an expression; for those `tests.support.openapi_formats` draws what people write. A
+# value can also name what does not exist (`registry`), or not fit another one (a healthcheck's path
+# without a port, a name that is a secret and in env, two volumes at one path): only there a 422 is
+# not a failure. The files that a registry takes can, escaped, make a body too large. The ids are of
+# things that no call can make without a worker, or that are hard to come by. The webhook has tests
+# of its formats.
 _CONFIG = """
 hooks = "tests.support.openapi_formats"
 parameters = {{ deploy_id = "{deploy}", instance_id = "{instance}", delivery_id = "{delivery}" }}
@@ -49,7 +52,8 @@ enabled = false
 [[operations]]
 include-name = [
     "POST /api/stages/{{stage_id}}/deploys", "POST /api/stages/{{stage_id}}/rollback",
-    "POST /api/stages/{{stage_id}}/promote", "POST /api/stages/{{stage_id}}/hold", "POST /api/stages/{{stage_id}}/release",
+    "POST /api/stages/{{stage_id}}/promote", "POST /api/stages/{{stage_id}}/hold",
+    "POST /api/stages/{{stage_id}}/release",
 ]
 parameters = {{ stage_id = "{stage}" }}
 

@@ -1,4 +1,6 @@
-"""Polls of a real registry by the real process: what is news, what is not, and what happens when one of them goes away."""
+"""Polls of a real registry by the real process: what is news, what is not, and what happens when
+one of them goes away.
+"""
 
 import json
 import shutil
@@ -63,7 +65,9 @@ def add_stage(server: Server, project: str, name: str, pattern: str) -> None:
 
 
 def poll(server: Server, project: str) -> dict[str, Any]:
-    """What a poll answers, without its account of each tag: that has every tag that is new, every deploy, and a reason."""
+    """What a poll answers, without its account of each tag: that has every tag that is new,
+    every deploy, and a reason.
+    """
     status, report = server.call("POST", f"/api/projects/{project}/poll")
     assert status == 200, report
     tags = report.pop("tags")
@@ -104,7 +108,9 @@ def frozen(registry: DockerRegistry) -> Iterator[None]:
 
 
 def has_unread(registry: DockerRegistry) -> bool:
-    """Whether a request has reached the registry's socket that it has not read: see proc(5), /proc/net/tcp."""
+    """Whether a request has reached the registry's socket that it has not read: see proc(5),
+    /proc/net/tcp.
+    """
     address = f"0100007F:{int(registry.host.rpartition(':')[2]):04X}"
     sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     established = [
@@ -318,7 +324,9 @@ def artifact(config_type: str) -> Image:
 
 
 def build_cache() -> Image:
-    """A build's cache as BuildKit exports it: an index of layers and of a configuration of its own."""
+    """A build's cache as BuildKit exports it: an index of layers and of a configuration of its
+    own.
+    """
     blobs: dict[str, bytes] = {digest_of(blob): blob for blob in (b"\x1f\x8b a layer", b"{}")}
     kinds = (
         "application/vnd.oci.image.layer.v1.tar+gzip",

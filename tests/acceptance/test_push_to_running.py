@@ -168,7 +168,9 @@ def test_the_registrys_own_notification_deploys(server: Server) -> None:
 
 
 def test_a_projects_own_url_is_not_blocked_by_what_others_push(server: Server) -> None:
-    """A Distribution registry repeats what is refused for ever, and tells of nothing else before it is taken."""
+    """A Distribution registry repeats what is refused for ever, and tells of nothing else before
+    it is taken.
+    """
     made = server.call(
         "POST", "/api/projects", {"name": "own", "image": "127.0.0.1:1/acme/own", "port": 8080}
     )[1]

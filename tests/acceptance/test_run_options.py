@@ -1,4 +1,6 @@
-"""How an app is run, on the real engine: what it keeps, what is run in it, and what it is given of the machine."""
+"""How an app is run, on the real engine: what it keeps, what is run in it, and what it is given
+of the machine.
+"""
 
 import contextlib
 import json
@@ -37,7 +39,9 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def image(registry: DockerRegistry, engine_url: str) -> Iterator[str]:
-    """A repository, and so a project's name, that no other test has; its volumes go with the test."""
+    """A repository, and so a project's name, that no other test has; its volumes go with the
+    test.
+    """
     name = f"app-{uuid.uuid4().hex[:8]}"
     yield f"{registry.host}/acme/{name}"
     for volume in volumes(engine_url, f"label=tagboat.project={name}"):
@@ -47,7 +51,8 @@ def image(registry: DockerRegistry, engine_url: str) -> Iterator[str]:
 @pytest.fixture
 def server(tmp_path: Path, engine_url: str, root: Path, image: str) -> Iterator[Server]:
     assert image, (
-        "it is there before the server, so that its volumes are removed after the server's containers"
+        "it is there before the server, so that its volumes are removed after the "
+        "server's containers"
     )
     with running_server(
         tmp_path, engine_url, TAGBOAT_BIND_ROOTS=f"{root}:/dev/null:/dev/no-such-device"
@@ -208,7 +213,9 @@ def live_container(image: str, engine_url: str) -> str:
 
 
 def without_mounts(container: str, engine_url: str) -> str:
-    """Make the container again as an earlier version made it; the name of the volume that the engine gives it for /data."""
+    """Make the container again as an earlier version made it; the name of the volume that the
+    engine gives it for /data.
+    """
     seen = inspect(container, engine_url)
     docker(engine_url, "rm", "-f", container)
     labels = [
@@ -265,9 +272,9 @@ def test_an_image_that_keeps_data_and_is_heard_of_first_waits_for_a_person(
     heard = server.push(f"{image}:v1")
     assert (heard["outcome"], heard["project_created"]) == ("waiting", True)
     assert (
-        "the image keeps data, in the VOLUME /data, and a second instance must not start on it automatically"
-        in heard["reason"]
-    )
+        "the image keeps data, in the VOLUME /data, and a second instance must not "
+        "start on it automatically"
+    ) in heard["reason"]
     assert containers(image.rpartition("/")[2], engine_url) == []
     queued = server.call("POST", f"/api/stages/{heard['stage']['id']}/deploys", {"tag": "v1"})[1]
     assert server.ended(queued["id"])["status"] == "succeeded"
@@ -320,10 +327,13 @@ def test_everything_of_the_machine_that_may_be_given_is_there(
 ) -> None:
     udp = free_port()
     look = (
-        "bb=/bin/busybox; cat /etc/hosts; $bb df /dev/shm | tail -1; cat /proc/1/comm; $bb ls -l /dev/given;"
-        " $bb grep CapBnd /proc/self/status; echo x > /nowhere || echo read-only; echo x > /tmp/a && echo scratch;"
+        "bb=/bin/busybox; cat /etc/hosts; $bb df /dev/shm | tail -1; cat /proc/1/comm; "
+        "$bb ls -l /dev/given;"
+        " $bb grep CapBnd /proc/self/status; echo x > /nowhere || echo read-only; echo "
+        "x > /tmp/a && echo scratch;"
         # A shell hands on no variable whose name is none to it; the first process has them all.
-        " cat /given/page; echo; echo x > /given/page || echo not written; tr '\\000' '\\n' < /proc/1/environ;"
+        " cat /given/page; echo; echo x > /given/page || echo not written; tr '\\000' "
+        "'\\n' < /proc/1/environ;"
         f" {SERVES}"
     )
     _, stage = lane(

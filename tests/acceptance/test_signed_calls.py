@@ -1,4 +1,6 @@
-"""Signatures of webhook calls, set on the command line: the right one is taken, any other is as if the URL were unknown."""
+"""Signatures of webhook calls, set on the command line: the right one is taken, any other is as
+if the URL were unknown.
+"""
 
 import hmac
 import json

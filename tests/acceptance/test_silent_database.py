@@ -1,4 +1,6 @@
-"""A PostgreSQL that is silent, as one whose machine or network is gone: nobody waits for it without end."""
+"""A PostgreSQL that is silent, as one whose machine or network is gone: nobody waits for it
+without end.
+"""
 
 import time
 from collections.abc import Callable, Iterator

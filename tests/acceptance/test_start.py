@@ -1,4 +1,6 @@
-"""Starting and stopping the real process: what it refuses, how it says so, what it makes, and how it goes."""
+"""Starting and stopping the real process: what it refuses, how it says so, what it makes, and
+how it goes.
+"""
 
 import os
 import signal
@@ -36,7 +38,9 @@ def stopped(tmp_path: Path, engine_url: str) -> Iterator[Server]:
 
 
 def refused(server: Server, **changed: str) -> str:
-    """Start it with `changed` settings, which it must refuse: the one line that it says why, all else being silent."""
+    """Start it with `changed` settings, which it must refuse: the one line that it says why, all
+    else being silent.
+    """
     done = subprocess.run(
         [*PROGRAM, "serve"],
         env={**server.variables(), **changed},
@@ -106,9 +110,9 @@ def test_a_setting_in_the_working_directorys_file_is_named_with_its_place(stoppe
 def test_a_secret_given_twice(stopped: Server) -> None:
     (stopped.directory / "token").write_text(SECRET)
     line = refused(stopped, TAGBOAT_ADMIN_TOKEN=SECRET, TAGBOAT_ADMIN_TOKEN_FILE="token")
-    assert (
-        line
-        == "tagboat: TAGBOAT_ADMIN_TOKEN and TAGBOAT_ADMIN_TOKEN_FILE are both set; set only one of them"
+    assert line == (
+        "tagboat: TAGBOAT_ADMIN_TOKEN and TAGBOAT_ADMIN_TOKEN_FILE are both set; set "
+        "only one of them"
     )
 
 

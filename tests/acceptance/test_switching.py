@@ -1,4 +1,6 @@
-"""Traffic through the ingress while deploys come, fail, are taken back and cancelled: the real process, HAProxy and engine."""
+"""Traffic through the ingress while deploys come, fail, are taken back and cancelled: the real
+process, HAProxy and engine.
+"""
 
 import http.client
 import os
@@ -94,7 +96,9 @@ class Lane:
 
 @dataclass
 class Steady:
-    """Requests one after the other, each on a connection of its own; `answers` are bodies, `lost` whatever was no 200."""
+    """Requests one after the other, each on a connection of its own; `answers` are bodies,
+    `lost` whatever was no 200.
+    """
 
     lane: Lane
     answers: list[str] = field(default_factory=list)

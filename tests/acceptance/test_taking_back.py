@@ -1,4 +1,6 @@
-"""Versions that turn out bad once they are live, as CI and people meet them: the real process, HAProxy and engine."""
+"""Versions that turn out bad once they are live, as CI and people meet them: the real process,
+HAProxy and engine.
+"""
 
 import contextlib
 import threading
@@ -21,7 +23,10 @@ _SLOW = "#!/bin/sh\\nsleep 8; printf 'Content-Type: text/plain\\\\n\\\\nslow'"
 ALSO_SLOW = (
     "/bin/sh",
     "-c",
-    f'mkdir -p /www/cgi-bin; printf "{_SLOW}" > /www/cgi-bin/slow; chmod 755 /www/cgi-bin/slow; exec {SERVE}',
+    (
+        f'mkdir -p /www/cgi-bin; printf "{_SLOW}" > /www/cgi-bin/slow; chmod 755 /www/'
+        f"cgi-bin/slow; exec {SERVE}"
+    ),
 )
 """It answers `/cgi-bin/slow` after eight seconds."""
 

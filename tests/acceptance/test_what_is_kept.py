@@ -22,10 +22,10 @@ def repository(registry: DockerRegistry, engine_url: str) -> Iterator[str]:
 
 def push(registry: DockerRegistry, repository: str, *tags: str) -> dict[str, str]:
     """Push an image for each tag; `NAME@DIGEST` by tag."""
-    return {
-        tag: f"{registry.host}/{repository}@{push_image(registry.host, repository, tag, body=f'{repository} {tag}')}"
-        for tag in tags
+    digests = {
+        tag: push_image(registry.host, repository, tag, body=f"{repository} {tag}") for tag in tags
     }
+    return {tag: f"{registry.host}/{repository}@{digest}" for tag, digest in digests.items()}
 
 
 def has(engine_url: str, image: str) -> bool:

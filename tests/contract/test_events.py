@@ -282,7 +282,7 @@ async def test_it_connects_again_and_catches_up(
 async def test_a_lost_notification_is_made_up_for(
     postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifications, "CHECK_EVERY_S", 0.1)
+    monkeypatch.setattr(notifications, "CONNECTION_CHECK_S", 0.1)
     monkeypatch.setattr(CommitNotifications, "notify", lambda *_: None)  # as behind some poolers
     url = postgres.new_database()
     one, other = open_store(url, tmp_path), open_store(url, tmp_path)

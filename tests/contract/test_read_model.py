@@ -1,4 +1,6 @@
-"""Reads for many stages at once, asked of both databases: each answers as the one for a stage does."""
+"""Reads for many stages at once, asked of both databases: each answers as the one for a stage
+does.
+"""
 
 from dataclasses import replace
 

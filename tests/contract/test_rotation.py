@@ -1,4 +1,6 @@
-"""Changing the encryption key: everything can be read afterwards, whatever it was cut off by, and by the new key alone."""
+"""Changing the encryption key: everything can be read afterwards, whatever it was cut off by,
+and by the new key alone.
+"""
 
 import signal
 import subprocess
@@ -124,7 +126,7 @@ elif point == "before the commit":
     rotation._set = die
 elif point == "after the commit":
     fitting = rotation.fitting_key
-    rotation.fitting_key = lambda data_dir, known: die() if made["new"] else fitting(data_dir, known)
+    rotation.fitting_key = lambda where, known: die() if made["new"] else fitting(where, known)
     following = rotation.next_key
     rotation.next_key = lambda data_dir: (made.update(new=1), following(data_dir))[1]
 rotation.rotate_encryption_key(sys.argv[3] or None, Path(sys.argv[1]))

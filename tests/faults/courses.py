@@ -32,12 +32,14 @@ def nothing(_: FaultHarness, __: StageUnderTest) -> None:
 
 @dataclass(frozen=True)
 class Course:
-    """`lives` is how many tags must have been live before, `words` what the reason of the deploy must say.
+    """`lives` is how many tags must have been live before, `words` what the reason of the deploy
+    must say.
 
-    `always_served` is whether no request may fail at any time, `fresh` whether it begins with a stage that has no instance,
-    `once` whether a stage serves for one case only: what was gone back from is nothing to go back to.
-    `prepare` brings about what the order finds, before points are numbered; `hold` is the point at which a call is held
-    from then on, until the order lets it go. `sequel` is done once the server is back. `judge` says what must hold at
+    `always_served` is whether no request may fail at any time, `fresh` whether it begins with a
+    stage that has no instance, `once` whether a stage serves for one case only: what was gone
+    back from is nothing to go back to. `prepare` brings about what the order finds, before
+    points are numbered; `hold` is the point at which a call is held from then on, until the
+    order lets it go. `sequel` is done once the server is back. `judge` says what must hold at
     the end, in place of the rules for a single deploy.
     """
 

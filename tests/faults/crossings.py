@@ -14,7 +14,10 @@ from tests.support.images import DEFAULT_CMD, EXITS_AT_ONCE
 SICK_AT_A_WORD = (
     "/bin/sh",
     "-c",
-    "httpd -p $PORT -h /www; while [ ! -e /www/sick ]; do sleep 0.1; done; echo 'out of luck'; exit 4",
+    (
+        "httpd -p $PORT -h /www; while [ ! -e /www/sick ]; do sleep 0.1; done; echo 'out "
+        "of luck'; exit 4"
+    ),
 )
 """Healthy until somebody makes the file `/www/sick`."""
 _LATE_WATCH_S = 6

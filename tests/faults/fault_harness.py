@@ -1,4 +1,6 @@
-"""A server with faults to order, its engine, registry and HAProxy, and what must be true of them at rest."""
+"""A server with faults to order, its engine, registry and HAProxy, and what must be true of them
+at rest.
+"""
 
 import asyncio
 import http.client
@@ -138,7 +140,9 @@ class StageUnderTest:
 
 @dataclass
 class FaultHarness:
-    """`registry` is the host of a registry that takes pushes, `shown` the host under which images are deployed from it."""
+    """`registry` is the host of a registry that takes pushes, `shown` the host under which
+    images are deployed from it.
+    """
 
     server: FaultyServer
     engine_url: str
@@ -294,7 +298,9 @@ class FaultHarness:
         self.server.until(quiet, "everything to be at rest")
 
     def assert_serves(self, lane: StageUnderTest, tag: str) -> None:
-        """Exactly one live instance, of that tag, in a container that runs, which is the only one and is led to."""
+        """Exactly one live instance, of that tag, in a container that runs, which is the only
+        one and is led to.
+        """
         live = self.live(lane)
         (container,) = self.containers(lane)
         assert (live["tag"], container["Names"], container["State"]) == (

@@ -76,7 +76,8 @@ class OwnEngine:
         while Path(f"/proc/{helper}/exe").exists():
             assert time.monotonic() < end, "containerd outlives dockerd"
             time.sleep(0.02)
-        helper_file.unlink()  # where nobody collects the dead, the next one would take this for a sign of life
+        # Without an init that reaps processes, the next one would take this for a running one.
+        helper_file.unlink()
 
     def stop(self) -> None:
         """End it, with all that it runs."""

@@ -227,7 +227,9 @@ _BY_THE_SWEEP = {
     ("fail when live", "haproxy.set map#2"): "beside: haproxy.set map#1",
     ("recreate", "haproxy.set map#2"): "beside: haproxy.set map#1",
 }
-"""A container that ends wakes the sweep, which may be the first to lead traffic where the deploy wants it."""
+"""A container that ends wakes the sweep, which may be the first to lead traffic where the deploy
+wants it.
+"""
 
 _NUMBERED = re.compile(r"(.+)#(\d+) (?:before|after)")
 _REPEATED = {

@@ -1,4 +1,6 @@
-"""A front before a real registry that fails on demand, for Tagboat (`tagboat/` in the User-Agent), the engine, or both."""
+"""A front before a real registry that fails on demand, for Tagboat (`tagboat/` in the
+User-Agent), the engine, or both.
+"""
 
 import http.client
 import json
@@ -15,11 +17,13 @@ _PATIENCE_S = 90.0
 
 @dataclass(frozen=True)
 class Fault:
-    """What befalls requests by `agent` (its beginning) for a path with `path` in it, at most `times` of them.
+    """What befalls requests by `agent` (its beginning) for a path with `path` in it, at most
+    `times` of them.
 
-    `status`, `code` and `headers` are an answer in the registry's place, `code` that of an error of the distribution
-    specification, or `page` its body when it is none of a registry's; `cut` sends half of the body and hangs up; `hang`
-    answers nothing before the fault is over; with `away` the front is closed to everybody from then on.
+    `status`, `code` and `headers` are an answer in the registry's place, `code` that of an error
+    of the distribution specification, or `page` its body when it is none of a registry's; `cut`
+    sends half of the body and hangs up; `hang` answers nothing before the fault is over; with
+    `away` the front is closed to everybody from then on.
     """
 
     status: int | None = None

@@ -1,4 +1,6 @@
-"""Courses of a deploy with a command that is to be run once before a new version starts, such as a migration."""
+"""Courses of a deploy with a command that is to be run once before a new version starts, such as
+a migration.
+"""
 
 import subprocess
 

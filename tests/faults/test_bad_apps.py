@@ -16,7 +16,10 @@ from tests.support.docker_registry import DockerRegistry
 from tests.support.images import EXITS_AT_ONCE, NEVER_LISTENS
 
 SERVE = "httpd -p $PORT -h /www"
-UNHEARD = "not healthy within 3 s: nothing accepted a connection on port 8080. Does the app listen on 0.0.0.0:8080"
+UNHEARD = (
+    "not healthy within 3 s: nothing accepted a connection on port 8080. Does the app "
+    "listen on 0.0.0.0:8080"
+)
 _LOG_LIMIT = 31 << 20
 """Three files of 10 MB, and a little for the line that filled one."""
 _GROWTH_LIMIT = 40 << 20

@@ -59,7 +59,9 @@ def goes_on(
     away_s: float,
     **app: Any,  # noqa: ANN401 - as the sample app
 ) -> Json:
-    """A deploy during which the engine goes away by itself, or has gone, and comes back after `away_s`."""
+    """A deploy during which the engine goes away by itself, or has gone, and comes back after
+    `away_s`.
+    """
     tag = host.publish(lane, **app)
     with host.users(lane) as users, ExitStack() as stack:
         deploy = host.push(lane, tag)

@@ -26,7 +26,9 @@ def host(
 
 
 def switched_in_spite_of(host: FaultHarness, trouble: Callable[[Path], None]) -> Traffic:
-    """What people noticed of a deploy that met the trouble just before its switch, and came through."""
+    """What people noticed of a deploy that met the trouble just before its switch, and came
+    through.
+    """
     lane = host.lane()
     host.live_from(lane)
     tag = host.publish(lane)

@@ -1,8 +1,9 @@
-"""The server killed, by SIGKILL, at every durable write, every call of the engine and every call of HAProxy of a deploy.
+"""The server killed, by SIGKILL, at every durable write, every call of the engine and every call
+of HAProxy of a deploy.
 
-For each of the courses that a deploy can take there is a list of points in `points.py`, for those where orders cross in
-`crossed_points.py`, which a test holds against what such a deploy passes. At each point the server dies once, with people
-using the stage, and is started again.
+For each of the courses that a deploy can take there is a list of points in `points.py`, for
+those where orders cross in `crossed_points.py`, which a test holds against what such a deploy
+passes. At each point the server dies once, with people using the stage, and is started again.
 """
 
 from collections.abc import Iterator
@@ -69,7 +70,9 @@ def lane_for(
 def leave(
     course: Course, stricken: FaultHarness, lane: StageUnderTest, lanes: dict[str, StageUnderTest]
 ) -> None:
-    """Leave the stage to the next case, which finds it only after this one has come to a good end."""
+    """Leave the stage to the next case, which finds it only after this one has come to a good
+    end.
+    """
     if course.fresh or course.once:
         stricken.called("DELETE", f"/api/projects/{lane.project_id}")
     else:

@@ -146,7 +146,9 @@ def test_while_a_slow_old_one_is_stopping(host: FaultHarness, lane: StageUnderTe
 def stopped_while_it_stops(
     host: FaultHarness, lane: StageUnderTest, command: tuple[str, ...]
 ) -> str:
-    """Whether the `old` or the `new` one serves while the server is down, which was stopped as the old one had begun to."""
+    """Whether the `old` or the `new` one serves while the server is down, which was stopped as
+    the old one had begun to.
+    """
     old = host.live_from(lane, cmd=command)
     container = host.live(lane)["container"]
     began = started_at(host, container)

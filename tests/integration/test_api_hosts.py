@@ -1,4 +1,6 @@
-"""Where stages and instances answer: addresses shown, hosts claimed once, and what Caddy is told about domains."""
+"""Where stages and instances answer: addresses shown, hosts claimed once, and what Caddy is told
+about domains.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -86,7 +88,8 @@ async def test_two_stages_cannot_have_one_address(api: Api) -> None:
     host = f"a-b-c.{BASE_DOMAIN}"
     assert (refused.status, renamed.status) == (409, 409)
     assert refused.json["detail"] == (
-        f"the stage b-c of a answers at {host} already, which is where the stage c of a-b would answer; choose another name"
+        f"the stage b-c of a answers at {host} already, which is where the stage c of "
+        f"a-b would answer; choose another name"
     )
     assert [
         stage["name"]
@@ -155,7 +158,9 @@ async def test_a_domain_cannot_be_the_address_of_another_stages_instance(api: Ap
 
 
 async def test_what_two_stages_have_already_keeps_neither_from_being_changed(api: Api) -> None:
-    """Records from before the rule, or of projects made by themselves, must not stand in the way of everything else."""
+    """Records from before the rule, or of projects made by themselves, must not stand in the way
+    of everything else.
+    """
     allow_shared_hosts(api.store)
     first = (await save(api, await project(api, "a"), "b-c")).json
     second = (await save(api, await project(api, "x"), "c")).json

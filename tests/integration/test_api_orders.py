@@ -1,4 +1,6 @@
-"""Rollback, promote, cancel, hold and release, over HTTP. What they do is shown in test_orders.py."""
+"""Rollback, promote, cancel, hold and release, over HTTP. What they do is shown in
+test_orders.py.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -41,7 +43,9 @@ class Scene:
     async def ran(
         self, stage: str, tag: str, digit: str, state: InstanceState, minute: int = 0
     ) -> str:
-        """Put on record that a deploy made an instance, stopped at `minute` where it is; return the deploy's id."""
+        """Put on record that a deploy made an instance, stopped at `minute` where it is; return
+        the deploy's id.
+        """
         digest = Digest(f"sha256:{digit * 64}")
         deploy = replace(deploy_record(self.project, stage, tag), digest=digest)
         instance = Instance(

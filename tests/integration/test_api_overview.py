@@ -368,7 +368,9 @@ async def test_unknown_parameters_are_refused_with_the_nearest_known_one(api: Ap
         {"field": "projct", "message": "there is no such parameter; did you mean project?"},
         {
             "field": "zzz",
-            "message": "there is no such parameter; known are: cursor, limit, project, stage, status",
+            "message": (
+                "there is no such parameter; known are: cursor, limit, project, stage, status"
+            ),
         },
     ]
     without = await api.caller.get(f"/api/projects/{project}?x=1")

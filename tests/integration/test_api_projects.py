@@ -178,11 +178,15 @@ async def test_names_and_images_are_unique(api: Api) -> None:
 
     assert (same_name.status, same_name.json["detail"]) == (
         409,
-        "there is a project named app already, which deploys git.example.com/acme/app; give this one another name",
+        (
+            "there is a project named app already, which deploys git.example.com/acme/app; "
+            "give this one another name"
+        ),
     )
     assert same_image.status == 409
     assert same_image.json["detail"] == (
-        "the project app deploys the image git.example.com/acme/app already, and an image has one project: "
+        "the project app deploys the image git.example.com/acme/app already, and an "
+        "image has one project: "
         "add a stage to it with 'tagboat stages add app NAME --pattern PATTERN'"
     )
     assert renamed.status == 409
@@ -277,7 +281,8 @@ async def test_tags_come_in_pages(api: Api) -> None:
         (
             "v1",
             (
-                "tag v1 matches v*: a push of it is deployed to the stage prod, while a poll deploys a known tag only if its "
+                "tag v1 matches v*: a push of it is deployed to the stage prod, while "
+                "a poll deploys a known tag only if its "
                 "digest changes while it is live or a pattern names it"
             ),
         ),

@@ -222,7 +222,9 @@ async def stored(api: Api, registry_id: str) -> Registry:
 
 
 def docker_config(**logins: str) -> str:
-    """The text of a config.json; names of hosts with _ for dots, each with its `username:password`."""
+    """The text of a config.json; names of hosts with _ for dots, each with its
+    `username:password`.
+    """
     encoded = {host: base64.b64encode(login.encode()).decode() for host, login in logins.items()}
     return json.dumps(
         {"auths": {host.replace("_", "."): {"auth": auth} for host, auth in encoded.items()}}
@@ -284,7 +286,10 @@ async def test_a_docker_config_without_that_host_is_refused_with_those_it_has(ap
     assert created.json["errors"] == [
         {
             "field": "docker_config",
-            "message": "the Docker config has no login for x.example.com; it has logins for hub.example.com",
+            "message": (
+                "the Docker config has no login for x.example.com; it has logins for "
+                "hub.example.com"
+            ),
         }
     ]
     assert (changed.status, twice.status, twice.json["errors"][0]["field"]) == (

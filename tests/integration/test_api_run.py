@@ -1,4 +1,6 @@
-"""How apps are run, as projects and stages are told over HTTP: what is taken, what is shown, what is refused."""
+"""How apps are run, as projects and stages are told over HTTP: what is taken, what is shown,
+what is refused.
+"""
 
 import json
 from collections.abc import Iterator
@@ -444,9 +446,18 @@ async def test_a_secret_that_is_in_env_too_is_refused_wherever_the_two_meet(api:
     said = [answer.json["detail"] for answer in (within, below, above, new)]
     assert said == [
         "secrets: A is a secret of the project and in env of the project; leave one of the two out",
-        "secrets: CLOSED is a secret of the project and in env of the stage dev; leave one of the two out",
-        "secrets: LANE is a secret of the project and in env of the stage dev; leave one of the two out",
-        "secrets: OPEN is a secret of the stage x and in env of the project; leave one of the two out",
+        (
+            "secrets: CLOSED is a secret of the project and in env of the stage dev; leave "
+            "one of the two out"
+        ),
+        (
+            "secrets: LANE is a secret of the project and in env of the stage dev; leave "
+            "one of the two out"
+        ),
+        (
+            "secrets: OPEN is a secret of the stage x and in env of the project; leave one "
+            "of the two out"
+        ),
     ]
     changes = {"env": {"OPEN": None}, "secrets": {"OPEN": "1"}}
     moved = await api.caller.patch(path_of(owner), changes)
@@ -579,7 +590,8 @@ async def test_other_paths_are_refused_with_the_reason(
 async def test_without_roots_the_refusal_names_the_setting(api: Api) -> None:
     answer = await api.caller.patch(path_of(await project(api)), {"binds": ["/srv/a:/a"]})
     assert answer.json["detail"] == (
-        "binds: /srv/a is a path of the server's host, and none is allowed; an administrator of the server can allow some with"
+        "binds: /srv/a is a path of the server's host, and none is allowed; an "
+        "administrator of the server can allow some with"
         " TAGBOAT_BIND_ROOTS"
     )
 
@@ -638,7 +650,8 @@ async def test_the_strategy_in_force_is_shown_beside_the_one_that_was_set(api: A
         saved = (await api.caller.patch(path_of(lane), change)).json
         seen.append((saved["strategy"], saved["strategy_in_force"], saved["warnings"]))
     warning = (
-        "the strategy is rolling, so at each deploy old and new instance write at once to what is at /a;"
+        "the strategy is rolling, so at each deploy old and new instance write at once "
+        "to what is at /a;"
         " with strategy null the old one stops first"
     )
     assert seen == [

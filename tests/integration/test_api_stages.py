@@ -98,7 +98,8 @@ async def test_a_stage_that_never_gets_a_tag_is_warned_of(api: Api) -> None:
 
     assert hidden["warnings"] == [
         (
-            "stage prod (v*) will never get a tag: stage dev (*) is tried first and matches everything that it matches; "
+            "stage prod (v*) will never get a tag: stage dev (*) is tried first and "
+            "matches everything that it matches; "
             "give prod a position below 0"
         )
     ]

@@ -1,4 +1,6 @@
-"""What only the real engine can show: confinement, private registries, odd logs, the probe behind Docker's own proxy, ssh."""
+"""What only the real engine can show: confinement, private registries, odd logs, the probe
+behind Docker's own proxy, ssh.
+"""
 
 import asyncio
 import contextlib
@@ -112,7 +114,9 @@ def started(engine: DockerRuntime, meant: Started) -> Started:
 
 @pytest.fixture
 def script(engine: DockerRuntime, meant: Started) -> Started:
-    """Runs a container whose app is a shell script, with whatever else its spec is to say; returns the spec."""
+    """Runs a container whose app is a shell script, with whatever else its spec is to say;
+    returns the spec.
+    """
 
     async def start(text: str, **said: Any) -> WorkloadSpec:  # noqa: ANN401 - any field of the spec
         spec = await meant(publish=False)
@@ -458,7 +462,10 @@ async def test_apps_reach_others_on_their_own_network_only(
     page = (
         f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {there[own]['IPAddress']} 8080 | tail -n 1"
     )
-    ask = f"for n in 1 2 3; do page=$({page}); echo ${{page:-nothing}}; sleep 0.3; done; echo end; sleep 60"
+    ask = (
+        f"for n in 1 2 3; do page=$({page}); echo ${{page:-nothing}}; sleep 0.3; done; "
+        f"echo end; sleep 60"
+    )
     clients = [
         await script(ask, name=f"{run}-on-{network}", network=network) for network in (own, other)
     ]
@@ -674,7 +681,10 @@ async def test_the_probe_tells_the_status_of_a_broken_app(
 async def test_an_app_without_newlines_does_not_fill_the_memory(
     engine: DockerRuntime, started: Started
 ) -> None:
-    flood = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo after; trap 'exit 0' TERM; sleep 86400 & wait"
+    flood = (
+        "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo after; trap 'exit 0' TERM; "
+        "sleep 86400 & wait"
+    )
     spec = await started(("/bin/sh", "-c", f"echo before; {flood}"), publish=False)
     (long, after) = (await logged(engine, spec.name, "after"))[-2:]
     assert long == "x" * MAX_LINE_BYTES + " … (line cut)"
@@ -684,7 +694,10 @@ async def test_an_app_without_newlines_does_not_fill_the_memory(
 async def test_the_log_keeps_its_order_and_harms_nobody(
     engine: DockerRuntime, started: Started
 ) -> None:
-    script = "printf '\\033[2Jred\\000alert\\n'; printf '\\377\\n' >&2; echo done; trap 'exit 0' TERM; sleep 86400 & wait"
+    script = (
+        "printf '\\033[2Jred\\000alert\\n'; printf '\\377\\n' >&2; echo done; trap 'exit "
+        "0' TERM; sleep 86400 & wait"
+    )
     spec = await started(("/bin/sh", "-c", script), publish=False)
     lines = await logged(engine, spec.name, "done")
     assert sorted(lines) == sorted(["red\ufffdalert", "\ufffd", "done"])
@@ -775,7 +788,9 @@ async def test_a_private_registry_wants_the_login(
 
 @pytest.fixture
 def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Puts a program named ssh in front of the path, which notes its arguments and then does what `script` says."""
+    """Puts a program named ssh in front of the path, which notes its arguments and then does
+    what `script` says.
+    """
 
     def install(script: str) -> Path:
         program, noted = tmp_path / "ssh", tmp_path / "arguments"
@@ -800,7 +815,10 @@ async def test_ssh_leads_to_the_far_engine(
     assert statuses == [None] * 5
     await engine.close()
     remove_images_of(engine_url, docker_registry.host)
-    options = "-T -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=3 -o LogLevel=VERBOSE"
+    options = (
+        "-T -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15 -o "
+        "ServerAliveCountMax=3 -o LogLevel=VERBOSE"
+    )
     assert set(noted.read_text().splitlines()) == {
         f"{options} -l me -p 2222 -- far.example.com docker system dial-stdio"
     }

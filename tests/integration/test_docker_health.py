@@ -30,7 +30,9 @@ async def engine(engine_url: str) -> AsyncIterator[DockerRuntime]:
 async def started(
     engine: DockerRuntime, engine_url: str, docker_registry: DockerRegistry
 ) -> AsyncIterator[Started]:
-    """Runs an app whose HEALTHCHECK is that line, and which the engine itself runs in five minutes; returns its name."""
+    """Runs an app whose HEALTHCHECK is that line, and which the engine itself runs in five
+    minutes; returns its name.
+    """
     run = f"run-{secrets.token_hex(4)}"
 
     async def start(healthcheck: str, *, user: str = "") -> str:

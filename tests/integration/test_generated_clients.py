@@ -51,7 +51,8 @@ PYTHON = """
 TYPESCRIPT = """
     import type { components, paths } from "./schema";
 
-    type Created = paths["/api/projects"]["post"]["responses"]["201"]["content"]["application/json"];
+    type Answers = paths["/api/projects"]["post"]["responses"];
+    type Created = Answers["201"]["content"]["application/json"];
     type Problem = components["schemas"]["Problem"];
 
     const body: components["schemas"]["StageCreate"] = { name: "prod", tag_pattern: "v*" };

@@ -1,4 +1,6 @@
-"""Apps that speak HTTP/2 in the clear, as gRPC does, or TLS, behind the ingress and at the health gate."""
+"""Apps that speak HTTP/2 in the clear, as gRPC does, or TLS, behind the ingress and at the
+health gate.
+"""
 
 import asyncio
 import contextlib
@@ -45,14 +47,17 @@ def h2c(app: Http2App, host: str = HOST) -> Route:
 
 @contextlib.asynccontextmanager
 async def tls_app(tls: ssl.SSLContext) -> AsyncIterator[int]:
-    """Answers HTTP/1.1 within TLS with the request's first line and body, or echoes what follows an upgrade; its port."""
+    """Answers HTTP/1.1 within TLS with the request's first line and body, or echoes what follows
+    an upgrade; its port.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             if "upgrade: websocket" in head:
                 writer.write(
-                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                    b"Connection: Upgrade\r\n"
                 )
                 writer.write(b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
                 writer.write(await reader.read(100))

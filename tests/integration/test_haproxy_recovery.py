@@ -1,4 +1,6 @@
-"""HAProxy killed, cut off from us, or found running: traffic goes on, or is back within seconds, with all routes."""
+"""HAProxy killed, cut off from us, or found running: traffic goes on, or is back within seconds,
+with all routes.
+"""
 
 import asyncio
 import contextlib

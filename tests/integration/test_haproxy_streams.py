@@ -1,4 +1,6 @@
-"""What apps and their clients notice of the ingress: streams without delay, clients that leave, long heads, who closes."""
+"""What apps and their clients notice of the ingress: streams without delay, clients that leave,
+long heads, who closes.
+"""
 
 import asyncio
 import contextlib
@@ -47,7 +49,8 @@ async def test_an_event_of_a_stream_is_passed_on_as_it_comes(
     async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: "
+            b"chunked\r\n\r\n"
         )
         for _ in range(_EVENTS):
             event = f"data: {time.monotonic():.6f}\n\n".encode()

@@ -313,7 +313,8 @@ async def test_what_apps_may_take_for_another_header_does_not_reach_them(
     forged = "".join(f"{name}: 6.6.6.6\r\n" for name in names)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     writer.write(
-        f"GET / HTTP/1.1\r\nHost: {HOST}\r\nX-Own: kept\r\n{forged}Connection: close\r\n\r\n".encode()
+        f"GET / HTTP/1.1\r\nHost: {HOST}\r\nX-Own: kept\r\n{forged}".encode()
+        + b"Connection: close\r\n\r\n"
     )
     answer = (await reader.read()).decode()
     writer.close()

@@ -237,13 +237,19 @@ async def test_a_long_head_and_long_bodies_are_listened_to(port: int) -> None:
     await hang_up(writer)
 
 
-OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+OFFER = (
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: "
+    b"AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+)
 OFFERS = [
     b"POST / HTTP/1.1\r\nHost: here\r\n" + OFFER + b"Content-Length: 4\r\n\r\nbody",
     b"POST / HTTP/1.1\r\n"
     + OFFER
     + b"Host: here\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n3\r\nody\r\n0\r\n\r\n",
-    b"POST / HTTP/1.1\r\nHost: here\r\nUPGRADE: websocket\r\nconnection: upgrade\r\nContent-Length: 4\r\n\r\nbody",
+    (
+        b"POST / HTTP/1.1\r\nHost: here\r\nUPGRADE: websocket\r\nconnection: upgrade\r\n"
+        b"Content-Length: 4\r\n\r\nbody"
+    ),
 ]
 
 

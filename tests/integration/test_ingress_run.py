@@ -1,4 +1,6 @@
-"""HAProxy in a service of its own: the server leads it, and neither start, update nor end of the server drops a request."""
+"""HAProxy in a service of its own: the server leads it, and neither start, update nor end of the
+server drops a request.
+"""
 
 import asyncio
 import os

@@ -110,7 +110,9 @@ async def test_a_long_upload_arrives_whole(world: IngressWorld, client: Client) 
 
 @contextlib.asynccontextmanager
 async def streaming(world: IngressWorld, hears: bytes) -> AsyncIterator[asyncio.Event]:
-    """An app that begins to answer with an event once it has heard so much of a body, and never ends. Set: it has heard."""
+    """An app that begins to answer with an event once it has heard so much of a body, and never
+    ends. Set: it has heard.
+    """
     heard, over = asyncio.Event(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -118,7 +120,8 @@ async def streaming(world: IngressWorld, hears: bytes) -> AsyncIterator[asyncio.
         assert await reader.readexactly(len(hears)) == hears
         heard.set()
         writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: 1\n\n"
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: "
+            b"close\r\n\r\ndata: 1\n\n"
         )
         await over.wait()
         writer.close()

@@ -1,4 +1,6 @@
-"""Real senders' samples, where they lie beside the repository. They are other people's data, and stay there."""
+"""Real senders' samples, where they lie beside the repository. They are other people's data, and
+stay there.
+"""
 
 import json
 from pathlib import Path

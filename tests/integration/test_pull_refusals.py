@@ -1,4 +1,6 @@
-"""What becomes of a pull when something that is no registry answers the engine in the registry's place."""
+"""What becomes of a pull when something that is no registry answers the engine in the registry's
+place.
+"""
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +18,10 @@ from tests.support.images import push_image
 
 pytestmark = pytest.mark.anyio
 
-PAGE = b"<html>\r\n<head><title>Sorry</title></head>\r\n<body>\r\n<center><h1>Sorry</h1></center>\r\n</body>\r\n</html>\r\n"
+PAGE = (
+    b"<html>\r\n<head><title>Sorry</title></head>\r\n<body>\r\n<center><h1>Sorry</h1></"
+    b"center>\r\n</body>\r\n</html>\r\n"
+)
 NO_REGISTRY = "not in a registry's words; did a proxy answer in its place?"
 
 

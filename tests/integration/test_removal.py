@@ -37,7 +37,9 @@ async def project_with_stage(api: Api) -> tuple[str, str]:
 
 
 class Worker:
-    """Stands in for the worker: each time it is told to let go, the next of `late` deploys turns out to have started."""
+    """Stands in for the worker: each time it is told to let go, the next of `late` deploys turns
+    out to have started.
+    """
 
     def __init__(self, api: Api, project_id: str, late: int = 0) -> None:
         self._api = api

@@ -1,4 +1,5 @@
-"""Rollback, promote, cancel, hold and release: what each changes on record, and what it refuses without changing anything.
+"""Rollback, promote, cancel, hold and release: what each changes on record, and what it refuses
+without changing anything.
 
 Over the real SQLite store and queue, with the pushes of a real intake.
 """
@@ -56,7 +57,9 @@ class NoInspector:
 
 @dataclass(slots=True)
 class Desk:
-    """StageActions and what they stand on: one project with the stages `dev` and `prod`. `announced` is what was heard of."""
+    """StageActions and what they stand on: one project with the stages `dev` and `prod`.
+    `announced` is what was heard of.
+    """
 
     store: SqlStore
     orders: StageActions
@@ -143,7 +146,9 @@ class Desk:
         stage: Stage | None = None,
         kept: bool = True,
     ) -> str:
-        """Put on record that `tag` ran, was stopped at `minute` where it was, and with what; return the deploy's id."""
+        """Put on record that `tag` ran, was stopped at `minute` where it was, and with what;
+        return the deploy's id.
+        """
         deploy = replace(self.a_deploy(tag, DeployStatus.SUCCEEDED, stage), digest=digest_of(digit))
 
         def work(tx: Tx) -> None:

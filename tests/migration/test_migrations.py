@@ -1,6 +1,7 @@
 """The migrations make exactly the tables that the store speaks of, on both databases.
 
-A new database is made at once from those tables, an older one by the migrations: both ways must lead to the same.
+A new database is made at once from those tables, an older one by the migrations: both ways must
+lead to the same.
 """
 
 from collections.abc import Callable, Iterator

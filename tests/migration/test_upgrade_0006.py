@@ -1,4 +1,6 @@
-"""What a person may have said of a project stays; what leads nowhere follows the image from now on."""
+"""What a person may have said of a project stays; what leads nowhere follows the image from now
+on.
+"""
 
 from pathlib import Path
 
@@ -35,9 +37,15 @@ def test_who_has_said_what_is_guessed_so_that_what_works_stays(
     with engine.begin() as connection:
         for number, (port, healthcheck, inspected) in enumerate(CASES):
             row = {
-                "id": f"p{number}", "name": f"app{number}", "image": f"git.example.com/acme/app{number}", "port": port,
-                "healthcheck": healthcheck, "env": "{}", "inspected": inspected, "created_at": number,
-            }  # fmt: skip
+                "id": f"p{number}",
+                "name": f"app{number}",
+                "image": f"git.example.com/acme/app{number}",
+                "port": port,
+                "healthcheck": healthcheck,
+                "env": "{}",
+                "inspected": inspected,
+                "created_at": number,
+            }
             connection.execute(projects.insert().values(row))
     migrate(engine)
     with engine.connect() as connection:

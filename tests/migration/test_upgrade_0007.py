@@ -75,7 +75,8 @@ async def test_a_server_not_yet_brought_up_to_date_reads_and_writes_on(
         with old.begin() as connection:
             connection.execute(
                 text(
-                    "UPDATE stages SET strategy = 'recreate', strategy_given = false WHERE id = 's1'"
+                    "UPDATE stages SET strategy = 'recreate', strategy_given = false "
+                    "WHERE id = 's1'"
                 )
             )
         assert (await store.read(lambda reader: reader.stage("s1"))).strategy is Strategy.RECREATE

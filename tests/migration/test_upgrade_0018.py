@@ -14,9 +14,16 @@ from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.anyio
 PUSH = {
-    "image": "git.example.com/acme/app", "tag": "v1", "digest": None, "project": {"id": "p", "name": "app"},
-    "stage": {"id": "s", "name": "dev"}, "project_created": True, "outcome": "queued", "reason": "r", "deploy": "d",
-}  # fmt: skip
+    "image": "git.example.com/acme/app",
+    "tag": "v1",
+    "digest": None,
+    "project": {"id": "p", "name": "app"},
+    "stage": {"id": "s", "name": "dev"},
+    "project_created": True,
+    "outcome": "queued",
+    "reason": "r",
+    "deploy": "d",
+}
 CASES: dict[str, tuple[object, Receipt]] = {
     "a": (
         {

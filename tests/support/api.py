@@ -98,7 +98,8 @@ class Polled:
 
 @dataclass(slots=True)
 class Registries:
-    """What registries have, whichever is asked; `error` is raised instead where there is one. `asked` is what for.
+    """What registries have, whichever is asked; `error` is raised instead where there is one.
+    `asked` is what for.
 
     `examined` are the images with which one was tested.
     """
@@ -169,7 +170,9 @@ class Inspected:
 
 @dataclass(slots=True)
 class Api:
-    """The application and what it stands on. `abandoned` are the stages that the worker was told to let go."""
+    """The application and what it stands on. `abandoned` are the stages that the worker was told
+    to let go.
+    """
 
     store: SqlStore
     engine: MemoryRuntime
@@ -194,7 +197,9 @@ class Api:
 def running_api(
     data_dir: Path, ingress: Ingress | None = None, host_path: Callable[[str], str] = no_host_path
 ) -> Iterator[Api]:
-    """Build everything in `data_dir`; without an `ingress` there is none, and its health is nobody's concern."""
+    """Build everything in `data_dir`; without an `ingress` there is none, and its health is
+    nobody's concern.
+    """
     store, engine, polls, counters = (
         open_store(None, data_dir),
         MemoryRuntime(),

@@ -1,4 +1,6 @@
-"""Debian's Caddy as the TLS front: an internal CA, and certificates on demand for what an `ask` URL allows."""
+"""Debian's Caddy as the TLS front: an internal CA, and certificates on demand for what an `ask`
+URL allows.
+"""
 
 import asyncio
 import contextlib

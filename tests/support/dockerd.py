@@ -1,4 +1,6 @@
-"""A Docker engine for the tests: the one that is there, else one of our own for as long as the tests run."""
+"""A Docker engine for the tests: the one that is there, else one of our own for as long as the
+tests run.
+"""
 
 import http.client
 import json
@@ -29,7 +31,9 @@ def engine_address() -> str:
 
 @contextmanager
 def running_engine() -> Iterator[str]:
-    """Yield the URL of an engine that answers: the one that is asked for, or (as root) a new `dockerd` in its place."""
+    """Yield the URL of an engine that answers: the one that is asked for, or (as root) a new
+    `dockerd` in its place.
+    """
     url = engine_address()
     if answers(url):
         yield url
@@ -42,10 +46,13 @@ def running_engine() -> Iterator[str]:
 
 @contextmanager
 def started_engine(arguments: Sequence[str], url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `dockerd` with `arguments`, wait until it answers at `url`, and end it after the block."""
+    """Run `dockerd` with `arguments`, wait until it answers at `url`, and end it after the
+    block.
+    """
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         raise RuntimeError(
-            "no Docker engine answers; start Docker, or run the tests as root where dockerd is installed"
+            "no Docker engine answers; start Docker, or run the tests as root where "
+            "dockerd is installed"
         )
     with tempfile.NamedTemporaryFile(prefix="tagboat-dockerd-", suffix=".log") as log:
         process = subprocess.Popen(
@@ -81,13 +88,17 @@ def remove_images_of(url: str, registry_host: str) -> None:
 
 
 def loopback_images() -> frozenset[str]:
-    """The names of all images from registries on loopback that the engine has; none where no engine answers."""
+    """The names of all images from registries on loopback that the engine has; none where no
+    engine answers.
+    """
     url = engine_address()
     return frozenset(filter(_LOOPBACK.match, _image_names(url))) if answers(url) else frozenset()
 
 
 def remove_left_images(kept: frozenset[str]) -> None:
-    """Remove the images from loopback, but those `kept`, whose registry is gone: another run's may be there still."""
+    """Remove the images from loopback, but those `kept`, whose registry is gone: another run's
+    may be there still.
+    """
     for name in loopback_images() - kept:
         port = int(name.partition("/")[0].rpartition(":")[2])
         with socket.socket() as probe:
@@ -110,7 +121,9 @@ class EngineCallError(Exception):
 
 
 def call(url: str, method: str, path: str) -> bytes:
-    """Call the engine's API without the code under test. A 404 is as good as done. Raises EngineCallError."""
+    """Call the engine's API without the code under test. A 404 is as good as done. Raises
+    EngineCallError.
+    """
     connection = _connect(url)
     try:
         connection.request(method, path)

@@ -1,4 +1,6 @@
-"""Small ends of HTTP/2 with prior knowledge: an app that answers as gRPC does, with trailers, and a client that asks so."""
+"""Small ends of HTTP/2 with prior knowledge: an app that answers as gRPC does, with trailers,
+and a client that asks so.
+"""
 
 import asyncio
 import contextlib
@@ -28,10 +30,11 @@ Fields = dict[str, str]
 
 @dataclass
 class Http2App:
-    """Answers every request with its own name and the request's body, then the trailer `grpc-status: 0`.
+    """Answers every request with its own name and the request's body, then the trailer
+    `grpc-status: 0`.
 
-    It speaks first, as most such servers do. `/wait` is answered after `release`; `seen` are the fields of requests, and
-    `connections` how many clients came.
+    It speaks first, as most such servers do. `/wait` is answered after `release`; `seen` are the
+    fields of requests, and `connections` how many clients came.
     """
 
     name: str

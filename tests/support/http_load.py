@@ -1,4 +1,6 @@
-"""Apps on loopback, one HTTP connection at a time, and constant load over many of them. All in the test's own event loop."""
+"""Apps on loopback, one HTTP connection at a time, and constant load over many of them. All in
+the test's own event loop.
+"""
 
 import asyncio
 import base64
@@ -32,10 +34,11 @@ class Answer:
 
 @dataclass
 class App:
-    """Answers with what it was asked, as JSON. `/wait` is answered after `release`, an upgrade becomes an echo.
+    """Answers with what it was asked, as JSON. `/wait` is answered after `release`, an upgrade
+    becomes an echo.
 
-    `/hang-up` closes without an answer the first time. `stop` closes the door and every connection. A connection that is idle
-    for `idle_s` seconds after an answer is closed.
+    `/hang-up` closes without an answer the first time. `stop` closes the door and every
+    connection. A connection that is idle for `idle_s` seconds after an answer is closed.
     """
 
     name: str
@@ -129,7 +132,9 @@ async def _read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]
 
 
 class Client:
-    """One connection to the ingress, kept as long as both sides like; `call` opens it (again) when needed."""
+    """One connection to the ingress, kept as long as both sides like; `call` opens it (again)
+    when needed.
+    """
 
     def __init__(
         self, port: int, *, tls: ssl.SSLContext | None = None, server_name: str | None = None
@@ -246,7 +251,9 @@ WEBSOCKET = {
 
 
 async def open_websocket(port: int, host: str) -> Client:
-    """A connection that the app has upgraded. The frames that follow are whatever bytes the test sends."""
+    """A connection that the app has upgraded. The frames that follow are whatever bytes the test
+    sends.
+    """
     client = Client(port)
     await client.send(host, "/ws", headers=WEBSOCKET)
     assert (await client.receive()).status == 101
@@ -255,7 +262,9 @@ async def open_websocket(port: int, host: str) -> Client:
 
 @dataclass
 class Load:
-    """What came of constant requests, every third a POST: how often which app answered, and what went wrong."""
+    """What came of constant requests, every third a POST: how often which app answered, and what
+    went wrong.
+    """
 
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
@@ -292,7 +301,8 @@ class Load:
 async def under_load(
     port: int, host: str, *, kept: int, fresh: int, pause_s: float = 0.0
 ) -> AsyncIterator[Load]:
-    """Constant load over `kept` lasting connections and `fresh` askers that connect anew each time, until the block ends.
+    """Constant load over `kept` lasting connections and `fresh` askers that connect anew each
+    time, until the block ends.
 
     Each asker rests `pause_s` seconds between its requests.
     """

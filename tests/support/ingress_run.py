@@ -15,7 +15,9 @@ _READY_S = 20.0
 
 
 class IngressRun:
-    """Started in the data directory `data`, to listen on `port` of 127.0.0.1. `log` is what it and HAProxy said."""
+    """Started in the data directory `data`, to listen on `port` of 127.0.0.1. `log` is what it
+    and HAProxy said.
+    """
 
     def __init__(self, data: Path, port: int) -> None:
         self.data = data
@@ -58,8 +60,13 @@ class IngressRun:
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*PROGRAM, "ingress", *words],
-            env=self.variables(), cwd=self.data.parent, capture_output=True, text=True, check=False, timeout=40,
-        )  # fmt: skip
+            env=self.variables(),
+            cwd=self.data.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=40,
+        )
 
 
 @contextmanager

@@ -11,7 +11,9 @@ _LONGEST_LINE = 256 * 1024
 
 @contextlib.asynccontextmanager
 async def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Treat each connection by `serve`, which may end with the connection's own errors; the port."""
+    """Treat each connection by `serve`, which may end with the connection's own errors; the
+    port.
+    """
     tasks: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,7 +40,9 @@ async def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncItera
 
 
 class Counted:
-    """Answers every request with `hello`, keeping connections; `connections` is how many there have been."""
+    """Answers every request with `hello`, keeping connections; `connections` is how many there
+    have been.
+    """
 
     def __init__(self) -> None:
         self.connections = 0

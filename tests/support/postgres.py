@@ -1,4 +1,6 @@
-"""A PostgreSQL server of the tests' own: unprivileged, on a free loopback port, gone with its data at the end."""
+"""A PostgreSQL server of the tests' own: unprivileged, on a free loopback port, gone with its
+data at the end.
+"""
 
 import os
 import pwd
@@ -44,7 +46,9 @@ class Postgres:
 
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
-    """Run a server until the block ends. Where the tests run as root, it runs as the user `postgres`."""
+    """Run a server until the block ends. Where the tests run as root, it runs as the user
+    `postgres`.
+    """
     with tempfile.TemporaryDirectory(prefix="tagboat-postgres-") as folder:
         home = Path(folder)
         if os.geteuid() == 0:
@@ -106,7 +110,9 @@ def _server_command(data: Path, sockets: Path, port: int) -> list[str]:
 
 
 def _unprivileged(command: Sequence[str]) -> list[str]:
-    """PostgreSQL refuses to run as root. setpriv becomes the program, so that its pid is the server's."""
+    """PostgreSQL refuses to run as root. setpriv becomes the program, so that its pid is the
+    server's.
+    """
     if os.geteuid() != 0:
         return list(command)
     group = pwd.getpwnam(_USER).pw_gid

@@ -26,7 +26,9 @@ class Certificate:
 
 
 class PrivateCa:
-    """Makes certificates for addresses of this machine. `pem` is its own, which is to be trusted."""
+    """Makes certificates for addresses of this machine. `pem` is its own, which is to be
+    trusted.
+    """
 
     def __init__(self, folder: Path, name: str = "Tests' private CA") -> None:
         self._folder = folder
@@ -43,7 +45,9 @@ class PrivateCa:
         self.path.write_text(self.pem)
 
     def issue(self, name: str, *, address: str = "127.0.0.1", days: int = 1) -> Certificate:
-        """Make a certificate for an address; negative `days` make one that has expired. `name` is that of its files."""
+        """Make a certificate for an address; negative `days` make one that has expired. `name`
+        is that of its files.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])

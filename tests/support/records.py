@@ -35,7 +35,9 @@ async def put_deploy(api: Api, deploy: Deploy) -> Deploy:
 
 
 async def put_instance(api: Api, project_id: str, stage_id: str, state: InstanceState) -> str:
-    """Start a container on the engine and put it on record with the deploy that made it; return its name."""
+    """Start a container on the engine and put it on record with the deploy that made it; return
+    its name.
+    """
     deploy = await put_deploy(api, deploy_record(project_id, stage_id))
     instance = Instance(
         id=new_id(),

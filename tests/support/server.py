@@ -155,7 +155,9 @@ class Server:
 
 @contextmanager
 def running_server(directory: Path, engine_url: str, **environ: str) -> Iterator[Server]:
-    """A started server. At the end its containers are removed, and nothing it said may hold one of its secrets."""
+    """A started server. At the end its containers are removed, and nothing it said may hold one
+    of its secrets.
+    """
     server = Server(directory, engine_url, environ)
     try:
         server.start()

@@ -1,4 +1,6 @@
-"""A relay on loopback that falls silent on demand: connections stay, and new ones are taken, but nothing comes through."""
+"""A relay on loopback that falls silent on demand: connections stay, and new ones are taken, but
+nothing comes through.
+"""
 
 import contextlib
 import socket
@@ -10,7 +12,9 @@ _CHUNK = 1 << 16
 
 
 class SilentRelay:
-    """Listens at `port` for the server at `behind`. Between `fall_silent` and `speak` it carries nothing."""
+    """Listens at `port` for the server at `behind`. Between `fall_silent` and `speak` it carries
+    nothing.
+    """
 
     def __init__(self, behind: int) -> None:
         self._behind = behind

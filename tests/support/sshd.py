@@ -1,4 +1,6 @@
-"""OpenSSH's server on a free loopback port, letting this user in by a key of the test's own, and a client that knows it."""
+"""OpenSSH's server on a free loopback port, letting this user in by a key of the test's own, and
+a client that knows it.
+"""
 
 import getpass
 import os
@@ -18,7 +20,9 @@ _RUN = Path("/run/sshd")  # where sshd wants an empty directory to lock its unpr
 
 
 class Sshd:
-    """`url` is an engine behind it; `program` a directory with an `ssh` that uses the keys of here, to be put on the path."""
+    """`url` is an engine behind it; `program` a directory with an `ssh` that uses the keys of
+    here, to be put on the path.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -106,7 +110,9 @@ class Sshd:
 
     @staticmethod
     def _hang_up(listener: int) -> None:
-        """Its children are one for each connection; what those run ends by itself when nobody is at the other end."""
+        """Its children are one for each connection; what those run ends by itself when nobody is
+        at the other end.
+        """
         end = time.monotonic() + _START_S
         while children := Path(f"/proc/{listener}/task/{listener}/children").read_text().split():
             assert time.monotonic() < end, "connections that cannot be ended"

@@ -18,6 +18,16 @@ COMMENTS = (3.0, 6.0)
 PROGRAMS = ("bench", "demo", "tools")
 # Unit tests that belong to no single module, each with its reason.
 WITHOUT_MODULE = {
+    "deploy/test_deaths.py": "a whole deploy, killed after each change outside",
+    "deploy/test_kept_promises.py": "queue and worker: nothing accepted is lost or doubled",
+    "deploy/test_masking.py": "all places where a deploy could show secrets",
+    "deploy/test_recreate.py": "a whole deploy of an app that cannot run twice",
+    "deploy/test_resume.py": "a whole deploy that was cut off and continues",
+    "deploy/test_switching.py": "a whole deploy with an ingress",
+    "deploy/test_watching.py": "the step `watch` and the watch after it",
+    "store/test_commit.py": "the store's transactions when the database refuses",
+    "store/test_file_taken_away.py": "the store when its file is deleted",
+    "store/test_plans.py": "the query plans of all tables",
     "test_contrib.py": "the files in contrib/",
     "test_docs.py": "the documents",
     "test_house.py": "the style of all modules",

@@ -1,9 +1,9 @@
 """The question of Caddy's on-demand TLS before it gets a certificate: is this domain ours?
 
 Only programs on this machine may ask. A front on this machine also passes on the requests of
-others, but says so in its headers: such a call comes from elsewhere, whatever it claims. So does one
-from a browser on this machine that a page of somebody else has sent here under another name: it has
-that name in Host. All others get the answer of an address that does not exist.
+others, but its headers say so: such a call comes from elsewhere. So does one from a browser on this
+machine, sent here by a foreign page under another name: Host has that name. All others get the
+answer of an address that does not exist.
 """
 
 from ipaddress import IPv6Address, ip_address
@@ -34,6 +34,7 @@ _ask_responses: Responses = {
         "model": schemas.ServedDomainOut,
         "description": "A stage, or one of its instances, answers at that domain.",
     },
+    # No token is asked for.
     **{
         status: description
         for status, description in problems(404).items()
@@ -55,7 +56,7 @@ async def ask_ingress(
     services: Services,
     domain: Annotated[str, Query(description="The domain asked about.")] = "",
 ) -> schemas.ServedDomainOut | Response:
-    """Answer whether a stage or one of its instances has the domain. For callers on this machine."""
+    """Answer if a stage or one of its instances has the domain, to callers on this machine."""
     host = domain.lower().removesuffix(".")
     if not (
         is_from_here(request)

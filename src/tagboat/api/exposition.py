@@ -11,7 +11,7 @@ from tagboat.core.counters import Labels
 from tagboat.core.deploy import OPEN_STATUSES, Deploy
 from tagboat.operations.queries.machine import MetricsSnapshot
 
-MEDIA_TYPE = CONTENT_TYPE_LATEST
+EXPOSITION_TYPE = CONTENT_TYPE_LATEST
 _HELP = {
     "tagboat_webhook_calls_total": "Calls of the webhook's URL.",
     "tagboat_deploys_total": "Deploys that came to an end.",

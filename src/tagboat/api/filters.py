@@ -73,10 +73,10 @@ class KnownParameters:
         known = self._by_route[key]
         unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
         if unknown:
-            raise RequestValidationError([_refusal(name, known) for name in unknown])
+            raise RequestValidationError([_unknown_parameter(name, known) for name in unknown])
 
 
-def _refusal(name: str, known: frozenset[str]) -> Mapping[str, object]:
+def _unknown_parameter(name: str, known: frozenset[str]) -> Mapping[str, object]:
     from difflib import get_close_matches  # noqa: PLC0415 - only for a call with a mistake in it
 
     near = get_close_matches(name, known, 1)

@@ -20,9 +20,9 @@ router = APIRouter(tags=["metrics"])
 async def get_metrics(services: Services) -> Response:
     """Return counters and gauges in Prometheus's text format."""
     # A library that only those need who scrape: it is not loaded at the start.
-    from tagboat.api.exposition import MEDIA_TYPE, expose  # noqa: PLC0415 - as said
+    from tagboat.api.exposition import EXPOSITION_TYPE, expose  # noqa: PLC0415 - as said
 
     return Response(
         expose(services.version, await services.operations.machine.metrics()),
-        media_type=MEDIA_TYPE,
+        media_type=EXPOSITION_TYPE,
     )

@@ -33,7 +33,7 @@ async def create_registry(
     operations: Ops, body: registry_schemas.RegistryCreate
 ) -> registry_schemas.RegistryOut:
     """Add a registry, without asking it anything."""
-    fields, docker_config = _split(body)
+    fields, docker_config = _without_docker_config(body)
     needed = {"name": body.name, "url": body.url, "kind": body.kind}
     return show_registry(await operations.registries.create(needed | fields, docker_config))
 
@@ -56,7 +56,7 @@ async def change_registry(
     body: registry_schemas.RegistryUpdate,
 ) -> registry_schemas.RegistryOut:
     """Change the fields given."""
-    fields, docker_config = _split(body)
+    fields, docker_config = _without_docker_config(body)
     changed = await operations.registries.change(registry_id, fields, docker_config, version.check)
     version.mark(changed)
     return show_registry(changed)
@@ -112,7 +112,7 @@ async def list_image_tags(
     return show_choice(await operations.registries.tags(name))
 
 
-def _split(
+def _without_docker_config(
     body: registry_schemas.RegistryCreate | registry_schemas.RegistryUpdate,
 ) -> tuple[dict[str, Any], str | None]:
     """Return the fields of the registry that were sent, and the Docker config apart."""

@@ -1,6 +1,7 @@
 """The values of operations as the API shows them."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from tagboat.api import delivery_schemas, hook_schemas, overview_schemas, registry_schemas, schemas
@@ -19,6 +20,11 @@ from tagboat.operations.registries import Choice
 from tagboat.operations.views import DeployView, InstanceView, ProjectView, StageView
 from tagboat.operations.way_back import Prospect
 from tagboat.operations.webhooks import WebhookView
+
+# A new field of a stage needs no line here if both sides give it the same name.
+_SHOWN_AS_STORED = sorted(
+    {field.name for field in fields(Stage)} & set(schemas.StageOut.model_fields)
+)
 
 
 def name_of(value: Project | Stage | Named) -> schemas.RefOut:
@@ -53,27 +59,11 @@ def show_stage(view: StageView) -> schemas.StageOut:
     """Return a stage."""
     stage = view.stage
     return schemas.StageOut(
-        id=stage.id,
+        **{name: getattr(stage, name) for name in _SHOWN_AS_STORED},
         project=name_of(view.project),
-        name=stage.name,
         tag_pattern=stage.pattern.text,
-        position=stage.position,
-        auto_deploy=stage.auto_deploy,
-        allow_downgrade=stage.allow_downgrade,
-        max_instances=stage.max_instances,
-        env=stage.env,
-        domains=list(stage.domains),
-        strategy=stage.strategy,
         strategy_in_force=view.strategy_in_force,
-        health_timeout_s=stage.health_timeout_s,
-        healthcheck_host=stage.healthcheck_host,
-        healthcheck_request_timeout_s=stage.healthcheck_request_timeout_s,
-        watch_s=stage.watch_s,
-        drain_timeout_s=stage.drain_timeout_s,
-        ttl_h=stage.ttl_h,
-        held=stage.held,
         address=view.address,
-        created_at=stage.created_at,
         **run_view(stage.run),
     )
 

@@ -42,6 +42,7 @@ def refuses(policy: AutoCreate, image: ImageName) -> str | None:
             f"no project has the image {image}, "
             "and nothing in the setting auto_create_images allows it"
         )
+    # Registries that people have configured are the ones that they trust.
     if policy.images is None and policy.hosts and image.host not in policy.hosts:
         return (
             f"no project has the image {image}, and {image.host} is not the host of a configured "
@@ -75,6 +76,7 @@ def newcomers(
         if reason is None and image not in at_hand:
             reason = None if left > 0 else f"no project has the image {image}, and {_TOO_MANY_NEW}"
             left -= 1
+        # The limit of the installation counts those of this call, too.
         projects += reason is None
         screened[image] = reason
     return screened
@@ -82,6 +84,7 @@ def newcomers(
 
 def what_the_url_allows(policy: AutoCreate) -> str:
     """Return a sentence about what the webhook URL for all images allows."""
+    # Shown next to the URL: its reader decides who gets it.
     if not policy.enabled or policy.most == 0 or policy.images == ():
         others = "cannot run any other image"
     elif policy.images is not None:

@@ -13,12 +13,17 @@ from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import TagPattern
 
 HEALTH_TIMEOUT_S = 60
-"""Seconds a new instance may take to be healthy, by default."""
-# Its HEALTHCHECK may need longer, and get it.
+"""Default of the seconds in which a new instance must become healthy.
+
+An image whose HEALTHCHECK needs more time gets more.
+"""
 
 
 class RegistryKind(StrEnum):
-    """Kinds of registries: `gitea` (Forgejo too) stores tags in lower case; all others are `oci`."""
+    """The kind of a registry.
+
+    `gitea` (also Forgejo) stores tags in lower case; all other registries are `oci`.
+    """
 
     GITEA = "gitea"
     OCI = "oci"
@@ -40,6 +45,7 @@ class Registry:
     url: str
     kind: RegistryKind
     username: str = ""
+    # Not in `repr`, so that no log line and no error shows it.
     password: str | None = field(default=None, repr=False)
     ca_cert: str = ""
     login_service: str = ""
@@ -47,6 +53,7 @@ class Registry:
     @property
     def host(self) -> str:
         """Host, with port as written, of the images of this registry, in lower case."""
+        # Docker Hub's API has another host than the names of its images.
         host = self.url.partition("://")[2].partition("/")[0].lower()
         return DOCKER_HUB if is_docker_hub(host) else host
 
@@ -97,11 +104,11 @@ class Stage:
     With `allow_downgrade` a poll, and in a stage of the kind `semver:` a push too, may deploy a
     tag that is older than what is live. Path health checks send `healthcheck_host` as Host (empty:
     that of the stage's address), and may take `healthcheck_request_timeout_s` seconds a request. A
-    `strategy` of None follows from what the app keeps (see `tagboat.core.storage`).
+    `strategy` of None depends on whether the app keeps data (see `tagboat.core.storage`).
 
-    `image_volumes` are the VOLUMEs of the image that was started last, as in `RunConfig`;
-    `adopted_volumes` the names of those of the engine's volumes, by path, that containers of an
-    earlier version of Tagboat had, and that are used on.
+    `image_volumes` are the VOLUMEs of the image that was started last, as in `RunConfig`.
+    `adopted_volumes` maps paths to names of engine volumes that an earlier version of Tagboat
+    created and that stay in use.
     """
 
     id: str
@@ -130,11 +137,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownTag:
-    """A tag that some source has named.
+    """A tag that a webhook, a poll or a person has named.
 
-    `digest` is the last one that it was found to point to, None if it was never looked up.
-
-    `verdict` is what was decided when it was last new or changed, None if that is not on record.
+    `digest` is the last one that it pointed to, None if it was never resolved. `verdict` is the
+    decision when it was last new or changed, None if that is not on record.
     """
 
     project_id: str
@@ -146,7 +152,7 @@ class KnownTag:
 
 
 def judged_tag(project_id: str, tag: str, digest: str | None, verdict: PushVerdict) -> KnownTag:
-    """Return a tag that was new or changed, with what was decided about it."""
+    """Return the record of a tag that was new or changed, with the decision about it."""
     return KnownTag(
         project_id=project_id,
         tag=tag,
@@ -161,10 +167,8 @@ def judged_tag(project_id: str, tag: str, digest: str | None, verdict: PushVerdi
 class HeldPush:
     """A push that was not deployed.
 
-    Its stage was held, its digest had been taken back there, or its version is too low.
-
-    It is deployed when the stage is released; in the latter two cases only if that is asked for.
-    `digest` as for a tag.
+    Its stage was held, its digest had been taken back there, or its version is too low. Releasing
+    the stage deploys it; in the latter two cases only on request. `digest` as in `KnownTag`.
     """
 
     stage_id: str
@@ -180,6 +184,7 @@ def run_config(project: Project, stage: Stage) -> RunConfig:
         port=project.port,
         healthcheck=project.healthcheck,
         protocol=project.protocol,
+        # The stage's values override the project's, name by name.
         env={**project.env, **stage.env},
         options=stage.run.over(project.run),
         image_volumes=stage.image_volumes,

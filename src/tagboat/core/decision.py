@@ -51,6 +51,7 @@ def decide(project: Project, stages: Sequence[Stage], tag: str) -> Decision:
     if not stages:
         return Decision(Outcome.UNMATCHED, f"the project {project.name} has no stage yet")
     tried = ", ".join(f"{stage.name} {stage.pattern.text}" for stage in stages)
+    # Each hint once: several stages often have the same range.
     near = dict.fromkeys(filter(None, (stage.pattern.near_miss(tag) for stage in stages)))
     reason = "; ".join((f"tag {tag} matches no stage's pattern (tried {tried})", *near))
     return Decision(Outcome.UNMATCHED, reason, None, stages)
@@ -60,6 +61,7 @@ def unless_taken_back(
     decision: Decision, digest: Digest | None, taken_back: Sequence[TakenBack], tag: str
 ) -> Decision:
     """Return `decision`, or `waiting` if its deploy would be of a digest that was taken back."""
+    # Only a deploy that is due can be stopped; other outcomes keep their own reason.
     found = next((version for version in taken_back if version.digest == digest), None)
     if decision.outcome is not Outcome.QUEUED or decision.stage is None or found is None:
         return decision
@@ -122,6 +124,7 @@ def shadowed(stage: Stage, stages: Sequence[Stage]) -> list[str]:
 
     `stages` are all stages of the project in order. An earlier stage can hide `stage` too.
     """
+    # By id: the list may have the stage as it was before a change.
     place = next(index for index, other in enumerate(stages) if other.id == stage.id)
     hidden_by = [
         (earlier, stage) for earlier in stages[:place] if earlier.pattern.covers(stage.pattern)
@@ -148,6 +151,7 @@ def merged_reason(reason: str) -> str:
 def in_stage(stage: Stage, tag: str) -> tuple[Outcome, str]:
     """Return outcome and reason of a push of `tag` in the stage whose pattern it matches."""
     match = match_words(stage, tag)
+    # A hold is a person's decision, and comes before the stage's settings.
     if stage.held:
         return Outcome.WAITING, f"{match}, but the stage {stage.name} is held"
     if stage.auto_deploy:

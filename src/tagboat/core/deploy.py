@@ -12,6 +12,7 @@ from tagboat.core.protocol import AppProtocol
 class Trigger(StrEnum):
     """The cause of a deploy."""
 
+    # The values are stored, and part of the API.
     WEBHOOK = "webhook"
     POLL = "poll"
     MANUAL = "manual"
@@ -26,6 +27,7 @@ EXACT_TRIGGERS = frozenset({Trigger.PROMOTE, Trigger.ROLLBACK})
 class DeployStatus(StrEnum):
     """`queued` and `running` are open; the others are final."""
 
+    # The values are stored, and part of the API.
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -141,7 +143,7 @@ class Deploy:
 
     @property
     def by_news(self) -> bool:
-        """True where a push or a poll has caused it, not a person."""
+        """True if a push or a poll has caused it, not a person."""
         return self.trigger in {Trigger.WEBHOOK, Trigger.POLL}
 
     @property
@@ -164,10 +166,13 @@ def merges_into(waiting: Deploy, tag: str, digest: Digest | None, *, force: bool
     """
     if waiting.status.final or waiting.cancelling or waiting.failed_step is not None:
         return False
+    # A resolved one may have found the digest from before this push.
     if waiting.tag != tag or waiting.resolved or (force and not waiting.force):
         return False
+    # It looks the tag up itself, or was told the same digest.
     if waiting.digest is None or waiting.digest == digest:
         return True
+    # Without a digest in the push, `merged` makes the queued one look the tag up afresh.
     return (
         digest is None
         and waiting.status is DeployStatus.QUEUED
@@ -176,7 +181,7 @@ def merges_into(waiting: Deploy, tag: str, digest: Digest | None, *, force: bool
 
 
 def merged(waiting: Deploy, digest: Digest | None) -> Deploy:
-    """`waiting` after a push that merges into it.
+    """Return `waiting` after a push that merges into it.
 
     Unless both name one digest, it must look the tag up afresh.
     """
@@ -254,6 +259,7 @@ class Instance:
     @property
     def url(self) -> str | None:
         """URL of its endpoint, None when it listens on nothing."""
+        # An app that speaks h2c is still an `http` URL.
         scheme = "https" if self.protocol is AppProtocol.HTTPS else "http"
         return f"{scheme}://{self.endpoint}" if self.endpoint else None
 

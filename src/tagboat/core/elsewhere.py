@@ -6,6 +6,7 @@ def elsewhere(network: str | None) -> str:
 
     `network` is the network of the container that Tagboat runs in, None if it runs in none.
     """
+    # With the network of the host, its loopback is the same.
     if network in {None, "host"}:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Where an instance is reached by the ingress and by health checks."""
+"""Endpoints: the addresses at which the ingress and health checks reach instances."""
 
 from dataclasses import dataclass
 
@@ -18,4 +18,5 @@ class Endpoint:
 
 def loopback_endpoint(port: int) -> Endpoint | None:
     """Return the endpoint of a port of this machine's loopback address, None for port 0."""
+    # Published on the loopback only, so that no client reaches an instance past the ingress.
     return Endpoint(LOOPBACK, port) if port else None

@@ -42,6 +42,7 @@ class TagboatError(Exception):
     retryable = False
 
 
+# Also a ValueError: pydantic reports those of its validators as errors of a field.
 class InvalidValueError(TagboatError, ValueError):
     """An invalid value."""
 
@@ -91,6 +92,7 @@ class RegistryUnreachableError(RegistryError):
     retryable = True
 
 
+# Below `RegistryUnreachableError`, because callers retry both in the same way.
 class RegistryFailedError(RegistryUnreachableError):
     """A 5xx after retries: perhaps of this one object, not of the whole registry."""
 
@@ -105,6 +107,7 @@ class RegistryRateLimitedError(RegistryError):
         self.retry_at = retry_at
 
 
+# Below the error of the registry itself: polls wait for both in the same way.
 class BudgetSpentError(RegistryRateLimitedError):
     """Polls on schedule have used up their share of a registry's limit; nothing was asked."""
 

@@ -73,6 +73,7 @@ def deploy_changes(old: Deploy | None, new: Deploy) -> Iterator[StateChange]:
     """
     if old is not None:
         for before, after in zip(old.steps, new.steps, strict=True):
+            # Identity first: this runs at each write, and nearly all steps are unchanged.
             if before is not after and (before.status, before.detail) != (
                 after.status,
                 after.detail,
@@ -120,6 +121,7 @@ def instance_change(instance: Instance, vitals: Vitals | None = None) -> StateCh
         "container": instance.container,
         "url": instance.url,
     }
+    # Without a new report followers keep the last one.
     if vitals is not None:
         state |= {"trouble": vitals.trouble, "detail": vitals.detail}
     return StateChange(

@@ -1,4 +1,4 @@
-"""How instances are asked how they are, and what is known of the live ones."""
+"""Health checks of instances, and what the engine reports about live ones."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,9 +7,9 @@ from enum import StrEnum
 REQUEST_TIMEOUT_S = 5
 NOBODY_LISTENS = "nothing listens on the port yet"
 REFUSED = "connection refused"
-"""What a probe says of a port on which no app has accepted a connection.
+"""The answer of a probe at a port where no app accepted the connection.
 
-The engine's proxy did, or not even that.
+The engine's proxy may have accepted it in its place.
 """
 
 
@@ -51,12 +51,12 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
-    """The last status of a live instance, and what follows from it.
+    """The last status of a live instance, and the trouble that follows from it.
 
     `restarts` is how often the engine has restarted its container; `crashes` are those restarts
-    that followed one another without a longer peace between, the last of them seen at `crashed_at`.
+    that followed one another without a longer pause, the last of them seen at `crashed_at`.
     `health` is as in `WorkloadStatus`. `detail` says what is wrong, and what to do; `changed_at`
-    is since when `trouble` is what it is.
+    is when `trouble` last changed.
     """
 
     instance_id: str

@@ -5,9 +5,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tagboat.core.endpoint import LOOPBACK
 from tagboat.core.errors import InvalidValueError
 
-LOOPBACK = "127.0.0.1"
 _LAST_PORT = 65535
 _MAX_PATH = 255
 _ABSOLUTE_PATH = re.compile(r"(?:/[^/:\x00-\x1f\x7f]+)+")
@@ -102,6 +102,7 @@ def parse_published(text: str) -> Published:
     host_port, port = int(found["host"]), int(found["port"])
     if not (0 < host_port <= _LAST_PORT and 0 < port <= _LAST_PORT):
         raise InvalidValueError(f"has a port that is not from 1 to {_LAST_PORT}")
+    # The engine's own default would be all addresses of the machine.
     text_ip = found["ip"] or LOOPBACK
     try:
         host_ip = str(ipaddress.ip_address(text_ip.removeprefix("[").removesuffix("]")))
@@ -140,6 +141,7 @@ def _parse_path(text: str) -> str:
         raise InvalidValueError(
             f"has a path that is not absolute, has an empty part, or over {_MAX_PATH} characters"
         )
+    # With `..` a path could leave the allowed roots although it begins with one.
     if {"..", "."} & set(path.split("/")):
         raise InvalidValueError(
             "has '..' or '.' in a path; write the path as it is, such as /srv/data"

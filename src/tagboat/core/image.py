@@ -21,7 +21,7 @@ Digest = NewType("Digest", str)
 DOCKER_HUB = "docker.io"
 MAX_NAME_LENGTH = 255
 MAX_TAG_LENGTH = 128
-_HIGHEST_PORT = 65535
+HIGHEST_PORT = 65535
 # More than name, tag and digest can fill; longer text is refused before it is parsed.
 _MAX_REF_LENGTH = 512
 
@@ -166,6 +166,7 @@ def parse_image_name(text: str) -> ImageName:
     return _parse_name(name)
 
 
+# Senders and polls name the same images again and again.
 @lru_cache(maxsize=1024)
 def parse_image_ref(text: str) -> ImageRef:
     """Parse `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`; raise InvalidImageRefError that names the fault.
@@ -238,6 +239,7 @@ def _parse_name(name: str) -> ImageName:
             raise InvalidImageRefError(
                 f"{excerpt(part)} in {excerpt(name)} is not a valid part of an image name{hint}"
             )
+    # As in the `reference` package: the limit is for host and path together.
     if len(host) + 1 + len(path) > MAX_NAME_LENGTH:
         raise InvalidImageRefError(
             f"the image name {excerpt(name)} is longer than {MAX_NAME_LENGTH} characters "
@@ -252,8 +254,8 @@ def _parse_registry_host(text: str) -> str:
         hint = "; leave out the scheme" if text in ("http:", "https:") else ""
         raise InvalidImageRefError(f"{excerpt(text)} is not a registry host{hint}")
     port = _PORT_SUFFIX.search(text)
-    if port and not 0 < int(port[1]) <= _HIGHEST_PORT:
+    if port and not 0 < int(port[1]) <= HIGHEST_PORT:
         raise InvalidImageRefError(
-            f"the port of {excerpt(text)} is not between 1 and {_HIGHEST_PORT}"
+            f"the port of {excerpt(text)} is not between 1 and {HIGHEST_PORT}"
         )
     return text.lower()

@@ -11,20 +11,17 @@ WERE_LIVE = frozenset({InstanceState.LIVE, InstanceState.DRAINING, InstanceState
 """The states of instances that serve or once served, and to which one can go back."""
 
 LEAST_FREE_BYTES = 1 << 30
-"""With less room than that, the next image or the database may not fit."""
+"""Free bytes of a disk; with less, the next image or the database may not fit."""
 
 LEAST_TARGETS = 2
-"""Of so many digests of a stage at least, the records stay, however old.
-
-Of what is live, and of what was before.
-"""
+"""Digests of a stage whose records stay, however old: the live one, and the one before."""
 
 
 @dataclass(frozen=True, slots=True)
 class PulledImage:
-    """An image that the engine has because Tagboat had it pulled.
+    """An image that Tagboat has pulled to the engine.
 
-    While it is being removed, at most `removing_until`.
+    `removing_until` is set while it is being removed: the time when that ends at the latest.
     """
 
     image: ImageName
@@ -38,9 +35,9 @@ class PulledImage:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A project, or a stage of it (empty.
+    """A project that is being deleted, or one stage of it, with its `volumes` or without.
 
-    All of it), that is being deleted, with its `volumes` or without.
+    `stage_id` is empty for the whole project.
     """
 
     project_id: str
@@ -50,10 +47,7 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class LeftVolumes:
-    """The volumes of what was deleted, by the engine's names.
-
-    Those that stay, and those that were removed as well.
-    """
+    """The volumes of a deleted project or stage, by the engine's names: kept and removed ones."""
 
     kept: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -70,16 +64,13 @@ class Disk:
 
     @property
     def low(self) -> bool:
-        """True where it will soon be full."""
+        """True if it will soon be full."""
         return self.free < LEAST_FREE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSize:
-    """An image on the engine.
-
-    Its names `NAME@DIGEST`, and its bytes with what it shares with others.
-    """
+    """An image on the engine: its names (`NAME@DIGEST`) and its bytes, with shared layers."""
 
     names: frozenset[str]
     size: int

@@ -68,6 +68,7 @@ def network_name(project: str, stage: str) -> str:
 
 def project_network(project_id: str) -> str:
     """Return the name of a project's own network: `tagboat-PROJECT_ID`."""
+    # By id: a new name of the project needs no new network.
     return f"{_NETWORK_PREFIX}{project_id}"
 
 
@@ -85,6 +86,7 @@ def slug(text: str) -> str:
     label = _NOT_SLUG.sub("-", text).strip("-")
     if len(label) <= MAX_LENGTH:
         return label
+    # Long names that differ only at the end must not become one host.
     mark = _short_hash(text)
     return f"{label[: MAX_LENGTH - len(mark) - 1].rstrip('-')}-{mark}"
 
@@ -113,4 +115,5 @@ def _earlier_label(text: str) -> str:
 
 
 def _short_hash(text: str) -> str:
+    # Short enough for a label, and long enough for the names of one installation.
     return hashlib.sha256(text.encode()).hexdigest()[:8]

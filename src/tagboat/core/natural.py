@@ -106,6 +106,7 @@ class NaturalNames:
         numbers = next((list(part.numbers) for part in self._parts[tag] if part.numbers), [])
         while numbers and not numbers[-1]:
             numbers.pop()
+        # The leading 0 or 1 keeps numbers from being compared with words.
         return tuple(numbers)
 
     def compare(self, one: str, other: str) -> int | None:
@@ -118,6 +119,7 @@ class NaturalNames:
             if mine != theirs:
                 verdict = compare_parts(mine, theirs, counted=counted)
                 if verdict != 0:
+                    # A date and a version number say nothing about each other.
                     return verdict if self._schemes[one] == self._schemes[other] else None
             counted = counted or bool(mine and mine.numbers)
         return 0
@@ -177,6 +179,7 @@ def compare_parts(mine: _Part | None, theirs: _Part | None, *, counted: bool) ->
     if mine is None or theirs is None:
         beyond = change_by(mine or theirs or _HASH) if counted else None
         return beyond if beyond is None or mine else -beyond
+    # Hashes have no order.
     if mine.is_hash or theirs.is_hash:
         return None
     if mine.word != theirs.word:
@@ -202,6 +205,7 @@ def change_by(part: _Part) -> int | None:
         return 1
     if part.word in _NOTHING_MORE:
         return 0
+    # An unknown word is a variant, such as `alpine`: neither earlier nor later.
     if part.word:
         return None
     return 1 if any(part.numbers) else 0
@@ -234,6 +238,7 @@ def counting_scheme(parts: Sequence[_Part]) -> tuple[str, ...]:
         return ()
     first, *more = parts[place].numbers
     after = parts[place + 1 :]
+    # As a number, 20261128 would be above every version.
     if _DIGIT_DATE.fullmatch(str(first)):
         return ("date",)
     if first in _YEARS and (more or (after and not after[0].word and after[0].numbers)):

@@ -127,6 +127,7 @@ class Order:
         open_ones = [
             candidate for candidate in self.candidates if len(beaten[candidate.tag]) < count
         ]
+        # If all of them fit, their order does not matter.
         return open_ones if len(open_ones) > count else []
 
     def by_name(self, one: str, other: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Poll state: kept between polls, so that a restart neither repeats nor forgets; poll reports."""
+"""Poll state, which survives a restart, and the reports of polls."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +10,10 @@ from tagboat.core.push import PushVerdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollState:
-    """The state of one project. `first_done` is whether a poll has ever seen all its tags.
+    """The poll state of one project.
 
-    `error` is why the last poll failed, or what the registry refused, such as one tag of many.
+    `first_done` is True after a poll that saw all its tags. `error` is the reason why the last poll
+    failed, or the registry's refusal of a single tag; None if there was none.
     """
 
     project_id: str
@@ -36,20 +37,21 @@ class RegistryBackoff:
 
 
 class Change(StrEnum):
-    """Reason why a tag is news to a poll.
+    """The reason why a poll looks at a tag.
 
-    It was not known before, or its digest changed while it is live or named by a pattern.
+    `new`: it was not known. `changed`: its digest changed, and it is live or named by a pattern.
     """
 
+    # Both values are part of the API's answers.
     NEW = "new"
     CHANGED = "changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagReport:
-    """The outcome of one poll for a tag that was news.
+    """The outcome of one poll for a new or changed tag.
 
-    `stage` is the one whose pattern matches, None if none does or was tried.
+    `stage` is the one whose pattern matches, None if none matches or no stage was tried.
     """
 
     tag: str
@@ -62,8 +64,8 @@ class TagReport:
 class PollReport:
     """The outcome of one poll of a project. `deploys` are ids; on an `error` all lists are empty.
 
-    `tags` has every tag that was news, the deployed ones last. Without news, `error` is also what
-    the registry refused, such as one tag of many.
+    `tags` has every new or changed tag, the deployed ones last. If there is none, `error` can also
+    be the registry's refusal of a single tag.
     """
 
     first_poll: bool

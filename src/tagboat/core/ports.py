@@ -1,4 +1,4 @@
-"""What the rooms ask of the outside, as protocols. Adapters implement them; decisions never know which."""
+"""Ports of the rooms to the outside. Adapters implement these protocols; `app.py` connects them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,14 +17,20 @@ __all__ = ["Reader", "Store", "Topic", "Tx"]
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """What queueing came to: the deploy, and whether it was there already (`queued` or `merged`)."""
+    """The result of queueing a push.
+
+    `outcome` is `queued` for a new deploy, `merged` for one that was waiting already.
+    """
 
     outcome: Outcome
     deploy_id: str
 
 
 class DeployTriggerer(Protocol):
-    """Queues a deploy; a worker carries it out. Called inside the transaction `tx`, so that news and deploy commit as one."""
+    """The queue of deploys, which a worker carries out.
+
+    It is called inside the transaction `tx`, so that a push and its deploy are committed together.
+    """
 
     def trigger_deploy(
         self,
@@ -41,15 +47,19 @@ class DeployTriggerer(Protocol):
 
 
 class ImageInspector(Protocol):
-    """Says what an image says of itself. Raises RegistryError or EngineError when nobody can tell."""
+    """The source of an image's metadata (EXPOSE, HEALTHCHECK, labels).
+
+    Raises RegistryError or EngineError if neither the engine nor the registry has it.
+    """
 
     async def inspect_image(self, image_ref: ImageRef) -> ImageInfo: ...
 
 
 class TagSource(Protocol):
-    """A registry, read only. `registry` is None for one that nobody configured: anonymous, URL from the image's host.
+    """A registry, read only. All methods raise RegistryError.
 
-    All raise RegistryError. `list_tags` answers the whole list, in the registry's order, or raises: never a part of it.
+    `registry` is None for a host that is not configured: it is asked without a login, at a URL made
+    from the image's host. `list_tags` returns all tags in the registry's order, never a part.
     """
 
     async def list_tags(self, image: ImageName, registry: Registry | None) -> list[str]: ...
@@ -58,9 +68,10 @@ class TagSource(Protocol):
 
 
 class Polls(Protocol):
-    """Polls on request. `next_at` is when the next scheduled poll of a project is due, None before it is known.
+    """The poller, for polls on request.
 
-    `settle` returns once that goes by the settings that were committed before.
+    `next_at` returns the time of the next scheduled polls, None while it is unknown. `settle`
+    returns when that time follows the settings committed before.
     """
 
     async def poll_now(self, project_id: str) -> PollReport: ...

@@ -66,6 +66,7 @@ class Proxies:
         """
         proxy = self.https if scheme == "https" else self.http
         host = host.lower().removesuffix(".")
+        # For a proxy, localhost is another machine.
         if proxy is None or self.exempt_all or is_loopback_host(host):
             return None
         port = port or _SCHEME_PORTS[scheme]
@@ -87,6 +88,7 @@ def parse_proxy(text: str) -> Proxy | None:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = parts.hostname, parts.port
     except ValueError:
+        # The cause is left out: it would repeat the password.
         raise ValueError(_EXPECTED) from None
     # `hostname` accepts what can never be resolved, such as a host with a space.
     if parts.scheme != "http" or not host or port == 0 or not host.isprintable() or " " in host:

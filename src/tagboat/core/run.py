@@ -1,4 +1,4 @@
-"""How an app is run: what projects and stages say of it, and what a deploy makes of both."""
+"""Run options of projects and stages, and the configuration that a deploy makes of both."""
 
 import hashlib
 import json
@@ -9,9 +9,10 @@ from typing import Any
 from tagboat.core.protocol import AppProtocol
 
 RELEASE_TIMEOUT_S = 3600
-"""Seconds that a release command may run where nobody has said otherwise."""
+"""Default of the seconds that a release command may run."""
 KEEP_ENTRYPOINT = "image"
-"""What `entrypoint` is where the image's own ENTRYPOINT is kept, and commands are its arguments."""
+"""The value of `entrypoint` that keeps the image's own; commands are its arguments."""
+# Another option here would change each fingerprint, and deploy every stage again.
 _FIRST_OPTIONS = (
     *(
         "secrets",
@@ -27,7 +28,7 @@ _FIRST_OPTIONS = (
     ),
     *("stop_signal", "stop_timeout_s", "release_command"),
 )
-"""Options that every fingerprint with options has in it, also where they are not set."""
+"""Options that are in every fingerprint with options, even if they are not set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class RunOptions:
     image are the container's too.
     """
 
+    # Not in `repr`, so that no log line and no error shows them.
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)
     volumes: Mapping[str, str] = field(default_factory=dict)
@@ -75,19 +77,21 @@ class RunOptions:
     image_labels: bool | None = None
 
     def over(self, base: "RunOptions") -> "RunOptions":
-        """These options where they say something, else those of `base`.
+        """Return these options where they are set, else those of `base`.
 
-        What has names is merged name by name.
+        Maps are merged by key, lists are joined.
         """
         return RunOptions(
             secrets={**base.secrets, **self.secrets},
             secret_files={**base.secret_files, **self.secret_files},
             volumes={**base.volumes, **self.volumes},
+            # 0 and empty count as not set; where False says something, None is not set.
             memory=self.memory or base.memory,
             cpus=self.cpus or base.cpus,
             pids=self.pids or base.pids,
             command=self.command or base.command,
             user=self.user or base.user,
+            # A stage adds to what its project needs.
             networks=_joined(base.networks, self.networks),
             labels={**base.labels, **self.labels},
             stop_signal=self.stop_signal or base.stop_signal,
@@ -113,10 +117,8 @@ class RunOptions:
 
     @property
     def said(self) -> dict[str, Any]:
-        """The options that say something, by name.
-
-        One that a later release adds is no news where nobody uses it.
-        """
+        """The options that are set, by name."""
+        # An option that a later release adds changes nothing where nobody uses it.
         return {
             name: value
             for name, value in asdict(self).items()
@@ -133,12 +135,10 @@ def _joined(base: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """With what a deploy starts its containers: project and stage merged.
+    """The configuration with which a deploy starts its containers: project and stage merged.
 
-    Kept with the deploy, to be had again.
-
-    `image_volumes` are the absolute paths that the image declares as VOLUMEs, as far as they are
-    known.
+    It is stored with the deploy, so that a rollback can use it again. `image_volumes` are the
+    absolute paths that the image declares as VOLUMEs, as far as they are known.
     """
 
     port: int
@@ -150,13 +150,14 @@ class RunConfig:
 
     @property
     def secret_values(self) -> tuple[str, ...]:
-        """Secrets that no message may repeat."""
+        """The values that no message may repeat."""
         return (*self.options.secrets.values(), *self.options.secret_files.values())
 
     @property
     def fingerprint(self) -> str:
         """Hash of the configuration, 16 hex digits; new options of Tagboat do not change it."""
         parts: dict[str, Any] = {"port": self.port, "env": dict(self.env)}
+        # Left out at its default: fingerprints from before the field still hold.
         if self.protocol is not AppProtocol.HTTP:
             parts["protocol"] = self.protocol
         if said := self.options.said:

@@ -47,7 +47,7 @@ class Runtime(Protocol):
       `progress` gets a line, at most twice a second.
     - `create` makes a workload that does not run yet and returns its id. Raises NameTakenError.
     - `launch` makes and starts one. It is reached at `spec.endpoint` where that is given and free,
-      else at an endpoint that the runtime chooses and that is not in `taken`. Raises NameTakenError,
+      else at an endpoint that the runtime chooses, not in `taken`. Raises NameTakenError,
       and EndpointTakenError where a port that the spec publishes is in use.
     - `start` starts one that exists. Raises EndpointTakenError where its endpoint, which cannot be
       changed any more, is in use by another program.

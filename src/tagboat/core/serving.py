@@ -35,10 +35,12 @@ def serving_in(reader: Reader, stage_id: str) -> tuple[Serving, ...]:
 
 def serving_among(live: Iterable[Instance], open_deploys: Iterable[Deploy]) -> tuple[Serving, ...]:
     """Return the same for a stage whose live instances and open deploys were read already."""
+    # Live ones first: another deploy of a live tag adds nothing.
     found = {
         one.tag: Serving(one.tag, live=True, digest=one.digest, image=one.image) for one in live
     }
     for deploy in open_deploys:
+        # What is being taken back will not serve.
         if not deploy.cancelling and deploy.failed_step is None:
             found.setdefault(
                 deploy.tag,

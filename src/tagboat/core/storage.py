@@ -27,13 +27,14 @@ def image_volume_name(stage: Stage, path: str) -> str:
     """
     slug = _NO_SLUG.sub("-", path.lower()).strip("-")[:_LONGEST_SLUG]
     mark = hashlib.sha256(path.encode()).hexdigest()[:8]
+    # Adopted volumes have the data from an earlier version of Tagboat.
     return stage.adopted_volumes.get(path) or volume_name(stage.id, f".{slug}-{mark}")
 
 
 def lasting_paths(config: RunConfig) -> list[str]:
     """Return the VOLUMEs of the image that nothing else is mounted on.
 
-    What is there lasts in volumes of the stage by themselves.
+    Each gets a volume of the stage, so that its data lasts.
     """
     taken = mounted_paths(config.options)
     return [path for path in config.image_volumes if path not in taken]
@@ -56,24 +57,25 @@ def stage_volumes(stage: Stage, config: RunConfig) -> dict[str, str]:
 
 def kept(config: RunConfig) -> list[str]:
     """Return the paths in the container that instances of a stage share and may write to."""
+    # Nothing is written to the others, so two versions may share them.
     binds = [bind.target for bind in map(parse_bind, config.options.binds) if not bind.read_only]
     return [*config.options.volumes.values(), *lasting_paths(config), *binds]
 
 
 def strategy_in_force(stage: Stage, config: RunConfig) -> Strategy:
-    """How a new version takes over: as somebody has said, else by what the app keeps.
+    """Return the strategy of a deploy: the one that was set, else by what the app keeps.
 
-    Two versions must not write to one volume at once, nor can they have one port. Where several
-    tags are live side by side none of them makes way.
+    If several tags are live side by side, none of them makes way for another.
     """
     if stage.strategy is not None:
         return stage.strategy
+    # Neither two writers at one volume nor two programs at one port.
     cannot_overlap = bool(kept(config) or config.options.publish)
     return Strategy.RECREATE if cannot_overlap and stage.max_instances == 1 else Strategy.ROLLING
 
 
 def storage_warnings(stage: Stage, config: RunConfig) -> list[str]:
-    """Return what will not go as one might think with what the app keeps, each with its mend."""
+    """Return warnings about the data that the app keeps, each with its correction."""
     paths = ", ".join(kept(config))
     if not paths or strategy_in_force(stage, config) is Strategy.RECREATE:
         return []
@@ -92,12 +94,13 @@ def storage_warnings(stage: Stage, config: RunConfig) -> list[str]:
 
 
 def stage_warnings(project: Project, stage: Stage) -> list[str]:
-    """Return the same as far as it is known before a deploy."""
+    """Return these warnings for a stage, as far as they are known before a deploy."""
     return storage_warnings(stage, run_config(project, stage))
 
 
 def taken_over(config: RunConfig, stage: Stage, found: Mapping[str, str]) -> dict[str, str]:
     """Return the volumes of the old container, by path, that the stage takes over."""
+    # A mount of the new configuration wins over what was there.
     used = mounted_paths(config.options)
     return {
         path: name

@@ -71,6 +71,7 @@ class TagPattern:
         """
         if self.text == other.text:
             return True
+        # A pattern for one tag is covered if that tag matches, whatever the kinds.
         if other.literal is not None:
             return self.matches(other.literal)
         match self.matcher, other.matcher:
@@ -78,6 +79,7 @@ class TagPattern:
                 return mine.covers(theirs)
             case VersionRange() as mine, VersionRange() as theirs:
                 return mine.covers(theirs)
+            # Only a pattern for every tag is sure to cover one of another kind.
             case Glob() as mine, _:
                 return mine.covers(_ANY_TAG)
             case Regex() as mine, _:
@@ -99,6 +101,7 @@ def _compile(text: str) -> Matcher:
         )
     if not text:
         raise InvalidTagPatternError("the tag pattern is empty; write * for every tag")
+    # It is shown in lists, logs and terminals.
     if not text.isprintable():
         raise InvalidTagPatternError(
             f"the tag pattern {excerpt(text)} has a character that cannot be printed"
@@ -108,6 +111,7 @@ def _compile(text: str) -> Matcher:
         return parse_glob(text)
     prefix, rest = kind[1], text[kind.end() :]
     parse = _KINDS.get(prefix)
+    # `Semver:` and `semver :` would be plain patterns that match no tag.
     if parse is None or not text.startswith(f"{prefix}:"):
         raise InvalidTagPatternError(
             f"{excerpt(kind[0])} is not a kind of tag pattern: "

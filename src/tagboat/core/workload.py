@@ -27,6 +27,7 @@ class WorkloadSpec:
     name: str
     image: str
     labels: Mapping[str, str]
+    # Not in `repr`: secrets are among them.
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     port: int = 0
     endpoint: Endpoint | None = None
@@ -44,6 +45,7 @@ class WorkloadSpec:
     init: bool | None = None
     read_only: bool = False
     cap_add: tuple[str, ...] = ()
+    # Not in `repr`, as above.
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
     memory: int = 0
     cpus: float = 0.0

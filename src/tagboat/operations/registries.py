@@ -66,7 +66,7 @@ class RegistryOperations:
         return await self.services.store.write(work)
 
     async def delete(self, registry_id: str, check: Callable[[Registry], None] = accept) -> None:
-        """Delete a registry unless `check` raises. Raises ConflictError where a project names it."""
+        """Delete a registry, unless `check` raises or a project names it (ConflictError)."""
 
         def work(tx: Tx) -> None:
             registry = tx.registry(registry_id)

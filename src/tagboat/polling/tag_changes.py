@@ -149,7 +149,7 @@ def images_to_inspect(
     to_choose: dict[str, Serving | str] = {}
     to_deploy: dict[str, Serving | str] = {}
     decisions = {tag: decide(project, stages, tag) for tag in changes.tags}
-    for candidates in _by_stage(decisions, changes, serving):
+    for candidates in _candidates_by_stage(decisions, changes, serving):
         choice = _choose_newest(candidates, inspected, now)
         for candidate in choice.order.undecided(candidates.stage.max_instances):
             to_choose[candidate.tag] = choice.standing.get(candidate.tag, candidate.tag)
@@ -183,7 +183,7 @@ def choose_new_tags(
         }
     else:
         decisions = {tag: decide(project, stages, tag) for tag in changes.tags}
-    for candidates in _by_stage(decisions, changes, serving):
+    for candidates in _candidates_by_stage(decisions, changes, serving):
         others = {tag: one for tag, one in decisions.items() if tag not in candidates.due}
         decisions = others | decide_in_stage(candidates, inspected, now)
     running = {instance.tag for instance in live}
@@ -200,7 +200,7 @@ def choose_new_tags(
     ]
 
 
-def _by_stage(
+def _candidates_by_stage(
     decisions: Mapping[str, Decision],
     changes: TagChanges,
     serving: Mapping[str, Sequence[Serving]],

@@ -72,7 +72,7 @@ class Connections:
             )
             self._sessions[public_only] = aiohttp.ClientSession(
                 connector=connector,
-                # Some proxies set cookies; sending them back would tie requests of different logins together.
+                # Cookies of proxies, sent back, would connect the requests of different logins.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(
                     sock_connect=self._timeouts.connect, sock_read=self._timeouts.read

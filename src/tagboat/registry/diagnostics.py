@@ -284,13 +284,13 @@ async def check_images(
     checks: list[DiagnosticCheck] = []
     # The image of a project first; it may have been deleted at the registry.
     for candidate in dict.fromkeys(one for one in (image, first) if one):
-        checks, exists = await check_image(client, registry, candidate)
+        checks, exists = await check_one_image(client, registry, candidate)
         if exists:
             break
     return [DiagnosticCheck("images", ok=True, detail=detail), *checks]
 
 
-async def check_image(
+async def check_one_image(
     client: RegistryClient, registry: Registry, image: ImageName
 ) -> tuple[list[DiagnosticCheck], bool]:
     """Check that an image can be read. The boolean is False if the registry does not have it."""

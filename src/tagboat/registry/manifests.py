@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from tagboat.core.errors import InvalidImageRefError, NotAnImageError, RegistryProtocolError
 from tagboat.core.excerpt import excerpt
-from tagboat.core.image import Digest, ImageInfo, parse_digest, volume_paths
+from tagboat.core.image import HIGHEST_PORT, Digest, ImageInfo, parse_digest, volume_paths
 from tagboat.registry.failures import parse_json
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -42,7 +42,6 @@ _ARCHITECTURES: Mapping[str, str] = MappingProxyType(
         "loongarch64": "loong64",
     }
 )
-_HIGHEST_PORT = 65535
 _OWN_LABELS = "tagboat."
 _MAX_LABEL_VALUE = 1024
 """Characters; longer values are ignored."""
@@ -237,7 +236,7 @@ def exposed_tcp_ports(exposed: Iterable[object]) -> tuple[int, ...]:
         is_short = number.isascii() and number.isdigit() and len(number) <= len("65535")
         if protocol.lower() in {"", "tcp"} and is_short:
             ports.add(int(number))
-    return tuple(sorted(port for port in ports if 0 < port <= _HIGHEST_PORT))
+    return tuple(sorted(port for port in ports if 0 < port <= HIGHEST_PORT))
 
 
 def parse_created(value: object) -> datetime | None:

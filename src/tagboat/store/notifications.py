@@ -17,7 +17,7 @@ from tagboat.core.store_port import Topic
 from tagboat.store import tables
 
 CHANNEL = "tagboat"
-CHECK_EVERY_S = 5.0
+CONNECTION_CHECK_S = 5.0
 """Seconds of silence after which the database is asked whether a commit was missed."""
 RECONNECT_S = 1.0
 
@@ -95,7 +95,7 @@ class CommitNotifications:
     def _follow(self, connection: Any, woken: socket.socket) -> None:  # noqa: ANN401 - psycopg's
         known, heard = self._newest(connection), False
         while not self._closed.is_set():
-            ready, _, _ = select.select([connection, woken], [], [], CHECK_EVERY_S)
+            ready, _, _ = select.select([connection, woken], [], [], CONNECTION_CHECK_S)
             if ready:
                 for notice in connection.notifies(timeout=0):
                     heard = True

@@ -56,7 +56,7 @@ class ReadSession:
         return next(iter(self.all(kind, query.limit(1))), None)
 
     def one(self, kind: type[T], table: Table, key: str, noun: str) -> T:
-        """Return the row with the id `key`. Raises NotFoundError, in which `noun` names the kind."""
+        """Return the row with the id `key`. Raises NotFoundError, which names the kind `noun`."""
         return self.first(kind, select(table).where(table.c.id == key)) or missing(noun, key)
 
 

@@ -288,7 +288,9 @@ class World:
         return stage
 
     async def change_deploy(self, deploy: Deploy, **changes: Any) -> Deploy:  # noqa: ANN401 - whatever fields a deploy has
-        """Write into the record of a deploy, as another server or another life of this one would have."""
+        """Write into the record of a deploy, as another server or another life of this one would
+        have.
+        """
         await self.store.write(lambda tx: tx.put_deploy(replace(tx.deploy(deploy.id), **changes)))
         return await self.deploy(deploy.id)
 
@@ -447,7 +449,9 @@ async def assert_only(world: World, live: Instance) -> None:
 
 
 async def assert_fails(world: World, tag: str, step: StepName | None, reason: str) -> Deploy:
-    """Deploy `tag` beside what is live, and show that it fails in that step and that nothing else came of it."""
+    """Deploy `tag` beside what is live, and show that it fails in that step and that nothing
+    else came of it.
+    """
     before = await world.instances(InstanceState.LIVE)
     began = len(world.runtime.journal)
 

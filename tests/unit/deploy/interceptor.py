@@ -55,7 +55,9 @@ class Died(BaseException):
 
 
 class CallInterceptor:
-    """Sees every call to the outside, and lets something happen just before or just after one of them."""
+    """Sees every call to the outside, and lets something happen just before or just after one of
+    them.
+    """
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -65,7 +67,9 @@ class CallInterceptor:
         self._doom: tuple[str, Callable[[], Awaitable[bool]]] | None = None
 
     def intercept(self, thing: object, *calls: str, named: str = "") -> None:
-        """Let these async methods of `thing` be called by way of here, by their own names or as if they were `named` so."""
+        """Let these async methods of `thing` be called by way of here, by their own names or as
+        if they were `named` so.
+        """
         for call in calls:
             setattr(thing, call, partial(self._cross, named or call, getattr(thing, call)))
 

@@ -1,7 +1,9 @@
-"""A death of the process after every single change that a deploy makes outside, with traffic led by an ingress.
+"""A death of the process after every single change that a deploy makes outside, with traffic led
+by an ingress.
 
-Each journey is made once for every such moment, in a world of its own: the process dies, the next one sweeps (as at every
-start) and goes on with the deploy. What must be true then does not depend on the moment.
+Each journey is made once for every such moment, in a world of its own: the process dies, the
+next one sweeps (as at every start) and goes on with the deploy. What must be true then does not
+depend on the moment.
 """
 
 from collections.abc import Awaitable, Callable
@@ -164,7 +166,9 @@ async def dies(world: World, deploy: Deploy, changes: int) -> bool:
 async def assert_ended_well(
     world: World, journey: Journey, deploy: Deploy, before: Instance
 ) -> None:
-    """That the record is true, that one instance is live and led to, and that a second sweep finds nothing to do."""
+    """That the record is true, that one instance is live and led to, and that a second sweep
+    finds nothing to do.
+    """
     ended = await world.deploy(deploy.id)
     assert (ended.status, ended.claimed_by) == (journey.ends, None)
     assert journey.reason in (ended.reason or "")
@@ -234,7 +238,9 @@ async def test_dying_again_and_again(
 async def test_a_death_after_the_tag_was_looked_up(
     new_store: Callable[[], SqlStore], clock: Clock, live: str
 ) -> None:
-    """What was taken back stays away, and what is live is left alone, though the process died before it could see that."""
+    """What was taken back stays away, and what is live is left alone, though the process died
+    before it could see that.
+    """
     changes, died = 0, True
     while died:
         world = await a_world(new_store(), clock)
@@ -266,7 +272,9 @@ async def test_a_death_after_the_tag_was_looked_up(
 
 
 async def much_to_sweep(world: World) -> Instance:
-    """A live instance that was removed and whose port is taken, one left draining, one given up, and an orphan."""
+    """A live instance that was removed and whose port is taken, one left draining, one given up,
+    and an orphan.
+    """
     await world.ship("v1")
     world.runtime.fail("stop", EngineError("it cannot be killed"))
     world.publish("v2")

@@ -1,4 +1,6 @@
-"""Port and healthcheck follow the image as long as nobody has set them, each deploy its own image's."""
+"""Port and healthcheck follow the image as long as nobody has set them, each deploy its own
+image's.
+"""
 
 import pytest
 
@@ -47,7 +49,8 @@ async def test_a_port_that_the_image_gets_later_mends_the_project(led_by_image: 
     world = led_by_image
     first = await deployed(world, "v1", exposing())
     assert first.reason == (
-        f"v1 is live, but has no port, so it has no address; EXPOSE one in the image, or set it with"
+        f"v1 is live, but has no port, so it has no address; EXPOSE one in the image, "
+        f"or set it with"
         f" 'tagboat projects edit {world.project.name} --port N', then deploy again"
     )
 
@@ -96,8 +99,10 @@ async def test_every_version_goes_by_its_own_image_and_is_known_again(led_by_ima
     forced = await world.carry_out(await world.queue("v1", stage=other, force=True))
 
     assert again.reason == "already live"
-    ports = {deploy.id: world.runtime.spec(world.container_of(deploy, stage)).port for deploy, stage in
-             ((newest, world.stage), (forced, other))}  # fmt: skip
+    ports = {
+        deploy.id: world.runtime.spec(world.container_of(deploy, stage)).port
+        for deploy, stage in ((newest, world.stage), (forced, other))
+    }
     assert ports == {newest.id: 3000, forced.id: 8080}
     assert in_prod.status is DeployStatus.SUCCEEDED
 

@@ -180,9 +180,8 @@ async def test_one_that_exits_in_the_watch_is_told_with_its_code(led: World) -> 
 
     led.calls.after("apply_routes", crash)
     ended = await led.carry_out(deploy)
-    assert (
-        ended.reason
-        == "it was healthy and live, and then: the new container exited with code 7, and was restarted"
+    assert ended.reason == (
+        "it was healthy and live, and then: the new container exited with code 7, and was restarted"
     )
 
 

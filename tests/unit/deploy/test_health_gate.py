@@ -339,14 +339,17 @@ def test_nothing_dead_or_restarted_ever_takes_over_and_every_verdict_has_its_rea
 @pytest.mark.parametrize("probed", [NOBODY_LISTENS, REFUSED])
 def test_where_nobody_listens_it_is_said_what_may_be_done(probed: str) -> None:
     assert why_late(probed, 60, 3000, "shop", "dev") == (
-        "not healthy within 60 s: nothing accepted a connection on port 3000. Does the app listen on 0.0.0.0:3000 (not on"
-        " 127.0.0.1, not on another port)? Change the port with 'tagboat projects edit shop --port N', or allow longer with"
+        "not healthy within 60 s: nothing accepted a connection on port 3000. Does the "
+        "app listen on 0.0.0.0:3000 (not on"
+        " 127.0.0.1, not on another port)? Change the port with 'tagboat projects edit "
+        "shop --port N', or allow longer with"
         " 'tagboat stages edit shop dev --health-timeout 120'"
     )
     assert why_late(
         f"the HEALTHCHECK says healthy, but {probed}", 60, 3000, "shop", "dev"
     ).startswith(
-        f"not healthy within 60 s: the HEALTHCHECK says healthy, but {probed}. Does the app listen on 0.0.0.0:3000"
+        f"not healthy within 60 s: the HEALTHCHECK says healthy, but {probed}. Does "
+        f"the app listen on 0.0.0.0:3000"
     )
 
 

@@ -70,7 +70,9 @@ async def at_work(world: World, tag: str) -> Deploy:
 
 
 async def test_a_push_does_not_merge_into_a_deploy_that_has_failed(led: World) -> None:
-    """The registry's notification comes again while the first deploy, which found no such tag, is taken back."""
+    """The registry's notification comes again while the first deploy, which found no such tag,
+    is taken back.
+    """
     await led.ship("v1")
     deploy = await at_work(led, "v2")
     told: list[Queued] = []

@@ -52,7 +52,7 @@ async def test_alone_on_it_the_next_one_has_its_names_from_the_start_and_is_not_
     assert not rejoins(led)
 
 
-async def test_where_others_can_ask_the_next_one_is_found_once_it_is_healthy_at_an_address_that_it_keeps(
+async def test_others_find_the_next_one_once_it_is_healthy_at_an_address_that_it_keeps(
     led: World,
 ) -> None:
     await led.ship("v1")

@@ -96,7 +96,7 @@ async def from_a_committed_image(world: World, deploy: Deploy, name: str) -> Non
     await world.foreign_container(name, **status.labels)
 
 
-async def test_what_a_person_made_from_a_committed_image_stays_while_its_deploy_works_fails_and_is_gone(
+async def test_a_persons_container_of_a_committed_image_stays_whatever_its_deploy_does(
     world: World,
 ) -> None:
     await world.ship("v1")
@@ -148,7 +148,7 @@ async def test_the_container_of_a_failed_instance_is_removed(world: World) -> No
     await assert_only(world, live)
 
 
-async def test_the_container_of_a_failed_instance_stays_for_the_deploy_that_will_ask_for_its_last_words(
+async def test_the_container_of_a_failed_instance_stays_until_its_deploy_has_its_last_log_lines(
     world: World,
 ) -> None:
     deploy = await cut_off_in_check(world, "v1")

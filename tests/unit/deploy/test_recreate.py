@@ -195,9 +195,9 @@ async def test_an_old_one_that_comes_back_ill_is_told(led: World) -> None:
     await led.change_stage(health_timeout_s=5)
     ended = await led.carry_out(await at_work(led, "v2"))
     assert (
-        f"; {old.container} did not come back: not healthy within 5 s: nothing accepted a connection"
-        in (ended.reason or "")
-    )
+        f"; {old.container} did not come back: not healthy within 5 s: nothing "
+        f"accepted a connection"
+    ) in (ended.reason or "")
     (live,) = await led.instances(InstanceState.LIVE)
     assert live == old
 

@@ -132,7 +132,10 @@ async def test_what_is_not_used_any_more_is_left_and_told_of(led: World) -> None
     new, deploy = await shipped(led, "v2", keeping("/data", log="2"))
 
     assert volumes_of(led, new) == {f"tagboat-{led.stage.id}-own": "/data"}
-    left = f"the volume {written}, at /data of {old.container}, stays on the engine and is not used any more"
+    left = (
+        f"the volume {written}, at /data of {old.container}, stays on the engine and is "
+        f"not used any more"
+    )
     assert left in str(deploy.step(StepName.START).detail)
     assert written in led.runtime.volumes
 
@@ -349,9 +352,9 @@ async def test_what_is_not_mounted_any_more_is_said(led: World) -> None:
         (image_volume_name(led.stage, "/data"), "/data"),
     ):
         assert (
-            f"the volume {name}, until now at {path}, is not mounted any more, and what is in it stays there"
-            in detail
-        )
+            f"the volume {name}, until now at {path}, is not mounted any more, and "
+            f"what is in it stays there"
+        ) in detail
 
 
 @pytest.mark.parametrize("path", ["/run", "/run/secrets"])

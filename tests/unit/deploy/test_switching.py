@@ -258,7 +258,9 @@ async def test_one_whose_own_healthcheck_says_unhealthy_is_taken_back(led: World
 
 
 async def silent_for(world: World, old: Instance, probes: int, *, then_well: int = 10**6) -> None:
-    """Let the new one not answer so many probes in a row once it is live, answer some, and so on."""
+    """Let the new one not answer so many probes in a row once it is live, answer some, and so
+    on.
+    """
     count = 0
 
     async def answers(port: int) -> str | None:

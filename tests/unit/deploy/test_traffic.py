@@ -340,7 +340,9 @@ async def test_after_a_stage_could_not_be_led_all_are(led: World) -> None:
 
 
 async def test_two_leads_never_overtake_each_other(led: World) -> None:
-    """The second reads only once the first has been obeyed, so that what is older on record never comes last."""
+    """The second reads only once the first has been obeyed, so that what is older on record
+    never comes last.
+    """
     traffic = led.services.traffic
     assert traffic is not None
     assert led.ingress is not None
@@ -449,7 +451,9 @@ def traffic_of(world: World) -> Traffic:
 
 
 async def requests_in_flight(world: World, instance: Instance, *ends_after: float) -> None:
-    """Begin requests to it, each of which ends once the clock has gone on so many seconds from now."""
+    """Begin requests to it, each of which ends once the clock has gone on so many seconds from
+    now.
+    """
     assert world.ingress is not None
     await traffic_of(world).apply_routes()
     due = []

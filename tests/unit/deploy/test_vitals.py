@@ -22,9 +22,18 @@ from tests.unit.deploy.test_health_gate import RUNNING
 pytestmark = pytest.mark.anyio
 WITH_CHECK = MemoryImage(info=ImageInfo(has_healthcheck=True))
 INSTANCE = Instance(
-    id="i", deploy_id="d", project_id="p", stage_id="s", tag="v1", digest=None, state=InstanceState.LIVE,  # type: ignore[arg-type]
-    container="app-dev-1", endpoint=loopback_endpoint(40000), fingerprint="", started_at=START,
-)  # fmt: skip
+    id="i",
+    deploy_id="d",
+    project_id="p",
+    stage_id="s",
+    tag="v1",
+    digest=None,  # type: ignore[arg-type]
+    state=InstanceState.LIVE,
+    container="app-dev-1",
+    endpoint=loopback_endpoint(40000),
+    fingerprint="",
+    started_at=START,
+)
 
 
 def course(*seen: tuple[float, WorkloadStatus | None]) -> Vitals:

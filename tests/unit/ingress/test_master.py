@@ -133,6 +133,9 @@ async def test_nobody_there(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_what_is_in_flight(tmp_path: Path) -> None:
-    text = "# table: in_flight, type: string, size:20480, used:2\n0x55d7: key=20000 use=3 exp=59800 conn_cur=3\n\n"
+    text = (
+        "# table: in_flight, type: string, size:20480, used:2\n0x55d7: key=20000 use=3 "
+        "exp=59800 conn_cur=3\n\n"
+    )
     async with master_saying(tmp_path, always(text)) as master:
         assert await master.in_flight(7, 20000) == 3

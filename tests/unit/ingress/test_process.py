@@ -18,7 +18,10 @@ from tagboat.ingress.process import (
     ("text", "program"),
     [
         (
-            "HAProxy version 2.6.12-1+deb12u4 2026/10/17\nFeature list : +OPENSSL +LUA\nBuilt with Lua version : Lua 5.3.6\n",
+            (
+                "HAProxy version 2.6.12-1+deb12u4 2026/10/17\nFeature list : +OPENSSL "
+                "+LUA\nBuilt with Lua version : Lua 5.3.6\n"
+            ),
             Program("h", "2.6.12-1+deb12u4", lua=True, tls=True),
         ),
         ("HAProxy version 3.2.1 2026\n", Program("h", "3.2.1", lua=False, tls=False)),

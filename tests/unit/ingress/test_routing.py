@@ -107,7 +107,8 @@ def test_what_is_in_force_needs_no_change(wanted: dict[str, str]) -> None:
 
 
 GOT = (
-    'type=str, case=sensitive, found=yes, idx=tree, key="a.localhost", value="20001", type="str"\n\n'
+    'type=str, case=sensitive, found=yes, idx=tree, key="a.localhost", value="20001", '
+    'type="str"\n\n'
     "type=str, case=sensitive, found=no\n\n"
     'type=str, case=sensitive, found=yes, idx=tree, key="c.localhost", value="held", type="str"\n\n'
 )

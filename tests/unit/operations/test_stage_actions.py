@@ -1,4 +1,6 @@
-"""Orders beside deploying a tag: back to what was live, the same in another stage, not this one after all, not now."""
+"""Orders beside deploying a tag: back to what was live, the same in another stage, not this one
+after all, not now.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

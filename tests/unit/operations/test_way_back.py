@@ -1,4 +1,6 @@
-"""Going back: to what served before, at once, once, never to what was fled from, and not to what is nowhere any more."""
+"""Going back: to what served before, at once, once, never to what was fled from, and not to what
+is nowhere any more.
+"""
 
 from collections.abc import Callable
 
@@ -42,7 +44,9 @@ async def shipped(world: World, *tags: str) -> list[Instance]:
 
 
 async def rolled_back_while(world: World, call: str, tag: str) -> tuple[Deploy, Deploy]:
-    """Deploy `tag`, order a rollback after the next call of that name, and let both be carried out."""
+    """Deploy `tag`, order a rollback after the next call of that name, and let both be carried
+    out.
+    """
     deploy = await at_work(world, tag)
     ordered: list[Queued] = []
 

@@ -34,7 +34,9 @@ def put(number: int) -> Work:
 async def test_the_databases_own_trouble_is_met_once_and_told_to_all(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A locked database keeps each transaction waiting for seconds: a batch must not try it piece by piece."""
+    """A locked database keeps each transaction waiting for seconds: a batch must not try it
+    piece by piece.
+    """
     batches: list[int] = []
 
     def refuse(works: Sequence[Work]) -> list[Any]:

@@ -1,4 +1,6 @@
-"""SQLite's file is deleted or replaced under the server: nothing is taken in that would be lost with it."""
+"""SQLite's file is deleted or replaced under the server: nothing is taken in that would be lost
+with it.
+"""
 
 from pathlib import Path
 

@@ -17,7 +17,7 @@ from tagboat.runtime.docker.probe import LoopbackProbe, http_request, target
 
 _WHOLE_S = 5.0
 _SAYS_S = 0.5
-_LONGEST_ANSWER = 4096
+_LONGEST_GREETING = 4096
 _BAD_REQUESTS = (b"HTTP/1.1 400", b"HTTP/1.0 400")
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -67,12 +67,12 @@ class ProtocolProbe(LoopbackProbe):
 async def _answer_to_http(endpoint: Endpoint) -> bytes:
     heard = b""
     with contextlib.suppress(TimeoutError, OSError):
-        async with asyncio.timeout(_SAYS_S), _opened(endpoint) as (reader, writer):
+        async with asyncio.timeout(_SAYS_S), _connection(endpoint) as (reader, writer):
             writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             while (
-                len(heard) < _LONGEST_ANSWER
+                len(heard) < _LONGEST_GREETING
                 and not spoken(heard)
-                and (chunk := await reader.read(_LONGEST_ANSWER))
+                and (chunk := await reader.read(_LONGEST_GREETING))
             ):
                 heard += chunk
     return heard
@@ -87,7 +87,7 @@ async def _within(asked: Awaitable[T]) -> T | None:
 
 
 async def _shakes_hands(endpoint: Endpoint) -> bool:
-    async with _opened(endpoint, _unverified()):
+    async with _connection(endpoint, _unverified()):
         return True
 
 
@@ -107,13 +107,13 @@ def _why_no_answer(
 
 
 async def _status_by_tls(endpoint: Endpoint, path: str, host: str) -> int:
-    async with _opened(endpoint, _unverified()) as (reader, writer):
+    async with _connection(endpoint, _unverified()) as (reader, writer):
         writer.write(http_request(path, Manner(host=host, proto="https")))
         return (await read_head(reader)).status
 
 
 async def _status_by_h2c(endpoint: Endpoint, path: str, host: str) -> int:
-    async with _opened(endpoint) as (reader, writer):
+    async with _connection(endpoint) as (reader, writer):
         writer.write(
             h2c.h2c_request(
                 target(path), host, [("user-agent", f"tagboat/{__version__}"), ("accept", "*/*")]
@@ -128,7 +128,7 @@ async def _status_by_h2c(endpoint: Endpoint, path: str, host: str) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _opened(
+async def _connection(
     endpoint: Endpoint, context: ssl.SSLContext | None = None
 ) -> AsyncIterator[_Streams]:
     reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, ssl=context)

@@ -1,4 +1,4 @@
-"""Run by Alembic: the connection comes from `tagboat.store.database.migrate`, its transaction too."""
+"""Entry of Alembic, with the connection and transaction of `tagboat.store.database.migrate`."""
 
 from alembic import context
 

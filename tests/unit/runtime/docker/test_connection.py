@@ -50,7 +50,9 @@ PULL_MESSAGE = (
 
 
 class FakeEngine:
-    """Answers `routes` (`METHOD /path` without version prefix) and notes the versions and requests it saw."""
+    """Answers `routes` (`METHOD /path` without version prefix) and notes the versions and
+    requests it saw.
+    """
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket

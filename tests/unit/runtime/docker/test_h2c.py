@@ -21,8 +21,12 @@ def test_a_server_understands_the_request(path: str) -> None:
     )
     (asked,) = [event for event in events if isinstance(event, RequestReceived)]
     assert fields_of(asked.headers) == {
-        ":method": "GET", ":scheme": "http", ":authority": "app.example.com", ":path": path, "user-agent": "tagboat/1",
-    }  # fmt: skip
+        ":method": "GET",
+        ":scheme": "http",
+        ":authority": "app.example.com",
+        ":path": path,
+        "user-agent": "tagboat/1",
+    }
 
 
 @given(status=st.integers(100, 999), more=st.integers(0, 3))

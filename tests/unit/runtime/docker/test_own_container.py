@@ -11,8 +11,14 @@ from tagboat.runtime.docker.own_container import container_in
 from tagboat.runtime.docker.unreachable import why_unreachable
 
 ID = "9a7c" * 16
-DOCKER = f"600 580 8:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw,relatime - ext4 /dev/sda1 rw\n"
-PODMAN = f"600 580 8:1 /storage/overlay-containers/{ID}/userdata/resolv.conf /etc/resolv.conf rw - ext4 /dev/sda1 rw\n"
+DOCKER = (
+    f"600 580 8:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw,relatime - "
+    f"ext4 /dev/sda1 rw\n"
+)
+PODMAN = (
+    f"600 580 8:1 /storage/overlay-containers/{ID}/userdata/resolv.conf /etc/resolv.conf "
+    f"rw - ext4 /dev/sda1 rw\n"
+)
 HOST = f"""\
 26 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 90 26 0:45 / /var/lib/docker/overlay2/{ID}/merged rw,relatime shared:50 - overlay overlay rw
@@ -40,7 +46,8 @@ def test_why_there_is_no_connection_and_what_to_do(
     user = getpass.getuser()
     denied = why_unreachable(PermissionError(), None)
     assert denied.startswith(
-        f"permission denied on its socket; add the user {user} to the group docker (sudo usermod -aG docker"
+        f"permission denied on its socket; add the user {user} to the group docker "
+        f"(sudo usermod -aG docker"
     )
     other = next(group for group in grp.getgrall() if group.gr_gid and group.gr_name != "docker")
     monkeypatch.setattr(os, "stat", lambda *_, **__: SimpleNamespace(st_gid=other.gr_gid))

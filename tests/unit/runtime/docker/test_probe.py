@@ -107,7 +107,10 @@ async def test_the_request_is_one_as_it_comes_through_the_front() -> None:
     assert seen == [
         b"GET /up?full=1&x=a%20b HTTP/1.1\r\nHost: app.example.com\r\n"
         + f"User-Agent: tagboat/{__version__}\r\nAccept: */*\r\n".encode()
-        + b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: app.example.com\r\nX-Forwarded-Proto: https\r\n"
+        + (
+            b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: app.example.com\r\n"
+            b"X-Forwarded-Proto: https\r\n"
+        )
         + b"Connection: close\r\n\r\n"
     ]
 
@@ -182,13 +185,19 @@ async def test_no_header_of_a_good_answer_is_waited_for() -> None:
         (b"Content-Length: 24\r\n\r\n\n  Invalid HTTP_HOST here", "Invalid HTTP_HOST here"),
         (b"Content-Length: 9\r\n\r\nfirst\nsecond", "first"),
         (
-            b"Transfer-Encoding: chunked\r\n\r\n4\r\nData\r\n6\r\nbase: \r\n4;x=y\r\ndown\r\n0\r\n\r\n",
+            (
+                b"Transfer-Encoding: chunked\r\n\r\n4\r\nData\r\n6\r\nbase: \r\n4;x=y\r\n"
+                b"down\r\n0\r\n\r\n"
+            ),
             "Database: down",
         ),
         (b"\r\n\x1b[31mred\x1b[0m \x00and\tbell\x07", "red and bell"),
         (b"\r\n" + b"x" * 5000, "x" * 160 + "\u2026"),
         (
-            b"\r\n<!doctype html><html><head><title>Bad Request (400)</title></head><body><h1>x</h1>",
+            (
+                b"\r\n<!doctype html><html><head><title>Bad Request (400)</title></"
+                b"head><body><h1>x</h1>"
+            ),
             "Bad Request (400)",
         ),
         (b"\r\n<h1>Not <b>well</b></h1>", "Not"),

@@ -15,7 +15,10 @@ from tagboat.runtime.docker.refusal import clean, login_refusal, pull_refusal, r
 APP = parse_image_name("git.example.com/acme/app")
 
 DIGEST = f"sha256:{'0' * 64}"
-PAGE = r"\n<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n<center><h1>%s</h1></center>\r\n</body>\r\n</html>\r\n"
+PAGE = (
+    r"\n<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n<center><h1>%s</h1></"
+    r"center>\r\n</body>\r\n</html>\r\n"
+)
 NOT_FOUND = 'exec: "nope": executable file not found in $PATH'
 
 
@@ -75,7 +78,10 @@ def test_a_refusal_is_told_by_status_and_words(
             "no such image",
         ),
         (
-            "pull access denied for acme/app, repository does not exist or may require 'docker login'",
+            (
+                "pull access denied for acme/app, repository does not exist or may require "
+                "'docker login'"
+            ),
             EngineError,
             False,
             "login",
@@ -169,7 +175,10 @@ def test_a_refusal_is_told_by_status_and_words(
             "x509: certificate signed by unknown authority",
             EngineError,
             False,
-            "write the authority's to /etc/docker/certs.d/git.example.com/ca.crt on the engine's machine",
+            (
+                "write the authority's to /etc/docker/certs.d/git.example.com/ca.crt on "
+                "the engine's machine"
+            ),
         ),
         (
             "tls: failed to verify certificate: x509: certificate signed by unknown authority",
@@ -193,7 +202,10 @@ def test_a_refusal_is_told_by_status_and_words(
             "http: server gave HTTP response to HTTPS client",
             EngineError,
             False,
-            'name it in the engine\'s /etc/docker/daemon.json: {"insecure-registries": ["git.example.com"]}',
+            (
+                'name it in the engine\'s /etc/docker/daemon.json: {"insecure-registries": '
+                '["git.example.com"]}'
+            ),
         ),
         (
             "no matching manifest for linux/amd64 in the manifest list entries",
@@ -214,7 +226,9 @@ def test_a_failed_pull_is_told_by_its_words(
 
 
 def unread(status: int, fault: str, body: str) -> str:
-    """What the engine says of an error whose body is not a registry's, to be seen with Docker 20.10."""
+    """What the engine says of an error whose body is not a registry's, to be seen with Docker
+    20.10.
+    """
     return f'error parsing HTTP {status} response body: {fault}: "{body}"'
 
 
@@ -286,7 +300,10 @@ def test_an_answer_that_is_not_a_registrys_is_told_by_its_status(
         ),
         ("error unmarshalling content: unexpected end of JSON input", False),
         (
-            "Get \"https://git.example.com/v2/\": unable to decode token response: invalid character '<' looking for",
+            (
+                'Get "https://git.example.com/v2/": unable to decode token response: '
+                "invalid character '<' looking for"
+            ),
             False,
         ),
         (
@@ -331,7 +348,10 @@ def test_what_an_error_says_of_retrying_is_its_own_affair() -> None:
             NOT_FOUND,
         ),
         (
-            "OCI runtime create failed: error setting cgroup config for procHooks process: invalid argument: unknown",
+            (
+                "OCI runtime create failed: error setting cgroup config for procHooks "
+                "process: invalid argument: unknown"
+            ),
             "error setting cgroup config for procHooks process: invalid argument",
         ),
         ("one\n  two\x1b[31m\x00three", "one two [31m three"),
@@ -360,7 +380,8 @@ def test_a_network_that_has_gone_is_missed_at_the_start() -> None:
     error = refusal(DockerError(404, "network db not found"), "start the container web")
     assert isinstance(error, EngineNotFoundError)
     assert str(error) == (
-        "the engine could not start the container web: it has no network db; make it with: docker network create db"
+        "the engine could not start the container web: it has no network db; make it "
+        "with: docker network create db"
     )
 
 

@@ -20,12 +20,18 @@ Host key verification failed.
     [
         ("", "", ""),
         (
-            'Authenticated to box ([192.0.2.1]:22) using "publickey".\nTransferred: sent 1, received 2 bytes, in 0.1 s\n',
+            (
+                'Authenticated to box ([192.0.2.1]:22) using "publickey".\nTransferred: '
+                "sent 1, received 2 bytes, in 0.1 s\n"
+            ),
             "",
             "",
         ),
         (
-            'Authenticated to box ([192.0.2.1]:22) using "publickey".\r\nConnection to box closed by remote host.\r\n',
+            (
+                'Authenticated to box ([192.0.2.1]:22) using "publickey".\r\nConnection to '
+                "box closed by remote host.\r\n"
+            ),
             "Connection to box closed by remote host.",
             "",
         ),

@@ -1,4 +1,4 @@
-"""What real apps need, watching, cancelling, what came while a stage was held, and registries' own authorities.
+"""Columns for real apps, the watch, cancelling, pushes during a hold, and registries' authorities.
 
 Revision ID: 0002
 Revises: 0001
@@ -27,8 +27,8 @@ def upgrade() -> None:
 
 
 def _add_filled(table: str, column: "sa.Column[object]", value: str) -> None:
-    # The default stays on the column: to take it away, SQLite would have to make the table anew, and dropping the old one
-    # deletes whatever hangs on it.
+    # The default stays on the column: to take it away, SQLite would have to make the table anew,
+    # and dropping the old one deletes whatever hangs on it.
     column.server_default = sa.DefaultClause(sa.text(value))
     op.add_column(table, column)
 

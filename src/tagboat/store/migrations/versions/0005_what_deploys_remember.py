@@ -52,16 +52,21 @@ def upgrade() -> None:
 
 
 def _fill_at_work(connection: sa.Connection) -> None:
-    """Write down for each deploy at work what it has replaced: until now that was read from what drains in its stage."""
+    """Record for each deploy in progress what it has replaced.
+
+    Until now that was read from the draining instances of its stage.
+    """
     at_work = sa.text(
-        "SELECT d.id, d.stage_id, s.strategy, i.state, i.container FROM deploys d JOIN stages s ON s.id = d.stage_id "
+        "SELECT d.id, d.stage_id, s.strategy, i.state, i.container "
+        "FROM deploys d JOIN stages s ON s.id = d.stage_id "
         "LEFT JOIN instances i ON i.deploy_id = d.id WHERE d.status = 'running'"
     )
     draining = sa.text(
         "SELECT id FROM instances WHERE stage_id = :stage AND state = 'draining' ORDER BY id DESC"
     )
     fill = sa.text(
-        "UPDATE deploys SET container = :container, replaced = :replaced, made_way = :made_way WHERE id = :id"
+        "UPDATE deploys SET container = :container, replaced = :replaced, made_way = :made_way "
+        "WHERE id = :id"
     )
     for deploy_id, stage_id, strategy, state, container in connection.execute(at_work).all():
         replaced = [row.id for row in connection.execute(draining, {"stage": stage_id})]

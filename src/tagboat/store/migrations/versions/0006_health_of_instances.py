@@ -17,8 +17,11 @@ UPDATE projects SET
   port_set = (inspected AND port <> 0),
   healthcheck_set = (CASE WHEN inspected THEN healthcheck <> 'image' ELSE healthcheck <> '' END)
 """
-"""Nobody wrote down who had said what. What works stays as it is: a port, and how health was checked, may be a person's. A
-port of 0 leads nowhere, and `image` is what an image with a HEALTHCHECK says by itself: these follow the image from now on."""
+"""Fields that follow the image from now on.
+
+It is not on record who set a field. Values that work stay, because a person may have set them. A
+port of 0 works for nothing, and `image` is the value of an image with a HEALTHCHECK.
+"""
 
 
 def upgrade() -> None:
@@ -51,6 +54,6 @@ def upgrade() -> None:
 
 
 def _add_filled(table: str, column: "sa.Column[object]", value: str) -> None:
-    # The default stays: servers that are not yet brought up to date add rows without a value for it.
+    # The default stays: servers of the version before add rows without a value.
     column.server_default = sa.DefaultClause(sa.text(value))
     op.add_column(table, column)

@@ -14,9 +14,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add columns, which older rows, and servers not yet brought up to date, leave at their defaults.
+    """Add columns with defaults, for older rows and for servers of the version before.
 
-    The `rolling` of older stages becomes "nobody has said": until now it could not be told from what somebody had said.
+    The `rolling` of older stages becomes "not set": until now the two were the same.
     """
     columns = (
         sa.Column("strategy_given", sa.Boolean, nullable=False, server_default=sa.text("false")),

@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add a column to projects and to instances, which older rows, and servers not yet up to date, leave at `http`."""
+    """Add the protocol to projects and instances; `http` for rows of the version before."""
     for table in ("projects", "instances"):
         op.add_column(
             table, sa.Column("protocol", sa.Text, nullable=False, server_default=sa.text("'http'"))

@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add tables of what was pulled and of what is being deleted, and indexes for what looks for the old."""
+    """Add tables of pulled images and running deletions, and indexes for finding old rows."""
     op.create_table(
         "pulled_images",
         sa.Column("image", sa.Text, nullable=False),

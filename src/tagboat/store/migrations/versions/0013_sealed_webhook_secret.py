@@ -1,6 +1,7 @@
-"""The secret of the webhook's URL is sealed, which the server does itself as it starts: only it has the key.
+"""Encryption of the webhook's secret. The server does it at the start, because only it has the key.
 
-The schema stays as it is; but a server that knows of no sealed one would make a new secret in its place, and must not start.
+The schema stays as it is. The revision keeps older servers from starting: they would not find the
+encrypted secret, and create a new one.
 
 Revision ID: 0013
 Revises: 0012
