@@ -117,23 +117,13 @@ async def _building(
     settings: Settings, data_dir: DataDir, store: SqlStore, log_call: LogCall
 ) -> AsyncIterator[_Built]:
     clock = partial(datetime.now, UTC)
-    if settings.docker.is_exposed:
-        log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
     installation = await store.write(partial(_first_launch, settings))
     await ensure_webhook_secret(store)
-    docker = settings.docker
-    engine = DockerRuntime(
-        docker.url,
-        cert_path=docker.cert_path,
-        tls_verify=docker.tls_verify,
-        network_pool=settings.network_pool,
-        own_container=own_container(),
-    )
+    engine = _build_engine(settings)
     registry = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
     counters = Counters()
     queue = DeployQueue(clock)
     ingress = _build_ingress(settings)
-    allowed = host_paths(settings.bind_roots, docker.url, settings.data_dir).where
     parts = DeployServices(
         store=store,
         runtime=engine,
@@ -144,7 +134,7 @@ async def _building(
         traffic=Traffic(store, ingress, settings.base_domain),
         base_domain=settings.base_domain,
         front_proto=settings.public_url.partition(":")[0],
-        host_path=allowed,
+        host_path=host_paths(settings.bind_roots, settings.docker.url, settings.data_dir).where,
     )
     worker = Worker(parts, data_dir.replica)
     poller = Poller(
@@ -160,36 +150,9 @@ async def _building(
         store, queue, EngineThenRegistry(engine, registry, store), clock=clock, counters=counters
     )
     events = EventHub(store)
-    room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
-    operations = Operations(
-        OperationServices(
-            store=store,
-            deployer=queue,
-            engine=engine,
-            polls=poller,
-            ingress=ingress,
-            examine=partial(diagnose, registry, log_in=engine.log_in),
-            list_images=registry.list_images,
-            list_tags=registry.list_tags,
-            resolve=registry.resolve,
-            login_for=login_for,
-            new_secret=partial(regenerate_webhook_secret, store),
-            redeliver=webhook.redeliver,
-            explain=webhook.explain,
-            abandon=worker.abandon,
-            ingress_trouble=ingress.trouble
-            if isinstance(ingress, HaproxyIngress) or ingress.why
-            else None,
-            disks=partial(
-                look_at_disks, settings.data_dir, engine, is_local=docker.url.startswith("unix://")
-            ),
-            clock=clock,
-            counters=counters,
-            base_domain=settings.base_domain,
-            public_url=settings.public_url,
-            host_path=allowed,
-        )
+    operations = _build_operations(
+        settings, parts, engine, registry, queue, worker, poller, webhook, ingress
     )
     api = build_api(
         ApiServices(
@@ -204,12 +167,66 @@ async def _building(
         )
     )
     try:
-        server = HttpServer(api, room)
+        server = HttpServer(api, most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
         server.on_stop = events.close
         yield _Built(server, worker, poller, parts, ingress, token)
     finally:
         await registry.close()
         await engine.close()
+
+
+def _build_engine(settings: Settings) -> DockerRuntime:
+    if settings.docker.is_exposed:
+        log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
+    return DockerRuntime(
+        settings.docker.url,
+        cert_path=settings.docker.cert_path,
+        tls_verify=settings.docker.tls_verify,
+        network_pool=settings.network_pool,
+        own_container=own_container(),
+    )
+
+
+def _build_operations(
+    settings: Settings,
+    parts: DeployServices,
+    engine: DockerRuntime,
+    registry: RegistryClient,
+    queue: DeployQueue,
+    worker: Worker,
+    poller: Poller,
+    webhook: WebhookHandler,
+    ingress: HaproxyIngress | NoIngress,
+) -> Operations:
+    # An ingress that was not asked for is no trouble; one that could not be is.
+    has_trouble = isinstance(ingress, HaproxyIngress) or ingress.why
+    is_local = settings.docker.url.startswith("unix://")
+    return Operations(
+        OperationServices(
+            store=parts.store,
+            deployer=queue,
+            engine=engine,
+            polls=poller,
+            ingress=ingress,
+            examine=partial(diagnose, registry, log_in=engine.log_in),
+            list_images=registry.list_images,
+            list_tags=registry.list_tags,
+            resolve=registry.resolve,
+            login_for=login_for,
+            new_secret=partial(regenerate_webhook_secret, parts.store),
+            redeliver=webhook.redeliver,
+            explain=webhook.explain,
+            abandon=worker.abandon,
+            ingress_trouble=ingress.trouble if has_trouble else None,
+            # The engine's disk can be looked at only where the engine is on this machine.
+            disks=partial(look_at_disks, settings.data_dir, engine, is_local=is_local),
+            clock=parts.clock,
+            counters=parts.counters,
+            base_domain=parts.base_domain,
+            public_url=settings.public_url,
+            host_path=parts.host_path,
+        )
+    )
 
 
 async def _serve_until_stopped(
