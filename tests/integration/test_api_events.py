@@ -213,6 +213,20 @@ async def test_what_is_not_kept_any_more_is_said(api: Api) -> None:
         assert (await stream.event())["id"] == last - 1
 
 
+async def test_a_stream_that_begins_ahead_of_the_others_gets_no_reset(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_hub, "_EVENTS_INTERVAL_S", 0.2)
+    async with following(api) as other:
+        await begun(other)
+        await api.store.write(lambda tx: tx.put_setting("before", 1))
+        async with following(api) as stream:
+            await begun(stream)
+            await api.store.write(lambda tx: tx.put_setting("after", 2))
+            assert (await stream.event())["subject"] == "after"
+        assert [(await other.event())["subject"] for _ in range(2)] == ["before", "after"]
+
+
 def long_ago() -> datetime:
     return datetime(1990, 1, 1, tzinfo=UTC)
 

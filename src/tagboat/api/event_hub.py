@@ -46,6 +46,8 @@ class EventFilter:
 @dataclass(slots=True, eq=False)
 class _EventStream:
     wanted: EventFilter
+    after: int
+    """Id of the event after which it is pushed what it wants."""
     waiting: deque[bytes] = field(default_factory=deque)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     ended: bool = False
@@ -94,11 +96,18 @@ class EventHub:
 
         Ends when the reader is too slow or the server stops. Raises StoreUnavailableError.
         """
-        stream = _EventStream(wanted)
+        first, last = await self._store.read(
+            lambda reader: (reader.first_event_id(), reader.last_event_id())
+        )
+        kept = after <= last and (after == 0 or after >= first - 1)
+        start = after if kept else last
+        stream = _EventStream(wanted, start)
         joined_at = await self._join(stream)
         try:
             yield b"retry: %d\nid: %d\n\n" % (RECONNECT_AFTER_S * 1000, after)
-            async for text in self._missed(wanted, after, joined_at):
+            if not kept:
+                yield _reset_event(start)
+            async for text in self._missed(wanted, start, joined_at):
                 yield text
             while not stream.ended:
                 try:
@@ -124,19 +133,15 @@ class EventHub:
                 self._follower.add_done_callback(self._end_all)
             if not self._streams:
                 self._last = await self._store.read(lambda reader: reader.last_event_id())
+            # It may have begun after events that are still to be read for the others.
+            stream.after = max(stream.after, self._last)
             self._streams.add(stream)
             if self._closed:
                 stream.end()
             return self._last
 
     async def _missed(self, wanted: EventFilter, after: int, until: int) -> AsyncIterator[bytes]:
-        """Yield the events after an id up to another, or a reset where some are gone."""
-        if after == until:
-            return
-        first = await self._store.read(lambda reader: reader.first_event_id())
-        if after > until or 0 < after < first - 1:
-            yield _reset_event(until)
-            return
+        """Yield the events after an id up to another."""
         while after < until:
             page = await self._store.read(_page_after(after))
             text = [_encode_event(one) for one in page if one.id <= until and wanted.matches(one)]
@@ -158,7 +163,7 @@ class EventHub:
                     for event in page:
                         text = b""
                         for stream in self._streams:
-                            if stream.wanted.matches(event):
+                            if event.id > stream.after and stream.wanted.matches(event):
                                 text = text or _encode_event(event)
                                 stream.push(text)
             except TagboatError as error:
