@@ -187,6 +187,17 @@ async def test_all_that_is_kept_from_0_on(api: Api) -> None:
         assert (await stream.event())["subject"] == deploy.id
 
 
+@pytest.mark.parametrize("query", ["project=app", "stage=dev", "project=app&stage=dev"])
+async def test_only_what_has_a_name(api: Api, query: str) -> None:
+    _, deploy = await a_lane(api)
+    async with following(api, query) as stream:
+        await begun(stream)
+        other = a_project("other")
+        await add(api.store, other, a_stage(other, "else"))
+        await api.store.write(lambda tx: tx.put_deploy(replace(deploy, reason="so")))
+        assert (await stream.event())["reason"] == "so"
+
+
 @pytest.mark.parametrize("name", ["project", "stage", "deploy"])
 async def test_only_what_is_asked_for(api: Api, name: str) -> None:
     _, deploy = await a_lane(api)

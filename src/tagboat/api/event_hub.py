@@ -26,11 +26,11 @@ log = structlog.get_logger("tagboat.events")
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """The events that a stream wants; None and an empty collection mean any."""
+    """The events that a stream wants, by ids; None and an empty collection mean any."""
 
     topics: Collection[EventTopic] = ()
     project: str | None = None
-    stage: str | None = None
+    stages: Collection[str] = ()
     deploy: str | None = None
 
     def matches(self, event: Event) -> bool:
@@ -38,7 +38,7 @@ class EventFilter:
         return (
             (not self.topics or event.topic in self.topics)
             and (self.project is None or self.project == event.project_id)
-            and (self.stage is None or self.stage == event.stage_id)
+            and (not self.stages or event.stage_id in self.stages)
             and (self.deploy is None or self.deploy == event.deploy_id)
         )
 

@@ -7,9 +7,11 @@ from fastapi.responses import StreamingResponse
 
 from tagboat.api.answers import Responses, problems
 from tagboat.api.event_hub import EventFilter
+from tagboat.api.filters import Only
 from tagboat.api.services import Services
 from tagboat.api.values import IdFilter
 from tagboat.core.events import EventTopic
+from tagboat.core.ports import Reader
 
 EVENTS_PATH = "/api/events"
 _LARGEST_ID = 2**63 - 1
@@ -39,13 +41,10 @@ router = APIRouter(prefix=EVENTS_PATH, tags=["events"])
 @router.get("", response_class=StreamingResponse, responses=_stream)
 async def follow_events(
     services: Services,
+    only: Only,
     topics: Annotated[
         list[EventTopic], Query(alias="topic", description="Only of these topics.")
     ] = [],  # noqa: B006 - never changed
-    project: Annotated[
-        IdFilter | None, Query(description="Only of the project of this id.")
-    ] = None,
-    stage: Annotated[IdFilter | None, Query(description="Only of the stage of this id.")] = None,
     deploy: Annotated[IdFilter | None, Query(description="Only of the deploy of this id.")] = None,
     last_event_id: Annotated[
         int | None,
@@ -67,11 +66,22 @@ async def follow_events(
 ) -> StreamingResponse:
     """Follow what changes: from now on, or from where an earlier stream ended."""
     after = resume_after if resume_after is not None else last_event_id
-    if after is None:
-        after = await services.store.read(lambda reader: reader.last_event_id())
-    wanted = EventFilter(frozenset(topics), project, stage, deploy)
+
+    def begin(reader: Reader) -> tuple[EventFilter, int]:
+        # A name stands for what has it now: events bear ids, also those of what was deleted since.
+        project = reader.project_by_name(only.project) if only.project else None
+        stages = {only.stage} if only.stage else set()
+        if only.stage:
+            found = reader.stages_page(project=only.project, stage=only.stage)
+            stages |= {stage.id for stage in found}
+        wanted = EventFilter(
+            frozenset(topics), project.id if project else only.project, stages, deploy
+        )
+        return wanted, reader.last_event_id() if after is None else after
+
+    wanted, start = await services.store.read(begin)
     return StreamingResponse(
-        services.events.follow(wanted, after),
+        services.events.follow(wanted, start),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )
