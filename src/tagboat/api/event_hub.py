@@ -30,7 +30,7 @@ class EventFilter:
 
     topics: Collection[EventTopic] = ()
     project: str | None = None
-    stages: Collection[str] = ()
+    stage: str | None = None
     deploy: str | None = None
 
     def matches(self, event: Event) -> bool:
@@ -38,7 +38,7 @@ class EventFilter:
         return (
             (not self.topics or event.topic in self.topics)
             and (self.project is None or self.project == event.project_id)
-            and (not self.stages or event.stage_id in self.stages)
+            and (self.stage is None or self.stage == event.stage_id)
             and (self.deploy is None or self.deploy == event.deploy_id)
         )
 

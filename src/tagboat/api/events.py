@@ -12,6 +12,7 @@ from tagboat.api.services import Services
 from tagboat.api.values import IdFilter
 from tagboat.core.events import EventTopic
 from tagboat.core.ports import Reader
+from tagboat.operations.queries.deploys import resolve
 
 EVENTS_PATH = "/api/events"
 _LARGEST_ID = 2**63 - 1
@@ -68,15 +69,9 @@ async def follow_events(
     after = resume_after if resume_after is not None else last_event_id
 
     def begin(reader: Reader) -> tuple[EventFilter, int]:
-        # A name stands for what has it now: events bear ids, also those of what was deleted since.
-        project = reader.project_by_name(only.project) if only.project else None
-        stages = {only.stage} if only.stage else set()
-        if only.stage:
-            found = reader.stages_page(project=only.project, stage=only.stage)
-            stages |= {stage.id for stage in found}
-        wanted = EventFilter(
-            frozenset(topics), project.id if project else only.project, stages, deploy
-        )
+        # Nothing has the id of what was deleted, but events do.
+        found = resolve(reader, only) or only
+        wanted = EventFilter(frozenset(topics), found.project, found.stage, deploy)
         return wanted, reader.last_event_id() if after is None else after
 
     wanted, start = await services.store.read(begin)
