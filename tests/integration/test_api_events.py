@@ -187,6 +187,17 @@ async def test_all_that_is_kept_from_0_on(api: Api) -> None:
         assert (await stream.event())["subject"] == deploy.id
 
 
+@pytest.mark.parametrize("query", ["project=app", "stage=dev", "project=app&stage=dev"])
+async def test_only_what_has_a_name(api: Api, query: str) -> None:
+    _, deploy = await a_lane(api)
+    async with following(api, query) as stream:
+        await begun(stream)
+        other = a_project("other")
+        await add(api.store, other, a_stage(other, "else"))
+        await api.store.write(lambda tx: tx.put_deploy(replace(deploy, reason="so")))
+        assert (await stream.event())["reason"] == "so"
+
+
 @pytest.mark.parametrize("name", ["project", "stage", "deploy"])
 async def test_only_what_is_asked_for(api: Api, name: str) -> None:
     _, deploy = await a_lane(api)
@@ -211,6 +222,20 @@ async def test_what_is_not_kept_any_more_is_said(api: Api) -> None:
             assert (reset["topic"], reset["id"]) == ("reset", last)
     async with following(api, last=last - 2) as stream:
         assert (await stream.event())["id"] == last - 1
+
+
+async def test_a_stream_that_begins_ahead_of_the_others_gets_no_reset(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_hub, "_EVENTS_INTERVAL_S", 0.2)
+    async with following(api) as other:
+        await begun(other)
+        await api.store.write(lambda tx: tx.put_setting("before", 1))
+        async with following(api) as stream:
+            await begun(stream)
+            await api.store.write(lambda tx: tx.put_setting("after", 2))
+            assert (await stream.event())["subject"] == "after"
+        assert [(await other.event())["subject"] for _ in range(2)] == ["before", "after"]
 
 
 def long_ago() -> datetime:

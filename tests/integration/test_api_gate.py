@@ -317,7 +317,7 @@ async def test_a_body_of_another_kind_than_json_is_422(api: Api) -> None:
         (
             b'{"name": "a", "image": "a/b", "env": {"": "x"}}',
             "env",
-            "must be a name without = and NUL",
+            "must be a name without = and NUL, 1 to 255 characters",
         ),
         (b'{"name": "a", "image": "a/b", "env": {"A": 1}}', "env.A", "must be a string"),
         (
@@ -326,6 +326,17 @@ async def test_a_body_of_another_kind_than_json_is_422(api: Api) -> None:
             'must be an object, such as {"NAME": "value"}',
         ),
         (b'{"name": "a", "image": "a/b", "networks": "x"}', "networks", "must be a list, such as"),
+        (
+            b'{"name": "a", "image": "a/b", "networks": [%b]}' % b",".join([b'"x"'] * 21),
+            "networks",
+            "must have at most 20 entries",
+        ),
+        (
+            b'{"name": "a", "image": "a/b", "env": {%b}}'
+            % b",".join(b'"A%d": ""' % number for number in range(201)),
+            "env",
+            "must have at most 200 entries",
+        ),
         (b'{"name": "a", "image": "a/b", "port": "80"}', "port", "must be a whole number"),
         (b'{"name": "a", "image": "a/b", "port": 70000}', "port", "must be at most 65535"),
         (b'{"name": "a", "image": "a/b", "port": -1}', "port", "must be at least 0"),

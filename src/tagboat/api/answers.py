@@ -37,6 +37,7 @@ _MESSAGES = {
     "dict_type": 'must be an object, such as {{"NAME": "value"}}',
     "less_than_equal": "must be at most {le}",
     "greater_than_equal": "must be at least {ge}",
+    "too_long": "must have at most {max_length} entries",
     "literal_error": "must be {expected}",
     "enum": "must be {expected}",
     "extra_forbidden": "there is no such field",

@@ -28,7 +28,7 @@ log = structlog.get_logger("tagboat.events")
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """The events that a stream wants; None and an empty collection mean any."""
+    """The events that a stream wants, by ids; None and an empty collection mean any."""
 
     topics: Collection[EventTopic] = ()
     project: str | None = None
@@ -48,6 +48,8 @@ class EventFilter:
 @dataclass(slots=True, eq=False)
 class _EventStream:
     wanted: EventFilter
+    after: int
+    """Id of the event after which it is pushed what it wants."""
     waiting: deque[bytes] = field(default_factory=deque)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     ended: bool = False
@@ -96,11 +98,18 @@ class EventHub:
 
         Ends when the reader is too slow or the server stops. Raises StoreUnavailableError.
         """
-        stream = _EventStream(wanted)
+        first, last = await self._store.read(
+            lambda reader: (reader.first_event_id(), reader.last_event_id())
+        )
+        kept = after <= last and (after == 0 or after >= first - 1)
+        start = after if kept else last
+        stream = _EventStream(wanted, start)
         joined_at = await self._join(stream)
         try:
             yield b"retry: %d\nid: %d\n\n" % (RECONNECT_AFTER_S * 1000, after)
-            async for text in self._missed(wanted, after, joined_at):
+            if not kept:
+                yield _reset_event(start)
+            async for text in self._missed(wanted, start, joined_at):
                 yield text
             while not stream.ended:
                 if not await wait_at_most(stream.news, HEARTBEAT_S):
@@ -127,21 +136,15 @@ class EventHub:
                 # Nobody has followed since the last stream ended: what came since is not for this
                 # one, or it asks for it by its id.
                 self._last = await self._store.read(lambda reader: reader.last_event_id())
+            # It may have begun after events that are still to be read for the others.
+            stream.after = max(stream.after, self._last)
             self._streams.add(stream)
             if self._closed:
                 stream.end()
             return self._last
 
     async def _missed(self, wanted: EventFilter, after: int, until: int) -> AsyncIterator[bytes]:
-        """Yield the events after an id up to another, or a reset where some are gone."""
-        if after == until:
-            return
-        first = await self._store.read(lambda reader: reader.first_event_id())
-        if after > until or 0 < after < first - 1:
-            # The id is ahead of this database (a backup was restored), or cleaning has passed it.
-            data = msgspec.json.encode({"id": until, "topic": "reset", "subject": ""})
-            yield b"id: %d\nevent: reset\ndata: %b\n\n" % (until, data)
-            return
+        """Yield the events after an id up to another."""
         while after < until:
             page = await self._store.read(_page_after(after))
             text = [_encode_event(one) for one in page if one.id <= until and wanted.matches(one)]
@@ -163,7 +166,7 @@ class EventHub:
                     for event in page:
                         text = b""
                         for stream in self._streams:
-                            if stream.wanted.matches(event):
+                            if event.id > stream.after and stream.wanted.matches(event):
                                 # Encoded for the first stream that wants it, and for no other.
                                 text = text or _encode_event(event)
                                 stream.push(text)
@@ -191,3 +194,8 @@ def _encode_event(event: Event) -> bytes:
         }
     )
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.id, event.topic.encode(), data)
+
+
+def _reset_event(now: int) -> bytes:
+    data = msgspec.json.encode({"id": now, "topic": "reset", "subject": ""})
+    return b"id: %d\nevent: reset\ndata: %b\n\n" % (now, data)

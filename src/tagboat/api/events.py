@@ -7,9 +7,12 @@ from fastapi.responses import StreamingResponse
 
 from tagboat.api.answers import Responses, problems
 from tagboat.api.event_hub import EventFilter
+from tagboat.api.filters import Only
 from tagboat.api.services import Services
 from tagboat.api.values import IdFilter
 from tagboat.core.events import EventTopic
+from tagboat.core.ports import Reader
+from tagboat.operations.queries.deploys import resolve
 
 EVENTS_PATH = "/api/events"
 # The largest number of a column of the database: a larger one is refused before it gets there.
@@ -40,13 +43,10 @@ router = APIRouter(prefix=EVENTS_PATH, tags=["events"])
 @router.get("", response_class=StreamingResponse, responses=_stream)
 async def follow_events(
     services: Services,
+    only: Only,
     topics: Annotated[
         list[EventTopic], Query(alias="topic", description="Only of these topics.")
     ] = [],  # noqa: B006 - never changed
-    project: Annotated[
-        IdFilter | None, Query(description="Only of the project of this id.")
-    ] = None,
-    stage: Annotated[IdFilter | None, Query(description="Only of the stage of this id.")] = None,
     deploy: Annotated[IdFilter | None, Query(description="Only of the deploy of this id.")] = None,
     last_event_id: Annotated[
         int | None,
@@ -69,12 +69,17 @@ async def follow_events(
     """Follow what changes: from now on, or from where an earlier stream ended."""
     # The header is what browsers send as they connect again: it is newer than the address.
     after = resume_after if resume_after is not None else last_event_id
+
     # Read here, not in the stream: without the database the answer is a 503, not a broken 200.
-    if after is None:
-        after = await services.store.read(lambda reader: reader.last_event_id())
-    wanted = EventFilter(frozenset(topics), project, stage, deploy)
+    def begin(reader: Reader) -> tuple[EventFilter, int]:
+        # Nothing has the id of what was deleted, but events do.
+        found = resolve(reader, only) or only
+        wanted = EventFilter(frozenset(topics), found.project, found.stage, deploy)
+        return wanted, reader.last_event_id() if after is None else after
+
+    wanted, start = await services.store.read(begin)
     return StreamingResponse(
-        services.events.follow(wanted, after),
+        services.events.follow(wanted, start),
         media_type="text/event-stream",
         # nginx would hold events back until its buffer is full.
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},

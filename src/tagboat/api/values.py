@@ -122,11 +122,12 @@ def text(pattern: str, longest: int, what: str, shortest: int = 0) -> Parsed:
 
     `what` names them in the error.
     """
+    length = f"{shortest} to {longest}" if shortest else f"at most {longest}"
 
     def parse(given: str) -> str:
         # Its length first: the pattern is not tried on a megabyte.
         if not shortest <= len(given) <= longest or not fits(pattern, given):
-            raise InvalidValueError(f"must be {what}, at most {longest} characters")
+            raise InvalidValueError(f"must be {what}, {length} characters")
         return given
 
     return Parsed(parse, {"pattern": pattern, "minLength": shortest, "maxLength": longest})
@@ -256,7 +257,7 @@ HealthcheckText = Annotated[
     ),
 ]
 PortNumber = Annotated[int, Field(ge=0, le=MAX_PORT), BeforeValidator(whole)]
-EnvName = Annotated[str, text(ENV_NAME, 255, "a name without = and NUL, not empty", 1)]
+EnvName = Annotated[str, text(ENV_NAME, 255, "a name without = and NUL", 1)]
 EnvValue = Annotated[str, text(NO_NUL, MAX_ENV_VALUE, "a string without NUL")]
 
 
