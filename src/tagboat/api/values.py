@@ -144,8 +144,8 @@ def parse_registry_url(given: str) -> str:
         return f"https://{DOCKER_HUB}"
     if len(given) > MAX_NAME_LENGTH or not _REGISTRY_URL.fullmatch(given):
         raise InvalidValueError(
-            "must be http:// or https:// with a host, a port where needed and, for a Gitea "
-            "below one, a path; nothing else"
+            "must be http:// or https:// with a host and, if needed, a port. A path is only for "
+            "a Gitea that is installed below one"
         )
     scheme, _, rest = given.removesuffix("/").removesuffix("/v2").partition("://")
     host, slash, path = rest.partition("/")
