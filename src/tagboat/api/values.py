@@ -157,8 +157,8 @@ def parse_registry_url(given: str) -> str:
         return f"https://{DOCKER_HUB}"
     if len(given) > MAX_NAME_LENGTH or not _REGISTRY_URL.fullmatch(given):
         raise InvalidValueError(
-            "must be http:// or https:// with a host, a port where needed and, for a Gitea "
-            "below one, a path; nothing else"
+            "must be http:// or https:// with a host and, if needed, a port. A path is only for "
+            "a Gitea that is installed below one"
         )
     # /v2 is where the API of every registry is: people paste it along with the address.
     scheme, _, rest = given.removesuffix("/").removesuffix("/v2").partition("://")

@@ -1,5 +1,6 @@
 """`tagboat deliveries`: the webhook's log."""
 
+from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import quote
 
@@ -8,6 +9,7 @@ import typer
 from tagboat.cli import complete, show
 from tagboat.cli.client import LONG_TIMEOUT_S, ApiObject
 from tagboat.cli.options import JsonOption, LimitOption, connect
+from tagboat.core.errors import NotFoundError
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 DeliveryArg = Annotated[
@@ -59,7 +61,7 @@ def deliveries_list(*, limit: LimitOption = 20, as_json: JsonOption = False) -> 
 def deliveries_show(delivery: DeliveryArg, *, as_json: JsonOption = False) -> None:
     """Show one call whole: what was sent, and the result of each push."""
     # Senders write headers and bodies; show.py removes what would steer a terminal.
-    answer = connect().get(_delivery_path(delivery))
+    answer = _call_delivery(delivery, connect().get)
     if as_json:
         show.as_json(answer)
         return
@@ -85,7 +87,10 @@ def deliveries_show(delivery: DeliveryArg, *, as_json: JsonOption = False) -> No
 @app.command("redeliver")
 def deliveries_redeliver(delivery: DeliveryArg, *, as_json: JsonOption = False) -> None:
     """Process one call again, as if it arrived now."""
-    receipt = connect().post(f"{_delivery_path(delivery)}/redeliver", timeout_s=LONG_TIMEOUT_S)
+    client = connect()
+    receipt = _call_delivery(
+        delivery, lambda path: client.post(f"{path}/redeliver", timeout_s=LONG_TIMEOUT_S)
+    )
     if as_json:
         show.as_json(receipt)
         return
@@ -103,8 +108,14 @@ def _show_skipped(answer: ApiObject) -> None:
         show.table(("skipped", "why"), ((one["image"], one["reason"]) for one in skipped))
 
 
-def _delivery_path(delivery: str) -> str:
-    return f"/api/deliveries/{quote(delivery, safe='', errors='replace')}"
+def _call_delivery(delivery: str, call: Callable[[str], ApiObject]) -> ApiObject:
+    """Return the answer of `call` for the path of a delivery's id."""
+    try:
+        return call(f"/api/deliveries/{quote(delivery, safe='', errors='replace')}")
+    except NotFoundError:
+        raise NotFoundError(
+            f"there is no delivery {delivery}; 'tagboat deliveries' shows their ids"
+        ) from None
 
 
 def _push_row(push: ApiObject) -> tuple[object, ...]:

@@ -56,23 +56,23 @@ def deploys_list(
         show.as_json(items)
     elif items:
         show.table(
-            ("deploy", "project", "stage", "tag", "by", "when", "status", "why"),
+            ("deploy", "project", "stage", "tag", "status", "by", "when", "why"),
             (
                 (
                     item["id"],
                     item["project"]["name"],
                     item["stage"]["name"],
                     item["tag"],
+                    item["status"],
                     item["trigger"],
                     show.timestamp(item["created_at"]),
-                    item["status"],
                     item["reason"] if item["reason"] != item["status"] else None,
                 )
                 for item in items
             ),
         )
     else:
-        show.line("There is no such deploy yet.")
+        show.line("No deploy found.")
 
 
 @app.command("show")

@@ -96,9 +96,13 @@ def body_fields(client: Client, method: str, path: str) -> list[str]:
 
 
 def show_fields(answer: Mapping[str, object], *, without: Sequence[str] = ()) -> None:
-    """Print an object, a line for each of its fields."""
+    """Print an object, a line for each of its fields, beginning with its id."""
     rows: list[tuple[str, object]] = []
-    for name, value in answer.items():
+    names = list(answer)
+    # The API lists run options first, and most of them are empty.
+    begin = names.index("id") if "id" in names else 0
+    for name in names[begin:] + names[:begin]:
+        value = answer[name]
         shown = value
         # A reference to another object: people know it by its name.
         if isinstance(value, Mapping) and set(value) == {"id", "name"}:

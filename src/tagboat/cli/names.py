@@ -67,5 +67,5 @@ def _find_by_name(items: Sequence[ApiObject], name: str, noun: str) -> ApiObject
     names = [item["name"] for item in items[:_NAMES_LISTED]]
     # A line on a terminal has no room for hundreds of them.
     more = ["…"] * (len(items) > _NAMES_LISTED)
-    there = ", ".join(names + more) or "none yet"
-    raise NotFoundError(f"there is no {noun} named {name!r}; there are: {there}")
+    there = f"there are: {', '.join(names + more)}" if names else "there is none yet"
+    raise NotFoundError(f"there is no {noun} named {name!r}; {there}")

@@ -13,6 +13,7 @@ from tagboat.cli.fields import (
     given_fields,
     require_change,
     show_fields,
+    show_warnings,
 )
 from tagboat.cli.names import find_project, find_stage
 from tagboat.cli.options import (
@@ -132,6 +133,7 @@ def projects_create(
         f"to the stage {stage}. Push one, or run "
         f"'tagboat deploy {project['name']} {stage} TAG'"
     )
+    show_warnings(saved)
 
 
 @app.command("show")

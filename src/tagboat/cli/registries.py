@@ -1,6 +1,7 @@
 """`tagboat registries`, and the commands below it."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Literal
 
 import typer
@@ -244,4 +245,5 @@ def _show_saved(registry: ApiObject, what: str, *, as_json: bool) -> None:
         show.as_json(registry)
     else:
         name = registry["name"]
-        show.line(f"the registry {name} is {what}; 'tagboat registries test {name}' tests it")
+        # Quoted as a shell needs it: a name may have spaces.
+        show.line(f"the registry {name} is {what}. Test it: tagboat registries test {quote(name)}")

@@ -2,9 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import accumulate, chain
 from shutil import get_terminal_size
 from textwrap import wrap
 
@@ -30,13 +30,15 @@ def table(
     """Print a table. Nothing is cut, and only the last column, which is prose, is folded.
 
     On a terminal the prose is folded to the width, and stands below its row if less than 30
-    columns are left for it. Elsewhere each row is one line, unless longer than `max_width`.
+    columns are left for it. Columns that do not fit become part of it, each with its name.
+    Elsewhere each row is one line, unless longer than `max_width`.
     """
     cells = [tuple(columns), *(tuple(map(_format_cell, row)) for row in rows)]
     # A file or a pipe has no width: each row stays one line for grep.
     width = get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
     width = min(width, max_width)
-    *names, prose = (max(map(_display_width, column)) for column in zip(*cells, strict=True))
+    cells = _move_wide_columns(cells, width)
+    *names, prose = _column_widths(cells)
     names = [name + _GAP for name in names]
     left = width - sum(names)
     is_below = left < min(prose, _MIN_PROSE)
@@ -45,6 +47,27 @@ def table(
     head, *body = (_fold_row(row, names, left, is_below=is_below) for row in cells)
     rule = "-" * min(width, max(len(text) for text in chain(head, *body)))
     line("\n".join(text.rstrip() for text in chain(head, [rule], *body)))
+
+
+def _move_wide_columns(cells: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
+    """Return the rows with the columns that do not fit moved into the last one, by name."""
+    *names, _ = _column_widths(cells)
+    ends = accumulate(name + _GAP for name in names)
+    # The first column says what the row is about, however narrow the terminal.
+    fitting = max(sum(end - _GAP <= width for end in ends), 1)
+    if fitting >= len(names):
+        return cells
+    head, *body = cells
+    rows = [(*head[:fitting], "")]
+    for row in body:
+        moved = zip(head[fitting:], row[fitting:], strict=True)
+        named = [f"{name}: {cell}" for name, cell in moved if cell != _EMPTY_CELL]
+        rows.append((*row[:fitting], ", ".join(named) or _EMPTY_CELL))
+    return rows
+
+
+def _column_widths(cells: Iterable[Sequence[str]]) -> Iterator[int]:
+    return (max(map(_display_width, column)) for column in zip(*cells, strict=True))
 
 
 def _fold_row(

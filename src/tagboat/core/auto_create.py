@@ -99,5 +99,5 @@ def what_the_url_allows(policy: AutoCreate) -> str:
         )
     return (
         "Anybody with this URL can deploy any tag of your projects' images, to the stage whose "
-        f"pattern it matches, and {others}: treat it as a password."
+        f"pattern it matches, and {others}. Treat it as a password."
     )

@@ -86,8 +86,8 @@ def _without_project(
     if isinstance(found, NotAnImageError):
         return Outcome.REFUSED, str(found)
     made = (
-        f"no project has the image {ref.name} yet: one would be made, "
-        f"with a stage {FIRST_STAGE} that takes every tag"
+        f"no project has the image {ref.name} yet. One would be created, "
+        f"with a stage {FIRST_STAGE} that accepts each tag"
     )
     outcome, reason = in_stage(first_stage("", found, _NEVER), tag)
     return outcome, made if outcome is Outcome.QUEUED else f"{made}; {reason}"

@@ -212,7 +212,7 @@ def describe_login(registry: Registry, endpoint: RegistryEndpoint, result: Login
     if not result.needed:
         detail = "no login needed"
         if has_password:
-            detail += "; the stored username and password were not looked at"
+            detail += "; the stored username and password were not used"
     elif has_password:
         detail = "the username and the password are accepted"
     elif registry.kind is RegistryKind.GITEA:
@@ -236,7 +236,7 @@ def describe_login(registry: Registry, endpoint: RegistryEndpoint, result: Login
 
 async def check_engine_login(log_in: EngineLogin, registry: Registry) -> DiagnosticCheck:
     """Check that the engine can log in as well."""
-    is_ok, detail = True, "the Docker engine, which pulls, is let in as well"
+    is_ok, detail = True, "the Docker engine, which pulls, is accepted as well"
     try:
         await log_in(registry)
     except EngineUnavailableError as error:

@@ -105,6 +105,11 @@ def test_once_more(tagboat: Tagboat, server: FakeServer) -> None:
     assert tagboat("deliveries", "redeliver", "v1").stdout == "nothing to push: a ping\n"
     server.answers["POST /api/deliveries/v1/redeliver"] = problem(409, "only the beginning is kept")
     assert tagboat.fails("deliveries", "redeliver", "v1") == "only the beginning is kept"
-    assert tagboat.fails("deliveries", "show", "../health").startswith(
-        "nothing at GET /api/deliveries/..%2Fhealth"
-    )
+    told = tagboat.fails("deliveries", "show", "../health")
+    assert told.startswith("there is no delivery ../health;")
+
+
+def test_an_unknown_delivery_names_the_command_that_lists_them(tagboat: Tagboat) -> None:
+    told = "there is no delivery nope; 'tagboat deliveries' shows their ids"
+    for command in ("show", "redeliver"):
+        assert tagboat.fails("deliveries", command, "nope") == told

@@ -16,7 +16,7 @@ from tests.unit.cli.conftest import Tagboat
             ["webhook", "rotate", "app", "nope", "--yes"],
             "there is no webhook of app named 'nope'; there are: ci",
         ),
-        (["images", "nope"], "there is no registry named 'nope'; there are: none yet"),
+        (["images", "nope"], "there is no registry named 'nope'; there is none yet"),
         (["logs", "app", "nope"], "there is no stage of app named 'nope'; there are: dev"),
         (["logs", "\udcff", "dev"], "there is no project named '\\udcff'; there are: app"),
     ],

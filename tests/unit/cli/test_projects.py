@@ -7,6 +7,7 @@ import pytest
 from tests.unit.cli.conftest import Tagboat
 from tests.unit.cli.fake_server import (
     PROJECT,
+    STAGE,
     FakeServer,
     Said,
     page,
@@ -150,6 +151,13 @@ def test_a_project_is_made_with_its_first_stage(tagboat: Tagboat, server: FakeSe
             "stages": [{"name": "prod", "tag_pattern": "v*"}],
         },
     ]
+
+
+def test_a_warning_about_its_first_stage_is_shown(tagboat: Tagboat, server: FakeServer) -> None:
+    stage = STAGE | {"warnings": ["the pattern ^v1.* can match no tag"]}
+    server.answers["POST /api/projects"] = PROJECT | {"stages": [stage]}
+    done = tagboat("projects", "create", "nginx", "--pattern", "^v1.*")
+    assert done.stderr == "warning: the pattern ^v1.* can match no tag\n"
 
 
 def test_a_project_whose_stage_cannot_be_made_is_not_made(

@@ -44,7 +44,7 @@ def test_one_is_made_known(tagboat: Tagboat, server: FakeServer, tmp_path: Path)
     tagboat(*ADD, "--docker-config", "config.json")
     tagboat(*ADD)
 
-    assert done.stdout == "the registry Ours is added; 'tagboat registries test Ours' tests it\n"
+    assert done.stdout == "the registry Ours is added. Test it: tagboat registries test Ours\n"
     assert json.loads(piped.stdout) == REGISTRY
     assert [asked.body for asked in server.asked] == [
         known | {"kind": "gitea", "username": "ci", "password": "hush", "ca_cert": "PEM\n"},

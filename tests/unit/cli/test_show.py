@@ -10,6 +10,7 @@ import pytest
 from tests.unit.cli.conftest import PROGRAM, Tagboat
 from tests.unit.cli.fake_server import (
     DELIVERY,
+    DEPLOY,
     PROJECT,
     FakeServer,
     page,
@@ -84,9 +85,30 @@ def test_it_is_below_its_row_where_there_is_not(tagboat: Tagboat) -> None:
 
 
 def test_a_terminal_too_narrow_for_the_names(tagboat: Tagboat) -> None:
-    _, _, _, row, *below = on_terminal(tagboat, 30, "deliveries")
-    assert re.split(" {2,}", row) == ROW
-    assert " ".join(below).split() == WHY.split()
+    first, rule, row, *below = on_terminal(tagboat, 30, "deliveries")
+    assert (first, rule, row) == ("id", "-" * 30, ROW[0])
+    moved = "received: {}, sender: {}, webhook: {}, status: {}, outcome: ".format(*ROW[1:])
+    assert " ".join(below).split() == (moved + WHY).split()
+
+
+def test_columns_that_do_not_fit_stand_below_with_their_names(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    names = {"name": "invoices", "id": "x"}
+    deploy = DEPLOY | {"id": ROW[0], "project": names, "stage": names | {"name": "production"}}
+    server.answers["GET /api/deploys"] = page(deploy)
+    first, rule, row, below = on_terminal(tagboat, 80, "deploys")
+    assert first.split() == ["deploy", "project", "stage", "tag", "status", "by"]
+    assert row.split() == [
+        "18eb04a56a9b8c7abb9755aa",
+        "invoices",
+        "production",
+        "v1",
+        "succeeded",
+        "webhook",
+    ]
+    assert below == "    when: 2026-11-24 10:00:00Z, why: v1 is live"
+    assert len(rule) <= 80
 
 
 def test_what_a_sender_wrote_steers_no_terminal(tagboat: Tagboat, server: FakeServer) -> None:
@@ -106,7 +128,7 @@ def test_nothing_to_say_takes_no_line(tagboat: Tagboat, server: FakeServer) -> N
         "digest": None,
     }
     server.answers["GET /api/stages/s1/rollback"] = nothing
-    assert "  none" in on_terminal(tagboat, 40, "status")[-1]
+    assert on_terminal(tagboat, 40, "status")[-1] == "    rollback: none"
     server.answers["GET /api/projects"] = page()
     assert len(on_terminal(tagboat, 40, "status")) == 2
 

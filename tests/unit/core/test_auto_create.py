@@ -96,7 +96,7 @@ def test_those_refused_take_no_places() -> None:
         (ANY, "can run any image from anywhere"),
         (
             AutoCreate(enabled=True, images=None, hosts=frozenset({"b.example", "a.example"})),
-            "can run each image at a.example, b.example:",
+            "can run each image at a.example, b.example.",
         ),
         (AutoCreate(enabled=True, images=(ImageGlob("a/*"),)), "auto_create_images allows (a/*)"),
         (AutoCreate(enabled=True, images=()), "cannot run any other image"),
