@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressUnavailableError, SettingsError, TagboatError
+from tagboat.core.generics import T
 from tagboat.core.route import Route
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput
@@ -23,8 +23,6 @@ from tagboat.ingress.master import Master, WorkerSilentError
 from tagboat.ingress.process import end_haproxy
 from tagboat.ingress.routing import RoutingMap, changed_map, map_file, refusals, routing_map
 from tagboat.ingress.supervisor import HaproxySupervisor
-
-T = TypeVar("T")
 
 _WATCH_S = 1.0
 _WHOLE_LOOK_S = 60.0
