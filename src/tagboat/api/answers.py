@@ -21,6 +21,7 @@ from tagboat.core.errors import (
 )
 from tagboat.http.problem import MEDIA_TYPE, ProblemKind, problem, problem_headers
 
+# A body can have thousands of wrong values, with names of any length: the answer stays short.
 _MAX_ERRORS = 20
 _MAX_SHOWN = 80
 _WRITE_ONLY = frozenset({"secrets", "secret_files"})
@@ -40,6 +41,7 @@ _MESSAGES = {
     "enum": "must be {expected}",
     "extra_forbidden": "there is no such field",
     "missing": "is required",
+    # Mostly the Content-Type is missing, and the body was not read as JSON then.
     "model_attributes_type": (
         "must be a JSON object, sent with the header Content-Type: application/json"
     ),
@@ -154,6 +156,7 @@ async def _domain_error(_request: Request, error: Exception) -> Response:
     for type_, (status, kind) in _STATUS_OF.items():
         if isinstance(error, type_):
             return problem_response(status, str(error), kind=kind)
+    # Its text is for the log only: an error without a status was not written for callers.
     log.error("unexpected error", action="answer", reason=str(error))
     return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, _FAULT)
 
@@ -184,11 +187,13 @@ def _message_of(entry: Mapping[str, Any], body: object) -> str:
         case "value_error":
             return str(entry["ctx"]["error"])
         case "json_invalid":
+            # The last part of the place is a position in characters; people count lines.
             before = str(body)[: int(entry["loc"][-1])]
             line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
             error = entry["ctx"]["error"]
             return f"the body is not valid JSON (line {line}, column {column}): {error}"
     if (own := _MESSAGES.get(entry["type"])) is not None:
         return own.format_map(entry.get("ctx") or {})
+    # A message follows the field and a colon, so it begins in lower case.
     said = str(entry["msg"])
     return said[:1].lower() + said[1:]

@@ -61,8 +61,10 @@ def build_api(services: ApiServices) -> ASGIApp:
     app = FastAPI(
         title="Tagboat",
         version=services.version,
+        # FastAPI's own document and pages need no token; ours are routes like the others.
         openapi_url=None,
         redirect_slashes=False,
+        # Generated clients name their functions by it: FastAPI's own has path and method in it.
         generate_unique_id_function=lambda route: route.name,
         # Scrapers add parameters of their own to the metrics.
         dependencies=[Depends(KnownParameters(openapi.OPEN_PATHS | {METRICS_PATH}))],
@@ -93,10 +95,12 @@ class _Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
+            # Closed before it is accepted: the server answers the handshake with 403 (ASGI).
             await send({"type": "websocket.close"})
         elif scope["type"] != "http":
             await self._lifespan(scope, receive, send)
         elif scope["path"].startswith(WEBHOOK_PATH):
+            # As if mounted: the webhook's router knows only the path below.
             scope["root_path"] = _WEBHOOK_ROOT
             await self._webhook(scope, receive, send)
         else:

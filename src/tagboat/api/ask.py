@@ -1,9 +1,9 @@
 """The question of Caddy's on-demand TLS before it gets a certificate: is this domain ours?
 
 Only programs on this machine may ask. A front on this machine also passes on the requests of
-others, but its headers say so: such a call comes from elsewhere. So does one from a browser on this
-machine, sent here by a foreign page under another name: Host has that name. All others get the
-answer of an address that does not exist.
+others, but says so in its headers: such a call comes from elsewhere, whatever it claims. So does
+one from a browser on this machine that a page of somebody else has sent here under another name: it
+has that name in Host. All others get the answer of an address that does not exist.
 """
 
 from ipaddress import IPv6Address, ip_address
@@ -19,6 +19,7 @@ from tagboat.api.services import Services
 from tagboat.http.problem import not_found
 
 ASK_PATH = "/api/ingress/ask"
+# RFC 7239, RFC 9110 (section 7.6.3), and the headers that were usual before.
 _OF_FRONTS = (
     "forwarded",
     "x-forwarded-for",
@@ -34,7 +35,6 @@ _ask_responses: Responses = {
         "model": schemas.ServedDomainOut,
         "description": "A stage, or one of its instances, answers at that domain.",
     },
-    # No token is asked for.
     **{
         status: description
         for status, description in problems(404).items()
@@ -56,18 +56,19 @@ async def ask_ingress(
     services: Services,
     domain: Annotated[str, Query(description="The domain asked about.")] = "",
 ) -> schemas.ServedDomainOut | Response:
-    """Answer if a stage or one of its instances has the domain, to callers on this machine."""
+    """Say if a stage or one of its instances has the domain, to callers on this machine."""
+    # The name may be written with the dot of the root, which is the same domain.
     host = domain.lower().removesuffix(".")
     if not (
         is_from_here(request)
-        and _meant_for_us(request, services.public_url)
+        and is_meant_for_us(request, services.public_url)
         and await services.operations.hosts.have(host)
     ):
         return _Nothing()
     return schemas.ServedDomainOut(domain=host)
 
 
-def _meant_for_us(request: Request, public_url: str) -> bool:
+def is_meant_for_us(request: Request, public_url: str) -> bool:
     """Return whether the caller names this server by a loopback address or its own name."""
     try:
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
@@ -84,5 +85,6 @@ def is_from_here(request: Request) -> bool:
         address = ip_address(request.client.host)
     except ValueError:
         return False
+    # A socket for both families reports IPv4 callers as ::ffff:127.0.0.1 (RFC 4291, 2.5.5.2).
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return (mapped or address).is_loopback

@@ -12,6 +12,7 @@ class RequestModel(BaseModel):
 
     def given(self, **renamed: str) -> dict[str, Any]:
         """Return the fields that were sent; `renamed` gives names of the core that differ."""
+        # Sorted: a set has another order in each process, and errors name the first field.
         return {
             renamed.get(name, name): getattr(self, name) for name in sorted(self.model_fields_set)
         }
@@ -25,6 +26,7 @@ class ResponseModel(BaseModel):
 
 def unset() -> Any:  # noqa: ANN401 - stands where a value of any type was not sent
     """Return a field that may be left out, but not be null. `given` omits it then."""
+    # A factory: a default would stand in the published schema, where null is not a value.
     return Field(default_factory=lambda: None)
 
 

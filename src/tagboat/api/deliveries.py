@@ -51,4 +51,5 @@ async def get_delivery(operations: Ops, delivery_id: DeliveryId) -> DeliveryDeta
 async def redeliver(operations: Ops, delivery_id: DeliveryId) -> Response:
     """Take the call in again, as if it came now. A call whose body was cut short cannot be: 409."""
     receipt = await operations.deploys.redeliver(delivery_id)
+    # Receipts are JSON already, as senders get them.
     return Response(receipt, HTTPStatus.ACCEPTED, media_type="application/json")

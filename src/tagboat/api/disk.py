@@ -7,7 +7,6 @@ from fastapi import APIRouter, Query
 from tagboat.api.answers import problems
 from tagboat.api.bodies import ResponseModel
 from tagboat.api.services import Ops
-from tagboat.operations.queries import machine
 
 router = APIRouter(prefix="/api/disk", tags=["health"])
 
@@ -65,13 +64,13 @@ async def get_disk(
         )
         for disk in await operations.machine.disks()
     ]
-    taken = _show_taken(await operations.machine.space_taken()) if usage else None
-    return DiskReportOut(disks=disks, taken=taken)
-
-
-def _show_taken(taken: machine.SpaceTaken) -> DiskUsageOut:
+    # Only where asked: an engine with many images may need a minute to add them up.
+    taken = await operations.machine.space_taken() if usage else None
+    if taken is None:
+        return DiskReportOut(disks=disks, taken=None)
     volumes = [
         StageVolumeOut(name=one.name, bytes=one.size, project=one.project, stage=one.stage)
         for one in taken.volumes
     ]
-    return DiskUsageOut(images=taken.images, images_bytes=taken.images_bytes, volumes=volumes)
+    usage_out = DiskUsageOut(images=taken.images, images_bytes=taken.images_bytes, volumes=volumes)
+    return DiskReportOut(disks=disks, taken=usage_out)

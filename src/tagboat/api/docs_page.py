@@ -16,6 +16,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { border-top: 1px solid; padding: 0.25rem 0.5rem; text-align: left; vertical-align: top; }
 h3 { margin-top: 2.5rem; }
 """
+# The style is allowed by its hash, so that the page needs no 'unsafe-inline' (CSP Level 3).
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 CONTENT_SECURITY_POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'"
@@ -60,6 +61,7 @@ def _operation(document: Node, path: str, method: str, operation: Node) -> Itera
     yield f'<h3 id="{escape(operation["operationId"])}">'
     yield f"<code>{method.upper()} {escape(path)}</code></h3>"
     yield f"<p>{escape(operation.get('description', ''))}</p>"
+    # An empty list overrides the token that the whole document asks for (OpenAPI 3.1).
     if operation.get("security") == []:
         yield "<p>Needs no token.</p>"
     if parameters := operation.get("parameters"):
@@ -87,6 +89,7 @@ def _schemas(document: Node) -> Iterator[str]:
         yield f"<p>{escape(schema.get('description', ''))}</p>"
         if "enum" in schema:
             yield f"<p>One of <code>{escape(json.dumps(schema['enum']))}</code>.</p>"
+        # A schema of several forms has its fields in each of them.
         for form in (schema, *schema.get("oneOf", ())):
             if "properties" in form:
                 yield "<table><tr><th>field</th><th>type</th><th>meaning</th><th>example</th></tr>"
@@ -131,5 +134,6 @@ def _example(document: Node, schema: Node) -> object:
         if choice in schema:
             return _example(document, schema[choice][0])
     fields = schema.get("properties", {})
+    # Where nothing is required, two fields show the form; all of them would hide it.
     shown = schema.get("required") or list(fields)[:2]
     return {name: _example(document, fields[name]) for name in shown}

@@ -38,19 +38,16 @@ class VersionCheck:
         if_match: Annotated[list[str] | None, Header(include_in_schema=False)] = None,
     ) -> None:
         self._response = response
+        # A header that is sent several times is one list (RFC 9110, section 5.3).
         given = ",".join(if_match or ())
         self._expected = [one.strip() for one in given.split(",") if one.strip()]
-
-    @property
-    def is_demanded(self) -> bool:
-        """True if the call has an `If-Match`."""
-        return bool(self._expected)
 
     def check(self, value: object) -> None:
         """Raise a problem with status 412, which names what changed, unless `value` is expected.
 
         To be called in the transaction that changes it.
         """
+        # "*" asks only that it exists, which the transaction finds out (RFC 9110, section 13.1.1).
         if not self._expected or "*" in self._expected:
             return
         current = etag_of(value)
@@ -99,6 +96,7 @@ def _field_digest(value: object) -> str:
 
 def _changed_fields(before: str, now: str, names: list[str]) -> list[str]:
     """Return the names of the fields whose parts differ; none if the two cannot be compared."""
+    # An older version of Tagboat had other fields, or somebody made the tag up.
     if len(before) != len(now):
         return []
     old, new = (tag.partition(".")[2].strip('"') for tag in (before, now))

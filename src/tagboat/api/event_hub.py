@@ -19,6 +19,7 @@ MOST_WAITING = 1000
 """Events that wait for a reader; one that is slower is cut off, and resumes with its last id."""
 _EVENTS_AT_ONCE = 500
 _EVENTS_INTERVAL_S = 0.02
+# A line that begins with a colon is a comment, which readers ignore (WHATWG HTML, section 9.2.6).
 _HEARTBEAT = b": heartbeat\n\n"
 
 log = structlog.get_logger("tagboat.events")
@@ -117,12 +118,16 @@ class EventHub:
 
     async def _join(self, stream: _EventStream) -> int:
         """Add a stream; return the id of the event after which it gets all."""
+        # One at a time: a last id read for a second stream could be older than what the first
+        # stream has had already, and events would come twice.
         async with self._joining:
             if not self._closed and (self._follower is None or self._follower.done()):
                 self._store.listen(Topic.EVENTS, self._news.set)
                 self._follower = asyncio.create_task(self._run())
                 self._follower.add_done_callback(self._end_all)
             if not self._streams:
+                # Nobody has followed since the last stream ended: what came since is not for this
+                # one, or it asks for it by its id.
                 self._last = await self._store.read(lambda reader: reader.last_event_id())
             self._streams.add(stream)
             if self._closed:
@@ -135,7 +140,9 @@ class EventHub:
             return
         first = await self._store.read(lambda reader: reader.first_event_id())
         if after > until or 0 < after < first - 1:
-            yield _reset_event(until)
+            # The id is ahead of this database (a backup was restored), or cleaning has passed it.
+            data = msgspec.json.encode({"id": until, "topic": "reset", "subject": ""})
+            yield b"id: %d\nevent: reset\ndata: %b\n\n" % (until, data)
             return
         while after < until:
             page = await self._store.read(_page_after(after))
@@ -159,6 +166,7 @@ class EventHub:
                         text = b""
                         for stream in self._streams:
                             if stream.wanted.matches(event):
+                                # Encoded for the first stream that wants it, and for no other.
                                 text = text or _encode_event(event)
                                 stream.push(text)
             except TagboatError as error:
@@ -185,8 +193,3 @@ def _encode_event(event: Event) -> bytes:
         }
     )
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.id, event.topic.encode(), data)
-
-
-def _reset_event(now: int) -> bytes:
-    data = msgspec.json.encode({"id": now, "topic": "reset", "subject": ""})
-    return b"id: %d\nevent: reset\ndata: %b\n\n" % (now, data)

@@ -12,6 +12,7 @@ from tagboat.api.values import IdFilter
 from tagboat.core.events import EventTopic
 
 EVENTS_PATH = "/api/events"
+# The largest number of a column of the database: a larger one is refused before it gets there.
 _LARGEST_ID = 2**63 - 1
 _EVENTS_DESCRIPTION = (
     "A stream of server-sent events. `id` identifies the event, `event` is its topic, and `data` is"
@@ -66,12 +67,15 @@ async def follow_events(
     ] = None,
 ) -> StreamingResponse:
     """Follow what changes: from now on, or from where an earlier stream ended."""
+    # The header is what browsers send as they connect again: it is newer than the address.
     after = resume_after if resume_after is not None else last_event_id
+    # Read here, not in the stream: without the database the answer is a 503, not a broken 200.
     if after is None:
         after = await services.store.read(lambda reader: reader.last_event_id())
     wanted = EventFilter(frozenset(topics), project, stage, deploy)
     return StreamingResponse(
         services.events.follow(wanted, after),
         media_type="text/event-stream",
+        # nginx would hold events back until its buffer is full.
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )

@@ -1,14 +1,14 @@
 """Metrics in the format of Prometheus."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from tagboat.core.counters import Labels
-from tagboat.core.deploy import OPEN_STATUSES, Deploy
+from tagboat.core.deploy import OPEN_STATUSES
 from tagboat.operations.queries.machine import MetricsSnapshot
 
 EXPOSITION_TYPE = CONTENT_TYPE_LATEST
@@ -23,14 +23,30 @@ def expose(version: str, metrics: MetricsSnapshot) -> bytes:
     """Return counters and gauges in Prometheus's text format."""
     info = GaugeMetricFamily("tagboat_info", "The server's version.", labels=["version"])
     info.add_metric([version], 1)
+    open_deploys = GaugeMetricFamily(
+        "tagboat_deploys", "Deploys that have not come to an end.", labels=["status"]
+    )
+    numbers = Counter(deploy.status for deploy in metrics.open_deploys)
+    for status in sorted(OPEN_STATUSES):
+        open_deploys.add_metric([status], numbers[status])
+    troubled = GaugeMetricFamily(
+        "tagboat_stage_troubled_instances",
+        "Live instances that need a person: they end again and again, are unhealthy or paused,"
+        " or do not run.",
+        labels=["project", "stage"],
+    )
+    for names, number in sorted(metrics.troubled.items()):
+        troubled.add_metric(names, number)
+    # A registry for each answer: in the library's global one, the second answer would register
+    # the same names again, which is an error.
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(
         _Snapshot(
             [
                 info,
-                _open(metrics.open_deploys),
-                _troubled_instances(metrics.troubled),
+                open_deploys,
+                troubled,
                 *_counters(metrics.counts),
             ]
         )
@@ -44,31 +60,9 @@ class _Snapshot:
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = list(metrics)
 
+    # The name that the library calls.
     def collect(self) -> Iterable[Metric]:
         return self._metrics
-
-
-def _open(deploys: Sequence[Deploy]) -> Metric:
-    numbers = Counter(deploy.status for deploy in deploys)
-    gauge = GaugeMetricFamily(
-        "tagboat_deploys", "Deploys that have not come to an end.", labels=["status"]
-    )
-    for status in sorted(OPEN_STATUSES):
-        gauge.add_metric([status], numbers[status])
-    return gauge
-
-
-def _troubled_instances(numbers: Mapping[tuple[str, str], int]) -> Metric:
-    words = (
-        "Live instances that need a person: they end again and again, are unhealthy or paused,"
-        " or do not run."
-    )
-    gauge = GaugeMetricFamily(
-        "tagboat_stage_troubled_instances", words, labels=["project", "stage"]
-    )
-    for names, number in sorted(numbers.items()):
-        gauge.add_metric(names, number)
-    return gauge
 
 
 def _counters(counts: Mapping[tuple[str, Labels], int]) -> Iterator[Metric]:
@@ -76,6 +70,7 @@ def _counters(counts: Mapping[tuple[str, Labels], int]) -> Iterator[Metric]:
     for (name, labels), number in counts.items():
         by_name[name].append((labels, number))
     for name, series in sorted(by_name.items()):
+        # All series of a counter have the same labels, in one order.
         names = [label for label, _ in series[0][0]]
         family = CounterMetricFamily(name, _HELP.get(name, name), labels=names)
         for labels, number in series:

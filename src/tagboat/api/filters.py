@@ -13,10 +13,12 @@ from tagboat.core.errors import InvalidValueError
 from tagboat.core.naming import parse_name
 from tagboat.operations.queries.catalog import StageFilter
 
+# Names begin with a letter or digit, so that nothing is ever called this.
 _NO_NAME = "-"
 
 
-def _name_or_nothing(text: str) -> str:
+def name_or_nothing(text: str) -> str:
+    """Return `text`, or a name that nothing has where it cannot be a name or an id."""
     # An id has the form of a name. A text that cannot be a name finds nothing: the database need
     # not see its characters.
     try:
@@ -25,10 +27,10 @@ def _name_or_nothing(text: str) -> str:
         return _NO_NAME
 
 
-NameOrId = Annotated[str, AfterValidator(_name_or_nothing)]
+NameOrId = Annotated[str, AfterValidator(name_or_nothing)]
 
 
-async def _stage_filter(
+async def get_stage_filter(
     project: Annotated[
         NameOrId | None, Query(description="Only of the project of this name or id.")
     ] = None,
@@ -40,10 +42,11 @@ async def _stage_filter(
         ),
     ] = None,
 ) -> StageFilter:
+    """Return the filter that the parameters of a request make."""
     return StageFilter(project, stage)
 
 
-Only = Annotated[StageFilter, Depends(_stage_filter)]
+Only = Annotated[StageFilter, Depends(get_stage_filter)]
 """The parameters `project` and `stage`."""
 
 
@@ -63,6 +66,7 @@ class KnownParameters:
         if not request.scope["query_string"] or request.url.path in self._open_paths:
             return
         route = cast("APIRoute", request.scope["route"])
+        # Found once for each route: its parameters, with those of its dependencies, do not change.
         key = (route.path, request.method)
         if key not in self._by_route:
             self._by_route[key] = frozenset(

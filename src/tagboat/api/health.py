@@ -56,6 +56,7 @@ async def get_readiness(
 def _answer(
     request: Request, services: ApiServices, response: Response, found: SystemHealth
 ) -> schemas.HealthOut:
+    # Header bytes are Latin-1 to ASGI's frameworks; the token is compared as bytes.
     offered = request.headers.get("authorization", "").encode("latin-1", "replace")
     checks = dict(found.checks)
     if not (is_from_here(request) or TokenCheck(services.tokens).accepts(offered)):

@@ -52,6 +52,7 @@ async def change_hook(
     operations: Ops, version: Versioned, hook_id: HookId, body: hook_schemas.HookUpdate
 ) -> hook_schemas.HookOut:
     """Change the fields given; the URL stays."""
+    # Null as signature removes it, so that "not sent" must stay apart from it.
     fields = body.given()
     if "signature" in fields:
         fields["signature"] = body.signature.to_signature() if body.signature else None

@@ -30,12 +30,15 @@ _CONFINED = frozenset({
     "NET_BROADCAST", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
     "SYS_NICE", "SYS_PTRACE", "SYS_RESOURCE", "SYS_TTY_CONFIG", "WAKE_ALARM",
 })  # fmt: skip
+# See capabilities(7): each of these reaches the kernel, or files outside of the container.
 _UNCONFINED = frozenset({
     "ALL", "AUDIT_CONTROL", "AUDIT_READ", "BPF", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH",
     "MAC_ADMIN", "MAC_OVERRIDE", "PERFMON", "SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE",
     "SYS_PACCT", "SYS_RAWIO", "SYS_TIME",
 })  # fmt: skip
 _EXTRA_HOST = r"^[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$"
+# Options of mount(8) and tmpfs(5). `suid` and `dev` are left out: Docker forbids both by default,
+# for a reason.
 _TMPFS_OPTIONS = (
     r"^(?:(?:rw|ro|exec|noexec|nosuid|nodev|noatime|size=[1-9][0-9]{0,11}[kmg%]?"
     r"|mode=[0-7]{3,4}|uid=[0-9]{1,9}|gid=[0-9]{1,9}|nr_inodes=[1-9][0-9]{0,9}[kmg]?)"
@@ -71,6 +74,7 @@ def parse_capability(given: str) -> str:
 
 def parse_bind_text(given: str) -> str:
     """Return a bind in its full form; else raise InvalidValueError."""
+    # The core checks the form; the target must also be a place where something can be mounted.
     bind = parse_bind(given)
     parse_container_path(bind.target)
     return str(bind)

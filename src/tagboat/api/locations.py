@@ -24,7 +24,7 @@ class Located:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
-        template = _template(scope["path"]) if scope["method"] == "POST" else None
+        template = location_template(scope["path"]) if scope["method"] == "POST" else None
         if template is None:
             await self._app(scope, receive, send)
             return
@@ -36,6 +36,7 @@ class Located:
                 head = message  # its address is in the body, which comes next
                 return
             if head is not None:
+                # FastAPI sends a JSON answer as one message, so that the body is whole here.
                 location = template.format_map(json.loads(message["body"]))
                 headers = [*head["headers"], (b"location", location.encode())]
                 await send({**head, "headers": headers})
@@ -45,7 +46,8 @@ class Located:
         await self._app(scope, receive, located)
 
 
-def _template(path: str) -> str | None:
+def location_template(path: str) -> str | None:
+    """Return the address of what a POST to `path` creates, with `{field}` of its answer's body."""
     for pattern, template in _CREATED_AT:
         if match := pattern.fullmatch(path):
             return template.replace("{0}", match[1]) if match.groups() else template

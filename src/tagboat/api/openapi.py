@@ -48,6 +48,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     components = document["components"]
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     models = components["schemas"]
+    # FastAPI does not know them: routes name Problem by reference, the webhook is not its route.
     for model in (schemas.Problem, delivery_schemas.ReceiptOut):
         model_schema = model.model_json_schema(ref_template=_SCHEMA_REF)
         models |= model_schema.pop("$defs", {}) | {model.__name__: model_schema}
@@ -59,6 +60,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             responses = operation["responses"]
             if "application/json" in responses.get("422", {}).get("content", {}):
                 del responses["422"]
+            # `If-Match` is left out of the parameters of VersionCheck, which readers share.
             if "412" in responses:
                 match = {"name": "If-Match", "in": "header", "schema": {"type": "string"}}
                 operation.setdefault("parameters", []).append(match)
@@ -72,6 +74,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
+    # Made at the first request, not at the start, and kept: the routes do not change.
     if app.openapi_schema is None:
         app.openapi_schema = describe(app)
     return app.openapi_schema
@@ -115,6 +118,7 @@ def _webhook_operation() -> dict[str, Any]:
         ],
         "requestBody": {
             "required": True,
+            # The empty schema is any JSON: senders send what they like.
             "content": {"application/json": {"schema": {"anyOf": [native, {}]}}},
         },
         "responses": {
@@ -150,7 +154,10 @@ def _add_field_docs(document: dict[str, Any]) -> None:
     docs = tomllib.loads(files("tagboat.api").joinpath("field_docs.toml").read_text())
     fields, parameters = docs["fields"], docs["parameters"]
     for model, name, schema in iter_fields(document):
-        _add_doc(schema, fields.get(f"{model}.{name}") or fields.get(name))
+        # A name means the same in most models; where it does not, the model's own text goes first.
+        if doc := fields.get(f"{model}.{name}") or fields.get(name):
+            schema.setdefault("description", doc[0])
+            schema.setdefault("examples", [doc[1]])
     for operations in document["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
@@ -165,9 +172,3 @@ def iter_fields(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[st
         for form in (schema, *schema.get("oneOf", ())):
             for name, field in form.get("properties", {}).items():
                 yield model, name, field
-
-
-def _add_doc(schema: dict[str, Any], doc: list[Any] | None) -> None:
-    if doc:
-        schema.setdefault("description", doc[0])
-        schema.setdefault("examples", [doc[1]])

@@ -38,6 +38,7 @@ class PageRequest:
 
 def write_cursor(key: str) -> str:
     """Return the cursor of the items beyond `key`."""
+    # In hexadecimal it needs no escape in a URL, and nobody is tempted to write one by hand.
     return quote(key, safe="").encode().hex()
 
 
@@ -49,7 +50,7 @@ def read_cursor(text: str) -> str:
     return unquote(bytes.fromhex(text).decode("ascii")).replace("\0", "")
 
 
-async def _page(
+async def get_page(
     limit: Annotated[
         int, Query(ge=1, le=MAX_LIMIT, description="How many items at most.")
     ] = DEFAULT_LIMIT,
@@ -59,8 +60,9 @@ async def _page(
         Query(description="`next` of the previous page."),
     ] = "",
 ) -> PageRequest:
+    """Return the page that the parameters of a request ask for."""
     return PageRequest(limit, cursor)
 
 
-Page = Annotated[PageRequest, Depends(_page)]
+Page = Annotated[PageRequest, Depends(get_page)]
 """The parameters `limit` and `cursor`."""

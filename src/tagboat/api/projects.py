@@ -36,6 +36,7 @@ async def create_project(
 ) -> schemas.CreatedProjectOut | schemas.ProjectOut:
     """Make a project with the `stages` given, all or nothing. The answer has them too then."""
     fields = body.given(registry="registry_id")
+    # They are no fields of the project: each is made by the rules of stages, with its defaults.
     fields.pop("stages", None)
     stages = [split_run(stage_fields(stage), NO_OPTIONS, {}) for stage in body.stages]
     project, made = await operations.projects.create(split_run(fields, NO_OPTIONS, {}), stages)
@@ -84,9 +85,8 @@ async def delete_project(
     The content of their volumes stays, unless `volumes` is `delete`; where there are any, the
     answer is 200 and names them.
     """
-    if version.is_demanded:
-        version.check((await operations.catalog.project(project_id)).project)
-    return volumes_left(await operations.projects.delete(project_id, volumes=volumes == "delete"))
+    left = await operations.projects.delete(project_id, version.check, volumes=volumes == "delete")
+    return volumes_left(left)
 
 
 @router.get("/{project_id}/tags", responses=problems(404, 422))

@@ -34,6 +34,7 @@ async def create_registry(
 ) -> registry_schemas.RegistryOut:
     """Add a registry, without asking it anything."""
     fields, docker_config = _without_docker_config(body)
+    # `given` has what was sent; the kind has a default that the core does not know.
     needed = {"name": body.name, "url": body.url, "kind": body.kind}
     return show_registry(await operations.registries.create(needed | fields, docker_config))
 

@@ -103,6 +103,7 @@ def split_run(
     said = {name: value for name, value in values.items() if name not in rest}
     for name in _MOST_IN_MAP.keys() & said.keys():
         said[name] = _merged(name, env if name == "env" else getattr(before, name), said[name])
+    # Values of the core are immutable: lists of requests become tuples.
     for name in _LISTS:
         if name in said:
             said[name] = tuple(said[name])
@@ -116,6 +117,7 @@ def split_run(
 def _merged(
     field: str, before: Mapping[str, str], changes: Mapping[str, str | None] | None
 ) -> dict[str, str]:
+    # The rules of one request are checked by its model; only here it is known what it is added to.
     both = {**before, **changes} if changes is not None else {}
     merged = {name: value for name, value in both.items() if value is not None}
     most = _MOST_IN_MAP[field]

@@ -40,9 +40,11 @@ MAX_SECRET_FILE = 512 * 1024
 MAX_CONTAINER_PATH = 255
 MAX_WORD, MAX_WORDS = 4096, 200
 MAX_VOLUMES, _MAX_NETWORKS, MAX_LABELS = 50, 20, 100
+# /run/secrets has the secret files; the others are the kernel's.
 _SYSTEM_PATHS = ("/proc", "/sys", "/dev", "/run/secrets")
 # Docker's own networks: a container cannot join them in addition to another.
 _BUILT_IN_NETWORKS = frozenset({"host", "none", "bridge", "default"})
+# As Docker's own options read them: by 1024, with or without `i` and `b`.
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _AMOUNT = re.compile(
     r"([0-9]{1,20}(?:\.[0-9]{1,6})?) ?([bkmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE
@@ -50,7 +52,9 @@ _AMOUNT = re.compile(
 _PATH_CHARACTERS = re.compile(r"[A-Za-z0-9_.+@/-]+")
 _NETWORK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _LABEL_CHARACTERS = re.compile(r"[!-<>-~]{1,128}")
+# No two dots together: `..` would lead out of the folder of the secrets.
 _FILE_PATTERN = r"^\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$"
+# Docker's own grammar.
 _VOLUME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 _USER_PATTERN = r"^(?:[A-Za-z0-9_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?)?$"
 
@@ -95,6 +99,7 @@ def read_memory(value: object) -> object:
     found = _AMOUNT.fullmatch(value)
     if not found:
         raise InvalidValueError("must be a number of bytes, or text such as 512m or 1.5g")
+    # In floating point, large amounts would lose their last bytes.
     return int(Decimal(found[1]) * _UNITS[found[2].lower()])
 
 
@@ -127,6 +132,7 @@ def check_cpus(number: float) -> float:
 
 def read_signal_number(value: object) -> object:
     """Return the digits of a number, any other value as it is."""
+    # To Python, true is a number.
     value = whole(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -135,6 +141,7 @@ def parse_signal(given: str) -> str:
     """Return the name with SIG if it has one, else its number; empty is the image's own."""
     if not given:
         return given
+    # isdigit alone accepts other scripts. Five digits decide: Python refuses to read thousands.
     if given.isascii() and given.isdigit() and 0 < int(given[:5]) <= SIGRTMAX:
         number = int(given)
         return Signals(number).name if number in set(Signals) else str(number)
@@ -169,6 +176,7 @@ def parse_network(name: str) -> str:
 def parse_label(name: str) -> str:
     """Return `name` if a label can have it; else raise InvalidValueError."""
     if name.startswith("tagboat."):
+        # What belongs to which stage is read from them: an app must not claim another's.
         raise InvalidValueError("names of labels that begin with 'tagboat.' are Tagboat's own")
     if not _LABEL_CHARACTERS.fullmatch(name):
         raise InvalidValueError(

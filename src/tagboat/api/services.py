@@ -31,16 +31,19 @@ class ApiServices:
     log_call: Callable[[str, str, int, float], None]
 
 
-async def _services(request: Request) -> ApiServices:
+# Dependencies are coroutines: FastAPI would run a plain function in a thread for each call.
+async def get_services(request: Request) -> ApiServices:
+    """Return the services of the application that answers."""
     return cast("ApiServices", request.app.state.services)
 
 
-async def _operations(request: Request) -> Operations:
+async def get_operations(request: Request) -> Operations:
+    """Return the operations of the application that answers."""
     return cast("ApiServices", request.app.state.services).operations
 
 
-Services = Annotated[ApiServices, Depends(_services)]
+Services = Annotated[ApiServices, Depends(get_services)]
 """The services, as routes ask for them."""
 
-Ops = Annotated[Operations, Depends(_operations)]
+Ops = Annotated[Operations, Depends(get_operations)]
 """The operations, as routes ask for them."""

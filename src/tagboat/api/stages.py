@@ -113,9 +113,8 @@ async def delete_stage(
     The content of their volumes stays, unless `volumes` is `delete`; where there are any, the
     answer is 200 and names them.
     """
-    if version.is_demanded:
-        version.check((await operations.catalog.stage(stage_id)).stage)
-    return volumes_left(await operations.stages.delete(stage_id, volumes=volumes == "delete"))
+    left = await operations.stages.delete(stage_id, version.check, volumes=volumes == "delete")
+    return volumes_left(left)
 
 
 @router.get("/stages/{stage_id}/logs", responses=problems(404, 422))
@@ -133,6 +132,7 @@ async def read_stage_log(
 def stage_fields(body: schemas.StageCreate | schemas.StageUpdate) -> dict[str, Any]:
     """Return the fields that were sent, under the names of `Stage`."""
     fields = body.given(tag_pattern="pattern")
+    # Values of the core are immutable.
     if "domains" in fields:
         fields["domains"] = tuple(fields["domains"])
     return fields
@@ -140,6 +140,7 @@ def stage_fields(body: schemas.StageCreate | schemas.StageUpdate) -> dict[str, A
 
 def _place(view: StageView) -> str:
     """Return a key that sorts as the stages of a project do: by position, then by name."""
+    # Never negative, and always of seven digits: text sorts as the numbers do.
     return f"{view.stage.position + MAX_POSITION:07d} {view.stage.name}"
 
 
@@ -152,6 +153,7 @@ def _place_after(key: str) -> StagePlace | None:
     """Return the place of a key, None for the start. Raises FieldError."""
     if not key:
         return None
+    # A cursor of another list has another form: it is refused, like one that nobody wrote.
     try:
         project, position, name = key.split(" ")
         place = (project, int(position), name)

@@ -42,19 +42,29 @@ Item = TypeVar("Item")
 MAX_ENV = 200
 MAX_ENV_VALUE = 32 * 1024  # characters
 MAX_DOMAINS = 100
+# Positions of any sign sort as text in cursors, with a fixed number of digits.
 MAX_POSITION = 1_000_000
 MAX_FILE = 256 * 1024
 """Characters of a file's text: of certificates, or of a Docker `config.json`."""
+# 255 octets on the wire (RFC 1035, section 2.3.4) are 253 characters as text.
 MAX_DOMAIN = 253
+# PostgreSQL stores no NUL, and processes get no string with one.
 NO_NUL = r"^[^\x00]*$"
+# A token (RFC 9110, section 5.6.2).
 HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+# Blanks around a field's value are not part of it (RFC 9110, section 5.5).
 HEADER_VALUE = r"^[!-~](?:[ -~]*[!-~])?$"
+# A process gets its environment as NAME=VALUE, each ended by NUL (POSIX, chapter 8).
 ENV_NAME = r"^[^=\x00]+$"
 _LINE = r"^[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
+# In Basic authentication, the first colon ends the user's name (RFC 7617, section 2).
 _NO_COLON = r"^[^\x00-\x1f\x7f:]*$"
 _NAME_PATTERN = r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$"
+# As the OCI distribution specification has it.
 _TAG_TEXT = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 _HEALTHCHECK_PATTERN = r"^(?:image|/[!-~]*)?$"
+# A label has at most 63 characters (RFC 1035, section 2.3.1), and may begin with a digit (RFC
+# 1123, section 2.1).
 _DNS_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DNS_NAME = rf"{_DNS_LABEL}(?:\.{_DNS_LABEL})*"
 _IPV6_GROUP = r"[0-9A-Fa-f]{1,4}"
@@ -103,6 +113,7 @@ class Parsed:
 
 def fits(pattern: str, given: str) -> bool:
     """Return whether the whole of `given` fits `pattern`."""
+    # Not `match`: in Python, `$` also fits before a line feed at the end.
     return re.fullmatch(pattern, given) is not None
 
 
@@ -113,6 +124,7 @@ def text(pattern: str, longest: int, what: str, shortest: int = 0) -> Parsed:
     """
 
     def parse(given: str) -> str:
+        # Its length first: the pattern is not tried on a megabyte.
         if not shortest <= len(given) <= longest or not fits(pattern, given):
             raise InvalidValueError(f"must be {what}, at most {longest} characters")
         return given
@@ -147,6 +159,7 @@ def parse_registry_url(given: str) -> str:
             "must be http:// or https:// with a host, a port where needed and, for a Gitea "
             "below one, a path; nothing else"
         )
+    # /v2 is where the API of every registry is: people paste it along with the address.
     scheme, _, rest = given.removesuffix("/").removesuffix("/v2").partition("://")
     host, slash, path = rest.partition("/")
     # Images of a registry at TLS's own port are named without it.
@@ -170,6 +183,7 @@ def check_certificates(given: str) -> str:
 
 def refuse_repeats(values: object) -> object:
     """Return `values` if no two are the same; else raise InvalidValueError."""
+    # A list beyond the limit is refused anyway: comparing all its pairs would take long.
     if isinstance(values, list) and any(
         value in values[:place] for place, value in enumerate(values[:MAX_DOMAINS])
     ):

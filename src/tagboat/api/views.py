@@ -85,6 +85,7 @@ def show_deploy(view: DeployView, *, with_log: bool = True) -> schemas.DeployOut
         trigger=deploy.trigger,
         status=deploy.status,
         reason=deploy.reason,
+        # The mark stays on the record; to clients it means work that is still to be done.
         cancelling=deploy.cancelling and not deploy.status.final,
         steps=[
             schemas.StepOut(
@@ -106,6 +107,7 @@ def show_deploy(view: DeployView, *, with_log: bool = True) -> schemas.DeployOut
 def show_instance(view: InstanceView) -> schemas.InstanceOut:
     """Return an instance."""
     instance, vitals, trouble = view.instance, view.vitals, view.trouble
+    # All null until the engine has reported: "not running" must not be read into no news.
     names = ("running", "restarting", "paused", "restarts", "health")
     reported: dict[str, Any] = {name: getattr(vitals, name) if vitals else None for name in names}
     return schemas.InstanceOut(
@@ -154,7 +156,7 @@ def show_overview(
 ) -> overview_schemas.OverviewOut:
     """Return a page of the overview; `cursor` is that of the next one."""
     return overview_schemas.OverviewOut(
-        items=[_show_stage_overview(row) for row in stages],
+        items=[show_stage_overview(row) for row in stages],
         next=cursor,
         senders=[
             overview_schemas.TroubledSenderOut(
@@ -168,7 +170,8 @@ def show_overview(
     )
 
 
-def _show_stage_overview(row: StageOverview) -> overview_schemas.StageOverviewOut:
+def show_stage_overview(row: StageOverview) -> overview_schemas.StageOverviewOut:
+    """Return a stage of the overview."""
     last = row.last_deploy
     return overview_schemas.StageOverviewOut(
         project=name_of(row.stage.project),

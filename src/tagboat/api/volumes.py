@@ -30,6 +30,7 @@ VOLUMES_LEFT: Responses = {
 
 def volumes_left(left: LeftVolumes) -> Response:
     """Return the answer: the volumes, or 204 where there were none."""
+    # Nothing to tell: most clients expect the 204 of a deletion.
     if not left.kept and not left.removed:
         return Response(status_code=HTTPStatus.NO_CONTENT)
     view = VolumesLeftOut(volumes_kept=list(left.kept), volumes_removed=list(left.removed))

@@ -28,6 +28,7 @@ class AccessLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
+        # Lifespan messages and refused websockets are no calls.
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -40,6 +41,7 @@ class AccessLog:
                 status = message["status"]
             return send(message)
 
+        # Before the call: a mounted application may change the scope.
         shown = mask_path(scope["path"])
         try:
             await self._app(scope, receive, watched)

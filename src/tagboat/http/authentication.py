@@ -34,8 +34,10 @@ class TokenCheck:
 
     def accepts(self, authorization: bytes) -> bool:
         """Return whether the header's value is `Bearer` and a known token, in constant time."""
+        # The scheme's case does not count (RFC 9110, section 11.1); blanks may surround the token.
         scheme, _, offered = authorization.partition(b" ")
         hashed = _hash(offered.strip())
+        # All are compared, whichever matches: the time says nothing about their number or place.
         matches = [hmac.compare_digest(hashed, known) for known in self._known]
         return scheme.lower() == b"bearer" and any(matches)
 
@@ -78,24 +80,21 @@ class Authentication:
             body = problem(status, f"this address takes {names} only")
             await send_problem(send, status, body, (b"allow", names.encode()))
         elif path in self._open_paths or self._tokens.accepts(_header(scope, b"authorization")):
-            await self._hand_on(scope, receive, send)
+            if scope["method"] == "HEAD":
+                scope, send = {**scope, "method": "GET"}, head_only(send)
+            try:
+                await self._app(scope, _capped(scope, receive), send)
+            except _HeadAnswered:
+                return
+            except Exception:
+                # The caller has its answer by now; the server goes on.
+                log.exception("a fault inside Tagboat", action="answer", method=scope["method"])
         else:
             if wait_s := self._throttle.wait(time.monotonic()):
                 await asyncio.sleep(wait_s)
             status = HTTPStatus.UNAUTHORIZED
             body = problem(status, "a token is needed, in the header Authorization: Bearer TOKEN")
             await send_problem(send, status, body, (b"www-authenticate", b"Bearer"))
-
-    async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "HEAD":
-            scope, send = {**scope, "method": "GET"}, _without_body(send)
-        try:
-            await self._app(scope, _capped(scope, receive), send)
-        except _HeadAnswered:
-            return
-        except Exception:
-            # The caller has its answer by now; the server goes on.
-            log.exception("a fault inside Tagboat", action="answer", method=scope["method"])
 
 
 class _HeadAnswered(Exception):  # noqa: N818 - not an error: ends a stream that nobody would read
@@ -110,12 +109,15 @@ def _header(scope: Scope, wanted: bytes) -> bytes:
     return next((value for name, value in scope["headers"] if name == wanted), b"")
 
 
-def _without_body(send: Send) -> Send:
+def head_only(send: Send) -> Send:
+    """Return `send`, but sending an empty body (RFC 9110, section 9.3.2)."""
+
     async def send_head(message: Message) -> None:
         if message["type"] != "http.response.body":
             await send(message)
             return
         await send({"type": "http.response.body", "body": b""})
+        # A stream has no end: the application is stopped where it would go on writing.
         if message.get("more_body", False):
             raise _HeadAnswered
 
@@ -132,6 +134,7 @@ def _capped(scope: Scope, receive: Receive) -> Receive:
 
     async def capped() -> Message:
         nonlocal got
+        # Refused before a byte is read; twenty digits decide, and Python refuses to read thousands.
         if announced.isdigit() and int(announced[:20]) > MAX_BODY_BYTES:
             raise too_large
         message = await receive()

@@ -13,6 +13,7 @@ REQUEST_LIMIT_S = 20.0
 MAX_HEAD = 64 * 1024
 """Bytes of a request line and headers, or of trailers: else they could fill the memory."""
 _CONNECT = b"CONNECT"
+# RFC 6585, section 5.
 _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -53,7 +54,10 @@ class Connection(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", gathering))
         self.heard_at = self.loop.time()
         if len(self.connections) > self._most_connections:
-            self._close_the_most_silent()
+            # The one that has been silent longest, or this one if all are busy.
+            others = cast("Iterable[Connection]", self.connections)
+            idle = [one for one in others if one.is_idle()]
+            min(idle, key=lambda one: one.heard_at, default=self).transport.abort()
         self._deadline = self.loop.call_later(REQUEST_LIMIT_S, self._time_out)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -102,6 +106,7 @@ class Connection(HttpToolsProtocol):
     def decline(self, rest: bytes) -> None:
         """Read the current request once more without its offer; `rest` begins with its body."""
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        # The head is written again from its parts: the parser keeps no bytes of it.
         head = [b"%b %b HTTP/%b" % (method, self.url, version)]
         head += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
         self.parser = _UpgradeDecliningParser(self)
@@ -111,12 +116,6 @@ class Connection(HttpToolsProtocol):
         """Return whether no request of this connection is being answered, and it is open."""
         busy = self.cycle is not None and not self.cycle.response_complete
         return not busy and not self.transport.is_closing()
-
-    def _close_the_most_silent(self) -> None:
-        """Close the idle connection that has been silent longest, or this one if all are busy."""
-        others = cast("Iterable[Connection]", self.connections)
-        idle = [one for one in others if one.is_idle()]
-        min(idle, key=lambda one: one.heard_at, default=self).transport.abort()
 
     def _offers_upgrade(self) -> bool:
         return self.parser.should_upgrade() and self.parser.get_method() != _CONNECT

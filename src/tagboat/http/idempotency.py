@@ -59,6 +59,7 @@ class IdempotentOrders:
         if key is None or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
+        # Any bytes can be read as Latin-1; those that are not ASCII are refused next.
         text = key.decode("latin-1")
         if not (0 < len(text) <= MAX_KEY and text.isascii() and text.isprintable()):
             detail = f"must be 1 to {MAX_KEY} printable ASCII characters"
@@ -87,6 +88,7 @@ class IdempotentOrders:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
+            # Whole, for its fingerprint; the authentication has capped its length.
             body += message.get("body", b"")
             if not message.get("more_body", False):
                 break
@@ -137,6 +139,7 @@ class IdempotentOrders:
             nonlocal read
             if read:
                 return await receive()
+            # Once; after that the application waits for the client's end, as on any call.
             read = True
             return {"type": "http.request", "body": body, "more_body": False}
 

@@ -76,6 +76,7 @@ def problem(
 
 def problem_headers(status: int) -> Mapping[str, str]:
     """Return the headers of a problem except its media type: a 503 may be tried again soon."""
+    # In seconds (RFC 9110, section 10.2.3).
     return {"retry-after": str(_RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
 
 

@@ -31,6 +31,7 @@ def most_connections(open_files: int) -> int:
     """Return how many connections to accept where `open_files` may be open (-1: no limit)."""
     if open_files < 0:
         return MOST_CONNECTIONS
+    # A quarter, where there are many: each connection of a deploy, poll or stream is a file, too.
     room = open_files - max(RESERVED_FILES, open_files // 4)
     return max(LEAST_CONNECTIONS, min(MOST_CONNECTIONS, room))
 

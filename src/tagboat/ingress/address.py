@@ -20,7 +20,7 @@ class StageAddresses:
     public_url: str = ""
 
     def of(self, project: str, stage: str) -> str:
-        """Return `https://HOST` behind such a front, else `http://HOST:PORT`; no port if it is 80."""
+        """Return `https://HOST` behind such a front, else `http://HOST:PORT`, without port 80."""
         host = stage_host(project, stage, self.base_domain)
         # No front has a certificate for names below localhost.
         is_local = self.base_domain == "localhost" or self.base_domain.endswith(".localhost")

@@ -1,6 +1,6 @@
-"""The part of HAProxy's configuration that says how apps are spoken to, in each protocol. Pure."""
+"""The part of HAProxy's configuration with the apps, for each protocol they speak. Pure."""
 
-# On the same machine, with a certificate that nobody else sees: there is nothing to verify it against.
+# On the same machine, with a certificate that nobody else sees: nothing can verify it.
 _TLS = " ssl verify none sni var(txn.host) alpn h2,http/1.1"
 
 
@@ -19,7 +19,8 @@ def backends(*, tls: bool) -> str:
 
 def _repeatable(name: str, server: str) -> str:
     return f"""\
-# An app may close an idle connection just as the next request comes over it. What can be repeated is sent again on a new one.
+# An app may close an idle connection just as the next request comes over it. What can be repeated
+# is sent again on a new one (RFC 9112, section 9.3.1).
 backend repeatable{name}
   retry-on conn-failure empty-response
   server app 127.0.0.1:+0{server}"""
@@ -35,9 +36,10 @@ backend once{name}
 
 
 def _no_tls(name: str) -> str:
+    why = "This HAProxy was built without TLS, which the app needs."
     return f"""\
 backend {name}_https
-  http-request return status 502 content-type text/plain string "This HAProxy was built without TLS, which the app needs." """
+  http-request return status 502 content-type text/plain string "{why}" """
 
 
 # HTTP/2 says so before it closes, so that connections can be shared by all clients.

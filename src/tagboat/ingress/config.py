@@ -1,7 +1,7 @@
 """The content of HAProxy's configuration and its files. Pure: same settings, same bytes.
 
-Which host leads where is no part of it: that stands in the map, which changes while HAProxy runs. So HAProxy is reloaded only
-when another release of Tagboat writes another text.
+The routes are not part of it: they are in the map, which changes while HAProxy runs. So HAProxy is
+reloaded only when another release of Tagboat writes another text.
 """
 
 import hashlib
@@ -37,10 +37,10 @@ _MAX_TRACKED = 20480  # more than there are host ports for instances
 class ConfigInput:
     """The values that the configuration depends on.
 
-    `listen` is host and port; `trusted` are the networks (CIDR) whose X-Forwarded-* headers are believed; `run_as` is the
-    system user that HAProxy becomes, None to stay who it is; `lua` and `tls` are whether HAProxy was built with them;
-    `hold_s` is how many
-    seconds a held request waits at most.
+    `listen` is host and port; `trusted` are the networks (CIDR) whose X-Forwarded-* headers are
+    believed; `run_as` is the system user that HAProxy becomes, None to keep its own; `lua` and
+    `tls` are True if HAProxy was built with them; `hold_s` is the most seconds that a held request
+    waits.
     """
 
     listen: tuple[str, int]
@@ -61,20 +61,31 @@ class RenderedConfig:
 
 def render_config(wanted: ConfigInput) -> RenderedConfig:
     """Write the texts. Raises SettingsError for values that would break out of their line."""
+    # They come from the environment: a line feed would begin a directive of somebody's own.
     for value in (wanted.listen[0], *wanted.trusted):
         if not value or not set(value) <= set(
             "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:/-_"
         ):
             raise SettingsError(f"{value!r} is neither a host nor a network")
     files = {
-        CONFIG_FILE: _config(wanted),
+        CONFIG_FILE: "\n\n".join(
+            (
+                "# Written by Tagboat, which writes it again: changes made here are lost.",
+                _global_section(wanted),
+                _DEFAULTS,
+                _frontend(wanted),
+                backends(tls=wanted.tls),
+                _COUNTS,
+            )
+        ),
         _UNKNOWN_FILE: error_pages.UNKNOWN_HOST,
         _NOT_LIVE_FILE: error_pages.NOT_LIVE,
         _RESTARTING_FILE: error_pages.RESTARTING,
         _NO_PORT_FILE: error_pages.NO_PORT,
     }
     if wanted.lua:
-        files[_LUA_FILE] = _lua(wanted.hold_s)
+        files[_LUA_FILE] = hold_script(wanted.hold_s)
+    # Of everything that HAProxy loads once: pages and script are read at the start, too.
     digest = hashlib.sha256(
         "\0".join(part for item in sorted(files.items()) for part in item).encode()
     )
@@ -90,30 +101,16 @@ def bound_port(config: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _config(wanted: ConfigInput) -> str:
-    return "\n\n".join(
-        (
-            _CONFIG_HEADER,
-            _global_section(wanted),
-            _DEFAULTS,
-            _frontend(wanted),
-            backends(tls=wanted.tls),
-            _COUNTS,
-        )
-    )
-
-
-_CONFIG_HEADER = "# Written by Tagboat, which writes it anew: changes made here are lost."
-
-
 def _global_section(wanted: ConfigInput) -> str:
     lines = [
         "global",
         f"  description {_FINGERPRINT}",
-        "  # Without it HAProxy reserves memory for as many connections as the system allows files, which may be a billion.",
+        "  # Without it HAProxy reserves memory for as many connections as the system allows",
+        "  # files, which may be a billion.",
         "  fd-hard-limit 65536",
         "  hard-stop-after 24h",
-        "  # Heads of requests and answers up to 64 KiB, with room for what is added to them; cookies and tokens grow.",
+        "  # Heads of requests and answers up to 64 KiB, with room for what is added to them;",
+        "  # cookies and tokens grow.",
         f"  tune.bufsize {_BUFFER}",
         f"  tune.http.maxhdr {_HEADER_LINES}",
     ]
@@ -129,43 +126,61 @@ defaults
   mode http
   timeout connect 5s
   timeout http-request 15s
-  # Longer than fronts keep an idle connection (Caddy two minutes): who closes first must be the one that sends requests.
+  # Longer than fronts keep an idle connection (Caddy two minutes): the sender of requests must be
+  # the first to close.
   timeout http-keep-alive 150s
   timeout client 1h
   timeout server 1h
   timeout tunnel 24h
-  # After a reload the old process answers one more request on an idle connection instead of closing it under the client.
+  # After a reload the old process answers one more request on an idle connection, instead of
+  # closing it while the client sends.
   option idle-close-on-response
   option redispatch
   retries 3
-  # Events of a stream are small, and each counts when it comes: without it they wait up to 200 ms for more.
+  # Events of a stream are small, and each is wanted at once: without it they wait up to 200 ms.
   option http-no-delay
-  # Many apps read X_Forwarded_For and X-Forwarded-For as one: of a header's name only letters, digits and `-` are let through.
+  # Many apps read X_Forwarded_For and X-Forwarded-For as one: headers whose name has more than
+  # letters, digits and `-` are deleted.
   option http-restrict-req-hdr-names delete
-  # An app hears that its client has gone, and a drain does not wait for nobody. Who half-closes while he waits counts as gone.
+  # An app learns that its client has gone, and a drain does not wait for it. A client that closes
+  # its half of the connection while it waits counts as gone.
   option abortonclose
-  # A client's connection keeps its own to the app. Shared, each of the four tries could meet one that the app has just closed.
+  # A client's connection keeps its own to the app. Shared, each of the four tries could meet one
+  # that the app has just closed.
   http-reuse never"""
 
 
+def answer_page(status: int, file: str, state: str, more: str = "") -> str:
+    """Return the rule that answers with a page where the host's entry in the map is `state`."""
+    # Not to be stored: the next deploy makes it wrong.
+    return (
+        f'  http-request return status {status} content-type "text/html; charset=utf-8"'
+        f" file {file} hdr Cache-Control no-store{more} if {{ var(txn.way) -m str {state} }}"
+    )
+
+
 def _frontend(wanted: ConfigInput) -> str:
-    html = 'content-type "text/html; charset=utf-8"'
-    no_store = "hdr Cache-Control no-store"
     hold = "\n  http-request lua.hold if { var(txn.way) -m str held }" if wanted.lua else ""
+    host, port = wanted.listen
+    in_map = f"var(txn.host),map_str({MAP_FILE},unknown)"
+    forwarded_host = "{ req.hdr(x-forwarded-host) -m found }"
+    one_forwarded_for = "{ req.fhdr_cnt(x-forwarded-for) eq 1 }"
+    # A connection that is to become a WebSocket must stay (RFC 6455, section 4.1).
+    no_upgrade = "!{ req.hdr(upgrade) -m found }"
     return f"""\
 frontend web
-  bind {_address(wanted.listen)}
+  bind {f"[{host}]" if ":" in host else host}:{port}
 
-  # Where to: the map says PORT or PORT/PROTOCOL, `held`, `none` or `portless`.
+  # The map says PORT or PORT/PROTOCOL, `held`, `none` or `portless`.
   http-request set-var(txn.way) str(unknown)
   http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
-  http-request set-var(txn.way) var(txn.host),map_str({MAP_FILE},unknown) if {{ var(txn.host) -m found }}{hold}
-  http-request return status 404 {html} file {_UNKNOWN_FILE} {no_store} if {{ var(txn.way) -m str unknown }}
-  http-request return status 503 {html} file {_NOT_LIVE_FILE} {no_store} hdr Retry-After 10 if {{ var(txn.way) -m str none }}
-  http-request return status 503 {html} file {_NO_PORT_FILE} {no_store} if {{ var(txn.way) -m str portless }}
-  http-request return status 503 {html} file {_RESTARTING_FILE} {no_store} hdr Retry-After 2 if {{ var(txn.way) -m str held }}
+  http-request set-var(txn.way) {in_map} if {{ var(txn.host) -m found }}{hold}
+{answer_page(404, _UNKNOWN_FILE, "unknown")}
+{answer_page(503, _NOT_LIVE_FILE, "none", " hdr Retry-After 10")}
+{answer_page(503, _NO_PORT_FILE, "portless")}
+{answer_page(503, _RESTARTING_FILE, "held", " hdr Retry-After 2")}
 
-  # Who asks: only a trusted front is believed.
+  # Only a trusted front is believed about the client.
   acl from_front src {" ".join(wanted.trusted) or "0.0.0.0/32"}
   acl has_proto req.hdr(x-forwarded-proto) -m found
   acl has_port req.hdr(x-forwarded-port) -m found
@@ -174,24 +189,25 @@ frontend web
   http-request del-header x-real-ip unless from_front
   http-request set-header X-Forwarded-Port %[dst_port] if !has_port !has_proto
   http-request set-header X-Forwarded-Proto http unless has_proto
-  http-request set-header X-Forwarded-Host %[req.hdr(host)] unless {{ req.hdr(x-forwarded-host) -m found }}
+  http-request set-header X-Forwarded-Host %[req.hdr(host)] unless {forwarded_host}
   # Appended to the line that is there: many apps read only the first of several.
-  http-request set-var(txn.for) req.fhdr(x-forwarded-for) if {{ req.fhdr_cnt(x-forwarded-for) eq 1 }}
+  http-request set-var(txn.for) req.fhdr(x-forwarded-for) if {one_forwarded_for}
   http-request add-header X-Forwarded-For %[src] unless {{ var(txn.for) -m found }}
   http-request set-header X-Forwarded-For "%[var(txn.for)], %[src]" if {{ var(txn.for) -m found }}
 
   http-request set-var(txn.port) var(txn.way),word(1,/)
   http-request set-var(txn.protocol) var(txn.way),word(2,/)
 
-  # Counted by port until the answer's last byte: this is how Tagboat knows when an instance has no more to do.
+  # Counted by port until the answer's last byte: so Tagboat knows when an instance is drained.
   http-request track-sc0 var(txn.port) table {IN_FLIGHT_TABLE}
   http-request set-dst-port var(txn.port)
 
-  # Whoever closes a connection keeps its port busy for a minute, and the engine's proxy, which would be it when a client
-  # leaves, has no more than some 28,000 of them to an app. So the app is to close after what may be a client's only request,
-  # and after each while many clients come and go.
-  http-request set-header Connection close if {{ http_first_req }} !{{ req.hdr(upgrade) -m found }}
-  http-request set-header Connection close if {{ fe_sess_rate gt {_MANY_CLIENTS} }} !{{ req.hdr(upgrade) -m found }}
+  # The side that closes a connection keeps its port busy for a minute. When a client leaves, that
+  # would be the engine's proxy, which has no more than some 28,000 ports to an app. So the app is
+  # to close after what may be a client's only request, and after each while many clients come and
+  # go.
+  http-request set-header Connection close if {{ http_first_req }} {no_upgrade}
+  http-request set-header Connection close if {{ fe_sess_rate gt {_MANY_CLIENTS} }} {no_upgrade}
   acl repeatable method GET HEAD OPTIONS
   use_backend h2c if {{ var(txn.protocol) -m str h2c }}
   use_backend repeatable_https if {{ var(txn.protocol) -m str https }} repeatable
@@ -206,7 +222,8 @@ backend {IN_FLIGHT_TABLE}
 """
 
 
-def _lua(hold_s: int) -> str:
+def hold_script(hold_s: int) -> str:
+    """Return the Lua script that lets a request wait, for `hold_s` seconds at most."""
     return f"""\
 -- Written by Tagboat. Lets a request wait while the map says that its host is held.
 local routes = Map.new("{MAP_FILE}", Map._str)
@@ -222,8 +239,3 @@ core.register_action("hold", {{"http-req"}}, function(txn)
   txn:set_var("txn.way", way)
 end, 0)
 """
-
-
-def _address(listen: tuple[str, int]) -> str:
-    host, port = listen
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

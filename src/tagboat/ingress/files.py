@@ -24,7 +24,8 @@ def write_files(directory: Path, files: Mapping[str, str]) -> None:
 def write_file(directory: Path, name: str, text: str, *, durable: bool) -> None:
     """Write a file if it differs from the present one. Raises IngressUnavailableError.
 
-    If it is not made durable it is complete all the same, but a power cut may bring the old one back.
+    If it is not made durable it is complete all the same, but a power cut may bring back the old
+    one.
     """
     try:
         # An unchanged file is left alone: each write would cost a sync of the disk.

@@ -1,20 +1,20 @@
 """Traffic through HAProxy. Implements `tagboat.core.ports.Ingress`.
 
 One HAProxy for each data directory, which outlives Tagboat. A map routes each host to a port; a
-switch changes one entry of it, without a reload. The reasons: docs/decisions/0007-haproxy-by-map.md.
+switch changes one entry of it, without a reload. Decision 0007 has the reasons.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressUnavailableError, SettingsError, TagboatError
+from tagboat.core.generics import T
 from tagboat.core.route import Route
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput
@@ -23,8 +23,6 @@ from tagboat.ingress.master import Master, WorkerSilentError
 from tagboat.ingress.process import end_haproxy
 from tagboat.ingress.routing import RoutingMap, changed_map, map_file, refusals, routing_map
 from tagboat.ingress.supervisor import HaproxySupervisor
-
-T = TypeVar("T")
 
 _WATCH_S = 1.0
 _WHOLE_LOOK_S = 60.0
@@ -87,7 +85,7 @@ class HaproxyIngress:
         return None
 
     async def start(self) -> None:
-        """Adopt the HAProxy that runs, or start one with the routes it had last; returns once it listens.
+        """Adopt the HAProxy that runs, or start one with its last routes; return once it listens.
 
         Raises SettingsError where HAProxy is missing, too old or refuses its configuration, and
         IngressUnavailableError where it cannot listen.
@@ -110,12 +108,20 @@ class HaproxyIngress:
                         "HAProxy cannot be kept running", action="ingress", error=str(error)
                     )
                 self._trouble = str(error)
-            await self._next_look()
+            # A pause first: calls that fail one after the other must not be a look each.
+            await asyncio.sleep(_SETTLE_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_WATCH_S - _SETTLE_S):
+                    await self._look_now.wait()
 
     async def apply_routes(self, routes: Collection[Route]) -> None:
-        """Make traffic follow exactly `routes`; those that cannot be are left out, and the log says so."""
+        """Make traffic follow exactly `routes`; invalid ones are left out, with a log line each."""
         wanted = routing_map(routes)
-        self._say_refused(refusals(routes))
+        # Each reconciliation repeats all routes: the log has a change of the reasons only.
+        if (refused := refusals(routes)) != self._refused:
+            for why in refused:
+                log.warning("route left out", action="ingress", reason=why)
+        self._refused = refused
         async with self._turn, self._waking():
             make_directory(self._directory)
             # On disk first: whoever starts HAProxy from now on starts it with these routes.
@@ -125,14 +131,14 @@ class HaproxyIngress:
             await self._follow(wanted)
 
     async def change_routes(self, routes: Collection[Route], gone: Collection[str]) -> None:
-        """Lead some hosts elsewhere, and forget those `gone`."""
+        """Change the routes of some hosts, and forget those `gone`."""
         for why in refusals(routes):
             log.warning("route left out", action="ingress", reason=why)
         put = routing_map(routes)
         left = [host for host in gone if host not in put]
         async with self._turn, self._waking():
             if self._wanted is None:
-                raise IngressUnavailableError("nothing was led yet that could be changed")
+                raise IngressUnavailableError("there are no routes yet that could be changed")
             wanted = changed_map(self._wanted, put, left)
             # Not synced to the disk: at the start, and every minute, all is written again.
             await asyncio.to_thread(
@@ -144,12 +150,6 @@ class HaproxyIngress:
                 lambda worker: self._master.change(worker, put, left)
             ):
                 log.debug("routes changed", action="ingress", changes=count)
-
-    def _say_refused(self, refused: Sequence[str]) -> None:
-        if refused != self._refused:
-            for why in refused:
-                log.warning("route left out", action="ingress", reason=why)
-        self._refused = refused
 
     async def in_flight(self, endpoint: Endpoint) -> int:
         """Count requests between their routing and their last byte, old workers included."""
@@ -177,17 +177,12 @@ class HaproxyIngress:
             ):
                 return
             self._look_now.clear()
+            # Set only at the end: after a failure the next look is a whole one.
             self._looked_at = -_WHOLE_LOOK_S
             await self._supervisor.ensure_running(self._wanted)
             if self._wanted is not None:
                 await self._follow(self._wanted)
             self._looked_at = now
-
-    async def _next_look(self) -> None:
-        await asyncio.sleep(_SETTLE_S)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_WATCH_S - _SETTLE_S):
-                await self._look_now.wait()
 
     @contextlib.asynccontextmanager
     async def _waking(self) -> AsyncIterator[None]:

@@ -1,8 +1,9 @@
 """HAProxy's master socket: asking the master, and through it each of its workers.
 
-A worker that was told to stop by a reload finishes what it has begun, and may get one more request on a connection it kept. So
-what is said to the worker in charge is said to the old ones too. HAProxy's management guide describes the protocol ("9.4.
-Master CLI"): one connection a call, commands joined by `;`, each for a worker prefixed by `@!PID`.
+A worker that a reload told to stop finishes its requests, and may get one more on a connection that
+it kept. So old workers get the same commands as the current one. HAProxy's management guide
+describes the protocol ("9.4. Master CLI"): one connection a call, commands joined by `;`, each for
+a worker prefixed by `@!PID`.
 """
 
 import asyncio
@@ -96,7 +97,7 @@ class Master:
         return match[1] if match else ""
 
     async def shown_map(self, worker: int) -> dict[str, str]:
-        """The routes in force in a worker."""
+        """Return the routes in force in a worker."""
         text = await self._ask_worker(worker, [f"show map {MAP_FILE}"])
         shown = parse_shown_map(text)
         if shown is None:
@@ -138,7 +139,7 @@ class Master:
         return len(commands)
 
     async def _got_map(self, worker: int, hosts: Sequence[str]) -> dict[str, str]:
-        """The routes in force in a worker for these hosts."""
+        """Return the routes in force in a worker for these hosts."""
         text = ""
         for batch in _batches(
             [f"get map {MAP_FILE} {host}" for host in hosts], len(f"@!{worker} ; ")
@@ -152,7 +153,7 @@ class Master:
         return got
 
     async def in_flight(self, worker: int, port: int) -> int:
-        """How many requests a worker is carrying to or from 127.0.0.1:`port`."""
+        """Return the number of requests that a worker carries to or from 127.0.0.1:`port`."""
         text = await self._ask_worker(worker, [f"show table {IN_FLIGHT_TABLE} key {port}"])
         if not text.strip():  # no request has gone there of late
             return 0
@@ -171,7 +172,9 @@ class Master:
                 ";".join(f"@!{worker} {command}" for command in commands), limit_s
             )
         except NoAnswerError:
+            # The master has just answered `show proc`: it is the worker that is silent.
             raise WorkerSilentError(worker) from None
+        # The master answers for it: the process has ended since `show proc`.
         if text.startswith(_GONE):
             raise WorkerSilentError(worker)
         return text
@@ -186,8 +189,9 @@ class Master:
             answer = ""
         except OSError as error:
             raise IngressUnavailableError(
-                f"HAProxy cannot be reached at {self._directory / MASTER_SOCKET} ({error.strerror or error}); "
-                "Tagboat starts it again by itself, see its log if this lasts"
+                f"HAProxy cannot be reached at {self._directory / MASTER_SOCKET}"
+                f" ({error.strerror or error}); Tagboat starts it again by itself, see its log if"
+                " this lasts"
             ) from None
         if not answer:
             raise NoAnswerError("HAProxy's master hung up when it was asked")
@@ -206,19 +210,15 @@ async def _exchange(directory: Path, line: str) -> str:
     try:
         writer.write(line.encode() + b"\n")
         writer.write_eof()
-        answer = await _read_all(reader)
+        answer = bytearray()
+        # Another program at the socket's path must not fill the memory.
+        while chunk := await reader.read(1 << 16):
+            answer += chunk
+            if len(answer) > _LONGEST_ANSWER:
+                raise IngressUnavailableError("HAProxy answers without end")
     finally:
         writer.close()
     return answer.decode(errors="replace")
-
-
-async def _read_all(reader: asyncio.StreamReader) -> bytes:
-    answer = bytearray()
-    while chunk := await reader.read(1 << 16):
-        answer += chunk
-        if len(answer) > _LONGEST_ANSWER:
-            raise IngressUnavailableError("HAProxy answers without end")
-    return bytes(answer)
 
 
 def _batches(commands: Iterable[str], overhead: int) -> Iterable[list[str]]:

@@ -1,7 +1,7 @@
 """An ingress that is only a memory: for tests, and for trying Tagboat without HAProxy.
 
-It behaves like the real one as far as the contract tests (tests/contract/test_ingress.py) say: requests are what a test begins
-and ends by hand.
+It passes the contract tests of the real one (tests/contract/test_ingress.py). A test begins and
+ends requests by hand.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from tagboat.ingress.routing import RoutingMap, changed_map, routing_map
 
 
 class MemoryIngress:
-    """Holds routes and requests. `journal` lists what was led, one mapping of host to port or way for each call, in order."""
+    """Holds routes and requests. `journal` has the routes after each change, in order."""
 
     routes_traffic = True
 
@@ -32,18 +32,18 @@ class MemoryIngress:
 
     @property
     def routes(self) -> Mapping[str, str]:
-        """The routes in force: host to a port in digits (`PORT/PROTOCOL` unless `http`), `held`, `none` or `portless`."""
+        """The routes in force, as `RoutingMap` has them."""
         return self._routes
 
     def fail(self, call: str, error: IngressError) -> None:
-        """Let the next call of the method named `call` that has no earlier failure before it raise `error`.
+        """Make the next call of the method `call` raise `error`, after failures set before.
 
-        A `change_routes` also fails in the place of the next `apply_routes`, whichever comes first.
+        A `change_routes` also fails in the place of the next `apply_routes`, if it comes first.
         """
         self._failures.setdefault(call, []).append(error)
 
     async def begin(self, host: str) -> int | None:
-        """Begin a request, waiting while the host is held; the port it is led to, None where there is nothing."""
+        """Begin a request and return its port, None without one; wait while the host is held."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._routes.get(host) != RouteState.HELD)
         way = self._routes.get(host, RouteState.NONE)
@@ -54,11 +54,11 @@ class MemoryIngress:
         return port
 
     def end(self, port: int) -> None:
-        """End a request that `begin` led to `port`."""
+        """End a request that `begin` routed to `port`."""
         self._in_flight[port] -= 1
 
     def address(self, project: Project, stage: Stage) -> str | None:
-        """The URL at which the stage would answer."""
+        """Return the URL at which the stage would answer."""
         return self._addresses.of(project.name, stage.name)
 
     async def apply_routes(self, routes: Collection[Route]) -> None:
@@ -79,7 +79,7 @@ class MemoryIngress:
             self._changed.notify_all()
 
     async def in_flight(self, endpoint: Endpoint) -> int:
-        """How many requests were begun and not ended there."""
+        """Return the number of requests that were begun there and not ended."""
         self._fail_if_told("in_flight")
         return self._in_flight.get(endpoint.port, 0)
 

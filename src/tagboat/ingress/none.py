@@ -19,7 +19,7 @@ class NoIngress:
         """Return why there is no ingress, None where that was chosen."""
         return self.why or None
 
-    def address(self, project: Project, stage: Stage) -> str | None:  # noqa: ARG002 - the port's signature
+    def address(self, project: Project, stage: Stage) -> str | None:  # noqa: ARG002 - the port's
         """Return None: no stage has its own address."""
         return None
 

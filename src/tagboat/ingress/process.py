@@ -45,7 +45,7 @@ class Program:
 
 
 def parse_version_text(path: str, text: str) -> Program:
-    """Judge what `haproxy -vv` says. Raises SettingsError when it is none, or one too old."""
+    """Read what `haproxy -vv` prints. Raises SettingsError if it is not HAProxy, or too old."""
     match = _VERSION_LINE.search(text)
     if match is None:
         raise SettingsError(f"{path} is not HAProxy: `{path} -vv` names no version")
@@ -109,6 +109,7 @@ def _preferred() -> Iterator[None]:
     People wait for its answers, and deploys can wait.
     """
     own = os.getpriority(os.PRIO_PROCESS, 0)
+    # Only root may lower the niceness; without that it runs like any other.
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, own - _AHEAD)
     try:
@@ -118,7 +119,7 @@ def _preferred() -> Iterator[None]:
 
 
 def why_not_free(listen: tuple[str, int]) -> str | None:
-    """Why nobody could listen on that host and port now, None if somebody could.
+    """Return why nobody could listen on that host and port now, None if somebody could.
 
     HAProxy itself would not notice another HAProxy, since both share the address by SO_REUSEPORT.
     """
@@ -140,7 +141,8 @@ def require_free_address(listen: tuple[str, int]) -> None:
     if why := why_not_free(listen):
         end = "end the program that does, or " if why == os.strerror(errno.EADDRINUSE) else ""
         raise IngressUnavailableError(
-            f"the ingress cannot listen on {listen[0]}:{listen[1]} ({why}); {end}set TAGBOAT_INGRESS_LISTEN to another address"
+            f"the ingress cannot listen on {listen[0]}:{listen[1]} ({why});"
+            f" {end}set TAGBOAT_INGRESS_LISTEN to another address"
         )
 
 
@@ -160,7 +162,7 @@ def running_master(directory: Path) -> int | None:
 
 
 def our_processes(directory: Path) -> list[int]:
-    """All living HAProxy processes, masters and workers, that work in our directory."""
+    """Return all living HAProxy processes, masters and workers, that work in our directory."""
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return [pid for pid in pids if _is_our_process(pid, directory)]
 
@@ -208,16 +210,16 @@ def _is_our_process(pid: int, directory: Path) -> bool:
 
 
 def _parent(pid: int) -> int:
-    """Its parent's process id, 0 when it is gone."""
+    """Return the process id of the parent, 0 if the process is gone."""
     try:
-        # The name before it may hold blanks and brackets.
+        # The name before it may have blanks and brackets in it: proc_pid_stat(5).
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return 0
 
 
 async def _run_program(path: str, *words: str) -> tuple[int, str]:
-    """Run HAProxy until it exits or goes to the background; its status and all it said."""
+    """Run HAProxy until it exits or goes to the background; return its status and output."""
     try:
         # Into a file: the background process keeps a pipe open, which would never end.
         with tempfile.TemporaryFile() as output:
@@ -239,6 +241,7 @@ async def _wait_for(path: str, words: Sequence[str], output: IO[bytes]) -> int:
             stdout=output,
             stderr=output,
             env={"PATH": PATH},  # our secrets are none of its business
+            # Ctrl-C in our terminal must not reach it: it outlives us.
             start_new_session=True,
         )
     except OSError as error:

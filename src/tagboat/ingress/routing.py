@@ -1,4 +1,4 @@
-"""Routes as HAProxy's map holds them, and the commands that lead from one map to another. Pure."""
+"""Routes as HAProxy's map has them, and the commands that make one map another. Pure."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -8,26 +8,31 @@ from tagboat.core.protocol import AppProtocol
 from tagboat.core.route import Route, RouteState
 from tagboat.ingress.config import MAP_FILE
 
-# What a host may be made of, so that no name can end its line or its command.
-_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?", re.ASCII)
+# Nothing in a host can end its line of the map, or the command that it is a part of.
+_ROUTE_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?", re.ASCII)
 _MAX_PORT = 65535
 _GOT = re.compile(r'^type=.*\bfound=(yes|no)\b(?:.*\bvalue="([^"]*)")?', re.MULTILINE)
 
 RoutingMap = Mapping[str, str]
-"""Host to a port in digits (`PORT/PROTOCOL` where that is not `http`), `held`, `none` or `portless`."""
+"""Host to a port in digits (`PORT/PROTOCOL` unless `http`), `held`, `none` or `portless`."""
 
 
 def routing_map(routes: Collection[Route]) -> RoutingMap:
-    """The map for those routes that can be: one that cannot must not stop all the rest. Of two for a host the first counts."""
+    """Return the map of the valid routes. Of two for a host the first counts."""
     made: dict[str, str] = {}
     for route in routes:
-        if _refusal(route) is None:
-            made.setdefault(route.host, _value(route))
+        # One that is invalid must not stop all the rest.
+        if _refusal(route) is not None:
+            continue
+        port = route.endpoint.port if route.endpoint else 0
+        is_http = route.protocol is AppProtocol.HTTP
+        way = str(port) if is_http else f"{port}/{route.protocol.value}"
+        made.setdefault(route.host, way if route.state is RouteState.OPEN else route.state.value)
     return made
 
 
 def refusals(routes: Collection[Route]) -> list[str]:
-    """What is wrong with each of the routes that the map leaves out."""
+    """Return a sentence for each of the routes that the map leaves out."""
     seen: set[str] = set()
     said = []
     for route in routes:
@@ -39,24 +44,20 @@ def refusals(routes: Collection[Route]) -> list[str]:
     return said
 
 
-def _value(route: Route) -> str:
-    if route.state is not RouteState.OPEN:
-        return route.state.value
-    port = route.endpoint.port if route.endpoint else 0
-    return str(port) if route.protocol is AppProtocol.HTTP else f"{port}/{route.protocol.value}"
-
-
 def _refusal(route: Route) -> str | None:
-    if not _HOST.fullmatch(route.host):
+    if not _ROUTE_HOST.fullmatch(route.host):
         return (
-            f"{route.host[:80]!r} cannot be a route's host: lower-case letters, digits, '.', '-', '_', at most 253; "
-            "shorten the name of its project or stage"
+            f"{route.host[:80]!r} cannot be a route's host: lower-case letters, digits, '.', '-',"
+            " '_', at most 253; shorten the name of its project or stage"
         )
     if route.state is not RouteState.OPEN:
         return None
     endpoint = route.endpoint or Endpoint(LOOPBACK, 0)
     if not 0 < endpoint.port <= _MAX_PORT:
-        return f"the route of {route.host} leads to port {endpoint.port}; a port from 1 to {_MAX_PORT} is needed"
+        return (
+            f"the route of {route.host} leads to port {endpoint.port};"
+            f" a port from 1 to {_MAX_PORT} is needed"
+        )
     if endpoint.host != LOOPBACK:
         return (
             f"the route of {route.host} leads to {endpoint}; HAProxy is set up for {LOOPBACK} only"
@@ -65,25 +66,25 @@ def _refusal(route: Route) -> str | None:
 
 
 def map_file(wanted: RoutingMap) -> str:
-    """The text of the map's file."""
+    """Return the text of the map's file."""
     return "".join(f"{host} {way}\n" for host, way in sorted(wanted.items()))
 
 
 def parse_shown_map(text: str) -> dict[str, str] | None:
-    """What `show map` answers (`REFERENCE KEY VALUE` a line), None when it is no such answer."""
+    """Read the answer to `show map`, `REFERENCE KEY VALUE` a line; None for any other text."""
     shown: dict[str, str] = {}
     for line in text.splitlines():
         words = line.split()
         if not words:
             continue
-        if len(words) != 3 or not words[0].startswith("0x"):  # noqa: PLR2004 - as the docstring says
+        if len(words) != 3 or not words[0].startswith("0x"):  # noqa: PLR2004 - as said
             return None
         shown[words[1]] = words[2]
     return shown
 
 
 def changed_map(before: RoutingMap, put: RoutingMap, gone: Collection[str]) -> RoutingMap:
-    """The map `before` with `put` in it, and without the hosts `gone`."""
+    """Return the map `before` with `put` in it, and without the hosts `gone`."""
     after = {**before, **put}
     for host in gone:
         if host not in put:
@@ -92,7 +93,10 @@ def changed_map(before: RoutingMap, put: RoutingMap, gone: Collection[str]) -> R
 
 
 def parse_got_map(text: str, hosts: Sequence[str]) -> dict[str, str] | None:
-    """What a `get map` for each of `hosts` answers, in their order: the ways of those in the map; None for no such answer."""
+    """Read the answer to a `get map` for each of `hosts`, in their order; None for other texts.
+
+    Hosts that are not in the map are left out.
+    """
     found = _GOT.findall(text)
     if len(found) != len(hosts):
         return None
@@ -102,7 +106,10 @@ def parse_got_map(text: str, hosts: Sequence[str]) -> dict[str, str] | None:
 
 
 def changes(in_force: RoutingMap, wanted: RoutingMap) -> list[str]:
-    """The commands that make the one map the other, none when they are the same. Each changes one host and is atomic."""
+    """Return the commands that make the map `in_force` the map `wanted`.
+
+    Each changes one host and is atomic.
+    """
     put = [
         f"{'set' if host in in_force else 'add'} map {MAP_FILE} {host} {way}"
         for host, way in wanted.items()

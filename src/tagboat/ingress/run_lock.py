@@ -15,14 +15,21 @@ _TRIES, _PAUSE_S = 5, 0.02
 
 @contextlib.contextmanager
 def hold_run_lock(directory: Path) -> Iterator[None]:
-    """Be that process. Raises IngressUnavailableError where another one is."""
+    """Hold the lock. Raises IngressUnavailableError where another process holds it."""
     descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not _locked(descriptor):
-            raise IngressUnavailableError(
-                f"'tagboat ingress run' runs for {directory} already "
-                f"(process {_pid(descriptor)}); stop it first"
-            )
+        # Several tries: a server that looks who holds the lock takes it for a moment.
+        for attempt in range(_TRIES):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            if attempt == _TRIES - 1:
+                raise IngressUnavailableError(
+                    f"'tagboat ingress run' runs for {directory} already "
+                    f"(process {_pid(descriptor)}); stop it first"
+                )
+            time.sleep(_PAUSE_S)
+        # The lock goes with the process, however it ends; a file with its id alone would stay.
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
@@ -44,16 +51,6 @@ def run_lock_holder(directory: Path) -> int | None:
         return None
     finally:
         os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    """Take the lock; a server that looks who holds it does so for a moment."""
-    for _ in range(_TRIES):
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        time.sleep(_PAUSE_S)
-    return False
 
 
 def _pid(descriptor: int) -> int:

@@ -1,7 +1,7 @@
 """HAProxy in the foreground, for a service manager: `tagboat ingress run`.
 
-The server finds this HAProxy running and leads it as it leads its own. So the server's service can be restarted, updated or
-stopped with all its processes, and no request is lost.
+The server finds this HAProxy running, and sets its routes as it would its own's. So the server's
+service can be restarted, updated or stopped with all its processes, and no request is lost.
 """
 
 import asyncio
@@ -33,9 +33,10 @@ async def run_haproxy(
 ) -> None:
     """Run HAProxy in `directory` (absolute) until SIGTERM or SIGINT; call `ready` once it answers.
 
-    SIGHUP has it loaded anew from disk without a lost request, as after an update of HAProxy. Told to stop, it finishes the
-    requests under way, for 10 s at most. Raises SettingsError where HAProxy is missing, too old or refuses its configuration,
-    IngressUnavailableError where it cannot listen, or has ended by itself.
+    SIGHUP loads it again from disk without a lost request, as after an update of HAProxy. Told to
+    stop, it finishes the requests under way, for 10 s at most. Raises SettingsError where HAProxy
+    is missing, too old or refuses its configuration, IngressUnavailableError where it cannot
+    listen, or has ended by itself.
     """
     make_directory(directory)
     stop = asyncio.Event()
@@ -92,10 +93,11 @@ class _Child:
         self._process, self._end = process, asyncio.create_task(process.wait())
         try:
             async with asyncio.timeout(_STARTS_S):
-                while not await self._answers(directory):
+                while not await self.answers(directory):
                     if process.returncode is not None:
                         raise IngressUnavailableError(
-                            f"HAProxy does not start (status {process.returncode}); it said why above"
+                            f"HAProxy does not start (status {process.returncode});"
+                            " it said why above"
                         )
                     await asyncio.sleep(_CHILD_POLL_S)
         except TimeoutError:
@@ -103,7 +105,8 @@ class _Child:
                 f"HAProxy was started in {directory} but does not answer"
             ) from None
 
-    async def _answers(self, directory: Path) -> bool:
+    async def answers(self, directory: Path) -> bool:
+        """Return whether it is this one that answers in its directory, with a worker."""
         try:
             processes = await Master(directory).processes()
         except IngressUnavailableError:
@@ -112,6 +115,7 @@ class _Child:
 
     async def ended_before(self, stop: asyncio.Event) -> int | None:
         """Wait for its end, and return its exit status; None if we are told to stop before."""
+        # Both can happen at once: a stop that was asked for is not a fault.
         told = asyncio.create_task(stop.wait())
         await asyncio.wait(
             {told, *([self._end] if self._end else [])}, return_when=asyncio.FIRST_COMPLETED
@@ -132,5 +136,6 @@ def notify_ready(address: str | None) -> None:
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+        # "@" stands for the NUL of an abstract socket's name (unix(7)).
         manager.connect("\0" + address[1:] if address.startswith("@") else os.fsencode(address))
         manager.send(b"READY=1")

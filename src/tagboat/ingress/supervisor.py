@@ -75,6 +75,7 @@ class HaproxySupervisor:
 
     async def is_unchanged(self) -> bool:
         """Return whether the worker that had loaded our configuration answers and still has it."""
+        # One call instead of two: this is asked each second.
         if self._worker is None or self._config is None:
             return False
         try:
@@ -156,6 +157,7 @@ class HaproxySupervisor:
     ) -> None:
         make_directory(self._directory)
         files = dict(config.files)
+        # Without routes of this process, those that served last are better than none.
         if routes is not None or not (self._directory / MAP_FILE).exists():
             files[MAP_FILE] = map_file(routes or {})
         await asyncio.to_thread(write_files, self._directory, files)
@@ -180,7 +182,8 @@ class HaproxySupervisor:
         if runner := run_lock_holder(self._directory):
             if not await self._comes_up(config):
                 raise IngressUnavailableError(
-                    f"'tagboat ingress run' (process {runner}) runs, but its HAProxy does not answer"
+                    f"'tagboat ingress run' (process {runner}) runs, but its HAProxy does not"
+                    " answer"
                 )
             return
         await self._clear_orphans()
@@ -208,6 +211,7 @@ class HaproxySupervisor:
         master = running_master(self._directory)
         if master is None:
             return False
+        # SIGUSR2 makes the master start again, with a new worker (management guide, section 4).
         send_signal(master, signal.SIGUSR2, self._directory)
         if not await self._comes_up(config):
             return False
@@ -215,13 +219,14 @@ class HaproxySupervisor:
         return True
 
     async def _start_beside(self, program: Program, config: RenderedConfig) -> list[int]:
-        """Replace the running HAProxy, and return its processes; both share the address at first."""
+        """Replace the running HAProxy and return its processes; both share the address at first."""
         before = our_processes(self._directory)
         await self._start(program, self._directory)
         if not await self._comes_up(config):
             raise IngressUnavailableError(
                 f"HAProxy was started in {self._directory} but does not answer"
             )
+        # SIGUSR1 is the soft stop (management guide, section 4): requests under way are finished.
         for pid in before:
             send_signal(pid, signal.SIGUSR1, self._directory)
         return before
@@ -238,12 +243,13 @@ class HaproxySupervisor:
 
 async def _until(condition: Callable[[], bool], seconds: float) -> None:
     end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:  # noqa: ASYNC110 - the system has no event for it
+    while not condition() and time.monotonic() < end:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(_POLL_S)
 
 
 def _system_user() -> str | None:
     """Return the user that HAProxy's package creates; None if we may not become it."""
+    # Only root can become another user; anybody else's HAProxy runs as its owner.
     if os.geteuid() != 0:
         return None
     try:

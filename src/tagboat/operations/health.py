@@ -15,12 +15,14 @@ from tagboat.operations.services import OperationServices
 TIMEOUT_S = 2.0
 DATABASE = "database"
 HealthStatus = Literal["ok", "degraded", "unavailable"]
+# `none` is a choice, not a fault: there is to be no ingress.
 WELL = frozenset({"ok", "none"})
 _SILENT = {
     DATABASE: "is its disk full, or PostgreSQL down?",
     "engine": "does 'docker version' answer on the server's machine?",
     "ingress": "does HAProxy hang? 'tagboat ingress status' shows its process",
 }
+# One outage may hit many hosts at once: the sentence stays readable.
 _REGISTRIES_SHOWN = 5
 
 log = structlog.get_logger("tagboat.health")
@@ -77,7 +79,7 @@ class HealthChecks:
             _finding(DATABASE, self._failing_registries()),
             _finding("engine", ask_engine()),
             _finding("ingress", ask_ingress()),
-            self._registries(),
+            self.check_registries(),
         )
         return {
             DATABASE: database,
@@ -86,12 +88,13 @@ class HealthChecks:
             "registries": registries,
         }
 
-    async def _registries(self) -> str:
+    async def check_registries(self) -> str:
         """Return which registries failed at their last poll; `ok` where the database is silent."""
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 failing = await self._failing_registries()
         except (TimeoutError, TagboatError):
+            # The check of the database says so; it is not the registries that failed.
             return "ok"
         shown = [f"{one.host}: {one.error}" for one in failing[:_REGISTRIES_SHOWN]]
         more = [f"and {len(failing) - len(shown)} more"] if len(failing) > len(shown) else []

@@ -37,12 +37,18 @@ class HostClaims:
         """
         after = {ref.stage.id: ref for ref in saved}
         for ref in saved:
+            # Only new claims are compared: an edit of another field must not fail on an old one.
             before = self._stored(ref.stage.id)
             had = self._hosts(before) if before else {}
             new = {host: how for host, how in self._hosts(ref).items() if host not in had}
             for other in self._rivals(new, after) if new else ():
-                if other.stage.id != ref.stage.id:
-                    self._compare(new, ref, other)
+                theirs = self._hosts(other)
+                if other.stage.id == ref.stage.id or not new.keys() & theirs.keys():
+                    continue
+                host = min(new.keys() & theirs.keys())
+                has = "has the domain" if theirs[host] == _BY_DOMAIN else "answers at"
+                whose = f"the stage {other.stage.name} of {other.project.name}"
+                raise ConflictError(f"{whose} {has} {host} already{_remedy(new[host], ref)}")
 
     def _rivals(self, hosts: Iterable[str], saved: Mapping[str, StageRef]) -> Iterator[StageRef]:
         """Yield the stages that may have one of `hosts`.
@@ -64,23 +70,15 @@ class HostClaims:
             return None
         return StageRef(self._reader.project(stage.project_id), stage)
 
-    def _compare(self, new: Mapping[str, str], ref: StageRef, other: StageRef) -> None:
-        theirs = self._hosts(other)
-        for host in sorted(new.keys() & theirs.keys()):
-            whose = f"the stage {other.stage.name} of {other.project.name}"
-            if theirs[host] == _BY_DOMAIN:
-                raise ConflictError(
-                    f"{whose} has the domain {host} already{_remedy(new[host], ref)}"
-                )
-            raise ConflictError(f"{whose} answers at {host} already{_remedy(new[host], ref)}")
-
     def _hosts(self, ref: StageRef) -> dict[str, str]:
         """Return every host of a stage, by name or by domain."""
+        # Reversed: the first claim to a host wins, and a stage's own come before its instances'.
         return dict(reversed(list(self._named_hosts(ref))))
 
     def _named_hosts(self, ref: StageRef) -> Iterator[tuple[str, str]]:
         for claim in claims_of(ref.project, ref.stage):
             yield full_host(claim, self._base_domain), _BY_DOMAIN if claim.is_domain else _BY_NAME
+        # The only instance of a stage answers at the stage's own host.
         if ref.stage.max_instances == 1:
             return
         # A stage that is about to have several has an instance that has had no host so far.

@@ -31,12 +31,14 @@ class ServedHosts:
     async def have(self, host: str) -> bool:
         """Return whether a stage or one of its instances answers at `host`, in lower case."""
         store, base_domain = self._services.store, self._services.base_domain
+        # A text that cannot be a host never reaches the database.
         if not _HOST.fullmatch(host):
             return False
         asked = looked_up_as(host, base_domain)
         claims = await store.read(lambda reader: reader.host_claims(asked))
         if any(full_host(claim, base_domain) == host for claim in claims):
             return True
+        # One reads, the others wait for it: they ask for the same.
         async with self._reading:
             if time.monotonic() - self._read_at >= REREAD_S:
                 found = await store.read(lambda reader: routes(reader, base_domain))

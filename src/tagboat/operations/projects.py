@@ -13,7 +13,7 @@ from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
-from tagboat.operations.services import OperationServices
+from tagboat.operations.services import OperationServices, accept
 from tagboat.operations.stages import add_stage
 from tagboat.operations.validation import check_host_paths, check_project
 from tagboat.operations.views import ProjectView, StageView, Views
@@ -71,12 +71,15 @@ class ProjectOperations:
 
         return await self.services.store.write(work)
 
-    async def delete(self, project_id: str, *, volumes: bool) -> LeftVolumes:
-        """Delete a project with all that belongs to it; with `volumes` also the content of those.
+    async def delete(
+        self, project_id: str, check: Callable[[Project], None] = accept, *, volumes: bool
+    ) -> LeftVolumes:
+        """Delete a project unless `check` raises; with `volumes` also the content of those.
 
-        Raises ConflictError and EngineError.
+        All that belongs to it goes with it. Raises ConflictError and EngineError.
         """
         services = self.services
+        await services.store.read(lambda reader: check(reader.project(project_id)))
         remover = Removal(services.store, services.engine, services.abandon, services.clock)
         return await remover.remove_project(project_id, volumes=volumes)
 

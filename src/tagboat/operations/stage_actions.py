@@ -43,11 +43,13 @@ class StageActions:
         cancelled. Asked again while the rollback is under way, the answer is the same deploy.
         """
         stage = tx.stage(stage_id)
+        # A second click, or a call repeated after a lost answer, must not go back twice as far.
         if again := under_way(tx, stage, to):
             return Queued(Outcome.MERGED, again.id)
         way = find_way_back(tx, stage, to)
         target = way.target
         tx.put_stage(replace(stage, held=True))
+        # A person who names a version wants it, even if it was taken back before.
         if to is not None:
             tx.delete_taken_back(stage.id, target.digest)
         self._flee(tx, stage, way)
@@ -60,12 +62,14 @@ class StageActions:
             digest=target.digest,
             image=target.image,
         )
+        # As it was then, not as the stage is set now: the change may be what broke the app.
         tx.put_deploy_config(queued.deploy_id, way.config)
         return queued
 
     def _flee(self, tx: Tx, stage: Stage, way: WayBack) -> None:
         """Cancel the deploy at work, and remember the version: pushes do not bring it again."""
         for other in tx.open_deploys(stage.id):
+            # An earlier rollback that has not begun: this one says where to go now.
             if other.trigger is Trigger.ROLLBACK and other.status is DeployStatus.QUEUED:
                 self.cancel(tx, other.id)
         if way.cancels is not None and way.cancels.failed_step is None:
@@ -123,6 +127,7 @@ class StageActions:
             deploy = replace(
                 deploy, status=DeployStatus.CANCELLED, reason="cancelled", finished_at=self.clock()
             )
+        # From then on there may be nothing left to go back to within this deploy.
         elif deploy.step(StepName.RETIRE).status is not StepStatus.PENDING:
             raise ConflictError(
                 f"{deploy.tag} is live and the old instance is being stopped; roll back instead"
@@ -177,6 +182,7 @@ class StageActions:
         offers = tx.held_pushes(stage.id)
         tx.delete_held_pushes(stage.id)
         tx.announce(Topic.DEPLOYS)  # what pushes have queued before the hold may begin now
+        # What was kept is dropped all the same: a stage without it takes nothing by itself.
         if not stage.auto_deploy:
             return []
         due = [offer for offer in offers if self._is_due(tx, stage, offer, including=including)]
@@ -283,6 +289,7 @@ def _newest_offers(stage: Stage, offers: Sequence[HeldPush], now: datetime) -> l
     """Return the newest `offers`, as many as the stage accepts, oldest first, one for each tag."""
     by_tag = {offer.tag: offer for offer in sorted(offers, key=lambda offer: offer.seen_at)}
     candidates = [Candidate(tag, found=offer.seen_at.timestamp()) for tag, offer in by_tag.items()]
+    # By the stage's own idea of newest: a version for semver, else the time of the push.
     order = Order(stage.pattern, candidates, now)
     newest = order.only(order.contenders(stage.max_instances)).first(stage.max_instances)
     return [by_tag[best.tag] for best in newest][::-1]

@@ -12,7 +12,7 @@ from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
-from tagboat.operations.services import OperationServices
+from tagboat.operations.services import OperationServices, accept
 from tagboat.operations.stage_actions import StageActions
 from tagboat.operations.validation import check_host_paths, check_stage
 from tagboat.operations.views import StageView, Views
@@ -54,12 +54,15 @@ class StageOperations:
 
         return await self.services.store.write(work)
 
-    async def delete(self, stage_id: str, *, volumes: bool) -> LeftVolumes:
-        """Delete a stage with all that belongs to it; with `volumes` also the content of those.
+    async def delete(
+        self, stage_id: str, check: Callable[[Stage], None] = accept, *, volumes: bool
+    ) -> LeftVolumes:
+        """Delete a stage unless `check` raises; with `volumes` also the content of those.
 
-        Raises ConflictError and EngineError.
+        All that belongs to it goes with it. Raises ConflictError and EngineError.
         """
         services = self.services
+        await services.store.read(lambda reader: check(reader.stage(stage_id)))
         remover = Removal(services.store, services.engine, services.abandon, services.clock)
         return await remover.remove_stage(stage_id, volumes=volumes)
 
@@ -82,5 +85,6 @@ def _check_saved(reader: Reader, services: OperationServices, stage: Stage) -> N
         other.name == stage.name and other.id != stage.id for other in reader.stages(project.id)
     ):
         raise ConflictError(f"the project has a stage named {stage.name} already")
+    # Last: hosts follow from names that are known to be valid by then.
     check_stage(project, stage)
     HostClaims(reader, services.base_domain).check([StageRef(project, stage)])

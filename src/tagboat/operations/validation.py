@@ -10,11 +10,13 @@ from tagboat.core.errors import FieldError, InvalidValueError
 from tagboat.core.host_access import lies_within, parse_bind, parse_device
 from tagboat.core.run import RunOptions
 
+# Docker's own place for secrets, which images expect.
 _SECRETS_FOLDER = "/run/secrets"
 
 
 def check_project(project: Project, stages: Sequence[Stage]) -> None:
     """Raise FieldError unless containers can be run as `project` and each of its `stages` say."""
+    # Before the first deploy, the image may still bring a port.
     if project.healthcheck.startswith("/") and project.inspected and not project.port:
         raise FieldError("healthcheck", "a path needs a port to be asked at; give the port as well")
     _refuse_secrets_in_env([("the project", project)])
@@ -42,6 +44,7 @@ def _check_run(project: Project, stage: Stage) -> None:
     options = stage.run.over(project.run)
     check_mounts(options)
     check_publish(options, stage)
+    # The model checks each map by itself; only here those of project and stage come together.
     names: dict[str, str] = {}
     for name, path in options.volumes.items():
         if path in names:
@@ -68,6 +71,7 @@ def _refuse_secrets_in_env(holders: Sequence[tuple[str, Project | Stage]]) -> No
 
 def check_host_paths(asked: RunOptions, before: RunOptions, allowed: Callable[[str], str]) -> None:
     """Raise FieldError where a path of the machine that is newly asked for is not allowed."""
+    # Only new ones: a list that has become shorter must not make other changes impossible.
     binds = [("binds", parse_bind(text).source) for text in asked.binds if text not in before.binds]
     devices = [
         ("devices", parse_device(text).source)
@@ -113,6 +117,7 @@ def check_publish(options: RunOptions, stage: Stage) -> None:
             "publish",
             f"one port cannot be had by {stage.max_instances} instances; it needs max_instances 1",
         )
+    # With strategy null, a stage that publishes ports stops the old instance first.
     if stage.strategy is Strategy.ROLLING:
         raise FieldError(
             "publish",

@@ -118,6 +118,7 @@ class Views:
             registry = registry_among(registries, project)
             kind = registry.kind if registry else None
             never = unmatchable(stage.pattern, kind)
+            # A pattern that matches nothing is the reason enough: others would only distract.
             warnings = [never] if never else shadowed(stage, neighbours[project.id])
             warned.append(replace(view, warnings=tuple(warnings + stage_warnings(project, stage))))
         return warned

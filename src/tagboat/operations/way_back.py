@@ -26,6 +26,7 @@ from tagboat.deploy.context import registry_of
 
 _OTHERS = 5
 """The most alternatives that are named where the target does not exist any more."""
+# Each may cost a call of the registry.
 _LOOKED_AT = 50
 _AT_ONCE = 8
 ALL_WITHIN_S = 3.0
@@ -94,12 +95,14 @@ def find_way_back(reader: Reader, stage: Stage, to: str | None = None) -> WayBac
     live = live_in(reader, stage)
     away_from, away_from_tag = (live.version, live.tag) if live else (None, "")
     if at_work is not None:
+        # Before its instance is on record, the configuration that it will have is not known.
         unknown = None if at_work.digest is None else (at_work.digest, "")
         away_from, away_from_tag = (own.version if own else unknown), at_work.tag
     target = _named(reader, stage, to) if to is not None else _before(reader, stage, live, at_work)
     config = reader.deploy_config(target.deploy_id)
     if config is None:
         raise ConflictError(not_kept(target))
+    # A stage of several instances can go back by leaving its newest: the other one serves already.
     beside = (
         at_work is None
         and live is not None
@@ -162,6 +165,7 @@ def _before(
     found = facts.previous_instance(stage.id, without)
     if found is None:
         what = f"nothing was live before {live.tag}" if live else "nothing was ever live"
+        # Without the taken-back versions there would be something: say so, they can be named.
         but = " but what was taken back" if facts.previous_instance(stage.id, without[-1:]) else ""
         raise ConflictError(
             f"there is nothing to go back to: {what} in the stage {stage.name}{but}"
@@ -297,6 +301,7 @@ class WaysBack:
         instance, image = target.instance, target.image
         if not instance.state.final:
             return None  # its container is there
+        # The engine first: it is on this machine, and an image that is there needs no registry.
         if await self.engine.inspect_image(f"{image}@{instance.digest}") is not None:
             return None
         try:

@@ -35,6 +35,7 @@ class WebhookOperations:
             id=new_id(),
             project_id=project_id,
             name=name,
+            # The secret itself is not stored: the URL is shown once.
             secret_hash=hash_secret(secret),
             signature=signature,
             created_at=self.services.clock(),

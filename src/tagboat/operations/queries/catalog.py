@@ -122,6 +122,7 @@ class CatalogQueries:
             ids = [stage.id for stage in stages]
             live = reader.instances_in(ids, [InstanceState.LIVE])
             open_deploys, back = reader.open_deploys_in(ids), reader.taken_back_in(ids)
+            # Read for all stages at once, and not once for each of up to 200 tags.
             has = {
                 stage_id: StageFacts(
                     serving_among(

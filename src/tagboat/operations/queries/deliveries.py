@@ -1,5 +1,6 @@
 """The log of webhook calls, with what came of each."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,18 +67,22 @@ class DeliveryQueries:
             delivery = reader.delivery(delivery_id)
             names = {}
             if delivery.hook_id:
-                try:
+                # It may have been revoked since.
+                with contextlib.suppress(NotFoundError):
                     names = {delivery.hook_id: reader.hook(delivery.hook_id).name}
-                except NotFoundError:
-                    names = {}
             row = read_row(delivery, names)
-            return DeliveryDetail(row, delivery, _result(delivery))
+            result: dict[str, Any] = msgspec.to_builtins(delivery.receipt)
+            if delivery.status != HTTPStatus.ACCEPTED:
+                # No receipt was sent then, only a problem with its reason.
+                result = {key: result[key] for key in ("reason", "needs_you") if key in result}
+            return DeliveryDetail(row, delivery, result)
 
         return await self.services.store.read(work)
 
 
 def senders_needing_you(reader: Reader) -> list[DeliveryRow]:
     """Return of each sender at each URL the newest call, where a person has to do something."""
+    # One that has delivered well since was mended: only its newest call counts.
     newest: dict[tuple[str, str | None], DeliverySummary] = {}
     for delivery in reader.deliveries(limit=SENDERS_LOOKED_AT):
         newest.setdefault((delivery.sender, delivery.hook_id), delivery)
@@ -98,14 +103,6 @@ def read_row(delivery: DeliverySummary, webhooks: Mapping[str, str]) -> Delivery
         receipt.skipped,
         needs_you=receipt.needs_you,
     )
-
-
-def _result(delivery: Delivery) -> dict[str, Any]:
-    """Return the answer that was given: a receipt, or the reason where there was none."""
-    answer: dict[str, Any] = msgspec.to_builtins(delivery.receipt)
-    if delivery.status != HTTPStatus.ACCEPTED:
-        return {name: answer[name] for name in ("reason", "needs_you") if name in answer}
-    return answer
 
 
 def _outcome(status: int, pushes: Sequence[PushResult]) -> str:

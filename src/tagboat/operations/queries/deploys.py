@@ -112,7 +112,14 @@ class DeployQueries:
             }
             failed = reader.deploys(stage_id=stage_id, statuses=[DeployStatus.FAILED], limit=1)
             where = f"{reader.project(stage.project_id).name} {stage.name}"
-            instances = views.instances(sorted(active, key=lambda one: _rank(one, at_work)))
+            # The deploy at work goes first: its app is the one that may not come up.
+            order = (InstanceState.LIVE, InstanceState.STARTING, InstanceState.DRAINING)
+
+            def interest(one: Instance) -> tuple[bool, int]:
+                is_new = one.state is InstanceState.STARTING and one.deploy_id in at_work
+                return not is_new, order.index(one.state)
+
+            instances = views.instances(sorted(active, key=interest))
             return instances, views.deploys(failed), where
 
         instances, failed, where = await self.services.store.read(work)
@@ -141,14 +148,6 @@ class DeployQueries:
         return Views(reader, self.services)
 
 
-def _rank(instance: Instance, at_work: Collection[str]) -> int:
-    """Return a key that sorts by interest."""
-    if instance.state is InstanceState.STARTING and instance.deploy_id in at_work:
-        return 0
-    order = (InstanceState.LIVE, InstanceState.STARTING, InstanceState.DRAINING)
-    return 1 + order.index(instance.state)
-
-
 def resolve(reader: Reader, only: StageFilter) -> StageFilter | None:
     """Return the filter with ids for names, None where nothing can be found by it.
 
@@ -163,11 +162,13 @@ def resolve(reader: Reader, only: StageFilter) -> StageFilter | None:
             return None
     if only.stage is None:
         return StageFilter(project_id, None)
+    # An id has the form of a name; it is looked for first, since nobody chooses ids.
     if only.stage in reader.stages_by_id([only.stage]):
         return StageFilter(project_id, only.stage)
     if project_id is not None:
         found = [one for one in reader.stages(project_id) if one.name == only.stage]
     else:
+        # Two are enough to know that the name alone does not say which.
         found = reader.stages_page(stage=only.stage, limit=2)
     if len(found) > 1:
         raise FieldError(

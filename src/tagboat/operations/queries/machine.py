@@ -66,18 +66,38 @@ class MachineQueries:
             sizes = [image.size for image in usage.images if not ours.isdisjoint(image.names)]
             # Layers that several images have in common are counted with each.
             taken = min(sum(sizes), usage.layers)
-            return SpaceTaken(len(sizes), taken, tuple(_volumes(reader, usage)))
+            return SpaceTaken(len(sizes), taken, tuple(stage_volumes_on_engine(reader, usage)))
 
         return await self.services.store.read(work)
 
     async def metrics(self) -> MetricsSnapshot:
         """Return the counters and gauges of now."""
-        open_deploys = await self.services.store.read(lambda reader: reader.all_open_deploys())
-        troubled = await self.services.store.read(_troubled)
-        return MetricsSnapshot(open_deploys, self.services.counters.read(), troubled)
+
+        def work(reader: Reader) -> MetricsSnapshot:
+            live = reader.instances(states=[InstanceState.LIVE])
+            unwell = {
+                one.instance_id
+                for one in reader.vitals([one.id for one in live]).values()
+                if one.trouble is not Trouble.NONE
+            }
+            # Zeros too: a series that is gone looks to Prometheus like a server that is gone.
+            counts: dict[str, int] = {one.stage_id: 0 for one in live}
+            for instance in live:
+                counts[instance.stage_id] += instance.id in unwell
+            troubled = {
+                (project.name, stage.name): counts[stage.id]
+                for project, stage in iter_stages(reader)
+                if stage.id in counts
+            }
+            return MetricsSnapshot(
+                reader.all_open_deploys(), self.services.counters.read(), troubled
+            )
+
+        return await self.services.store.read(work)
 
 
-def _volumes(reader: Reader, usage: DiskUsage) -> Iterator[StageVolume]:
+def stage_volumes_on_engine(reader: Reader, usage: DiskUsage) -> Iterator[StageVolume]:
+    """Yield the volumes of this installation, those of deleted stages among them."""
     installation = reader.setting(INSTALLATION_ID)
     owned = {
         volume.name: match[1]
@@ -101,21 +121,3 @@ def _volumes(reader: Reader, usage: DiskUsage) -> Iterator[StageVolume]:
                 project.name if project else None,
                 stage.name if stage else None,
             )
-
-
-def _troubled(reader: Reader) -> Mapping[tuple[str, str], int]:
-    """Return the number of live instances that need a person; 0 for stages whose are well."""
-    live = reader.instances(states=[InstanceState.LIVE])
-    unwell = {
-        one.instance_id
-        for one in reader.vitals([one.id for one in live]).values()
-        if one.trouble is not Trouble.NONE
-    }
-    counts: dict[str, int] = {one.stage_id: 0 for one in live}
-    for instance in live:
-        counts[instance.stage_id] += instance.id in unwell
-    return {
-        (project.name, stage.name): counts[stage.id]
-        for project, stage in iter_stages(reader)
-        if stage.id in counts
-    }

@@ -76,6 +76,7 @@ class OverviewQuery:
             return rows, targets, [] if after is not None else senders_needing_you(reader)
 
         rows, targets, senders = await self.services.store.read(work)
+        # Outside of the transaction: engine and registries may take seconds.
         ways = WaysBack(self.services.store, self.services.engine, self.services.resolve)
         found = {
             target.instance.stage_id: prospect
@@ -98,6 +99,7 @@ class OverviewQuery:
             for view in views.deploys(list(reader.newest_deploys(facts.stage_ids).values()))
         }
         polls = reader.poll_states({view.project.id for view in staged})
+        # The same rule as that of a rollback, on facts that were read for all stages at once.
         ways: list[Instance | str] = []
         for stage in stages:
             try:
