@@ -1,11 +1,20 @@
-"""Loops that go on after a fault."""
+"""Loops: those that go on after a fault, and work done at intervals."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from tagboat import loops
-from tagboat.loops import FIRST_PAUSE_S, LONGEST_PAUSE_S, keep_going
+from tagboat.core.errors import EngineError, StoreUnavailableError
+from tagboat.loops import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    PeriodicTask,
+    keep_going,
+    wait_at_most,
+)
 
 pytestmark = pytest.mark.anyio
 _sleep = asyncio.sleep
@@ -77,3 +86,110 @@ async def test_the_end_of_the_process_is_no_fault(pauses: list[float]) -> None:
     with pytest.raises(SystemExit):
         await keep_going("work", Work(SystemExit(1)))
     assert pauses == []
+
+
+class Runs:
+    """Work of a periodic task: each run ends as it is told, the last one never."""
+
+    def __init__(self, *outcomes: float | Exception) -> None:
+        self.outcomes = list(outcomes)
+        self.begun = asyncio.Event()
+
+    async def __call__(self) -> float:
+        if not self.outcomes:
+            self.begun.set()
+            await asyncio.Event().wait()
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def last_begun(self) -> None:
+        async with asyncio.timeout(10):
+            await self.begun.wait()
+
+
+@asynccontextmanager
+async def running(task: PeriodicTask) -> AsyncIterator[asyncio.Task[None]]:
+    run = asyncio.create_task(task.run())
+    try:
+        yield run
+    finally:
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+
+
+async def test_a_periodic_task_runs_at_once_and_after_each_interval() -> None:
+    runs = Runs(0.0, 0.01)
+    async with running(PeriodicTask(runs, retry_s=3600, warn=pytest.fail)):
+        await runs.last_begun()
+
+
+async def test_a_periodic_task_is_woken_before_its_interval_has_passed() -> None:
+    runs = Runs(3600.0)
+    task = PeriodicTask(runs, retry_s=3600, warn=pytest.fail)
+    async with running(task):
+        await asyncio.sleep(0.01)
+        assert runs.outcomes == []
+        assert not runs.begun.is_set()
+        task.wake()
+        await runs.last_begun()
+
+
+async def test_being_woken_during_a_run_makes_it_run_again() -> None:
+    begun: list[None] = []
+    second = asyncio.Event()
+
+    async def work() -> float:
+        begun.append(None)
+        if len(begun) == 1:
+            task.wake()
+            await asyncio.sleep(0)
+        else:
+            second.set()
+        return 3600.0
+
+    task = PeriodicTask(work, retry_s=3600, warn=pytest.fail)
+    async with running(task):
+        async with asyncio.timeout(10):
+            await second.wait()
+        await asyncio.sleep(0.01)
+    assert len(begun) == 2
+
+
+async def test_a_fault_of_the_named_kind_is_reported_and_tried_again() -> None:
+    reasons: list[str] = []
+    runs = Runs(StoreUnavailableError("the disk is full"))
+    task = PeriodicTask(runs, retry_s=0.0, warn=lambda *, reason: reasons.append(reason))
+    async with running(task):
+        await runs.last_begun()
+    assert reasons == ["the disk is full"]
+
+
+async def test_a_fault_of_another_kind_ends_it() -> None:
+    runs = Runs(EngineError("away"))
+    task = PeriodicTask(runs, retry_s=0.0, warn=pytest.fail, fault=StoreUnavailableError)
+    with pytest.raises(EngineError):
+        await task.run()
+
+
+async def test_nothing_wakes_it_during_the_rest(pauses: list[float]) -> None:
+    runs = Runs(0.0, EngineError("away"))
+    rests = [5.0, 6.0]
+    task = PeriodicTask(
+        runs,
+        retry_s=0.0,
+        warn=lambda **_: None,
+        rest_s=lambda took_s: rests.pop(0) + took_s // 60,
+    )
+    task.wake()
+    async with running(task):
+        await runs.last_begun()
+    assert pauses == [5, 6]
+
+
+async def test_the_outcome_of_a_wait_is_whether_the_event_is_set() -> None:
+    event = asyncio.Event()
+    assert not await wait_at_most(event, 0.001)
+    event.set()
+    assert await wait_at_most(event, 0.001)

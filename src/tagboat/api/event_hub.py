@@ -11,6 +11,7 @@ import structlog
 from tagboat.core.errors import TagboatError
 from tagboat.core.events import Event, EventTopic
 from tagboat.core.ports import Reader, Store, Topic
+from tagboat.loops import wait_at_most
 
 HEARTBEAT_S = 15.0
 RECONNECT_AFTER_S = 2.0
@@ -102,10 +103,7 @@ class EventHub:
             async for text in self._missed(wanted, after, joined_at):
                 yield text
             while not stream.ended:
-                try:
-                    async with asyncio.timeout(HEARTBEAT_S):
-                        await stream.news.wait()
-                except TimeoutError:
+                if not await wait_at_most(stream.news, HEARTBEAT_S):
                     yield _HEARTBEAT
                     continue
                 stream.news.clear()

@@ -77,7 +77,13 @@ class Health:
                 if report.state is HealthState.HEALTHY:
                     return report.reason
                 if report.state is HealthState.FAILED:
-                    raise DeployFailedError(report.reason + await self._foreign())
+                    words = ""
+                    # An image of another platform than the engine's often is why it failed.
+                    with suppress(EngineError):
+                        found = await self._runtime.inspect_image(self._image)
+                        platform = await self._runtime.platform()
+                        words = foreign(found.platform, platform) if found else ""
+                    raise DeployFailedError("; ".join(filter(None, (report.reason, words))))
                 if clock() - began > limit_s:
                     outside = ""
                     with suppress(EngineError):
@@ -114,16 +120,6 @@ class Health:
         return SelfTest(
             self._runtime, self._instance.handle, presumed=presumed, failures_needed=failures_needed
         )
-
-    async def _foreign(self) -> str:
-        """Return words for an image of another platform than the engine's, empty otherwise."""
-        try:
-            info = await self._runtime.inspect_image(self._image)
-            platform = await self._runtime.platform()
-        except EngineError:
-            return ""
-        words = foreign(info.platform, platform) if info else ""
-        return f"; {words}" if words else ""
 
     async def _look(self, running_s: float, test: SelfTest, left_s: float) -> HealthReport:
         """Look once; a request that is under way when the time is over is not waited for."""

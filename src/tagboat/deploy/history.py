@@ -1,7 +1,6 @@
 """Forgetting deploys that ended long ago, with their logs, configurations and secrets."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,8 +8,8 @@ from functools import partial
 import structlog
 
 from tagboat.core.config import Config, read_config
-from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader, Store, Topic, Tx
+from tagboat.loops import PeriodicTask
 
 FORGET_EVERY_S = 3600.0
 NEWEST = 20
@@ -24,17 +23,16 @@ log = structlog.get_logger("tagboat.history")
 
 async def keep_forgetting(store: Store, clock: Callable[[], datetime]) -> None:
     """Forget old deploys at once, each hour, and when a setting was changed; until cancelled."""
-    changed = asyncio.Event()
-    store.listen(Topic.SETTINGS, changed.set)
-    while True:
-        changed.clear()
-        try:
-            if gone := await forget(store, clock()):
-                log.info("old deploys are forgotten", action="forget", deploys=gone)
-        except TagboatError as error:
-            log.warning("old deploys stay for now", action="forget", reason=str(error))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(changed.wait(), FORGET_EVERY_S)
+
+    async def forget_logged() -> float:
+        if gone := await forget(store, clock()):
+            log.info("old deploys are forgotten", action="forget", deploys=gone)
+        return FORGET_EVERY_S
+
+    warn = partial(log.warning, "old deploys stay for now", action="forget")
+    task = PeriodicTask(forget_logged, retry_s=FORGET_EVERY_S, warn=warn)
+    store.listen(Topic.SETTINGS, task.wake)
+    await task.run()
 
 
 async def forget(store: Store, now: datetime) -> int:

@@ -6,7 +6,6 @@ deploy, or the deploy sees the mark.
 """
 
 import asyncio
-import contextlib
 from datetime import timedelta
 from functools import partial
 
@@ -14,11 +13,12 @@ import structlog
 
 from tagboat.core.catalog import Registry
 from tagboat.core.config import read_config
-from tagboat.core.errors import EngineError, EngineUnavailableError, TagboatError
+from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import PulledImage
 from tagboat.core.ports import Topic, Tx
 from tagboat.deploy.services import DeployServices
+from tagboat.loops import PeriodicTask
 
 TIDY_IMAGES_EVERY_S = 3600.0
 TIDY_MIN_INTERVAL_S = 5.0
@@ -82,24 +82,26 @@ async def lift_marks(services: DeployServices) -> None:
 
 async def keep_tidying(services: DeployServices) -> None:
     """Remove unwanted images at once, after deploys and deletions, and hourly; until cancelled."""
-    news = asyncio.Event()
-    for topic in (Topic.DEPLOYS, Topic.ROUTES, Topic.SETTINGS):
-        services.store.listen(topic, news.set)
-    tidying, clock = Tidying(services), asyncio.get_running_loop().time
+    tidying = Tidying(services)
     lifted = False
-    while True:
-        news.clear()
-        began = clock()
-        try:
-            if not lifted:
-                await lift_marks(services)
-                lifted = True
-            await tidying.round()
-        except TagboatError as error:
-            log.warning("images stay for now", action="tidy", reason=str(error))
-        await asyncio.sleep(max(TIDY_MIN_INTERVAL_S, TIDY_REST_SHARE * (clock() - began)))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(news.wait(), TIDY_IMAGES_EVERY_S)
+
+    async def tidy() -> float:
+        nonlocal lifted
+        if not lifted:
+            await lift_marks(services)
+            lifted = True
+        await tidying.round()
+        return TIDY_IMAGES_EVERY_S
+
+    task = PeriodicTask(
+        tidy,
+        retry_s=TIDY_IMAGES_EVERY_S,
+        warn=partial(log.warning, "images stay for now", action="tidy"),
+        rest_s=lambda took_s: max(TIDY_MIN_INTERVAL_S, TIDY_REST_SHARE * took_s),
+    )
+    for topic in (Topic.DEPLOYS, Topic.ROUTES, Topic.SETTINGS):
+        services.store.listen(topic, task.wake)
+    await task.run()
 
 
 class Tidying:
@@ -123,6 +125,7 @@ class Tidying:
             )
             for pulled in page:
                 gone += await self.remove(pulled)
+                # Images that cannot be removed must not keep a later round from those after them.
                 self._after = (str(pulled.image), pulled.digest)
                 await asyncio.sleep(_BETWEEN_REMOVALS_S)
             if len(page) < PAGE:
@@ -148,6 +151,7 @@ class Tidying:
         except EngineError as error:
             log.warning("image stays for now", action="tidy", image=str(pulled), reason=str(error))
         finally:
+            # After a failure too: deploys of this image wait as long as the mark is there.
             await services.store.write(lambda tx: tx.end_removal(image, digest, gone=gone))
         if gone:
             log.info("image removed", action="tidy", image=str(pulled))

@@ -1,15 +1,15 @@
 """The network of each project, which Tagboat makes and removes. Other projects are not on it."""
 
-import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 import structlog
 
 from tagboat.core.catalog import Project
-from tagboat.core.errors import TagboatError
 from tagboat.core.naming import project_network, project_of_network
 from tagboat.core.ports import Store
 from tagboat.core.runtime import Runtime
+from tagboat.loops import PeriodicTask
 
 TIDY_EVERY_S = 600.0
 
@@ -37,12 +37,13 @@ async def remove_project_network(runtime: Runtime, installation: str, project_id
 
 async def keep_networks_tidy(store: Store, runtime: Runtime, installation: str) -> None:
     """Tidy at once, and every ten minutes; until cancelled."""
-    while True:
-        try:
-            await tidy_networks(store, runtime, installation)
-        except TagboatError as error:
-            log.warning("networks not tidied", action="tidy", reason=str(error))
-        await asyncio.sleep(TIDY_EVERY_S)
+
+    async def tidy() -> float:
+        await tidy_networks(store, runtime, installation)
+        return TIDY_EVERY_S
+
+    warn = partial(log.warning, "networks not tidied", action="tidy")
+    await PeriodicTask(tidy, retry_s=TIDY_EVERY_S, warn=warn).run()
 
 
 async def tidy_networks(store: Store, runtime: Runtime, installation: str) -> None:

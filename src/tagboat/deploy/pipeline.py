@@ -118,10 +118,20 @@ class Pipeline:
                     self._at = name
                     self._finished = await self._retrying(name, self._doing.settle)
             await self._record.advance(self._finished, None)
-            await self._succeed()
+            context = await self._record.context()
+            port, project = context.config.port, context.project
+            reasons = (
+                live_reason(context.deploy.tag, port, project.name, port_set=project.port_set),
+                unheeded(context.deploy),
+                self._doing.warning,
+            )
+            await self._undo.end(
+                DeployStatus.SUCCEEDED, "; ".join(filter(None, reasons)), self._doing.seen
+            )
         except AlreadyLiveError:
-            reasons = ("already live", unheeded((await self._record.context()).deploy))
-            await self._undo.end(DeployStatus.SUCCEEDED, "; ".join(filter(None, reasons)))
+            unheeded_digest = unheeded((await self._record.context()).deploy)
+            reason = "; ".join(filter(None, ("already live", unheeded_digest)))
+            await self._undo.end(DeployStatus.SUCCEEDED, reason)
         except WasTakenBackError as error:
             await self._undo.end(
                 DeployStatus.CANCELLED, error.reason, also=partial(keep_waiting, error.reason)
@@ -145,17 +155,6 @@ class Pipeline:
         self._finished = None
         log.info("deploy step started", action=name.value)
         self._finished = await self._retrying(name, self._steps[name])
-
-    async def _succeed(self) -> None:
-        context = await self._record.context()
-        project = context.project
-        reason = live_reason(
-            context.deploy.tag, context.config.port, project.name, port_set=project.port_set
-        )
-        reasons = (reason, unheeded(context.deploy), self._doing.warning)
-        await self._undo.end(
-            DeployStatus.SUCCEEDED, "; ".join(filter(None, reasons)), self._doing.seen
-        )
 
     async def _retrying(self, name: StepName, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`, again while the cause of a failure may pass; then raise DeployFailedError."""
@@ -184,6 +183,7 @@ class Pipeline:
                     "step will be tried again", action=name.value, reason=reason, wait_s=wait
                 )
                 await self._record.note(name, f"{error}; trying again in {wait:.0f} s")
+                # A deploy that only waits keeps no place from one that could work.
                 async with self._services.places.rest():
                     await asyncio.sleep(wait)
 

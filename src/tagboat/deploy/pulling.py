@@ -92,4 +92,5 @@ class Pulling:
                     await self._record.note(StepName.PULL, noted)
             return await pulling, pulled
         finally:
+            # It is a task of its own, which would go on after the deploy was cancelled.
             pulling.cancel()

@@ -25,7 +25,7 @@ from tagboat.deploy.ownership import made_here, own_labels
 from tagboat.deploy.revival import made_by, revive
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.vitals import look_after
-from tagboat.loops import keep_going
+from tagboat.loops import PeriodicTask, keep_going
 
 RECONCILE_EVERY_S = 60.0
 RECONCILE_RETRY_S = 5.0
@@ -37,40 +37,39 @@ log = structlog.get_logger("tagboat.reconcile")
 
 async def run_reconciler(services: DeployServices) -> None:
     """Reconcile at once, every minute and on each exit, sooner after a failure; until cancelled."""
-    exited = asyncio.Event()
-    watching = asyncio.create_task(
-        keep_going("watch exits", partial(_watch_exits, services, exited))
-    )
     drains = Drains(services)
+
+    async def reconcile_once() -> float:
+        await _reconcile(services, drains)
+        return RECONCILE_EVERY_S
+
+    task = PeriodicTask(
+        reconcile_once,
+        retry_s=RECONCILE_RETRY_S,
+        warn=partial(log.warning, "reconcile failed", action="reconcile"),
+        rest_s=lambda _: RECONCILE_MIN_INTERVAL_S,
+    )
+    watching = asyncio.create_task(
+        keep_going("watch exits", partial(_watch_exits, services, task.wake))
+    )
     try:
-        while True:
-            exited.clear()
-            pause = RECONCILE_EVERY_S
-            try:
-                await _reconcile(services, drains)
-            except TagboatError as error:
-                log.warning("reconcile failed", action="reconcile", reason=str(error))
-                pause = RECONCILE_RETRY_S
-            await asyncio.sleep(RECONCILE_MIN_INTERVAL_S)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await exited.wait()
+        await task.run()
     finally:
         watching.cancel()
         await drains.close()
 
 
-async def _watch_exits(services: DeployServices, exited: asyncio.Event) -> None:
-    """Set `exited` on each exit, and whenever exits may have been missed."""
+async def _watch_exits(services: DeployServices, wake: Callable[[], None]) -> None:
+    """Call `wake` on each exit, and whenever exits may have been missed."""
     while True:
         exits = services.runtime.watch_exits(own_labels(services.installation))
         try:
             async with contextlib.aclosing(exits) as names:
                 async for _ in names:
-                    exited.set()
+                    wake()
         except EngineError as error:
             log.info("cannot follow engine events", action="watch exits", reason=str(error))
-        exited.set()
+        wake()
         await asyncio.sleep(RECONCILE_RETRY_S)
 
 

@@ -101,6 +101,7 @@ class DeployRecord:
             return replace(context, deploy=deploy)
 
         context = await self._store.write(work)
+        # From now on, nothing is written once another server has claimed it: see `_claimed`.
         self._claimed_by = context.deploy.claimed_by
         return context
 
@@ -158,6 +159,7 @@ class DeployRecord:
         def work(tx: Tx) -> bool:
             deploy = self._claimed(tx)
             if deploy.merges != seen.merges:
+                # The tag may have moved with that push, after it was looked up.
                 return False
             step = Step(
                 StepName.RESOLVE,
@@ -379,5 +381,6 @@ class DeployRecord:
 
     def _context(self, reader: Reader) -> DeployContext:
         context = read_context(reader, self._id)
+        # Those read earlier too: the app's output may repeat a secret that was changed since.
         self._secrets |= context.secret_values
         return context

@@ -98,6 +98,7 @@ class Removal:
             raise
 
     async def _try(self, deletion: Deletion) -> LeftVolumes:
+        # Once more where a push has brought another instance up since the deploys were withdrawn.
         for _ in range(_ROUNDS):
             stage_ids = await self.store.write(lambda tx: self.withdraw(tx, deletion))
             await self.abandon(stage_ids)
@@ -161,6 +162,7 @@ class Removal:
         Return the stages' ids.
         """
         stage_ids = _stage_ids(tx, deletion)
+        # On record before anything is removed: after a death, `go_on` carries it out.
         tx.begin_deletion(deletion)
         for stage_id in stage_ids:
             for deploy in tx.open_deploys(stage_id):

@@ -110,13 +110,16 @@ def _claim_all(
 ) -> None:
     """Add the claims of a stage and its instances."""
     own = stage_host(project.name, stage.name, base_domain)
+    # The newest live instance serves the stage.
     by_name = _route_to(live[0], own) if live else Route(own, otherwise)
     by_domain = [replace(by_name, host=domain) for domain in stage.domains]
+    # Where the stage answered before its name was made a slug, it still does.
     earlier = replace(by_name, host=earlier_stage_host(project.name, stage.name, base_domain))
     of_instances = _instance_routes(project, stage, live, instance_host, base_domain)
     earlier_of_instances = _instance_routes(
         project, stage, live, earlier_instance_host, base_domain
     )
+    # A host that is only the slug of a name makes way for a stage whose name is written so.
     for kind, wanted in (
         (_OF_STAGE if earlier == by_name else _BY_SLUG, [by_name]),
         (_OF_STAGE, by_domain),

@@ -41,6 +41,7 @@ class SelfTest:
                 clock() + self._pause,
                 min(2 * self._pause, _LONGEST_RUN_PAUSE_S),
             )
+        # Not a time-out around the run, which would break it off: the next look waits for it again.
         if (
             self._running is not None
             and (await asyncio.wait([self._running], timeout=_WAIT_FOR_RUN_S))[0]

@@ -1,17 +1,17 @@
 """The traffic: applying the routes that are on record, and waiting until requests have ended."""
 
 import asyncio
-import contextlib
-import time
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
 from tagboat.core.deploy import Instance
-from tagboat.core.errors import IngressUnavailableError, TagboatError
+from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.ingress import Ingress
 from tagboat.core.ports import Store, Topic
 from tagboat.deploy.routes import routes_by_stage, routes_of_stage
+from tagboat.loops import PeriodicTask
 
 APPLY_EVERY_S = 60.0
 FOLLOW_S = 1.0
@@ -38,7 +38,6 @@ class Traffic:
         self._ingress = ingress
         self._base_domain = base_domain
         self._turn = asyncio.Lock()
-        self._news = asyncio.Event()
         # The stage that owns each host, None while it is not known which routes are in force.
         self._owners: dict[str, str] | None = None
 
@@ -100,6 +99,7 @@ class Traffic:
                     if instance.endpoint:
                         count += await self._ingress.in_flight(instance.endpoint)
             except IngressUnavailableError as error:
+                # Requests that were not counted may have been there.
                 quiet = 0
                 log.warning("requests not counted", action="drain", reason=str(error))
             else:
@@ -115,20 +115,16 @@ class Traffic:
 
         Where other servers write too, every second.
         """
-        self._store.listen(Topic.ROUTES, self._news.set)
-        while True:
-            self._news.clear()
-            pause = APPLY_EVERY_S if self._store.exclusive else FOLLOW_S
-            began = time.perf_counter()
-            try:
-                await self.apply_routes()
-            except TagboatError as error:
-                log.warning("routing update failed", action="apply routes", reason=str(error))
-                pause = APPLY_RETRY_S
-            took_s = time.perf_counter() - began
-            if took_s > _LONG_S:
-                # With thousands of stages, changes must not have all of them read without a pause.
-                await asyncio.sleep(min(took_s * _REST, _LONGEST_REST_S))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._news.wait()
+
+        async def apply() -> float:
+            await self.apply_routes()
+            return APPLY_EVERY_S if self._store.exclusive else FOLLOW_S
+
+        def rest_s(took_s: float) -> float:
+            # With thousands of stages, changes must not have all of them read without a pause.
+            return min(took_s * _REST, _LONGEST_REST_S) if took_s > _LONG_S else 0.0
+
+        warn = partial(log.warning, "routing update failed", action="apply routes")
+        task = PeriodicTask(apply, retry_s=APPLY_RETRY_S, warn=warn, rest_s=rest_s)
+        self._store.listen(Topic.ROUTES, task.wake)
+        await task.run()

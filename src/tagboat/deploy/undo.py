@@ -81,6 +81,7 @@ class Undo:
             reason=reason,
         )
         if own is not None and own.state is InstanceState.LIVE:
+            # The old one may have been removed in part: it is too late to go back to it.
             words = f"{deploy.tag} is live, but the old instance could not be retired: {reason}"
             await self.end(status, words)
             return

@@ -4,8 +4,8 @@ The instance that such a one has replaced is kept as long, and serves again if i
 """
 
 import asyncio
-import contextlib
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -18,6 +18,7 @@ from tagboat.deploy.context import read_context
 from tagboat.deploy.health import Health
 from tagboat.deploy.instances import ended, taken_back
 from tagboat.deploy.services import DeployServices
+from tagboat.loops import PeriodicTask
 
 VIGIL_EVERY_S = 60.0
 VIGIL_MIN_INTERVAL_S = 1.0
@@ -28,8 +29,6 @@ log = structlog.get_logger("tagboat.vigil")
 
 async def keep_vigil(services: DeployServices) -> None:
     """Watch every instance that needs it, from when its deploy has ended; until cancelled."""
-    news = asyncio.Event()
-    services.store.listen(Topic.DEPLOYS, news.set)
     watching: dict[str, asyncio.Task[None]] = {}
 
     def find_unwatched(reader: Reader) -> list[Instance]:
@@ -37,24 +36,26 @@ async def keep_vigil(services: DeployServices) -> None:
         found = reader.unwatched_instances()
         return [one for one in found if reader.deploy(one.deploy_id).status.final]
 
+    async def begin_watches() -> float:
+        for instance_id in [key for key, watch in watching.items() if watch.done()]:
+            del watching[instance_id]
+        for one in await services.store.read(find_unwatched):
+            if one.id not in watching:
+                watching[one.id] = asyncio.create_task(_watch_retrying(services, one))
+        return VIGIL_EVERY_S
+
+    task = PeriodicTask(
+        begin_watches,
+        retry_s=VIGIL_EVERY_S,
+        warn=partial(log.warning, "cannot read which instances to watch", action="vigil"),
+        rest_s=lambda _: VIGIL_MIN_INTERVAL_S,
+    )
+    services.store.listen(Topic.DEPLOYS, task.wake)
     try:
-        while True:
-            news.clear()
-            watching = {key: task for key, task in watching.items() if not task.done()}
-            try:
-                for one in await services.store.read(find_unwatched):
-                    if one.id not in watching:
-                        watching[one.id] = asyncio.create_task(_watch_retrying(services, one))
-            except TagboatError as error:
-                words = "cannot read which instances to watch"
-                log.warning(words, action="vigil", reason=str(error))
-            await asyncio.sleep(VIGIL_MIN_INTERVAL_S)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(VIGIL_EVERY_S):
-                    await news.wait()
+        await task.run()
     finally:
-        for task in watching.values():
-            task.cancel()
+        for watch in watching.values():
+            watch.cancel()
 
 
 async def watch_over(services: DeployServices, instance: Instance) -> bool:

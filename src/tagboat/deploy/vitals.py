@@ -44,6 +44,7 @@ async def look_after(
     statuses = {one.id: listed.get(one.handle) or await look_again(one) for one in live}
 
     def keep(tx: Tx) -> None:
+        # One that was retired since the look gets no vitals any more.
         there = {one.id for one in tx.instances(states=[InstanceState.LIVE])}
         for change in changes:
             if change.instance.id in there:

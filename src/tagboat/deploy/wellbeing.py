@@ -42,6 +42,7 @@ def observed(
         changed_at=now,
     )
     trouble, detail = _trouble(found, instance, status)
+    # A trouble that lasts keeps the time at which it began.
     since = before.changed_at if before is not None and before.trouble is trouble else now
     return replace(found, trouble=trouble, detail=detail, changed_at=since)
 

@@ -1,7 +1,6 @@
 """The worker: claims deploys from the database, carries them out, and keeps its claims alive."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,6 +14,7 @@ from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.record import ClaimLostError
 from tagboat.deploy.services import DeployServices
+from tagboat.loops import PeriodicTask
 
 MAX_CLAIMED = 256
 """Deploys in progress at once, with those that only wait: each takes memory."""
@@ -55,7 +55,12 @@ class Worker:
     def __init__(self, services: DeployServices, holder: str) -> None:
         self._services = services
         self._holder = holder
-        self._wake = asyncio.Event()
+        self._looks = PeriodicTask(
+            self._look,
+            retry_s=LOOK_EVERY_S,
+            warn=partial(log.warning, "the queue cannot be read", action="claim"),
+            fault=StoreUnavailableError,
+        )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stages: dict[str, str] = {}
         self._works: dict[str, asyncio.Task[None]] = {}
@@ -67,19 +72,7 @@ class Worker:
     async def run(self) -> None:
         """Work until cancelled; deploys in progress go on until `close`."""
         self._services.store.listen(Topic.DEPLOYS, self._take_notice)
-        while True:
-            self._wake.clear()
-            try:
-                await self._look()
-                # What other servers leave is announced, but for the claims of one that died.
-                shared = not self._services.store.exclusive
-                pause = RENEW_S if self._tasks or shared else LOOK_ALONE_EVERY_S
-            except StoreUnavailableError as error:
-                log.warning("the queue cannot be read", action="claim", reason=str(error))
-                pause = LOOK_EVERY_S
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
+        await self._looks.run()
 
     async def close(self, grace_s: float) -> None:
         """Give the deploys in progress `grace_s` seconds, then park the rest for another start."""
@@ -93,6 +86,7 @@ class Worker:
                 words = {"deploy": deploy_id, "reason": str(error)}
                 log.warning("the deploy is left as it is", action="park", **words)
 
+        # A copy, since each task takes itself out as it ends.
         tasks = dict(self._tasks)
         if tasks:
             _, left = await asyncio.wait(tasks.values(), timeout=grace_s)
@@ -110,12 +104,15 @@ class Worker:
         loop = asyncio.get_running_loop()
         wait_s = self._looked_at + LOOK_MIN_INTERVAL_S - loop.time()
         if wait_s <= 0:
-            self._wake.set()
+            self._looks.wake()
         else:
-            loop.call_later(wait_s, self._wake.set)
+            loop.call_later(wait_s, self._looks.wake)
 
-    async def _look(self) -> None:
-        """Claim and begin what is due, and renew the claims; write only where there is either."""
+    async def _look(self) -> float:
+        """Claim and begin what is due, and renew the claims; write only where there is either.
+
+        Returns the seconds until the next look.
+        """
         self._looked_at = loop_time = asyncio.get_running_loop().time()
         renew = loop_time - self._renewed_at >= RENEW_S
         claims = await self._services.store.read(self._find)
@@ -137,6 +134,9 @@ class Worker:
             task.add_done_callback(partial(self._forget, deploy.id))
         if renew:
             self._renewed_at = loop_time
+        # What other servers leave is announced, but for the claims of one that died.
+        shared = not self._services.store.exclusive
+        return RENEW_S if self._tasks or shared else LOOK_ALONE_EVERY_S
 
     def _forget(self, deploy_id: str, _task: asyncio.Task[None]) -> None:
         self._tasks.pop(deploy_id, None)
@@ -144,7 +144,8 @@ class Worker:
         self._works.pop(deploy_id, None)
         self._called_off.discard(deploy_id)
         self._services.places.leave()
-        self._wake.set()
+        # Another deploy may have waited for its place, or for its stage.
+        self._looks.wake()
 
     def _find(self, reader: Reader) -> QueueLook:
         """Return the deploys that may begin as things stand, and those that are disturbed."""
@@ -197,8 +198,10 @@ class Worker:
             await work
         except asyncio.CancelledError:
             this = asyncio.current_task()
+            # Not called off, or cancelled itself as well: the server stops, or has lost the claim.
             if deploy_id not in self._called_off or (this and this.cancelling()):
                 raise
+            # Begun again, it finds on record that it is to be cancelled, and is taken back.
             await Pipeline(self._services, deploy_id).carry_out()
 
 

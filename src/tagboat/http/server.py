@@ -4,7 +4,6 @@ Uvicorn is pinned, because `Connection` extends its protocol class: decision 002
 """
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from tagboat.http.connection import Connection
+from tagboat.loops import wait_at_most
 
 REQUESTS_GRACE_S = 2
 BACKLOG = 4096
@@ -74,9 +74,7 @@ class HttpServer:
         await server.startup(sockets)
         self.on_ready()
         while not await server.on_tick(0):  # renews the date that answers carry
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK_S):
-                    await self._stopping.wait()
+            await wait_at_most(self._stopping, TICK_S)
         await server.shutdown(sockets)
 
     def stop(self) -> None:

@@ -7,8 +7,9 @@ import structlog
 
 from tagboat.core.auto_create import MOST_NEW_PROJECTS
 from tagboat.core.errors import NotAnImageError, TagboatError
-from tagboat.core.image import ImageInfo, ImageName, ImageRef
+from tagboat.core.image import ImageInfo, ImageRef
 from tagboat.core.ports import ImageInspector
+from tagboat.shared_calls import SharedCalls
 
 # Seconds, after which a project is made without the image's configuration: senders wait for the
 # answer. The second limit holds for a call that names more than a few unknown images.
@@ -31,7 +32,7 @@ class Inspections:
 
     def __init__(self, inspector: ImageInspector) -> None:
         self._inspector = inspector
-        self._running: dict[ImageName, tuple[ImageRef, asyncio.Task[InspectionResult]]] = {}
+        self._shared: SharedCalls[tuple[ImageRef, InspectionResult]] = SharedCalls()
         self._places = asyncio.Semaphore(INSPECTIONS)
 
     async def inspect(self, images: Sequence[ImageRef], *, again: bool = False) -> Inspected:
@@ -42,13 +43,10 @@ class Inspections:
         return dict(zip(images, found, strict=True))
 
     async def _inspect_shared(self, image: ImageRef, limit_s: float) -> InspectionResult:
-        if image.name not in self._running:
-            task = asyncio.create_task(self._inspect(image, limit_s))
-            self._running[image.name] = image, task
-            task.add_done_callback(lambda _: self._running.pop(image.name, None))
-        inspected, task = self._running[image.name]
-        # Cancelling one caller must not cancel the inspection that others share.
-        found = await asyncio.shield(task)
+        async def inspect() -> tuple[ImageRef, InspectionResult]:
+            return image, await self._inspect(image, limit_s)
+
+        inspected, found = await self._shared.call(image.name, inspect)
         # That one tag is not an image says nothing about another tag of the same name.
         if isinstance(found, NotAnImageError) and inspected != image:
             return await self._inspect(image, limit_s)

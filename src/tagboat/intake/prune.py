@@ -32,6 +32,7 @@ async def keep_pruning(store: Store, clock: Callable[[], datetime]) -> None:
     changed, more = asyncio.Event(), asyncio.Event()
     store.listen(Topic.SETTINGS, changed.set)
     store.listen(Topic.DELIVERIES, more.set)
+    # Not a `PeriodicTask`: of its two events, one counts only after a look at how many there are.
     while True:
         changed.clear()
         try:

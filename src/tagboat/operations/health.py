@@ -11,6 +11,7 @@ from tagboat.core.elsewhere import elsewhere
 from tagboat.core.errors import EngineError, IngressUnavailableError, TagboatError
 from tagboat.core.polling import RegistryBackoff
 from tagboat.operations.services import OperationServices
+from tagboat.shared_calls import SharedCalls
 
 TIMEOUT_S = 2.0
 DATABASE = "database"
@@ -47,16 +48,12 @@ class HealthChecks:
 
     def __init__(self, services: OperationServices) -> None:
         self._services = services
-        self._under_way: asyncio.Task[dict[str, str]] | None = None
-        self._reading: asyncio.Future[list[RegistryBackoff]] | None = None
+        self._checks: SharedCalls[dict[str, str]] = SharedCalls()
+        self._reads: SharedCalls[list[RegistryBackoff]] = SharedCalls()
 
     async def check(self) -> SystemHealth:
         """Check everything, or join the check that is under way."""
-        if self._under_way is None:
-            self._under_way = asyncio.create_task(self._check_all())
-            self._under_way.add_done_callback(lambda _: setattr(self, "_under_way", None))
-        # Shielded: a caller that hangs up takes nothing from the others.
-        return SystemHealth(await asyncio.shield(self._under_way))
+        return SystemHealth(await self._checks.call(None, self._check_all))
 
     async def check_database(self) -> SystemHealth:
         """Check whether the database answers."""
@@ -103,13 +100,10 @@ class HealthChecks:
     async def _failing_registries(self) -> Sequence[RegistryBackoff]:
         # A read that the database has yet to answer is waited for, and no other is begun: a silent
         # database would keep one thread for each caller.
-        reading = self._reading
-        if reading is None or reading.done():
-            read = self._services.store.read(lambda reader: reader.failing_registries())
-            reading = asyncio.ensure_future(read)
-            reading.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._reading = reading
-        return await asyncio.shield(reading)
+        store = self._services.store
+        return await self._reads.call(
+            None, lambda: store.read(lambda reader: reader.failing_registries())
+        )
 
 
 async def _finding(name: str, work: Awaitable[object]) -> str:

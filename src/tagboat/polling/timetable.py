@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from tagboat.core.config import read_config
 from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.ports import Store, Topic, Tx
 from tagboat.core.schedule import parse_schedule
+from tagboat.loops import wait_at_most
 
 SETTING = "poll_next"
 OVERDUE_S = 60.0
@@ -44,6 +44,7 @@ class Timetable:
         if not self._listening:
             self._store.listen(Topic.SETTINGS, self._unsettle)
             self._listening = True
+        # Not a `PeriodicTask`: this returns when a poll is due, and the caller polls.
         while True:
             self._changed.clear()
             try:
@@ -55,15 +56,11 @@ class Timetable:
             if not left_s:
                 return
             # Never for long, or it would not notice a clock that is set.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(left_s, _MAX_SLEEP_S)):
-                    await self._changed.wait()
+            await wait_at_most(self._changed, min(left_s, _MAX_SLEEP_S))
 
     async def settle(self) -> None:
         """Return once `next_at` follows the settings committed before; after 2 s in any case."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLED_WITHIN_S):
-                await self._settled.wait()
+        await wait_at_most(self._settled, _SETTLED_WITHIN_S)
 
     def _unsettle(self) -> None:
         self._settled.clear()

@@ -60,21 +60,17 @@ def parse_engine_address(
         tls = parts.scheme == "https" or (
             parts.scheme == "tcp" and (cert_path is not None or tls_verify)
         )
-        return _tcp(parts, cert_path, tls=tls)
+        place = f"{_host_of(parts)}:{_port(parts) or (_TLS_PORT if tls else _PLAIN_PORT)}"
+        return EngineAddress(
+            transport=EngineTransport.TLS if tls else EngineTransport.PLAIN,
+            shown=f"tcp://{place}",
+            # Never tcp://: aiodocker speaks plaintext there even when it is given a TLS context.
+            base_url=f"{'https' if tls else 'http'}://{place}",
+            certificates=cert_path if tls else None,
+        )
     raise InvalidValueError(
         f"{parts.scheme or 'an address without a scheme'} is not a way to reach a Docker engine; "
         "give unix:///path/to/docker.sock, tcp://HOST:PORT or ssh://USER@HOST"
-    )
-
-
-def _tcp(parts: SplitResult, cert_path: Path | None, *, tls: bool) -> EngineAddress:
-    place = f"{_host_of(parts)}:{_port(parts) or (_TLS_PORT if tls else _PLAIN_PORT)}"
-    return EngineAddress(
-        transport=EngineTransport.TLS if tls else EngineTransport.PLAIN,
-        shown=f"tcp://{place}",
-        # Never tcp://: aiodocker speaks plaintext there even when it is given a TLS context.
-        base_url=f"{'https' if tls else 'http'}://{place}",
-        certificates=cert_path if tls else None,
     )
 
 

@@ -12,8 +12,10 @@ HEAD_LENGTH = 9
 LONGEST_FRAME = 1 << 14
 # Of HPACK's static table: fields whose value it knows, and names.
 _GET, _HTTP, _AUTHORITY, _PATH, _STATUS = 0x82, 0x86, 1, 4, 8
+# RFC 7541, appendix A.
 _STATUSES = {8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500}
 _LONGEST_INTEGER = 4
+# The digits in the Huffman code of RFC 7541, appendix B; a status has no other characters.
 _DIGITS = {
     format(code, "05b"): str(digit) for digit, code in enumerate((0b00000, 0b00001, 0b00010))
 } | {format(0b011001 + number, "06b"): str(number + 3) for number in range(7)}
@@ -48,6 +50,7 @@ def heard(head: bytes, payload: bytes) -> tuple[int | None, bytes]:
 
     Raises NoHttp2Error.
     """
+    # The first bit of a stream's number is reserved, and ignored (RFC 9113, section 4.1).
     kind, flags, stream = head[3], head[4], int.from_bytes(head[5:9]) & 0x7FFFFFFF
     if kind == _SETTINGS and not flags & _ACK:
         return None, _frame(_SETTINGS, _ACK, 0)
@@ -67,6 +70,7 @@ def _status_in(block: bytes) -> int:
     # The dynamic table's new size, which nothing here needs.
     while at < len(block) and block[at] & 0xE0 == 0x20:  # noqa: PLR2004
         _, at = _integer(block, at, 5)
+    # A field of the table with its value (RFC 7541, section 6.1), else a name with a value (6.2).
     if at < len(block) and block[at] & 0x80:
         index, _ = _integer(block, at, 7)
         if index in _STATUSES:
@@ -104,6 +108,7 @@ def _integer(block: bytes, at: int, bits: int) -> tuple[int, int]:
 
     Raises NoHttp2Error.
     """
+    # RFC 7541, section 5.1. The limit on its length keeps the sum small, whoever sends it.
     value, at = block[at] & ((1 << bits) - 1), at + 1
     if value < (1 << bits) - 1:
         return value, at

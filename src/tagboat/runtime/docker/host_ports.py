@@ -28,6 +28,7 @@ def free_loopback_port(taken: Collection[int]) -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # Connections in TIME_WAIT, which outlive a container, do not keep its port from being free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

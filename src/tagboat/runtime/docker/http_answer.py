@@ -104,4 +104,5 @@ async def _read_chunks(reader: asyncio.StreamReader, body: bytearray) -> None:
         ):
             body += part
             left -= len(part)
+        # Each chunk ends with a line break of its own (RFC 9112, section 7.1).
         await reader.readline()

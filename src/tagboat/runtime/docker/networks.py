@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from ipaddress import IPv4Network
@@ -161,7 +161,11 @@ class DockerNetworks:
 
     async def _create(self, name: str, labels: Mapping[str, str]) -> None:
         async with self._connection.use(f"create the network {name}", CHANGE_S) as docker:
-            share = next(shares(self._pool, name, await self._taken(docker)), None)
+            found = await docker.networks.list()
+            taken = {subnet for one in found for subnet in wire.subnets(one)}
+            if self._is_local:
+                taken |= set(local_routes(self._pool))
+            share = next(shares(self._pool, name, taken), None)
             if share is None:
                 raise EngineError(
                     f"the engine could not create the network {name}: no addresses are left in"
@@ -175,10 +179,6 @@ class DockerNetworks:
                 if _OVERLAPS in error.message or error.status == HTTPStatus.CONFLICT:
                     raise _TakenError from error
                 raise
-
-    async def _taken(self, docker: Docker) -> Collection[IPv4Network]:
-        taken = {subnet for found in await docker.networks.list() for subnet in wire.subnets(found)}
-        return taken | set(local_routes(self._pool)) if self._is_local else taken
 
 
 class _TakenError(Exception):

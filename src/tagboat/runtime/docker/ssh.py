@@ -220,6 +220,7 @@ class SshTunnel:
             said = (said + chunk)[-_SAID_LIMIT:]
             if _LET_IN in said:
                 start.over()
+        # One that was never let in has ended: its place is for the next, too.
         start.over()
         if await process.wait() != 0 and (words := explained(said.decode(errors="replace"))):
             self._last_words = words

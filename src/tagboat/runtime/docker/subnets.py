@@ -8,7 +8,7 @@ upper half are given to containers that have to keep theirs.
 
 import hashlib
 import random
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -64,17 +64,14 @@ def local_routes(pool: IPv4Network, table: Path = _ROUTES) -> list[IPv4Network]:
         lines = table.read_text().splitlines()[1:]
     except OSError:
         return []
-    return [
-        route
-        for route in _routes(lines)
-        if route.prefixlen >= pool.prefixlen and route.overlaps(pool)
-    ]
-
-
-def _routes(lines: Iterable[str]) -> Iterator[IPv4Network]:
+    found = []
     for line in lines:
         fields = line.split()
+        # The kernel writes them in hexadecimal, in the byte order of the machine.
         address, mask = (
             IPv4Address(int.from_bytes(bytes.fromhex(fields[at]), "little")) for at in (1, 7)
         )
-        yield IPv4Network(f"{address}/{mask}")
+        route = IPv4Network(f"{address}/{mask}")
+        if route.prefixlen >= pool.prefixlen and route.overlaps(pool):
+            found.append(route)
+    return found
