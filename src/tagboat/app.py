@@ -225,6 +225,7 @@ async def _building(
         store, queue, EngineThenRegistry(engine, registry, store), clock=clock, counters=counters
     )
     events = EventHub(store)
+    room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
     api = build_api(
         ApiServices(
@@ -239,7 +240,7 @@ async def _building(
         )
     )
     try:
-        server = HttpServer(api, most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+        server = HttpServer(api, room)
         server.on_stop = events.close
         yield _Built(server, worker, poller, parts, adapters.ingress, token)
     finally:

@@ -35,7 +35,6 @@ _ask_responses: Responses = {
         "model": schemas.ServedDomainOut,
         "description": "A stage, or one of its instances, answers at that domain.",
     },
-    # No token is asked for.
     **{
         status: description
         for status, description in problems(404).items()

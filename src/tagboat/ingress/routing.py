@@ -9,7 +9,7 @@ from tagboat.core.route import Route, RouteState
 from tagboat.ingress.config import MAP_FILE
 
 # Nothing in a host can end its line of the map, or the command that it is a part of.
-_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?", re.ASCII)
+_ROUTE_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?", re.ASCII)
 _MAX_PORT = 65535
 _GOT = re.compile(r'^type=.*\bfound=(yes|no)\b(?:.*\bvalue="([^"]*)")?', re.MULTILINE)
 
@@ -45,7 +45,7 @@ def refusals(routes: Collection[Route]) -> list[str]:
 
 
 def _refusal(route: Route) -> str | None:
-    if not _HOST.fullmatch(route.host):
+    if not _ROUTE_HOST.fullmatch(route.host):
         return (
             f"{route.host[:80]!r} cannot be a route's host: lower-case letters, digits, '.', '-',"
             " '_', at most 253; shorten the name of its project or stage"

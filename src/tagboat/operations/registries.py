@@ -71,7 +71,6 @@ class RegistryOperations:
         def work(tx: Tx) -> None:
             registry = tx.registry(registry_id)
             check(registry)
-            # Their polls would go on without a login, and fail with a reason that misleads.
             users = [one.name for one in tx.projects() if one.registry_id == registry_id]
             if users:
                 raise ConflictError(
@@ -118,7 +117,6 @@ class RegistryOperations:
             tags = await self.services.list_tags(image, registry)
         except RegistryError as error:
             return Choice(error=str(error))
-        # As a project would record them: a Gitea keeps tags in lower case.
         kind = registry.kind if registry else None
         return Choice(tuple(dict.fromkeys(normal_tag(tag, kind) for tag in tags)), whole=True)
 
@@ -132,7 +130,6 @@ class RegistryOperations:
         if changed.url != registry.url:
             # The service of the old registry must not get the password of the new one.
             changed = replace(changed, login_service="")
-        # An OCI registry has its API at /v2/ of its host; only a Gitea may be below a path.
         if changed.kind is RegistryKind.OCI and "/" in changed.url.partition("://")[2]:
             raise FieldError(
                 "url",
@@ -145,7 +142,6 @@ class RegistryOperations:
             raise FieldError(
                 "docker_config", "brings username and password itself: give either it or those"
             )
-        # Its text is not kept: it may have logins for many other hosts.
         try:
             login = self.services.login_for(docker_config, changed.host)
         except InvalidValueError as error:

@@ -66,7 +66,7 @@ class MachineQueries:
             sizes = [image.size for image in usage.images if not ours.isdisjoint(image.names)]
             # Layers that several images have in common are counted with each.
             taken = min(sum(sizes), usage.layers)
-            return SpaceTaken(len(sizes), taken, tuple(used_volumes(reader, usage)))
+            return SpaceTaken(len(sizes), taken, tuple(stage_volumes_on_engine(reader, usage)))
 
         return await self.services.store.read(work)
 
@@ -96,7 +96,7 @@ class MachineQueries:
         return await self.services.store.read(work)
 
 
-def used_volumes(reader: Reader, usage: DiskUsage) -> Iterator[StageVolume]:
+def stage_volumes_on_engine(reader: Reader, usage: DiskUsage) -> Iterator[StageVolume]:
     """Yield the volumes of this installation, those of deleted stages among them."""
     installation = reader.setting(INSTALLATION_ID)
     owned = {
