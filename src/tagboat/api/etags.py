@@ -12,6 +12,7 @@ from fastapi import Depends, Header, Response
 from tagboat.api.answers import ProblemError
 from tagboat.http.problem import ProblemKind
 
+# The whole decides if it was changed; the parts only name the fields, and may be short.
 _FIELD_CHARS, _WHOLE_CHARS = 3, 16
 # A hash of a secret, however short, helps to guess it; names and presence do not.
 _NAMES_ONLY = frozenset({"secrets", "secret_files"})

@@ -65,6 +65,7 @@ class SignatureUpdate(RequestModel):
         """Return the core's value."""
         if self.header is None:
             return Signature(kind=self.kind, secret=self.secret)
+        # Names of headers have no case (RFC 9110, section 5.1).
         # The word Bearer is not a part of the secret: people write it or leave it out.
         return Signature(
             kind=self.kind, secret=self.secret.removeprefix(_BEARER), header=self.header.lower()

@@ -21,6 +21,7 @@ async def list_hooks(
 ) -> schemas.PageOut[hook_schemas.HookOut]:
     """List the webhook URLs of a project without their secrets, in order of name."""
     found = await operations.catalog.webhooks(project_id)
+    # A project has few: all are read, and the page is cut here.
     rest = [view for view in found if view.webhook.name > page.after]
     shown, cursor = page.cut(rest, lambda view: view.webhook.name)
     return schemas.PageOut(items=[show_webhook(view) for view in shown], next=cursor)

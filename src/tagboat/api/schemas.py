@@ -76,6 +76,7 @@ class ProjectUpdate(RunModel):
     healthcheck_set: bool = unset()
     protocol_set: bool = unset()
     protocol: run_values.ProjectProtocol = unset()
+    # Null is a value: the registry is found by the image's host then.
     registry: values.RegistryReference | None = None
 
 
@@ -118,6 +119,7 @@ class StageCreate(RunModel):
     allow_downgrade: bool = False
     max_instances: values.MaxInstances = 1
     domains: values.DomainNames = Field(default_factory=list)
+    # Null lets Tagboat choose by what the app keeps and which ports it publishes.
     strategy: run_values.StageStrategy | None = None
     health_timeout_s: values.HealthTimeoutS = HEALTH_TIMEOUT_S
     healthcheck_host: values.HealthcheckHost = ""
@@ -161,6 +163,7 @@ class StageUpdate(RunModel):
     healthcheck_request_timeout_s: values.RequestTimeout = unset()
     watch_s: run_values.WatchSeconds = unset()
     drain_timeout_s: values.DrainTimeoutS = unset()
+    # Null is a value: no instance ends by its age.
     ttl_h: run_values.TimeToLive | None = None
     held: bool = unset()
 

@@ -58,6 +58,7 @@ async def list_stages(
     operations: Ops, project_id: ProjectId, page: Page
 ) -> schemas.PageOut[schemas.StageOut]:
     """List the stages of a project, in the order in which they are tried."""
+    # A project has few: all are read, and the page is cut here.
     found = await operations.catalog.stages_of(project_id)
     shown, cursor = page.cut([view for view in found if _place(view) > page.after], _place)
     return schemas.PageOut(items=[show_stage(view) for view in shown], next=cursor)

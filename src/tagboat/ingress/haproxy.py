@@ -78,6 +78,7 @@ class HaproxyIngress:
     async def trouble(self) -> str | None:
         """Return why it cannot route traffic, None if it can."""
         try:
+            # Any question will do: it counts that each worker answers.
             await self._requests_at(0)
         except IngressUnavailableError as error:
             # A failed start is the reason why it cannot be reached.
@@ -213,6 +214,7 @@ class HaproxyIngress:
                 break
             try:
                 return [await ask(worker) for worker in processes.workers]
+            # After a reload in between there are others: ask again which ones.
             except WorkerSilentError as error:
                 said = f"{error}; if this lasts, end that process"
             await asyncio.sleep(_WORKER_RETRY_S)

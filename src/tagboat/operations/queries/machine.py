@@ -13,6 +13,7 @@ from tagboat.core.ports import Reader
 from tagboat.core.stage_refs import iter_stages
 from tagboat.operations.services import OperationServices
 
+# As `volume_name` makes them: the id of the stage, then the name that the person gave.
 _OF_A_STAGE = re.compile(r"tagboat-([0-9a-f]{24})-.+", re.ASCII)
 
 
