@@ -438,18 +438,26 @@ async def test_the_log_of_a_stage_is_that_of_its_live_instance(api: Api) -> None
     assert answer["lines"] == ["two", "three"]
 
 
-async def test_the_log_of_a_deploy_at_work_goes_first(api: Api) -> None:
+async def test_the_log_of_an_instance_that_starts_comes_after_the_live_one(api: Api) -> None:
     project, (dev,) = await make(api, "app", "dev")
+    running = DeployStatus.RUNNING
+    unborn = await ran(api, project, dev, "v2", InstanceState.STARTING, status=running)
     live = await ran(api, project, dev, "v1", InstanceState.LIVE)
     await writes(api, live, "old")
-    starting = await ran(
-        api, project, dev, "v2", InstanceState.STARTING, status=DeployStatus.RUNNING
-    )
     assert (await log_of(api, dev))["lines"] == ["old"]
 
-    await writes(api, starting, "new")
+    await writes(api, unborn, "new")
 
-    assert (await log_of(api, dev))["lines"] == ["new"]
+    assert (await log_of(api, dev))["lines"] == ["old"]
+
+
+async def test_the_log_of_the_first_instance_while_it_starts(api: Api) -> None:
+    project, (dev,) = await make(api, "app", "dev")
+    running = DeployStatus.RUNNING
+    first = await ran(api, project, dev, "v1", InstanceState.STARTING, status=running)
+    await writes(api, first, "hello")
+
+    assert (await log_of(api, dev))["lines"] == ["hello"]
 
 
 async def test_without_a_container_it_is_what_the_last_failed_deploy_kept(api: Api) -> None:

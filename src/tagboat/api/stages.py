@@ -124,8 +124,8 @@ async def read_stage_log(
 ) -> overview_schemas.StageLogOut:
     """Return the last lines of the log that matters.
 
-    It is that of the container that a deploy at work has started, else of the live instance, else
-    of any that runs, else what the last failed deploy kept.
+    It is that of the live instance, else of one that starts or drains, else what the last failed
+    deploy kept.
     """
     return show_stage_log(await operations.history.stage_log(stage_id, tail))
 

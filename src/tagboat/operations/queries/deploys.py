@@ -96,30 +96,18 @@ class DeployQueries:
     async def stage_log(self, stage_id: str, tail: int) -> StageLog:
         """Return the last `tail` lines of the log that matters.
 
-        It is that of the container that a deploy at work has started, else of the live instance,
-        else of any that runs, else what the last failed deploy kept. Raises NotFoundError where
-        there is none of them.
+        It is that of the live instance, else of one that starts or drains, else what the last
+        failed deploy kept. Raises NotFoundError where there is none of them.
         """
 
         def work(reader: Reader) -> tuple[list[InstanceView], list[DeployView], str]:
             stage = reader.stage(stage_id)
             views = self._views(reader)
             active = reader.instances(stage_id=stage_id, states=ACTIVE_STATES)
-            at_work = {
-                one.id
-                for one in reader.open_deploys(stage_id)
-                if one.status is DeployStatus.RUNNING
-            }
             failed = reader.deploys(stage_id=stage_id, statuses=[DeployStatus.FAILED], limit=1)
             where = f"{reader.project(stage.project_id).name} {stage.name}"
-            # The deploy at work goes first: its app is the one that may not come up.
             order = (InstanceState.LIVE, InstanceState.STARTING, InstanceState.DRAINING)
-
-            def interest(one: Instance) -> tuple[bool, int]:
-                is_new = one.state is InstanceState.STARTING and one.deploy_id in at_work
-                return not is_new, order.index(one.state)
-
-            instances = views.instances(sorted(active, key=interest))
+            instances = views.instances(sorted(active, key=lambda one: order.index(one.state)))
             return instances, views.deploys(failed), where
 
         instances, failed, where = await self.services.store.read(work)
