@@ -13,7 +13,7 @@ from tagboat.operations.services import OperationServices
 
 REREAD_S = 5.0
 """Seconds for which a host that no stage claims, but an instance has, may be unknown still."""
-_DOMAIN = re.compile(r"[a-z0-9._-]{1,253}", re.ASCII)
+_HOST_NAME = re.compile(r"[a-z0-9._-]{1,253}", re.ASCII)
 
 
 class ServedHosts:
@@ -32,7 +32,7 @@ class ServedHosts:
         """Return whether a stage or one of its instances answers at `host`, in lower case."""
         store, base_domain = self._services.store, self._services.base_domain
         # A text that cannot be a host never reaches the database.
-        if not _DOMAIN.fullmatch(host):
+        if not _HOST_NAME.fullmatch(host):
             return False
         asked = looked_up_as(host, base_domain)
         claims = await store.read(lambda reader: reader.host_claims(asked))
