@@ -106,8 +106,8 @@ class EventHub:
         stream = _EventStream(wanted, start)
         joined_at = await self._join(stream)
         try:
-            # In milliseconds (WHATWG HTML, section 9.2.6). The id comes at once, so that a stream which
-            # ends before its first event resumes where it began.
+            # In milliseconds (WHATWG HTML, section 9.2.6). The id comes at once, so that a stream
+            # which ends before its first event resumes where it began.
             yield b"retry: %d\nid: %d\n\n" % (RECONNECT_AFTER_S * 1000, after)
             if not kept:
                 yield _reset_event(start)
