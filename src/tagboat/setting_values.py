@@ -19,7 +19,7 @@ _WIDEST_POOL, _SMALLEST_POOL = 8, 24
 # Characters. Wrong tokens are slowed down, but a short one could still be guessed.
 _SHORTEST_ADMIN_TOKEN = 20
 _LOWER_CASE_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_DOMAIN = re.compile(rf"(?=.{{1,253}}$){_LOWER_CASE_LABEL}(?:\.{_LOWER_CASE_LABEL})*")
+_BASE_DOMAIN = re.compile(rf"(?=.{{1,253}}$){_LOWER_CASE_LABEL}(?:\.{_LOWER_CASE_LABEL})*")
 _VISIBLE = re.compile(r"[!-~]+")
 # Split like SQLAlchemy does, so that no part of a password is taken for a host or port and shown
 # in an error.
@@ -34,7 +34,7 @@ def parse_listen_host(text: str) -> str:
     """Return a host name or IP address to listen on, without brackets."""
     # People write IPv6 addresses in brackets, as in URLs.
     host = text.removeprefix("[").removesuffix("]") if ":" in text else text
-    if not (is_ip_address(host) or _DOMAIN.fullmatch(host.lower())):
+    if not (is_ip_address(host) or _BASE_DOMAIN.fullmatch(host.lower())):
         raise ValueError("a host name or an IP address to listen on is expected, such as 127.0.0.1")
     return host
 
@@ -176,7 +176,7 @@ def parse_base_domain(text: str) -> str:
     """Return a domain in lower case, short enough for the stages' hosts below it."""
     domain = text.lower().removesuffix(".")
     # With a numeric last label it would look like an IPv4 address.
-    if not _DOMAIN.fullmatch(domain) or domain.rpartition(".")[2].isdigit():
+    if not _BASE_DOMAIN.fullmatch(domain) or domain.rpartition(".")[2].isdigit():
         raise ValueError("a domain name is expected, such as apps.example.com")
     if len(domain) > MAX_BASE_DOMAIN:
         raise ValueError(
