@@ -1,1 +1,1 @@
-"""The HTTP API (CONTRACT section 6)."""
+"""The HTTP API: each route parses, calls one operation, and shows the result."""

@@ -1,1 +1,1 @@
-"""The command line (CONTRACT section 7)."""
+"""The command line: each command calls the API of a server."""
