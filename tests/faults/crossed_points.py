@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from tests.faults.points import around
 
 _GO_BACK = (
-    "beside: store.write roll_back#1",
+    "beside: store.write DeployOperations._views#1",
     "store.write DeployRecord.resume#1",
     "store.write DeployRecord.record_failure#1",
     "ingress.change_routes#1",
@@ -32,7 +32,7 @@ _GO_BACK = (
     "store.write DeployRecord.end#2",
 )
 _CANCEL_AND_PUSH = (
-    "beside: store.write cancel_deploy#1",
+    "beside: store.write DeployOperations._views#1",
     "store.write DeployRecord.resume#1",
     "beside: store.write Intake.accept#1",
     "store.write DeployRecord.record_failure#1",
@@ -52,7 +52,7 @@ _CANCEL_AND_PUSH = (
 )
 _MERGE_CANCEL_AND_PUSH = (
     "beside: store.write Intake.accept#1",
-    "beside: store.write cancel_deploy#1",
+    "beside: store.write DeployOperations._views#1",
     "store.write DeployRecord.resume#1",
     "beside: store.write Intake.accept#2",
     "store.write DeployRecord.record_failure#1",
@@ -148,7 +148,7 @@ CROSSED_QUICK = frozenset(
 CROSSED_TWICE = (
     (
         "go back in the watch",
-        "beside: store.write roll_back#1 after",
+        "beside: store.write DeployOperations._views#1 after",
         "store.write DeployRecord.record_failure#1 after",
     ),
     (

@@ -118,7 +118,7 @@ _RECREATE = (
     "store.write DeployRecord.end#1",
 )
 _ROLL_BACK = (
-    "beside: store.write roll_back#1",
+    "beside: store.write DeployOperations._views#1",
     "store.write DeployRecord.resume#1",
     "store.write DeployRecord.advance to resolve#1",
     "runtime.ensure_network#1",
@@ -246,7 +246,7 @@ After so many, the next may be of another phase, or never come.
 How the program ended is asked only where a look comes upon a container that the engine has just
 started again.
 """
-_ORDERS = ("Intake.accept", "roll_back", "cancel")
+_ORDERS = ("Intake.accept", "DeployOperations")
 
 
 def meant_by(course: str, point: str) -> list[str]:

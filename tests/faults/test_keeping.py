@@ -14,11 +14,11 @@ from tests.faults.points import around
 from tests.support.docker_registry import DockerRegistry
 
 _TIDYING = (
-    "beside: store.write Tidying._remove#1",  # it is marked
+    "beside: store.write Tidying.remove#1",  # it is marked
     "beside: runtime.remove_image#1",
-    "beside: store.write Tidying._remove#2",  # it is gone
+    "beside: store.write Tidying.remove#2",  # it is gone
 )
-_FORGETTING = ("beside: store.write _forget#1",)
+_FORGETTING = ("beside: store.write forget_unneeded#1",)
 _QUICK = "beside: runtime.remove_image#1 after"
 _NEWEST = 20
 _PATIENCE_S = 180.0

@@ -154,7 +154,7 @@ def test_killed_and_killed_again(
 @pytest.mark.parametrize(
     "point",
     [
-        "beside: store.write roll_back#1 after",
+        "beside: store.write DeployOperations._views#1 after",
         "store.write DeployRecord.record_failure#1 after",
         "store.write DeployRecord.end#1 after",
     ],
