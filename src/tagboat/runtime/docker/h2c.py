@@ -77,30 +77,20 @@ def _status_in(block: bytes) -> int:
             return _STATUSES[index]
     elif at < len(block):
         index, at = _integer(block, at, 6 if block[at] & 0x40 else 4)
-        if index == _STATUS:
-            return _prefixed_number(block, at)
+        if index == _STATUS and at < len(block):
+            length, begin = _integer(block, at, 7)
+            raw = block[begin : begin + length]
+            text = raw.decode("latin-1")
+            if block[at] & 0x80:
+                # HPACK's Huffman code; what follows the last digit only fills up its byte.
+                code = text = ""
+                for bit in "".join(format(byte, "08b") for byte in raw):
+                    code += bit
+                    if code in _DIGITS:
+                        code, text = "", text + _DIGITS[code]
+            if len(text) == 3 and text.isdigit():  # noqa: PLR2004 - digits of a status
+                return int(text)
     raise NoHttp2Error
-
-
-def _prefixed_number(block: bytes, at: int) -> int:
-    if at >= len(block):
-        raise NoHttp2Error
-    length, begin = _integer(block, at, 7)
-    raw = block[begin : begin + length]
-    text = _unpacked(raw) if block[at] & 0x80 else raw.decode("latin-1")
-    if len(text) != 3 or not text.isdigit():  # noqa: PLR2004 - digits of a status
-        raise NoHttp2Error
-    return int(text)
-
-
-def _unpacked(raw: bytes) -> str:
-    """Digits in HPACK's Huffman code; what follows them fills up the last byte."""
-    code, text = "", ""
-    for bit in "".join(format(byte, "08b") for byte in raw):
-        code += bit
-        if code in _DIGITS:
-            code, text = "", text + _DIGITS[code]
-    return text
 
 
 def _integer(block: bytes, at: int, bits: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
-from aiodocker import Docker, DockerError
+from aiodocker import DockerError
 
 from tagboat.core.catalog import Registry
 from tagboat.core.errors import EngineUnavailableError
@@ -100,12 +100,20 @@ class DockerHoldings:
         """
         async with self._connection.use(f"remove the image {image}", CHANGE_S) as docker:
             try:
-                return await _remove_unused(docker, image)
+                found = await docker.images.inspect(image)
+                # Some engines take a repository's tags away with its digest, and nothing would be
+                # freed as long as there is one.
+                if image_wire.repo_tags(found):
+                    return False
+                made_of_it = json.dumps({"ancestor": [found["Id"]]})
+                if await docker.containers.list(all=True, filters=made_of_it):
+                    return False
+                await docker.images.delete(image)
             except DockerError as error:
                 if error.status == HTTPStatus.CONFLICT:  # it has uses that only the engine knows
                     return False
                 unless_gone(error)
-                return True
+            return True
 
     async def list_volumes(self, prefix: str) -> list[str]:
         """Return the names of all volumes that begin with `prefix`, in order."""
@@ -164,19 +172,6 @@ class DockerHoldings:
                     progress(words)
         if words := summary.last_news(clock()):
             progress(words)
-
-
-async def _remove_unused(docker: Docker, image: str) -> bool:
-    found = await docker.images.inspect(image)
-    # Some engines take a repository's tags away with its digest, and nothing would be freed as long
-    # as there is one.
-    if image_wire.repo_tags(found):
-        return False
-    made_of_it = json.dumps({"ancestor": [found["Id"]]})
-    if await docker.containers.list(all=True, filters=made_of_it):
-        return False
-    await docker.images.delete(image)
-    return True
 
 
 def unless_gone(error: DockerError) -> None:

@@ -205,7 +205,19 @@ A refused login says "not found" as well.
 def refusal(error: DockerError, doing: str) -> EngineError:
     """Return the error for a call that failed while `doing` (`start web-1`)."""
     said = clean(error.message)
-    text = f"the engine could not {doing}: {said}{_hint(said, doing)}"
+    # For the words that alone do not tell what to do.
+    hint = ""
+    if _OTHER_PROCESSOR.search(said):
+        hint = (
+            "; the image is built for another processor than the engine's: build it for that one"
+            " (docker build --platform)"
+        )
+    elif _BAD_REFERENCE.search(said) and "[" in doing:
+        hint = (
+            "; engines before Docker 23 know no IPv6 address in an image's name: give the registry"
+            " a name, and use that"
+        )
+    text = f"the engine could not {doing}: {said}{hint}"
     if _DISK_FULL.search(said):
         return DiskFullError(f"the engine's disk is full; it could not {doing}: {said}")
     if _PORT_TAKEN.search(said):
@@ -218,21 +230,6 @@ def refusal(error: DockerError, doing: str) -> EngineError:
     if error.status in _BAD_GATEWAY or other_version(error):
         return EngineUnavailableError(text)
     return EngineError(text)
-
-
-def _hint(said: str, doing: str) -> str:
-    """Return what to do about some of what the engine says, where its words alone do not tell."""
-    if _OTHER_PROCESSOR.search(said):
-        return (
-            "; the image is built for another processor than the engine's: build it for that one"
-            " (docker build --platform)"
-        )
-    if _BAD_REFERENCE.search(said) and "[" in doing:
-        return (
-            "; engines before Docker 23 know no IPv6 address in an image's name: give the registry"
-            " a name, and use that"
-        )
-    return ""
 
 
 def no_network(network: str, doing: str) -> NetworkNotFoundError:

@@ -132,6 +132,13 @@ def container_status(answer: Json) -> WorkloadStatus:
     state = answer.get("State") or {}
     health = (state.get("Health") or {}).get("Status")
     restarting = bool(state.get("Restarting"))
+    # Volumes that a mount asked for; the engine makes the others for the image's VOLUME.
+    asked = {mount.get("Target") for mount in (answer.get("HostConfig") or {}).get("Mounts") or []}
+    unasked_volumes = {
+        mount["Destination"]: mount["Name"]
+        for mount in answer.get("Mounts") or []
+        if mount.get("Type") == "volume" and mount.get("Name") and mount["Destination"] not in asked
+    }
     return WorkloadStatus(
         id=container_id,
         name=name.removeprefix("/"),
@@ -146,7 +153,7 @@ def container_status(answer: Json) -> WorkloadStatus:
         started_at=parse_time(state.get("StartedAt") or ""),
         paused=bool(state.get("Paused")),
         health_said=last_said(state),
-        unasked_volumes=_unasked_volumes(answer),
+        unasked_volumes=unasked_volumes,
     )
 
 
@@ -257,20 +264,6 @@ def _port_bindings(spec: WorkloadSpec) -> dict[str, list[dict[str, str]]]:
         host_port = {"HostIp": one.host_ip, "HostPort": str(one.host_port)}
         bindings.setdefault(f"{one.port}/{one.protocol}", []).append(host_port)
     return bindings
-
-
-def _unasked_volumes(answer: Json) -> dict[str, str]:
-    asked = {mount.get("Target") for mount in (answer.get("HostConfig") or {}).get("Mounts") or []}
-    volumes = [
-        mount
-        for mount in answer.get("Mounts") or []
-        if mount.get("Type") == "volume" and mount.get("Name")
-    ]
-    return {
-        mount["Destination"]: mount["Name"]
-        for mount in volumes
-        if mount["Destination"] not in asked
-    }
 
 
 def _host_port(answer: Json) -> int:
