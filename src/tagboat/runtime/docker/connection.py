@@ -29,6 +29,7 @@ ASK_S = 20.0
 CHANGE_S = 60.0
 """Seconds for a question to the engine, and for a call that changes something."""
 _CONNECT_S = 20
+# Another program at the address must not fill the memory with a line without end.
 _LONGEST_MESSAGE = 1 << 20
 
 _KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
@@ -85,6 +86,7 @@ class DockerConnection:
                 if self._tunnel is not None and not self._tunnel.passable:
                     await self.close()
                 yield self._client()
+        # From the caller's block, which runs in here: ours already, though some are ValueErrors.
         except TagboatError:
             raise
         except TimeoutError as error:
@@ -112,6 +114,7 @@ class DockerConnection:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Lend the chunks of an answer's body; see `use` for what is raised."""
         async with self.use(request.doing, request.limit_s, explain) as docker:
+            # Even where the body may be silent for days, the head of the answer comes soon.
             async with asyncio.timeout(_CONNECT_S if request.idle_s is None else request.idle_s):
                 # aiodocker's public streams read a dropped connection as the end, never close the
                 # response when the reader stops, and keep all of a log in memory.
@@ -153,6 +156,8 @@ class DockerConnection:
             self._docker = Docker(
                 url=self._address.base_url,
                 connector=connector,
+                # No total: by default aiohttp breaks off any call after five minutes, long pulls
+                # included.
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
             )
         return self._docker

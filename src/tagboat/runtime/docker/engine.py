@@ -36,8 +36,11 @@ from tagboat.runtime.docker.networks import NO_LABELS, DockerNetworks
 from tagboat.runtime.docker.protocol_probe import ProtocolProbe
 from tagboat.runtime.launch import FreePort, launch_at_free_port
 
+# For news only. A whole pull has no limit: large images take long on slow lines.
 _PULL_IDLE_S = 60.0
+# The engine answers a stop after the container has ended, so the call takes longer than that.
 _STOP_MARGIN_S = 20.0
+# Room for 2,048 networks; the default ranges of the engine are enough for some thirty.
 _POOL = IPv4Network("10.112.0.0/14")
 _LOG_REFUSED = ("log driver", "log-driver", "log opt", "log-opt", "logging driver")
 _LOG_PIECES = 256
@@ -207,6 +210,7 @@ class DockerRuntime(DockerHoldings):
         status = await self.status(workload)
         if status is None or not status.running:
             return status.exit_code if status else None
+        # While a container runs its state has the exit code 0: the last one is in the events only.
         ended = await self._inspect(workload, wire.last_death)
         if ended is None:
             return None

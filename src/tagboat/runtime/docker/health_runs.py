@@ -13,6 +13,7 @@ from tagboat.runtime.docker.healthtest import HealthTest, health_test, outcome
 from tagboat.runtime.docker.refusal import clean
 
 _MARGIN_S = 20.0
+# A test may write without end, and only its last line is shown.
 _MOST_WRITTEN = 16 * 1024
 _ENDED_LOOKS = 40
 _ENDED_PAUSE_S = 0.05

@@ -67,6 +67,7 @@ class DockerHoldings:
             idle_s=self._pull_idle_s,
         )
         await self._follow_pull(request, image, registry.password if registry else None, progress)
+        # A stream also ends when the engine is stopped: its end alone does not prove a pull.
         if await self.inspect_image(reference) is None:
             raise EngineUnavailableError(
                 f"the engine broke off the pull of {reference}: the image did not arrive"
@@ -164,6 +165,8 @@ class DockerHoldings:
             request, lambda error: pull_refusal(error, image, secret)
         ) as chunks:
             async for message in messages(chunks):
+                # ImageCreate answers 200 before it asks the registry, so that errors come as
+                # messages.
                 if "error" in message or "errorDetail" in message:
                     detail = message.get("errorDetail") or {}
                     raise DockerError(0, str(detail.get("message") or message.get("error")))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tagboat.runtime.docker.loglines import first_line
 
+# Limits, because an app may send anything, and without end.
 LONGEST_LINE = 64 * 1024
 _MOST_HEADERS = 200
 _MOST_BODY = 2048

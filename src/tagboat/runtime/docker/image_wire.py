@@ -65,6 +65,7 @@ def disk_usage(answer: Json) -> DiskUsage:
     )
     volumes = []
     for one in answer.get("Volumes") or ():
+        # -1 stands for a size that was not measured (SystemDataUsage).
         size = (one.get("UsageData") or {}).get("Size", -1)
         known = size if size >= 0 else None
         volumes.append(Volume(one["Name"], known, one.get("Labels") or {}))
@@ -82,6 +83,7 @@ def repo_tags(answer: Json) -> list[str]:
 
 def platform_of(answer: Json) -> str:
     """Return system and processor of an ImageInspect or SystemVersion, empty if not said."""
+    # ImageInspect names it `Architecture`, SystemVersion `Arch`.
     named = (answer.get("Os"), answer.get("Architecture") or answer.get("Arch"))
     return "/".join(str(part).lower() for part in named) if all(named) else ""
 

@@ -16,6 +16,7 @@ from tagboat.runtime.docker.connection import ASK_S, CHANGE_S, DockerConnection
 from tagboat.runtime.docker.refusal import no_network
 from tagboat.runtime.docker.subnets import SHARE_BITS, kept_address, local_routes, shares
 
+# The engine's words: there is no status for this alone.
 _OVERLAPS = "overlaps with other"
 _CREATE_TRIES = 5
 NO_LABELS: Mapping[str, str] = MappingProxyType({})

@@ -33,6 +33,7 @@ class LoopbackProbe:
                     return _problem(head, path, manner)
                 said = await read_said(reader, head)
         except TimeoutError:
+            # With a status the answer is known: a body that comes too late is left out.
             if head is None:
                 return f"no answer within {round(manner.limit_s, 1):g} s"
         except _NoConnectionError as error:
@@ -155,6 +156,7 @@ def http_request(path: str, manner: Manner) -> bytes:
         f"Host: {manner.host}",
         f"User-Agent: tagboat/{__version__}",
         "Accept: */*",
+        # What a front adds: apps that force https look at X-Forwarded-Proto.
         f"X-Forwarded-For: {LOOPBACK}",
         f"X-Forwarded-Host: {manner.host}",
         f"X-Forwarded-Proto: {manner.proto}",

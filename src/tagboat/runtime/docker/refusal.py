@@ -32,6 +32,7 @@ _OTHER_PROCESSOR = re.compile(r"exec format error", re.IGNORECASE)
 _BAD_REFERENCE = re.compile(r"invalid reference format", re.IGNORECASE)
 _NETWORK_GONE = re.compile(r"network (\S+) not found", re.IGNORECASE)
 _OTHER_VERSION = re.compile(r"client version \S+ is too (new|old)", re.IGNORECASE)
+# Answers of a proxy in front of the engine while the engine itself cannot be reached.
 _BAD_GATEWAY = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
@@ -46,8 +47,11 @@ _HTML_PAGE = re.compile(r"(?:\\[nrt]|\s)*<")
 _RUNTIME_PREAMBLE = re.compile(
     r"^.*?(?=exec: \"|error mounting |error setting cgroup config|Bind for |listen tcp)", re.DOTALL
 )
+# The engine repeats the variable with its value, which may be a secret.
 _ENVIRONMENT = re.compile(r"(invalid environment variable):.*", re.DOTALL | re.IGNORECASE)
+# Addresses of proxies and mirrors may have a password in them.
 _USERINFO = re.compile(r"(\b[a-z]+://)[^/@\s]+@")
+# Storage behind registries is often reached by addresses with a signature in the query.
 _QUERY = re.compile(r"(\bhttps?://[^\s?\"']+)\?[^\s\"']*")
 
 
@@ -70,6 +74,7 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
     ),
     (
         re.compile(
+            # Not `permission denied`, which is about files of the engine's machine.
             r"unauthorized|(?<!permission )denied|authentication required|no basic auth credentials"
             r"|incorrect username or password|403 forbidden",
             re.IGNORECASE,
@@ -218,6 +223,7 @@ def refusal(error: DockerError, doing: str) -> EngineError:
             " a name, and use that"
         )
     text = f"the engine could not {doing}: {said}{hint}"
+    # First, because a full disk comes under several statuses.
     if _DISK_FULL.search(said):
         return DiskFullError(f"the engine's disk is full; it could not {doing}: {said}")
     if _PORT_TAKEN.search(said):

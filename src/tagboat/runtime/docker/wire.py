@@ -108,6 +108,7 @@ def network_body(name: str, labels: Mapping[str, str], share: IPv4Network) -> di
     config = {"Subnet": str(share), "IPRange": str(lower_half(share))}
     return {
         "Name": name,
+        # Before API 1.44 an engine without it makes a second network of the same name.
         "CheckDuplicate": True,
         "Driver": "bridge",
         "Labels": dict(labels),
@@ -142,11 +143,13 @@ def container_status(answer: Json) -> WorkloadStatus:
     return WorkloadStatus(
         id=container_id,
         name=name.removeprefix("/"),
+        # The engine calls a container that waits to be restarted running as well.
         running=bool(state.get("Running")) and not restarting,
         restarting=restarting,
         restarts=int(answer.get("RestartCount") or 0),
         exit_code=int(state.get("ExitCode") or 0),
         oom_killed=bool(state.get("OOMKilled")),
+        # The engine says `none` where there is no HEALTHCHECK.
         health=health if health in {"starting", "healthy", "unhealthy"} else None,
         labels=(answer.get("Config") or {}).get("Labels") or {},
         endpoint=loopback_endpoint(_host_port(answer)),
@@ -177,6 +180,7 @@ def last_death(answer: Json) -> dict[str, str] | None:
     if ended is None or began is None:
         return None
     filters = json.dumps({"type": ["container"], "event": ["die"], "container": [answer["Id"]]})
+    # In whole seconds, with one to spare on each side of the two times.
     return {
         "filters": filters,
         "since": str(int(ended.timestamp()) - 1),
@@ -208,7 +212,9 @@ def stop_timeout_s(answer: Json) -> int:
 
 def _host_config(spec: WorkloadSpec, *, bounded_log: bool) -> dict[str, Any]:
     host: dict[str, Any] = {
+        # Not `always`: that starts a stopped container again when the engine is restarted.
         "RestartPolicy": {"Name": "unless-stopped" if spec.restarts else "no"},
+        # So setuid programs in an image give no rights that the app does not have.
         "SecurityOpt": ["no-new-privileges"],
         "PidsLimit": spec.pids or GENEROUS_PIDS,
     }
