@@ -106,7 +106,7 @@ def poller(store: SqlStore, tags: FakeTagSource, clock: FakeClock) -> Poller:
 async def cycle(subject: Poller) -> None:
     """Have it poll every project on schedule, and return when all is done."""
     async with asyncio.TaskGroup() as rounds:
-        await subject._start_cycle(rounds)
+        await subject.start_cycle(rounds)
 
 
 def calls_in(transactions: list[list[str]]) -> set[str]:

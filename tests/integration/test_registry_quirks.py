@@ -453,7 +453,7 @@ async def _a_poll_waits_for_its_budget(
     await client.resolve(app(fake), "blue", None)
     subject = _poller(store, client, clock)
     async with asyncio.TaskGroup() as rounds:
-        await subject._start_cycle(rounds)
+        await subject.start_cycle(rounds)
     waiting = await store.read(lambda reader: reader.poll_state("p1"))
     assert "polls on schedule leave the last 50% to people" in str(waiting.error)
     assert await _known(store) == ["v1"]

@@ -17,6 +17,7 @@ def backends(*, tls: bool) -> str:
     return "\n\n".join((_repeatable("", ""), _once("", ""), *https, _H2C))
 
 
+# In all of them `127.0.0.1:+0` is the port that the front end has set with `set-dst-port`.
 def _repeatable(name: str, server: str) -> str:
     return f"""\
 # An app may close an idle connection just as the next request comes over it. What can be repeated

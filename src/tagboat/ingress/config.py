@@ -19,12 +19,14 @@ PID_FILE = "haproxy.pid"
 MASTER_SOCKET = "master.sock"
 IN_FLIGHT_TABLE = "in_flight"
 
+# By default only fronts on this machine are believed.
 TRUSTED_FRONTS = ("127.0.0.0/8", "::1")
 HOLD_S = 120
 
 _LUA_FILE = "hold.lua"
 _UNKNOWN_FILE, _NOT_LIVE_FILE, _RESTARTING_FILE = "unknown.html", "not-live.html", "restarting.html"
 _NO_PORT_FILE = "no-port.html"
+# A placeholder, because the fingerprint is a hash of the text that it stands in.
 _FINGERPRINT = "@FINGERPRINT@"
 _BUFFER = 68 * 1024  # 64 KiB, what is reserved for additions (1 KiB), and 500 lines of bookkeeping
 _HEADER_LINES = 500
@@ -117,6 +119,7 @@ def _global_section(wanted: ConfigInput) -> str:
     if wanted.run_as:
         lines += [f"  user {wanted.run_as}", f"  group {wanted.run_as}"]
     if wanted.lua:
+        # One state for each thread: with `lua-load` all threads share one, and its lock.
         lines.append(f"  lua-load-per-thread {_LUA_FILE}")
     return "\n".join(lines)
 
@@ -222,6 +225,8 @@ backend {IN_FLIGHT_TABLE}
 """
 
 
+# A backend cannot hold requests: without a usable server HAProxy answers 503 at once, whatever its
+# `timeout queue` (decision 0007).
 def hold_script(hold_s: int) -> str:
     """Return the Lua script that lets a request wait, for `hold_s` seconds at most."""
     return f"""\

@@ -61,6 +61,7 @@ def parse_processes(text: str) -> Processes | None:
     section = ""
     for line in text.splitlines():
         if line.startswith("#"):
+            # There may be further sections, such as `# programs`: their processes are not workers.
             section = "#<PID>" if line.startswith("#<PID>") else line.strip()
         elif (match := _PROCESS.match(line.strip())) and section in found:
             found[section].append(int(match[1]))
@@ -114,6 +115,7 @@ class Master:
         said = ""
         for batch in _batches(commands, len(f"@!{worker} ; ")):
             said = said or (await self._ask_worker(worker, batch)).strip()
+        # The map in force counts, not the answers to the commands: a switch relies on it.
         if await self.shown_map(worker) != wanted:
             raise IngressUnavailableError(
                 f"HAProxy did not take over the routes: {said[:200] or 'it does not say why'}"
@@ -209,6 +211,7 @@ async def _exchange(directory: Path, line: str) -> str:
         os.close(opened)
     try:
         writer.write(line.encode() + b"\n")
+        # Then the master closes the connection after its answer, which has no other end.
         writer.write_eof()
         answer = bytearray()
         # Another program at the socket's path must not fill the memory.

@@ -21,6 +21,7 @@ from typing import IO
 from tagboat.core.errors import IngressUnavailableError, SettingsError
 from tagboat.ingress.config import CONFIG_FILE, MASTER_SOCKET, PID_FILE
 
+# The release in Debian 12 (decision 0007).
 OLDEST = (2, 6)
 _TRANSIENT_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 """What is lacking only for now."""
@@ -128,6 +129,7 @@ def why_not_free(listen: tuple[str, int]) -> str | None:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         with socket.socket(family, kind, protocol) as listener:
+            # Connections in TIME_WAIT do not keep an address from being used, only a listener does.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(1)
@@ -155,6 +157,7 @@ def running_master(directory: Path) -> int | None:
         pid = int((directory / PID_FILE).read_text().split()[0])
     except (OSError, ValueError, IndexError):
         pid = 0
+    # A killed master leaves its file, and its id may be another program's by now.
     if _is_our_process(pid, directory):
         return pid
     ours = our_processes(directory)
@@ -188,6 +191,7 @@ def end_haproxy(directory: Path) -> bool:
     """
     directory = directory.resolve()
     found = our_processes(directory)
+    # SIGTERM is the hard stop (management guide, section 4); a stuck process needs SIGKILL.
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         for pid in our_processes(directory):
             send_signal(pid, signal_number, directory)

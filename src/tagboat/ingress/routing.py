@@ -110,6 +110,8 @@ def changes(in_force: RoutingMap, wanted: RoutingMap) -> list[str]:
 
     Each changes one host and is atomic.
     """
+    # `add` on a host in the map makes a second entry for it, and `set` on one that is not there
+    # fails (management guide, section 9.3).
     put = [
         f"{'set' if host in in_force else 'add'} map {MAP_FILE} {host} {way}"
         for host, way in wanted.items()

@@ -44,6 +44,7 @@ def run_lock_holder(directory: Path) -> int | None:
     except OSError:
         return None
     try:
+        # Shared: two servers that look at the same time do not take each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _pid(descriptor)

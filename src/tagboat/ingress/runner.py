@@ -45,11 +45,13 @@ async def run_haproxy(
         loop.add_signal_handler(number, stop.set)
     with hold_run_lock(directory):
         child = _Child()
+        # Service managers reload by SIGHUP, HAProxy by SIGUSR2 (management guide, section 4).
         loop.add_signal_handler(
             signal.SIGHUP, lambda: send_signal(child.pid, signal.SIGUSR2, directory)
         )
         try:
             await HaproxySupervisor(directory, program, wanted, child.start).take_over()
+        # Also when cancelled: the HAProxy of a failed start would keep the address.
         except BaseException:
             child.kill()
             raise

@@ -180,6 +180,8 @@ class HaproxySupervisor:
 
     async def _start_fresh(self, program: Program, config: RenderedConfig) -> None:
         if runner := run_lock_holder(self._directory):
+            # While that process holds the lock HAProxy is its to start: a second one would get a
+            # part of the requests.
             if not await self._comes_up(config):
                 raise IngressUnavailableError(
                     f"'tagboat ingress run' (process {runner}) runs, but its HAProxy does not"

@@ -77,22 +77,20 @@ class CatchUp:
                 unpolled = await self._store.read(
                     lambda reader: reader.unpolled_projects(_PROJECTS_AT_A_TIME)
                 )
-                self._update_first_polls(unpolled, now)
+                # Another poll, on schedule or asked for, has made their first one needless.
+                needless = [
+                    project_id
+                    for project_id, pending in self._pending.items()
+                    if pending.is_first and project_id not in unpolled
+                ]
+                for project_id in needless:
+                    del self._pending[project_id]
+                for project_id in set(unpolled) - self._pending.keys() - self._polling:
+                    first = _PendingPoll(now + FIRST_POLL_AFTER_S, is_first=True)
+                    self._pending[project_id] = first
                 await self._start_due(polls, now)
             except StoreUnavailableError as error:
                 log.warning("not polled", action="poll", reason=str(error))
-
-    def _update_first_polls(self, unpolled: Sequence[str], now: float) -> None:
-        """Schedule first polls, and drop those that another poll has made needless."""
-        polled = [
-            project_id
-            for project_id, pending in self._pending.items()
-            if pending.is_first and project_id not in unpolled
-        ]
-        for project_id in polled:
-            del self._pending[project_id]
-        for project_id in set(unpolled) - self._pending.keys() - self._polling:
-            self._pending[project_id] = _PendingPoll(now + FIRST_POLL_AFTER_S, is_first=True)
 
     async def _start_due(self, polls: asyncio.TaskGroup, now: float) -> None:
         due = {key: pending for key, pending in self._pending.items() if pending.at <= now}

@@ -73,7 +73,7 @@ class Poller:
             while True:
                 await self._timetable.wait()
                 try:
-                    await self._start_cycle(polls)
+                    await self.start_cycle(polls)
                 except StoreUnavailableError as error:
                     log.warning("not polled", action="poll", reason=str(error))
 
@@ -98,7 +98,7 @@ class Poller:
         now = self._clock()
         return tx.acquire_lease(LEASE, self._holder, now, now + timedelta(seconds=LEASE_S))
 
-    async def _start_cycle(self, polls: asyncio.TaskGroup) -> None:
+    async def start_cycle(self, polls: asyncio.TaskGroup) -> None:
         """Start polling at every host.
 
         A host that is still busy with the last cycle follows when it is done; no other waits for

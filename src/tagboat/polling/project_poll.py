@@ -141,10 +141,19 @@ class ProjectPolls:
         # Before the write: a failure in it must not leave a fingerprint of what was not recorded.
         self._cache.forget(target.project.id)
         if isinstance(findings, RegistryError):
-            report = await self._record_failure(target.project, findings)
+            project, error, now = target.project, findings, self._clock()
+            is_outage = self._outages.is_outage(project, error)
+            log.warning("poll failed", action="poll", project=project.name, reason=str(error))
+            report, backoff = await self._store.write(
+                lambda tx: record_failure(tx, project, error, now, is_outage=is_outage)
+            )
+            if backoff is not None:
+                self._outages.set_backoff(backoff)
         else:
             log_complaint(target, findings)
-            admitted = await self._store.write(lambda tx: self._admit(tx, target, findings))
+            admitted = await self._store.write(
+                lambda tx: record_findings(tx, target, findings, self._admission, self._clock())
+            )
             if admitted is None:
                 # A push came during the poll, and must be compared with what was found.
                 current = await target.reread(self._store)
@@ -156,68 +165,67 @@ class ProjectPolls:
         log_report(target.project, report)
         return report
 
-    def _admit(self, tx: Tx, polled: PollTarget, findings: Findings) -> PollReport | None:
-        """Record the findings and queue the newest tags, compared with the record as it is now.
 
-        Returns None, and does nothing, if images must be inspected for that first.
-        """
-        # Read again: a webhook may have brought some of it during the poll.
-        target, now = read_target(tx, polled.project.id, polled.source), self._clock()
-        first = not target.state.first_done and findings.complete
-        # The first poll of the other image is still to come.
-        if target.project.image != polled.project.image:
-            return PollReport(
-                first_poll=first,
-                error="the image of the project was changed during the poll; poll again",
-            )
-        if len(target.known) > MAX_KNOWN_TAGS:
-            return record_too_many(tx, target, now)
-        # A tag that is no longer watched, since another went live, may change as it likes.
-        digests = {tag: findings.digests[tag] for tag in target.watched if tag in findings.digests}
-        changes = find_changes(findings.tags, digests, target.known, target.live)
-        inspected = findings.inspected
-        if not first and len(inspected.seen) < MAX_INSPECTED:
-            wanted = images_to_inspect(
-                target.project, target.stages, changes, inspected, target.serving, now
-            )
-            if wanted.needed_to_choose:
-                return None
-        tags = record_tags(
-            self._admission(tx, now), tx, target, changes, digests, findings, now, first=first
-        )
-        tx.put_poll_state(state_after(target.state, findings, now))
-        tx.put_registry_backoff(RegistryBackoff(host=target.project.image.host))
+def record_findings(
+    tx: Tx,
+    polled: PollTarget,
+    findings: Findings,
+    admission: Callable[[Tx, datetime], PushAdmission],
+    now: datetime,
+) -> PollReport | None:
+    """Record the findings and queue the newest tags, compared with the record as it is now.
+
+    Returns None, and does nothing, if images must be inspected for that first.
+    """
+    # Read again: a webhook may have brought some of it during the poll.
+    target = read_target(tx, polled.project.id, polled.source)
+    first = not target.state.first_done and findings.complete
+    # The first poll of the other image is still to come.
+    if target.project.image != polled.project.image:
         return PollReport(
             first_poll=first,
-            new_tags=tuple(tag for tag in changes.new if tag not in inspected.refused),
-            deploys=tuple(tag.verdict.deploy for tag in tags if tag.verdict.deploy),
-            tags=tags,
-            error=None if tags else findings.complaint,
+            error="the image of the project was changed during the poll; poll again",
         )
+    if len(target.known) > MAX_KNOWN_TAGS:
+        return record_too_many(tx, target, now)
+    # A tag that is no longer watched, since another went live, may change as it likes.
+    digests = {tag: findings.digests[tag] for tag in target.watched if tag in findings.digests}
+    changes = find_changes(findings.tags, digests, target.known, target.live)
+    inspected = findings.inspected
+    if not first and len(inspected.seen) < MAX_INSPECTED:
+        wanted = images_to_inspect(
+            target.project, target.stages, changes, inspected, target.serving, now
+        )
+        if wanted.needed_to_choose:
+            return None
+    tags = record_tags(admission(tx, now), tx, target, changes, digests, findings, now, first=first)
+    tx.put_poll_state(state_after(target.state, findings, now))
+    tx.put_registry_backoff(RegistryBackoff(host=target.project.image.host))
+    return PollReport(
+        first_poll=first,
+        new_tags=tuple(tag for tag in changes.new if tag not in inspected.refused),
+        deploys=tuple(tag.verdict.deploy for tag in tags if tag.verdict.deploy),
+        tags=tags,
+        error=None if tags else findings.complaint,
+    )
 
-    async def _record_failure(self, project: Project, error: RegistryError) -> PollReport:
-        """Put the error on the project, and back off if the registry as a whole fails.
 
-        Raises NotFoundError if the project was deleted.
-        """
-        now, host = self._clock(), project.image.host
-        is_outage = self._outages.is_outage(project, error)
+def record_failure(
+    tx: Tx, project: Project, error: RegistryError, now: datetime, *, is_outage: bool
+) -> tuple[PollReport, RegistryBackoff | None]:
+    """Put the error on the project, and back off if the registry as a whole fails.
 
-        def work(tx: Tx) -> tuple[PollReport, RegistryBackoff | None]:
-            state = tx.poll_state(project.id)
-            # Raises NotFoundError: a state without project would stay for ever.
-            tx.project(project.id)
-            tx.put_poll_state(replace(state, last_at=now, error=str(error)))
-            backoff = next_backoff(tx.registry_backoff(host), error, now) if is_outage else None
-            if backoff is not None:
-                tx.put_registry_backoff(backoff)
-            return PollReport(first_poll=not state.first_done, error=str(error)), backoff
-
-        log.warning("poll failed", action="poll", project=project.name, reason=str(error))
-        report, backoff = await self._store.write(work)
-        if backoff is not None:
-            self._outages.set_backoff(backoff)
-        return report
+    Raises NotFoundError if the project was deleted.
+    """
+    state = tx.poll_state(project.id)
+    # Raises NotFoundError: a state without project would stay for ever.
+    tx.project(project.id)
+    tx.put_poll_state(replace(state, last_at=now, error=str(error)))
+    backoff = None
+    if is_outage:
+        backoff = next_backoff(tx.registry_backoff(project.image.host), error, now)
+        tx.put_registry_backoff(backoff)
+    return PollReport(first_poll=not state.first_done, error=str(error)), backoff
 
 
 def record_tags(

@@ -42,7 +42,7 @@ class Timetable:
     async def wait(self) -> None:
         """Return when a poll is due and this server's turn; the poll after it is on record then."""
         if not self._listening:
-            self._store.listen(Topic.SETTINGS, self._unsettle)
+            self._store.listen(Topic.SETTINGS, self.look_again)
             self._listening = True
         # Not a `PeriodicTask`: this returns when a poll is due, and the caller polls.
         while True:
@@ -62,7 +62,8 @@ class Timetable:
         """Return once `next_at` follows the settings committed before; after 2 s in any case."""
         await wait_at_most(self._settled, _SETTLED_WITHIN_S)
 
-    def _unsettle(self) -> None:
+    def look_again(self) -> None:
+        """Have `wait` read the schedule again: a setting was changed."""
         self._settled.clear()
         self._changed.set()
 

@@ -12,6 +12,7 @@ from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.runtime import BeforePull
 from tagboat.core.workload import Launched, WorkloadSpec
 
+# Each try costs a container that is created and removed.
 PORT_TRIES = 20
 
 FreePort = Callable[[Collection[int]], int]

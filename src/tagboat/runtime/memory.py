@@ -44,22 +44,22 @@ class MemoryRuntime(MemoryState):
 
     async def version(self) -> str:
         """Return `memory`."""
-        self._fail_if_told("version")
+        self.raise_failure("version")
         return "memory"
 
     async def own_network(self) -> str | None:
         """Return the network that it was told of."""
-        self._fail_if_told("own_network")
+        self.raise_failure("own_network")
         return self.network
 
     async def platform(self) -> str:
         """Return the platform it plays."""
-        self._fail_if_told("platform")
+        self.raise_failure("platform")
         return "linux/amd64"
 
     async def inspect_image(self, image: str) -> ImageInfo | None:
         """Return what the image `NAME@DIGEST` says of itself, None when it has not been pulled."""
-        self._fail_if_told("inspect_image")
+        self.raise_failure("inspect_image")
         held = self._images.get(image)
         return held.info if held else None
 
@@ -150,7 +150,7 @@ class MemoryRuntime(MemoryState):
             raise EngineError(
                 f"the engine could not start the container {workload}: {found.image.start_error}"
             )
-        if taken := host_ports(found) & self._ports_in_use():
+        if taken := host_ports(found) & self.ports_in_use():
             said = f"Bind for 127.0.0.1:{min(taken)} failed: port is already allocated"
             raise EndpointTakenError(f"the engine could not start the container {workload}: {said}")
         health = "starting" if found.image.info.has_healthcheck else None
@@ -200,7 +200,7 @@ class MemoryRuntime(MemoryState):
 
         Raises EngineError where it is another's.
         """
-        self._fail_if_told("ensure_network")
+        self.raise_failure("ensure_network")
         if name not in self._networks:
             self.journal.append(f"ensure_network {name}")
         there = self._networks.setdefault(name, {**notes, **labels})
@@ -223,14 +223,14 @@ class MemoryRuntime(MemoryState):
 
     async def list_networks(self, labels: Mapping[str, str]) -> list[str]:
         """Return the networks that bear these labels, in order."""
-        self._fail_if_told("list_networks")
+        self.raise_failure("list_networks")
         return sorted(
             name for name, there in self._networks.items() if labels.items() <= there.items()
         )
 
     async def status(self, workload: str) -> WorkloadStatus | None:
         """Return what is known of the container of that name or id, None when it is gone."""
-        self._fail_if_told("status")
+        self.raise_failure("status")
         found = self._find(workload)
         return found.status if found else None
 
@@ -239,7 +239,7 @@ class MemoryRuntime(MemoryState):
 
         Raises EngineNotFoundError when it is gone, EngineError where it cannot run.
         """
-        self._fail_if_told("run_healthcheck")
+        self.raise_failure("run_healthcheck")
         found = self._held(workload)
         if not found.image.info.has_healthcheck:
             return None
@@ -251,25 +251,25 @@ class MemoryRuntime(MemoryState):
 
     async def last_exit_code(self, workload: str) -> int | None:
         """Return the code with which it last exited, None if it never did."""
-        self._fail_if_told("last_exit_code")
+        self.raise_failure("last_exit_code")
         found = self._find(workload)
         return found.last_code if found else None
 
     async def logs(self, workload: str, tail: int) -> Sequence[str]:
         """Return the last `tail` lines. Raises EngineNotFoundError when it is gone."""
-        self._fail_if_told("logs")
+        self.raise_failure("logs")
         log = self._held(workload).log
         return log[max(0, len(log) - tail) :]
 
     async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
         """Return all containers, running or not, that bear every one of `labels`."""
-        self._fail_if_told("list_workloads")
+        self.raise_failure("list_workloads")
         statuses = [held.status for held in self._containers.values()]
         return [status for status in statuses if labels.items() <= dict(status.labels).items()]
 
     async def list_volumes(self, prefix: str) -> list[str]:
         """Return the volumes whose names begin with `prefix`, in order."""
-        self._fail_if_told("list_volumes")
+        self.raise_failure("list_volumes")
         return sorted(name for name in self.volumes if name.startswith(prefix))
 
     async def remove_volume(self, name: str) -> bool:
@@ -282,12 +282,12 @@ class MemoryRuntime(MemoryState):
 
     async def root_dir(self) -> str:
         """Nowhere: it is only a memory."""
-        self._fail_if_told("root_dir")
+        self.raise_failure("root_dir")
         return "/nowhere"
 
     async def disk_usage(self) -> DiskUsage:
         """Return what is held; every image takes a byte, and no volume says what it takes."""
-        self._fail_if_told("disk_usage")
+        self.raise_failure("disk_usage")
         images = tuple(ImageSize(frozenset({name}), 1) for name in self._images)
         return DiskUsage(images, tuple(Volume(name) for name in sorted(self.volumes)), len(images))
 
@@ -296,7 +296,7 @@ class MemoryRuntime(MemoryState):
 
         One ending is told once.
         """
-        self._fail_if_told("watch_exits")
+        self.raise_failure("watch_exits")
         listener = ExitListener(labels)
         self._listeners.append(listener)
         try:

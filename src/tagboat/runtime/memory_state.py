@@ -206,9 +206,10 @@ class MemoryState:
     def _record(self, call: str, what: str) -> None:
         found = self._find(what)
         self.journal.append(f"{call} {found.spec.name if found else what}")
-        self._fail_if_told(call)
+        self.raise_failure(call)
 
-    def _fail_if_told(self, call: str) -> None:
+    def raise_failure(self, call: str) -> None:
+        """Raise the failure that `fail` has set for this call of `call`, if any."""
         if failures := self._failures.get(call):
             raise failures.pop(0)
 
@@ -229,10 +230,11 @@ class MemoryState:
         return found
 
     def _next_port(self, taken: Collection[int]) -> int:
-        unfit = {*taken, *self._ports_in_use()}
+        unfit = {*taken, *self.ports_in_use()}
         return next(port for port in range(_FIRST_PORT, 65536) if port not in unfit)
 
-    def _ports_in_use(self) -> set[int]:
+    def ports_in_use(self) -> set[int]:
+        """Return the ports of this machine that running containers take."""
         return {
             port
             for held in self._containers.values()

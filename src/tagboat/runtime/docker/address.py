@@ -80,6 +80,7 @@ def _ssh(parts: SplitResult) -> EngineAddress:
         *(["-l", parts.username] if parts.username else []),
         *(["-p", str(port)] if port else []),
     ]
+    # After `--` no host can become an option of ssh, such as one that begins with a dash.
     return EngineAddress(
         transport=EngineTransport.SSH,
         shown=f"ssh://{_host_of(parts)}" + (f":{port}" if port else ""),

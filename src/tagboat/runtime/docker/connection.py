@@ -29,6 +29,7 @@ ASK_S = 20.0
 CHANGE_S = 60.0
 """Seconds for a question to the engine, and for a call that changes something."""
 _CONNECT_S = 20
+# Another program at the address must not fill the memory with a line without end.
 _LONGEST_MESSAGE = 1 << 20
 
 _KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
@@ -85,12 +86,19 @@ class DockerConnection:
                 if self._tunnel is not None and not self._tunnel.passable:
                     await self.close()
                 yield self._client()
+        # From the caller's block, which runs in here: ours already, though some are ValueErrors.
         except TagboatError:
             raise
         except TimeoutError as error:
             raise self._lost("it gave no answer in time", doing) from error
         except DockerError as error:
-            raise await self._refused(error, doing, explain) from error
+            if error.status == NO_CONNECTION:
+                # aiodocker's error is words only; its context is the system's error, with a number.
+                why = await self._why(error.__context__ or error)
+                raise self._lost(why, doing) from error
+            if other_version(error):
+                self._renegotiate()
+            raise (explain(error) if explain else refusal(error, doing)) from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._lost(await self._why(error), doing) from error
         except (ValueError, KeyError, TypeError) as error:
@@ -106,6 +114,7 @@ class DockerConnection:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Lend the chunks of an answer's body; see `use` for what is raised."""
         async with self.use(request.doing, request.limit_s, explain) as docker:
+            # Even where the body may be silent for days, the head of the answer comes soon.
             async with asyncio.timeout(_CONNECT_S if request.idle_s is None else request.idle_s):
                 # aiodocker's public streams read a dropped connection as the end, never close the
                 # response when the reader stops, and keep all of a log in memory.
@@ -129,37 +138,29 @@ class DockerConnection:
 
     def _client(self) -> Docker:
         if self._docker is None:
+            connector: aiohttp.BaseConnector
+            match self._address.transport:
+                case EngineTransport.UNIX:
+                    connector = aiohttp.UnixConnector(str(self._address.socket))
+                case EngineTransport.SSH:
+                    self._tunnel = SshTunnel(self._address)
+                    connector = aiohttp.UnixConnector(str(self._tunnel.path))
+                case EngineTransport.TLS:
+                    connector = aiohttp.TCPConnector(
+                        ssl=_tls_context(self._address.certificates), socket_factory=_kept_alive
+                    )
+                case EngineTransport.PLAIN:
+                    connector = aiohttp.TCPConnector(socket_factory=_kept_alive)
             # With a connector of our own aiodocker neither looks into the environment nor into
             # ~/.docker.
             self._docker = Docker(
                 url=self._address.base_url,
-                connector=self._connector(),
+                connector=connector,
+                # No total: by default aiohttp breaks off any call after five minutes, long pulls
+                # included.
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
             )
         return self._docker
-
-    def _connector(self) -> aiohttp.BaseConnector:
-        match self._address.transport:
-            case EngineTransport.UNIX:
-                return aiohttp.UnixConnector(str(self._address.socket))
-            case EngineTransport.SSH:
-                self._tunnel = SshTunnel(self._address)
-                return aiohttp.UnixConnector(str(self._tunnel.path))
-            case EngineTransport.TLS:
-                return aiohttp.TCPConnector(
-                    ssl=_tls_context(self._address.certificates), socket_factory=_kept_alive
-                )
-            case EngineTransport.PLAIN:
-                return aiohttp.TCPConnector(socket_factory=_kept_alive)
-
-    async def _refused(
-        self, error: DockerError, doing: str, explain: Explain | None
-    ) -> EngineError:
-        if error.status == NO_CONNECTION:
-            return self._lost(await self._why(error.__context__ or error), doing)
-        if other_version(error):
-            self._renegotiate()
-        return explain(error) if explain else refusal(error, doing)
 
     def _lost(self, why: str, doing: str) -> EngineUnavailableError:
         self._renegotiate()

@@ -36,9 +36,13 @@ from tagboat.runtime.docker.networks import NO_LABELS, DockerNetworks
 from tagboat.runtime.docker.protocol_probe import ProtocolProbe
 from tagboat.runtime.launch import FreePort, launch_at_free_port
 
+# For news only. A whole pull has no limit: large images take long on slow lines.
 _PULL_IDLE_S = 60.0
+# The engine answers a stop after the container has ended, so the call takes longer than that.
 _STOP_MARGIN_S = 20.0
+# Room for 2,048 networks; the default ranges of the engine are enough for some thirty.
 _POOL = IPv4Network("10.112.0.0/14")
+_LOG_REFUSED = ("log driver", "log-driver", "log opt", "log-opt", "logging driver")
 _LOG_PIECES = 256
 """The engine stores a line of over 16 KiB in pieces and counts each as a line.
 
@@ -122,7 +126,22 @@ class DockerRuntime(DockerHoldings):
         """
         container = await self._create(spec)
         try:
-            await self._put_files(container, spec)
+            if spec.files:
+                # Into the container's own layer: there again when it, or the engine, is restarted.
+                # aiodocker's own call cannot forbid that a file takes the place of a directory and
+                # all that is in it: a volume's.
+                doing = f"put files into the container {spec.name}"
+                async with (
+                    self._connection.use(doing, CHANGE_S) as docker,
+                    docker._query(  # noqa: SLF001
+                        f"containers/{container}/archive",
+                        method="PUT",
+                        params={"path": "/", "noOverwriteDirNonDir": "1"},
+                        data=files_archive(spec.files),
+                        headers={"Content-Type": "application/x-tar"},
+                    ),
+                ):
+                    pass
             for network in spec.networks:
                 await self._networks.connect(
                     container, spec.name, network, spec.aliases.get(network, ())
@@ -191,6 +210,7 @@ class DockerRuntime(DockerHoldings):
         status = await self.status(workload)
         if status is None or not status.running:
             return status.exit_code if status else None
+        # While a container runs its state has the exit code 0: the last one is in the events only.
         ended = await self._inspect(workload, wire.last_death)
         if ended is None:
             return None
@@ -276,7 +296,9 @@ class DockerRuntime(DockerHoldings):
             try:
                 return await _create(docker, spec.name, body())
             except DockerError as error:
-                if not _refuses_log(error):
+                # Podman, for one, has no bounded json-file log.
+                words = error.message.lower()
+                if not any(part in words for part in _LOG_REFUSED):
                     raise
                 return await _create(docker, spec.name, body(bounded_log=False))
 
@@ -304,27 +326,6 @@ class DockerRuntime(DockerHoldings):
         """
         await self._networks.rejoin(workload, network, aliases)
 
-    async def _put_files(self, container: str, spec: WorkloadSpec) -> None:
-        """Write the files into the container's own layer.
-
-        They are there again when it, or the engine, is restarted.
-        """
-        if not spec.files:
-            return
-        async with (
-            self._connection.use(f"put files into the container {spec.name}", CHANGE_S) as docker,
-            # aiodocker's own call cannot forbid that a file takes the place of a directory and all
-            # that is in it: a volume's.
-            docker._query(  # noqa: SLF001
-                f"containers/{container}/archive",
-                method="PUT",
-                params={"path": "/", "noOverwriteDirNonDir": "1"},
-                data=files_archive(spec.files),
-                headers={"Content-Type": "application/x-tar"},
-            ),
-        ):
-            pass
-
     async def _inspect(self, container: str, read: Callable[[wire.Json], T]) -> T | None:
         """Return what `read` finds in the answer of ContainerInspect, None when it is gone."""
         async with self._connection.use(f"inspect the container {container}", ASK_S) as docker:
@@ -347,12 +348,3 @@ async def _delete(container: DockerContainer, *, volumes: bool) -> None:
         if not (error.status == HTTPStatus.CONFLICT and "already in progress" in error.message):
             raise
         await container.wait(condition="removed")
-
-
-def _refuses_log(error: DockerError) -> bool:
-    """Return whether the engine (Podman's, say) knows no bounded json-file log."""
-    words = error.message.lower()
-    return any(
-        part in words
-        for part in ("log driver", "log-driver", "log opt", "log-opt", "logging driver")
-    )

@@ -9,6 +9,7 @@ _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY = 0x1, 0x3, 0x4, 0x6, 0x7
 _ACK, _END, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 HEAD_LENGTH = 9
+# The initial value of SETTINGS_MAX_FRAME_SIZE (RFC 9113, section 6.5.2), which we do not raise.
 LONGEST_FRAME = 1 << 14
 # Of HPACK's static table: fields whose value it knows, and names.
 _GET, _HTTP, _AUTHORITY, _PATH, _STATUS = 0x82, 0x86, 1, 4, 8
@@ -27,6 +28,7 @@ class NoHttp2Error(ValueError):
 
 def h2c_request(path: str, host: str, fields: Iterable[tuple[str, str]] = ()) -> bytes:
     """Return the beginning of a connection with a GET of `path` (ASCII) in it."""
+    # All literals are without indexing (RFC 7541, section 6.2.2): neither side keeps a table.
     block = bytes((_GET, _HTTP)) + _literal(_AUTHORITY, host) + _literal(_PATH, path)
     block += b"".join(
         b"\x00" + _string_literal(name) + _string_literal(value) for name, value in fields
@@ -54,12 +56,14 @@ def heard(head: bytes, payload: bytes) -> tuple[int | None, bytes]:
     kind, flags, stream = head[3], head[4], int.from_bytes(head[5:9]) & 0x7FFFFFFF
     if kind == _SETTINGS and not flags & _ACK:
         return None, _frame(_SETTINGS, _ACK, 0)
+    # An acknowledgement repeats the data of the ping (RFC 9113, section 6.7).
     if kind == _PING and not flags & _ACK:
         return None, _frame(_PING, _ACK, 0, payload)
     if kind == _GOAWAY or (kind == _RST_STREAM and stream == 1):
         raise ConnectionResetError
     if kind != _HEADERS or stream != 1:
         return None, b""
+    # The length of the padding and the priority come before the fields (RFC 9113, section 6.2).
     status = _status_in(payload[bool(flags & _PADDED) + 5 * bool(flags & _PRIORITY) :])
     return (status if status >= 200 else None), b""  # noqa: PLR2004 - below it are interim answers
 
@@ -77,30 +81,20 @@ def _status_in(block: bytes) -> int:
             return _STATUSES[index]
     elif at < len(block):
         index, at = _integer(block, at, 6 if block[at] & 0x40 else 4)
-        if index == _STATUS:
-            return _prefixed_number(block, at)
+        if index == _STATUS and at < len(block):
+            length, begin = _integer(block, at, 7)
+            raw = block[begin : begin + length]
+            text = raw.decode("latin-1")
+            if block[at] & 0x80:
+                # HPACK's Huffman code; what follows the last digit only fills up its byte.
+                code = text = ""
+                for bit in "".join(format(byte, "08b") for byte in raw):
+                    code += bit
+                    if code in _DIGITS:
+                        code, text = "", text + _DIGITS[code]
+            if len(text) == 3 and text.isdigit():  # noqa: PLR2004 - digits of a status
+                return int(text)
     raise NoHttp2Error
-
-
-def _prefixed_number(block: bytes, at: int) -> int:
-    if at >= len(block):
-        raise NoHttp2Error
-    length, begin = _integer(block, at, 7)
-    raw = block[begin : begin + length]
-    text = _unpacked(raw) if block[at] & 0x80 else raw.decode("latin-1")
-    if len(text) != 3 or not text.isdigit():  # noqa: PLR2004 - digits of a status
-        raise NoHttp2Error
-    return int(text)
-
-
-def _unpacked(raw: bytes) -> str:
-    """Digits in HPACK's Huffman code; what follows them fills up the last byte."""
-    code, text = "", ""
-    for bit in "".join(format(byte, "08b") for byte in raw):
-        code += bit
-        if code in _DIGITS:
-            code, text = "", text + _DIGITS[code]
-    return text
 
 
 def _integer(block: bytes, at: int, bits: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from tagboat.runtime.docker.healthtest import HealthTest, health_test, outcome
 from tagboat.runtime.docker.refusal import clean
 
 _MARGIN_S = 20.0
+# A test may write without end, and only its last line is shown.
 _MOST_WRITTEN = 16 * 1024
 _ENDED_LOOKS = 40
 _ENDED_PAUSE_S = 0.05
@@ -41,8 +42,15 @@ class HealthTests:
             )
             if test is None:
                 return None
-            if await self._hangs(container):
-                return _hung(test)
+            if (last := self._hanging.get(container)) is not None:
+                try:
+                    if (await last.inspect())["Running"]:
+                        return _hung(test)
+                except DockerError as error:
+                    # A command that the engine has forgotten has ended.
+                    if error.status != HTTPStatus.NOT_FOUND:
+                        raise
+                del self._hanging[container]
             begun = await docker.containers.container(container).exec(test.command)
         async with self._connection.use(doing, test.timeout_s + _MARGIN_S):
             return await self._ended(container, begun, test)
@@ -50,20 +58,6 @@ class HealthTests:
     def forget(self, container: str) -> None:
         """Take note that the container is gone, and whatever ran in it."""
         self._hanging.pop(container, None)
-
-    async def _hangs(self, container: str) -> bool:
-        """Return whether the last run is still under way."""
-        last = self._hanging.get(container)
-        if last is None:
-            return False
-        try:
-            if (await last.inspect())["Running"]:
-                return True
-        except DockerError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-        del self._hanging[container]
-        return False
 
     async def _ended(self, container: str, begun: Exec, test: HealthTest) -> TestRun:
         # Until it is known to have ended, even where the caller is cancelled by then.
@@ -80,21 +74,17 @@ class HealthTests:
             # What cannot be started: the engine's own run fails alike.
             del self._hanging[container]
             return TestRun(passed=False, said=clean(error.message))
-        code = await _exit_code(begun)
+        code: int | None = None
+        # The engine knows the exit code a moment after the end of what the command wrote.
+        for _ in range(_ENDED_LOOKS):
+            said: dict[str, Any] = await begun.inspect()
+            if not said["Running"]:
+                code = None if said["ExitCode"] is None else int(said["ExitCode"])
+                break
+            await asyncio.sleep(_ENDED_PAUSE_S)
         self._hanging.pop(container, None)
         return outcome(code, written.decode(errors="replace"))
 
 
 def _hung(test: HealthTest) -> TestRun:
     return TestRun(passed=False, said=f"its command did not end within {test.timeout_s:g} s")
-
-
-async def _exit_code(begun: Exec) -> int | None:
-    """Return its exit code, which the engine knows a moment after the end of what it wrote."""
-    for _ in range(_ENDED_LOOKS):
-        said: dict[str, Any] = await begun.inspect()
-        if not said["Running"]:
-            code = said["ExitCode"]
-            return None if code is None else int(code)
-        await asyncio.sleep(_ENDED_PAUSE_S)
-    return None

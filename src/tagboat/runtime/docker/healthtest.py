@@ -10,10 +10,12 @@ from typing import Any
 from tagboat.core.health import TestRun
 from tagboat.runtime.docker.loglines import last_line
 
+# The engine's own defaults, which it applies to 0 as well (Docker Engine API, HealthConfig).
 DEFAULT_TIMEOUT_S = 30.0
 _DEFAULT_INTERVAL_S = 30.0
 _DEFAULT_RETRIES = 3
 _DEFAULT_SHELL = ("/bin/sh", "-c")
+# Durations of the API are in nanoseconds, as Go's are.
 _SECOND = 1_000_000_000
 
 ConfigJson = Mapping[str, Any]
@@ -33,6 +35,7 @@ def health_test(config: ConfigJson) -> HealthTest | None:
     Its forms are those of the Engine API.
     """
     check: ConfigJson = config.get("Healthcheck") or {}
+    # `["NONE"]` switches a HEALTHCHECK off; an empty list is what an image has that sets none.
     form, *words = check.get("Test") or ["NONE"]
     if form == "CMD" and words:
         return HealthTest(tuple(words), _to_seconds(check, "Timeout") or DEFAULT_TIMEOUT_S)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
-from aiodocker import Docker, DockerError
+from aiodocker import DockerError
 
 from tagboat.core.catalog import Registry
 from tagboat.core.errors import EngineUnavailableError
@@ -67,6 +67,7 @@ class DockerHoldings:
             idle_s=self._pull_idle_s,
         )
         await self._follow_pull(request, image, registry.password if registry else None, progress)
+        # A stream also ends when the engine is stopped: its end alone does not prove a pull.
         if await self.inspect_image(reference) is None:
             raise EngineUnavailableError(
                 f"the engine broke off the pull of {reference}: the image did not arrive"
@@ -100,12 +101,20 @@ class DockerHoldings:
         """
         async with self._connection.use(f"remove the image {image}", CHANGE_S) as docker:
             try:
-                return await _remove_unused(docker, image)
+                found = await docker.images.inspect(image)
+                # Some engines take a repository's tags away with its digest, and nothing would be
+                # freed as long as there is one.
+                if image_wire.repo_tags(found):
+                    return False
+                made_of_it = json.dumps({"ancestor": [found["Id"]]})
+                if await docker.containers.list(all=True, filters=made_of_it):
+                    return False
+                await docker.images.delete(image)
             except DockerError as error:
                 if error.status == HTTPStatus.CONFLICT:  # it has uses that only the engine knows
                     return False
                 unless_gone(error)
-                return True
+            return True
 
     async def list_volumes(self, prefix: str) -> list[str]:
         """Return the names of all volumes that begin with `prefix`, in order."""
@@ -156,6 +165,8 @@ class DockerHoldings:
             request, lambda error: pull_refusal(error, image, secret)
         ) as chunks:
             async for message in messages(chunks):
+                # ImageCreate answers 200 before it asks the registry, so that errors come as
+                # messages.
                 if "error" in message or "errorDetail" in message:
                     detail = message.get("errorDetail") or {}
                     raise DockerError(0, str(detail.get("message") or message.get("error")))
@@ -164,19 +175,6 @@ class DockerHoldings:
                     progress(words)
         if words := summary.last_news(clock()):
             progress(words)
-
-
-async def _remove_unused(docker: Docker, image: str) -> bool:
-    found = await docker.images.inspect(image)
-    # Some engines take a repository's tags away with its digest, and nothing would be freed as long
-    # as there is one.
-    if image_wire.repo_tags(found):
-        return False
-    made_of_it = json.dumps({"ancestor": [found["Id"]]})
-    if await docker.containers.list(all=True, filters=made_of_it):
-        return False
-    await docker.images.delete(image)
-    return True
 
 
 def unless_gone(error: DockerError) -> None:

@@ -3,6 +3,7 @@
 import random
 import socket
 from collections.abc import Collection
+from contextlib import suppress
 
 from tagboat.core.errors import EngineError
 
@@ -18,20 +19,16 @@ def free_loopback_port(taken: Collection[int]) -> int:
     """
     # Not the lowest free one, so that two servers on one machine seldom choose the same.
     for port in random.sample(range(FIRST, LAST + 1), LAST + 1 - FIRST):
-        if port not in taken and _is_free(port):
-            return port
+        if port in taken:
+            continue
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            # Connections in TIME_WAIT, which outlive a container, do not keep its port from being
+            # free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
     raise EngineError(
         f"no port of 127.0.0.1 between {FIRST} and {LAST} is free; stop something that listens"
         " there"
     )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # Connections in TIME_WAIT, which outlive a container, do not keep its port from being free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tagboat.runtime.docker.loglines import first_line
 
+# Limits, because an app may send anything, and without end.
 LONGEST_LINE = 64 * 1024
 _MOST_HEADERS = 200
 _MOST_BODY = 2048
@@ -46,7 +47,14 @@ async def read_head(reader: asyncio.StreamReader) -> ProbeAnswer:
         if 200 <= status < 300:  # noqa: PLR2004 - the classes of HTTP
             # Its headers and body, and how slowly they come, do not matter.
             return ProbeAnswer(status, {})
-        headers = await _read_headers(reader)
+        headers: dict[str, str] = {}
+        # Up to the empty line, or the end: an app that sends no more than its status has said
+        # enough.
+        while line := (await reader.readline()).strip():
+            name, _, value = line.decode("latin-1").partition(":")
+            headers.setdefault(name.strip().lower(), value.strip())
+            if len(headers) > _MOST_HEADERS:
+                raise ValueError("headers without end")
         if status >= 300:  # noqa: PLR2004 - as above
             return ProbeAnswer(status, headers)
 
@@ -79,18 +87,6 @@ async def read_said(reader: asyncio.StreamReader, head: ProbeAnswer) -> str:
     from tagboat.runtime.docker.page import words_of  # noqa: PLC0415
 
     return first_line(words_of(text))
-
-
-async def _read_headers(reader: asyncio.StreamReader) -> dict[str, str]:
-    """Return the headers up to the empty line, or the end."""
-    # An app that sends no more than its status has said enough.
-    headers: dict[str, str] = {}
-    while line := (await reader.readline()).strip():
-        name, _, value = line.decode("latin-1").partition(":")
-        headers.setdefault(name.strip().lower(), value.strip())
-        if len(headers) > _MOST_HEADERS:
-            raise ValueError("headers without end")
-    return headers
 
 
 async def _read_chunks(reader: asyncio.StreamReader, body: bytearray) -> None:

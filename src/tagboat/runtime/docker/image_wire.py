@@ -29,9 +29,16 @@ _DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
 def image_info(answer: Json, ref: str) -> ImageInfo:
     """Read the answer of ImageInspect for `ref`."""
     config = answer.get("Config") or {}
+    exposed = [entry.partition("/") for entry in config.get("ExposedPorts") or {}]
     return ImageInfo(
         digest=own_digest(ref, answer.get("RepoDigests") or []),
-        tcp_ports=tuple(sorted(_exposed_ports(config.get("ExposedPorts") or {}))),
+        tcp_ports=tuple(
+            sorted(
+                int(port)
+                for port, _, protocol in exposed
+                if protocol in {"", "tcp"} and port.isascii() and port.isdigit()
+            )
+        ),
         labels=config.get("Labels") or {},
         has_healthcheck=health_test(config) is not None,
         created=parse_time(answer.get("Created") or ""),
@@ -58,6 +65,7 @@ def disk_usage(answer: Json) -> DiskUsage:
     )
     volumes = []
     for one in answer.get("Volumes") or ():
+        # -1 stands for a size that was not measured (SystemDataUsage).
         size = (one.get("UsageData") or {}).get("Size", -1)
         known = size if size >= 0 else None
         volumes.append(Volume(one["Name"], known, one.get("Labels") or {}))
@@ -75,6 +83,7 @@ def repo_tags(answer: Json) -> list[str]:
 
 def platform_of(answer: Json) -> str:
     """Return system and processor of an ImageInspect or SystemVersion, empty if not said."""
+    # ImageInspect names it `Architecture`, SystemVersion `Arch`.
     named = (answer.get("Os"), answer.get("Architecture") or answer.get("Arch"))
     return "/".join(str(part).lower() for part in named) if all(named) else ""
 
@@ -115,13 +124,6 @@ def registry_login(host: str, registry: Registry) -> dict[str, str]:
     if registry.username == DOCKER_IDENTITY_TOKEN:
         return login | {"identitytoken": registry.password or ""}
     return login | {"username": registry.username, "password": registry.password or ""}
-
-
-def _exposed_ports(exposed: Iterable[str]) -> Iterable[int]:
-    for entry in exposed:
-        port, _, protocol = entry.partition("/")
-        if protocol in {"", "tcp"} and port.isascii() and port.isdigit():
-            yield int(port)
 
 
 def _repository(text: str) -> ImageName | None:

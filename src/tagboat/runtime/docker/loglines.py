@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tagboat.core.harmless import harmless
 
+# Limits, because an app may write lines of any length, or never end one.
 MAX_LINE_BYTES = 4096
 MAX_TOTAL_BYTES = 1 << 20
 MAX_SAID = 160
@@ -41,6 +42,7 @@ class LogTail:
         self._multiplexed = multiplexed
         self._pending = bytearray()
         self._stream, self._left = 0, 0
+        # By stream: output and errors may come in between two parts of one line.
         self._open: dict[int, _Line] = {}
         self._done: deque[str] = deque()
         self._size = 0
@@ -65,6 +67,7 @@ class LogTail:
         self._pending += chunk
         while self._pending:
             if self._left == 0:
+                # Chunks are cut anywhere, also within a header: the rest comes with the next one.
                 if len(self._pending) < _FRAME_HEADER.size:
                     return
                 self._stream, self._left = _FRAME_HEADER.unpack_from(self._pending)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from http import HTTPStatus
 from ipaddress import IPv4Network
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from tagboat.runtime.docker.connection import ASK_S, CHANGE_S, DockerConnection
 from tagboat.runtime.docker.refusal import no_network
 from tagboat.runtime.docker.subnets import SHARE_BITS, kept_address, local_routes, shares
 
+# The engine's words: there is no status for this alone.
 _OVERLAPS = "overlaps with other"
 _CREATE_TRIES = 5
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
@@ -149,40 +149,31 @@ class DockerNetworks:
 
     async def _make(self, name: str, labels: Mapping[str, str]) -> wire.Json:
         for _ in range(_CREATE_TRIES):
-            # Taken by another server, or by a person who made a network just now.
-            with suppress(_TakenError):
-                await self._create(name, labels)
+            async with self._connection.use(f"create the network {name}", CHANGE_S) as docker:
+                networks = await docker.networks.list()
+                taken = {subnet for one in networks for subnet in wire.subnets(one)}
+                # The engine sees its own networks only, and not what else the machine routes.
+                if self._is_local:
+                    taken |= set(local_routes(self._pool))
+                share = next(shares(self._pool, name, taken), None)
+                if share is None:
+                    raise EngineError(
+                        f"the engine could not create the network {name}: no addresses are left in"
+                        f" {self._pool}; remove networks that nobody uses (docker network prune),"
+                        " or name another range with TAGBOAT_NETWORK_POOL"
+                    )
+                try:
+                    await docker.networks.create(wire.network_body(name, labels, share))
+                except DockerError as error:
+                    # Taken by another server, or by a person who made a network just now.
+                    if _OVERLAPS not in error.message and error.status != HTTPStatus.CONFLICT:
+                        raise
             if found := await self._inspect(name):
                 return found
         raise EngineError(
             f"the engine could not create the network {name}: others take its addresses again and"
             f" again"
         )
-
-    async def _create(self, name: str, labels: Mapping[str, str]) -> None:
-        async with self._connection.use(f"create the network {name}", CHANGE_S) as docker:
-            found = await docker.networks.list()
-            taken = {subnet for one in found for subnet in wire.subnets(one)}
-            if self._is_local:
-                taken |= set(local_routes(self._pool))
-            share = next(shares(self._pool, name, taken), None)
-            if share is None:
-                raise EngineError(
-                    f"the engine could not create the network {name}: no addresses are left in"
-                    f" {self._pool}; remove networks"
-                    " that nobody uses (docker network prune), or name another range with"
-                    " TAGBOAT_NETWORK_POOL"
-                )
-            try:
-                await docker.networks.create(wire.network_body(name, labels, share))
-            except DockerError as error:
-                if _OVERLAPS in error.message or error.status == HTTPStatus.CONFLICT:
-                    raise _TakenError from error
-                raise
-
-
-class _TakenError(Exception):
-    """The addresses, or the name, belong to another network by now."""
 
 
 async def _network(docker: Docker, network: str, doing: str) -> DockerNetwork:

@@ -33,6 +33,7 @@ class LoopbackProbe:
                     return _problem(head, path, manner)
                 said = await read_said(reader, head)
         except TimeoutError:
+            # With a status the answer is known: a body that comes too late is left out.
             if head is None:
                 return f"no answer within {round(manner.limit_s, 1):g} s"
         except _NoConnectionError as error:
@@ -41,7 +42,12 @@ class LoopbackProbe:
             return "it closed the connection without an answer"
         except ValueError:
             return "it answered something that is not HTTP"
-        return f"answered HTTP {head.status}{_more(head.status, said)}"
+        status = head.status
+        phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
+        # A body that only repeats the status in words adds nothing.
+        repeated = {"", phrase.lower(), f"{status} {phrase}".lower()}
+        more = "" if said.strip(" .").lower() in repeated else f": {said}"
+        return f"answered HTTP {status}{more}"
 
     async def tcp(self, endpoint: Endpoint) -> str | None:
         """Connect.
@@ -63,7 +69,13 @@ class LoopbackProbe:
             return None
         except OSError:
             pass
-        return None if await _answers_http(endpoint) else NOBODY_LISTENS
+        # Some apps hang up on the silent, and answer a request all the same.
+        try:
+            async with asyncio.timeout(_AT_ONCE_S), _connected(endpoint) as (reader, writer):
+                await _ask(reader, writer, "/", _PLAINLY)
+        except (TimeoutError, _NoConnectionError, OSError, ValueError):
+            return NOBODY_LISTENS
+        return None
 
 
 class _NoConnectionError(Exception):
@@ -92,16 +104,6 @@ async def _connected(
         writer.transport.abort()
 
 
-async def _answers_http(endpoint: Endpoint) -> bool:
-    """Return whether an app that hangs up on the silent answers a request."""
-    try:
-        async with asyncio.timeout(_AT_ONCE_S), _connected(endpoint) as (reader, writer):
-            await _ask(reader, writer, "/", _PLAINLY)
-    except (TimeoutError, _NoConnectionError, OSError, ValueError):
-        return False
-    return True
-
-
 async def _ask(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, manner: Manner
 ) -> ProbeAnswer:
@@ -110,22 +112,22 @@ async def _ask(
     return await read_head(reader)
 
 
-def _more(status: int, said: str) -> str:
-    """Return what the body adds to the status: nothing where it only repeats that in words."""
-    phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
-    return (
-        ""
-        if said.strip(" .").lower() in {"", phrase.lower(), f"{status} {phrase}".lower()}
-        else f": {said}"
-    )
-
-
 def _problem(head: ProbeAnswer, path: str, manner: Manner) -> str | None:
     """Return why an answer below 400 is none: an app that forces https has not looked at it.
 
     None: it is one.
     """
-    if not _same_under_https(head.headers.get("location", ""), path, manner):
+    location = head.headers.get("location", "")
+    try:
+        named = urlsplit(location)
+        leads_to = urlsplit(urljoin(f"{manner.proto}://{manner.host}/", location))
+    except ValueError:
+        return None
+    # A path alone leads back into whatever scheme it was asked in.
+    if not named.scheme and not named.netloc:
+        return None
+    is_same = _comparable(leads_to.path) == _comparable(urlsplit(path).path)
+    if leads_to.scheme != "https" or not is_same:
         return None
     asked = f"HTTP {head.status} to the same path under https, which says nothing about its health"
     if manner.proto == "https":
@@ -137,20 +139,6 @@ def _problem(head: ProbeAnswer, path: str, manner: Manner) -> str | None:
         f" asked as that asks; without"
         " one, let the app answer this path in plain HTTP"
     )
-
-
-def _same_under_https(location: str, path: str, manner: Manner) -> bool:
-    """Return whether a redirect is to `path` again, under https."""
-    try:
-        named, target = (
-            urlsplit(location),
-            urlsplit(urljoin(f"{manner.proto}://{manner.host}/", location)),
-        )
-    except ValueError:
-        return False
-    if not named.scheme and not named.netloc:
-        return False  # by a path alone, within whatever scheme it was asked in
-    return target.scheme == "https" and _comparable(target.path) == _comparable(urlsplit(path).path)
 
 
 def _comparable(path: str) -> str:
@@ -168,6 +156,7 @@ def http_request(path: str, manner: Manner) -> bytes:
         f"Host: {manner.host}",
         f"User-Agent: tagboat/{__version__}",
         "Accept: */*",
+        # What a front adds: apps that force https look at X-Forwarded-Proto.
         f"X-Forwarded-For: {LOOPBACK}",
         f"X-Forwarded-Host: {manner.host}",
         f"X-Forwarded-Proto: {manner.proto}",

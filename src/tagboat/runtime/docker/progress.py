@@ -34,7 +34,12 @@ class PullProgress:
             return
         layer = self._layers.setdefault(layer_id, _Layer())
         if status == "Downloading":
-            layer.current, layer.total = _bytes(message.get("progressDetail"))
+            # What the engine leaves out counts as 0.
+            found = message.get("progressDetail")
+            detail = found if isinstance(found, Mapping) else {}
+            current, total = detail.get("current"), detail.get("total")
+            layer.current = current if isinstance(current, int) else 0
+            layer.total = total if isinstance(total, int) and total > 0 else 0
         elif status in _ARRIVED:
             layer.current = layer.total
             layer.ready = status in _READY
@@ -66,16 +71,6 @@ class PullProgress:
         ready = sum(layer.ready for layer in self._layers.values())
         layers = f"{ready} of {len(self._layers)} layers"
         return f"{_size(current)} of {_size(total)}, {layers}" if total else layers
-
-
-def _bytes(detail: object) -> tuple[int, int]:
-    """Return `current` and `total` of a progressDetail, 0 for one that the engine leaves out."""
-    if not isinstance(detail, Mapping):
-        return 0, 0
-    current, total = detail.get("current"), detail.get("total")
-    return (current if isinstance(current, int) else 0), (
-        total if isinstance(total, int) and total > 0 else 0
-    )
 
 
 def _size(count: int) -> str:

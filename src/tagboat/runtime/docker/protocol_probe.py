@@ -39,20 +39,42 @@ class ProtocolProbe(LoopbackProbe):
         """
         if protocol is AppProtocol.HTTP:
             return await self.http(endpoint, path)
+        problem = None
         try:
             async with asyncio.timeout(limit_s):
-                status = await (
-                    _status_by_tls if protocol is AppProtocol.HTTPS else _status_by_h2c
-                )(endpoint, path, host)
-        except (OSError, EOFError, ValueError) as error:
-            return _why_no_answer(error, protocol, limit_s)
-        if HTTPStatus.OK <= status < HTTPStatus.BAD_REQUEST:
-            return None
-        return f"answered HTTP {status}"
+                if protocol is AppProtocol.HTTPS:
+                    async with _connection(endpoint, _unverified()) as (reader, writer):
+                        writer.write(http_request(path, Manner(host=host, proto="https")))
+                        status = (await read_head(reader)).status
+                else:
+                    status = await _status_by_h2c(endpoint, path, host)
+            if not HTTPStatus.OK <= status < HTTPStatus.BAD_REQUEST:
+                problem = f"answered HTTP {status}"
+        except TimeoutError:
+            problem = f"no answer within {limit_s:g} s"
+        except ConnectionRefusedError:
+            problem = REFUSED
+        # Before OSError and ValueError: each of these is one of them.
+        except (ssl.SSLError, h2c.NoHttp2Error):
+            problem = f"it does not speak {protocol.value}, which the project's protocol says"
+        except ValueError:
+            problem = "it answered something that is not HTTP"
+        except (OSError, EOFError):
+            problem = "it closed the connection without an answer"
+        return problem
 
     async def spoken(self, endpoint: Endpoint) -> AppProtocol | None:
         """Return the protocol spoken where HTTP/1.1 is not, None where nothing shows it."""
-        heard = await _answer_to_http(endpoint)
+        heard = b""
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(_SAYS_S), _connection(endpoint) as (reader, writer):
+                writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                while (
+                    len(heard) < _LONGEST_GREETING
+                    and not spoken(heard)
+                    and (chunk := await reader.read(_LONGEST_GREETING))
+                ):
+                    heard += chunk
         found = spoken(heard)
         if found or (heard and not heard.startswith(_BAD_REQUESTS)):
             return found
@@ -62,20 +84,6 @@ class ProtocolProbe(LoopbackProbe):
             _within(_shakes_hands(endpoint)), _within(_status_by_h2c(endpoint, "/", "localhost"))
         )
         return AppProtocol.HTTPS if tls else (AppProtocol.H2C if h2c_status else None)
-
-
-async def _answer_to_http(endpoint: Endpoint) -> bytes:
-    heard = b""
-    with contextlib.suppress(TimeoutError, OSError):
-        async with asyncio.timeout(_SAYS_S), _connection(endpoint) as (reader, writer):
-            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            while (
-                len(heard) < _LONGEST_GREETING
-                and not spoken(heard)
-                and (chunk := await reader.read(_LONGEST_GREETING))
-            ):
-                heard += chunk
-    return heard
 
 
 async def _within(asked: Awaitable[T]) -> T | None:
@@ -89,27 +97,6 @@ async def _within(asked: Awaitable[T]) -> T | None:
 async def _shakes_hands(endpoint: Endpoint) -> bool:
     async with _connection(endpoint, _unverified()):
         return True
-
-
-def _why_no_answer(
-    error: OSError | EOFError | ValueError, protocol: AppProtocol, limit_s: float
-) -> str:
-    match error:
-        case TimeoutError():
-            return f"no answer within {limit_s:g} s"
-        case ConnectionRefusedError():
-            return REFUSED
-        case ssl.SSLError() | h2c.NoHttp2Error():
-            return f"it does not speak {protocol.value}, which the project's protocol says"
-        case ValueError():
-            return "it answered something that is not HTTP"
-    return "it closed the connection without an answer"
-
-
-async def _status_by_tls(endpoint: Endpoint, path: str, host: str) -> int:
-    async with _connection(endpoint, _unverified()) as (reader, writer):
-        writer.write(http_request(path, Manner(host=host, proto="https")))
-        return (await read_head(reader)).status
 
 
 async def _status_by_h2c(endpoint: Endpoint, path: str, host: str) -> int:

@@ -32,6 +32,7 @@ _OTHER_PROCESSOR = re.compile(r"exec format error", re.IGNORECASE)
 _BAD_REFERENCE = re.compile(r"invalid reference format", re.IGNORECASE)
 _NETWORK_GONE = re.compile(r"network (\S+) not found", re.IGNORECASE)
 _OTHER_VERSION = re.compile(r"client version \S+ is too (new|old)", re.IGNORECASE)
+# Answers of a proxy in front of the engine while the engine itself cannot be reached.
 _BAD_GATEWAY = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
@@ -46,8 +47,11 @@ _HTML_PAGE = re.compile(r"(?:\\[nrt]|\s)*<")
 _RUNTIME_PREAMBLE = re.compile(
     r"^.*?(?=exec: \"|error mounting |error setting cgroup config|Bind for |listen tcp)", re.DOTALL
 )
+# The engine repeats the variable with its value, which may be a secret.
 _ENVIRONMENT = re.compile(r"(invalid environment variable):.*", re.DOTALL | re.IGNORECASE)
+# Addresses of proxies and mirrors may have a password in them.
 _USERINFO = re.compile(r"(\b[a-z]+://)[^/@\s]+@")
+# Storage behind registries is often reached by addresses with a signature in the query.
 _QUERY = re.compile(r"(\bhttps?://[^\s?\"']+)\?[^\s\"']*")
 
 
@@ -70,6 +74,7 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
     ),
     (
         re.compile(
+            # Not `permission denied`, which is about files of the engine's machine.
             r"unauthorized|(?<!permission )denied|authentication required|no basic auth credentials"
             r"|incorrect username or password|403 forbidden",
             re.IGNORECASE,
@@ -205,7 +210,20 @@ A refused login says "not found" as well.
 def refusal(error: DockerError, doing: str) -> EngineError:
     """Return the error for a call that failed while `doing` (`start web-1`)."""
     said = clean(error.message)
-    text = f"the engine could not {doing}: {said}{_hint(said, doing)}"
+    # For the words that alone do not tell what to do.
+    hint = ""
+    if _OTHER_PROCESSOR.search(said):
+        hint = (
+            "; the image is built for another processor than the engine's: build it for that one"
+            " (docker build --platform)"
+        )
+    elif _BAD_REFERENCE.search(said) and "[" in doing:
+        hint = (
+            "; engines before Docker 23 know no IPv6 address in an image's name: give the registry"
+            " a name, and use that"
+        )
+    text = f"the engine could not {doing}: {said}{hint}"
+    # First, because a full disk comes under several statuses.
     if _DISK_FULL.search(said):
         return DiskFullError(f"the engine's disk is full; it could not {doing}: {said}")
     if _PORT_TAKEN.search(said):
@@ -218,21 +236,6 @@ def refusal(error: DockerError, doing: str) -> EngineError:
     if error.status in _BAD_GATEWAY or other_version(error):
         return EngineUnavailableError(text)
     return EngineError(text)
-
-
-def _hint(said: str, doing: str) -> str:
-    """Return what to do about some of what the engine says, where its words alone do not tell."""
-    if _OTHER_PROCESSOR.search(said):
-        return (
-            "; the image is built for another processor than the engine's: build it for that one"
-            " (docker build --platform)"
-        )
-    if _BAD_REFERENCE.search(said) and "[" in doing:
-        return (
-            "; engines before Docker 23 know no IPv6 address in an image's name: give the registry"
-            " a name, and use that"
-        )
-    return ""
 
 
 def no_network(network: str, doing: str) -> NetworkNotFoundError:

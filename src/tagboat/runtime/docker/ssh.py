@@ -17,6 +17,8 @@ from tagboat.runtime.docker.address import EngineAddress
 _ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
 """Options by which ssh ends 45 s after the far side has fallen silent, idle connections too."""
 
+# BatchMode: nobody is there to answer a question of ssh. VERBOSE: it then reports its login, see
+# `_LET_IN`.
 _OPTIONS = (
     "-T",
     "-o",
@@ -135,6 +137,7 @@ class SshTunnel:
             "system",
             "dial-stdio",
         )
+        # For our user alone (mkdtemp makes it 0700): a connection to the engine is as good as root.
         self._directory = Path(tempfile.mkdtemp(prefix="tagboat-ssh-"))
         self.path = self._directory / "docker.sock"
         self._listener = socket.socket(socket.AF_UNIX)
@@ -165,6 +168,7 @@ class SshTunnel:
 
     async def close(self) -> None:
         """Close the socket and end the ssh processes."""
+        # First, so that no more ssh processes are started while these end.
         self._accepting.cancel()
         await asyncio.wait([self._accepting])
         self._listener.close()

@@ -28,6 +28,7 @@ def shares(pool: IPv4Network, name: str, taken: Collection[IPv4Network]) -> Iter
     """
     count = 2 ** (SHARE_BITS - pool.prefixlen)
     first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % count
+    # Found in a set, so that a thousand networks do not mean a thousand comparisons a share.
     small = {network for network in taken if network.prefixlen >= SHARE_BITS}
     large = [network for network in taken if network.prefixlen < SHARE_BITS]
     used = {network.supernet(new_prefix=SHARE_BITS) for network in small}

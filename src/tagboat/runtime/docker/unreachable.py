@@ -21,7 +21,12 @@ def why_unreachable(error: BaseException, socket: Path | None) -> str:
                 user = pwd.getpwuid(os.geteuid()).pw_name
             except KeyError:
                 user = str(os.geteuid())
-            group = _group_for(socket)
+            # Docker's own group, unless the socket belongs to another.
+            try:
+                owner = grp.getgrgid(socket.stat().st_gid).gr_name if socket else "docker"
+            except (OSError, KeyError):
+                owner = "docker"
+            group = "docker" if owner == "root" else owner
             return (
                 f"permission denied on its socket; add the user {user} to the group {group}"
                 f" (sudo usermod -aG {group} {user}), log in again and restart Tagboat"
@@ -29,15 +34,3 @@ def why_unreachable(error: BaseException, socket: Path | None) -> str:
         case ConnectionRefusedError():
             return "connection refused; is Docker running there? ('sudo systemctl start docker')"
     return ""
-
-
-def _group_for(socket: Path | None) -> str:
-    """Return the group that may use the socket.
-
-    Docker's own, unless the socket belongs to another.
-    """
-    try:
-        name = grp.getgrgid(socket.stat().st_gid).gr_name if socket else "docker"
-    except (OSError, KeyError):
-        return "docker"
-    return "docker" if name == "root" else name

@@ -108,6 +108,7 @@ def network_body(name: str, labels: Mapping[str, str], share: IPv4Network) -> di
     config = {"Subnet": str(share), "IPRange": str(lower_half(share))}
     return {
         "Name": name,
+        # Before API 1.44 an engine without it makes a second network of the same name.
         "CheckDuplicate": True,
         "Driver": "bridge",
         "Labels": dict(labels),
@@ -132,21 +133,30 @@ def container_status(answer: Json) -> WorkloadStatus:
     state = answer.get("State") or {}
     health = (state.get("Health") or {}).get("Status")
     restarting = bool(state.get("Restarting"))
+    # Volumes that a mount asked for; the engine makes the others for the image's VOLUME.
+    asked = {mount.get("Target") for mount in (answer.get("HostConfig") or {}).get("Mounts") or []}
+    unasked_volumes = {
+        mount["Destination"]: mount["Name"]
+        for mount in answer.get("Mounts") or []
+        if mount.get("Type") == "volume" and mount.get("Name") and mount["Destination"] not in asked
+    }
     return WorkloadStatus(
         id=container_id,
         name=name.removeprefix("/"),
+        # The engine calls a container that waits to be restarted running as well.
         running=bool(state.get("Running")) and not restarting,
         restarting=restarting,
         restarts=int(answer.get("RestartCount") or 0),
         exit_code=int(state.get("ExitCode") or 0),
         oom_killed=bool(state.get("OOMKilled")),
+        # The engine says `none` where there is no HEALTHCHECK.
         health=health if health in {"starting", "healthy", "unhealthy"} else None,
         labels=(answer.get("Config") or {}).get("Labels") or {},
         endpoint=loopback_endpoint(_host_port(answer)),
         started_at=parse_time(state.get("StartedAt") or ""),
         paused=bool(state.get("Paused")),
         health_said=last_said(state),
-        unasked_volumes=_unasked_volumes(answer),
+        unasked_volumes=unasked_volumes,
     )
 
 
@@ -170,6 +180,7 @@ def last_death(answer: Json) -> dict[str, str] | None:
     if ended is None or began is None:
         return None
     filters = json.dumps({"type": ["container"], "event": ["die"], "container": [answer["Id"]]})
+    # In whole seconds, with one to spare on each side of the two times.
     return {
         "filters": filters,
         "since": str(int(ended.timestamp()) - 1),
@@ -201,7 +212,9 @@ def stop_timeout_s(answer: Json) -> int:
 
 def _host_config(spec: WorkloadSpec, *, bounded_log: bool) -> dict[str, Any]:
     host: dict[str, Any] = {
+        # Not `always`: that starts a stopped container again when the engine is restarted.
         "RestartPolicy": {"Name": "unless-stopped" if spec.restarts else "no"},
+        # So setuid programs in an image give no rights that the app does not have.
         "SecurityOpt": ["no-new-privileges"],
         "PidsLimit": spec.pids or GENEROUS_PIDS,
     }
@@ -257,20 +270,6 @@ def _port_bindings(spec: WorkloadSpec) -> dict[str, list[dict[str, str]]]:
         host_port = {"HostIp": one.host_ip, "HostPort": str(one.host_port)}
         bindings.setdefault(f"{one.port}/{one.protocol}", []).append(host_port)
     return bindings
-
-
-def _unasked_volumes(answer: Json) -> dict[str, str]:
-    asked = {mount.get("Target") for mount in (answer.get("HostConfig") or {}).get("Mounts") or []}
-    volumes = [
-        mount
-        for mount in answer.get("Mounts") or []
-        if mount.get("Type") == "volume" and mount.get("Name")
-    ]
-    return {
-        mount["Destination"]: mount["Name"]
-        for mount in volumes
-        if mount["Destination"] not in asked
-    }
 
 
 def _host_port(answer: Json) -> int:
