@@ -109,7 +109,15 @@ class Pipeline:
         try:
             for name in StepName:
                 if deploy.step(name).status not in {StepStatus.DONE, StepStatus.SKIPPED}:
-                    await self._take(name)
+                    self._at = name
+                    note = self._doing.note_made
+                    if name is StepName.SWITCH:
+                        note = self._doing.make_live
+                    # The end of the step before goes on record in the same transaction.
+                    await self._record.advance(self._finished, name, note)
+                    self._finished = None
+                    log.info("deploy step started", action=name.value)
+                    self._finished = await self._retrying(name, self._steps[name])
                 elif (
                     name is StepName.RESOLVE
                     and deploy.step(StepName.PULL).status is StepStatus.PENDING
@@ -144,17 +152,6 @@ class Pipeline:
             log.exception("a fault inside Tagboat", action="carry_out")
             words = f"a fault inside Tagboat ({type(error).__name__}); the server's log says more"
             await self._fail(Failure(words))
-
-    async def _take(self, name: StepName) -> None:
-        """Take one step; the end of the step before it goes on record in the same transaction."""
-        self._at = name
-        doing = self._doing
-        await self._record.advance(
-            self._finished, name, doing.make_live if name is StepName.SWITCH else doing.note_made
-        )
-        self._finished = None
-        log.info("deploy step started", action=name.value)
-        self._finished = await self._retrying(name, self._steps[name])
 
     async def _retrying(self, name: StepName, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`, again while the cause of a failure may pass; then raise DeployFailedError."""

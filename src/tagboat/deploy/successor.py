@@ -56,7 +56,18 @@ class Successor:
             self._again_at = now + PREPARE_EVERY_S
             self._preparing = asyncio.create_task(self._prepare(waiting.id))
         await asyncio.sleep(0)
-        self.took_over = self._take_outcome()
+        self.took_over = False
+        if self._preparing is not None and self._preparing.done():
+            try:
+                self.took_over = self._preparing.result()
+            except TagboatError as error:
+                words = "the deploy that waits cannot be prepared"
+                log.info(words, action="watch", deploy=self._of, reason=str(error))
+                self._preparing = None  # tried again after a while; until then, the watch goes on
+            except Exception:
+                # A fault in preparing the next deploy must not take back a healthy one.
+                log.exception("a fault inside Tagboat", action="watch", deploy=self._of)
+                self._preparing = None
         return self.took_over
 
     async def close(self) -> None:
@@ -66,21 +77,6 @@ class Successor:
             self._preparing.cancel()
             await asyncio.gather(self._preparing, return_exceptions=True)
             self._preparing = None
-
-    def _take_outcome(self) -> bool:
-        """Return the outcome of the preparation, False as long as there is none."""
-        if self._preparing is None or not self._preparing.done():
-            return False
-        try:
-            return self._preparing.result()
-        except TagboatError as error:
-            words = "the deploy that waits cannot be prepared"
-            log.info(words, action="watch", deploy=self._of, reason=str(error))
-        except Exception:
-            # A fault in preparing the next deploy must not take back a healthy one.
-            log.exception("a fault inside Tagboat", action="watch", deploy=self._of)
-        self._preparing = None  # tried again after a while; until then, the watch goes on
-        return False
 
     async def _prepare(self, deploy_id: str) -> bool:
         context = await self._services.store.read(lambda reader: read_context(reader, deploy_id))
