@@ -53,6 +53,7 @@ class Drains:
             if not task.cancelled():
                 task.exception()  # logged by the task itself; nobody may have waited for it
 
+        # Reconcile comes by each minute, and a drain may take an hour.
         if instance.id not in self._tasks:
             task = asyncio.create_task(drain())
             self._tasks[instance.id] = task

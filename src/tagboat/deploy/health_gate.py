@@ -66,6 +66,7 @@ def evaluate_health(signs: Signs, healthcheck: str, *, listens: bool) -> HealthR
     if died:
         return _failed(f"the new container {died}")
     if status.paused:
+        # Not a failure: somebody has paused it, and can let it go on.
         return _wait(f"the container is paused; let it go on with: docker unpause {status.name}")
     if healthcheck == "image":
         return _by_image(status, signs)
@@ -81,6 +82,7 @@ def gate_limit_s(health_timeout_s: int, healthcheck: str, info: ImageInfo | None
 
     `info` is the image's description, None where it is not known.
     """
+    # Any other value than the default was set by a person, and counts even if it is too short.
     if healthcheck != "image" or info is None or health_timeout_s != HEALTH_TIMEOUT_S:
         return health_timeout_s
     return max(health_timeout_s, info.health_needs_s)
@@ -100,6 +102,7 @@ def why_late(
     if not reason.endswith((NOBODY_LISTENS, REFUSED)):
         return f"{late}: {reason} (the project's port is {port})"
     if elsewhere:
+        # Then the app and its port are not to blame.
         return f"{late}: {reason}. {elsewhere}"
     said = (
         f"nothing accepted a connection on port {port}"

@@ -86,12 +86,14 @@ class Pipeline:
             return
         try:
             if deploy.failed_step:
+                # It has failed before, and its undo was cut off: only that is left to do.
                 await self._undo.take_back(deploy.failed_step.detail)
                 return
             while True:
                 try:
                     await self._take_steps(deploy)
                 except PushMergedError:
+                    # A push came in while the look-up failed: its tag may be there now.
                     deploy = (await self._record.context()).deploy
                 else:
                     return
@@ -146,6 +148,7 @@ class Pipeline:
             )
         except (CancelRequestedError, MovedOnError, DeployFailedError) as error:
             await self._fail(failure_of(error, deploy.tag))
+        # Without the record, or with another server at it, nothing may be taken back.
         except (NotFoundError, StoreUnavailableError, ClaimLostError, PushMergedError):
             raise
         except Exception as error:
@@ -167,6 +170,7 @@ class Pipeline:
                     name is StepName.START and isinstance(error, EngineNotFoundError)
                 ):
                     await raise_if_moved_on(tags, await self._record.context())
+                # Kept for all tries of a step: errors that alternate must not prolong it for ever.
                 waits = waits or delays(error, self._services.clock())
                 wait = next(waits, None) if error.retryable else None
                 if wait is None:
@@ -205,6 +209,7 @@ class Pipeline:
             if failure.no_image or (failure.missing and self._at is StepName.RESOLVE):
                 DeployQueue(self._services.clock).bring_back(tx, deploy)
 
+        # The undo has to know what the step before has made.
         if self._finished is not None:
             await self._record.advance(self._finished, None, self._doing.note_made)
         await self._record.record_failure(

@@ -45,6 +45,7 @@ class DeployQueue:
 
         Raises NotFoundError for an unknown stage.
         """
+        # One of an exact digest merges with none that looks a tag up: see docs/decisions/0006.
         waiting = [
             deploy
             for deploy in tx.open_deploys(stage_id)
@@ -93,6 +94,7 @@ class DeployQueue:
         )
         if stage is None:
             raise NotFoundError(f"there is no stage {newer.stage_id[:80]!r} in that project")
+        # There each tag has an instance of its own, and an older one is wanted as well.
         if stage.max_instances > 1:
             return
         for older in tx.open_deploys(stage.id):

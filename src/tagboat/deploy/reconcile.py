@@ -102,6 +102,7 @@ async def _reconcile(services: DeployServices, drains: Drains) -> None:
             lambda tx: tx.put_instance(ended(tx, instance, InstanceState.FAILED, services.clock()))
         )
 
+    # A read first: usually nothing has expired, and then no writer has to wait.
     if await services.store.read(partial(_expired, services)):
         await services.store.write(partial(expire, services))
     workloads = await services.runtime.list_workloads(own_labels(services.installation))

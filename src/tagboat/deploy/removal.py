@@ -147,6 +147,7 @@ class Removal:
         except EngineError:
             if deletion.volumes:
                 raise
+            # Then they were only to be listed, which must not stop the deletion.
             return LeftVolumes()
         removed = [
             name for name in found if deletion.volumes and await self.runtime.remove_volume(name)
@@ -183,6 +184,7 @@ class Removal:
             await self.runtime.stop(instance.handle)
             await self.runtime.remove(instance.handle)
         except EngineError:
+            # The deletion fails as a whole, so the instance stays on record as it was.
             await self._put(instance)
             raise
         await self._put(replace(instance, state=InstanceState.STOPPED, stopped_at=self.clock()))
@@ -209,6 +211,7 @@ def _active_instances(reader: Reader, stage_ids: list[str]) -> list[Instance]:
 
 def delete_if_clear(tx: Tx, deletion: Deletion) -> bool:
     """Delete the records; return False where another instance has come up."""
+    # In the transaction that deletes: nothing can come up in between.
     if _active_instances(tx, _stage_ids(tx, deletion)):
         return False
     if deletion.stage_id:

@@ -79,6 +79,7 @@ async def settle_storage(
         if name not in mounted
     ]
     storage = replace(storage, words=(*storage.words, *left))
+    # On record before anything is stopped: see docs/decisions/0011.
     if (stage, config) != (context.stage, context.config):
 
         def write_down(tx: Tx, deploy: Deploy) -> Deploy:

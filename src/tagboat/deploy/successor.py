@@ -48,6 +48,7 @@ class Successor:
         if waiting is None:
             await self.close()
             return False
+        # For another deploy, and after a merged push, the tag has to be looked up again.
         if self._of != (waiting.id, waiting.merges):
             await self.close()
             self._of = (waiting.id, waiting.merges)
@@ -83,6 +84,7 @@ class Successor:
         digest = await wanted_digest(self._services.tag_source, context)
         stage_id, by_news = context.stage.id, context.deploy.by_news
         taken_back = await self._services.store.read(lambda reader: reader.taken_back(stage_id))
+        # One that brings nothing new, or is refused in its turn, is no reason to end a watch.
         if digest == self._watched.digest or (
             by_news and any(version.digest == digest for version in taken_back)
         ):

@@ -126,6 +126,7 @@ class Worker:
         self._looked_at = loop_time = asyncio.get_running_loop().time()
         renew = loop_time - self._renewed_at >= RENEW_S
         claims = await self._services.store.read(self._find)
+        # Found once more by the write: another server may have claimed it since the read.
         if claims.begun or (renew and self._tasks):
             claims = await self._services.store.write(lambda tx: self._claim(tx, renew=renew))
         for deploy_id in claims.lost & self._tasks.keys():
@@ -142,6 +143,7 @@ class Worker:
             task = asyncio.create_task(self._carry_out(deploy))
             self._tasks[deploy.id] = task
             task.add_done_callback(partial(forget, deploy.id))
+        # Not before the write: after a failed one, the next look has to renew them.
         if renew:
             self._renewed_at = loop_time
         # What other servers leave is announced, but for the claims of one that died.

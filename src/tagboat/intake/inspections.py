@@ -56,6 +56,7 @@ class Inspections:
 
     async def _inspect(self, image: ImageRef, limit_s: float) -> InspectionResult:
         try:
+            # The wait for a place counts as well: the sender waits for both.
             async with asyncio.timeout(limit_s), self._places:
                 return await self._inspector.inspect_image(image)
         except NotAnImageError as error:

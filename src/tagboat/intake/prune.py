@@ -62,6 +62,7 @@ async def _something_to_do(store: Store, changed: asyncio.Event, more: asyncio.E
             for wait in waits:
                 wait.cancel()
         if more.is_set() and not changed.is_set():
+            # A burst of deliveries costs one look at their number, not one for each.
             await asyncio.sleep(_LOOK_S)
             more.clear()
             if await store.read(
