@@ -13,6 +13,7 @@ Aliases = Mapping[str, tuple[str, ...]]
 
 def own_aliases(reader: Reader, project: Project, stage: Stage) -> Mapping[str, tuple[str, ...]]:
     """Return `PROJECT-STAGE` on the project's network, and `PROJECT` if it is the only stage."""
+    # With several stages, the short name would be answered by any of them.
     short = (slug(project.name),) if len(reader.stages(project.id)) == 1 else ()
     return {project_network(project.id): (network_name(project.name, stage.name), *short)}
 
@@ -22,6 +23,7 @@ def aliases_on(
 ) -> Aliases:
     """Return `PROJECT-STAGE` on each network, and `PROJECT` where no other stage can claim that."""
     if not networks:
+        # Most stages share no network: the stages of all projects need not be read for them.
         return {}
     own, short = network_name(project.name, stage.name), slug(project.name)
     # Another stage of the project claims the short name, and one whose own name is the same.

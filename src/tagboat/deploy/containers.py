@@ -50,6 +50,7 @@ class Containers:
         deploy, config, now = context.deploy, context.config, self._services.clock()
         if deploy.digest is None:
             raise DeployFailedError("the deploy has no digest to start")
+        # A death may have come after its record, so that its container may exist.
         if context.own is not None:
             await self._remove_own(deploy.id, INSTANCE)
         taken = await self._record.endpoints_taken() if config.port else frozenset()
@@ -81,6 +82,7 @@ class Containers:
         try:
             launched = await self._in_its_name(spec, lambda: self._runtime.launch(spec, taken))
         except EndpointTakenError as error:
+            # If publish asks for the port, another endpoint would not help.
             unless_published(str(error), config)
             raise
         return replace(instance, container_id=launched.id, endpoint=launched.endpoint)
@@ -96,6 +98,7 @@ class Containers:
             container = await self._begin_release(context)
         limit_s = release_timeout_s(context.config.options)
         try:
+            # It only waits from here on: another deploy can have the place.
             async with self._services.places.rest():
                 status = await self._until_ended(container, limit_s)
         except TimeoutError:
@@ -117,6 +120,8 @@ class Containers:
             # Its container stays until the failure is on record: after a death, the next try must
             # find the same end and not begin it again.
             raise ReleaseFailedError(reason, lines)
+        # The record first: else a death in between would leave a release that was begun, and whose
+        # container counts as removed by somebody.
         await self._record.change(released=True, log=self._record.masked("\n".join(lines)))
         await self._runtime.remove(container)
         return lines
@@ -129,6 +134,7 @@ class Containers:
         waiting = {
             name: aliases
             for name, aliases in context.aliases.items()
+            # Alone on the network of the project, it has its names there from the start.
             if not (self._alone and name == context.network)
         }
         for network, aliases in waiting.items():
@@ -196,6 +202,7 @@ class Containers:
         try:
             await self._runtime.start(spec.name)
         except EngineError as error:
+            # The next try finds how far this one came: see `_begun_release`.
             if error.retryable:
                 raise
             raise ReleaseFailedError(
@@ -219,6 +226,7 @@ class Containers:
         """Return the workloads of the deploy that exist; see `made_here`."""
         labels = {"tagboat.installation": self._services.installation, "tagboat.deploy": deploy_id}
         found = await self._runtime.list_workloads(labels)
+        # Usual before a first try: the database need not be asked.
         if not found:
             return []
         return await self._services.store.read(
@@ -243,6 +251,7 @@ class Containers:
                 )
             if not status.running:
                 return status
+            # Not since this wait began: a restart of the server gives it no more time.
             began = status.started_at
             if began and (self._services.clock() - began).total_seconds() > limit_s:
                 raise TimeoutError

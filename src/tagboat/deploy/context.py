@@ -98,6 +98,7 @@ def read_context(reader: Reader, deploy_id: str) -> DeployContext:
     deploy = reader.deploy(deploy_id)
     project, stage = reader.project(deploy.project_id), reader.stage(deploy.stage_id)
     active = reader.instances(stage_id=deploy.stage_id, states=ACTIVE_STATES)
+    # Settings that were changed since it was recorded count from the next deploy on.
     kept = reader.deploy_config(deploy_id)
     config = kept or run_config(project, stage)
     return DeployContext(
@@ -118,6 +119,7 @@ def read_context(reader: Reader, deploy_id: str) -> DeployContext:
 
 def registry_of(reader: Reader, project: Project, image: ImageName | None) -> Registry | None:
     """Return the registry of `image`, an earlier one of the project (None: the present one)."""
+    # A project may have moved to another registry: an older image is still at the one of then.
     if image is None or image.host == project.image.host:
         return reader.registry_of(project)
     return reader.registry_for_host(image.host)

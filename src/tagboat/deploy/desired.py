@@ -33,7 +33,8 @@ class DesiredState:
 
 def read_desired_state(reader: Reader) -> DesiredState:
     """Read the desired state of the whole installation."""
-    active = reader.instances(states=ACTIVE_STATES)  # newest first
+    # Newest first, so that the first match of a stage in `draining` is its newest.
+    active = reader.instances(states=ACTIVE_STATES)
     live = [one for one in active if one.state is InstanceState.LIVE]
     draining = [one for one in active if one.state is InstanceState.DRAINING]
     starting = [one for one in active if one.state is InstanceState.STARTING]

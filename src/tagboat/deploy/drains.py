@@ -24,14 +24,38 @@ class Drains:
 
     def begin(self, instance: Instance, limit_s: float) -> None:
         """Drain it for at most `limit_s` seconds, then retire it; do nothing if that goes on."""
+        services, container = self._services, instance.container
+
+        def is_left(reader: Reader) -> bool:
+            # A deploy that came by then may have it serve again, or retires it itself.
+            drains = reader.instance(instance.id).state is InstanceState.DRAINING
+            deploys = reader.open_deploys(instance.stage_id)
+            return drains and not any(deploy.begun for deploy in deploys)
+
+        async def drain() -> None:
+            try:
+                await services.traffic.drained([instance], limit_s)
+                if await services.store.read(is_left):
+                    await drop_names(services, instance)
+                    await services.runtime.stop(instance.handle)
+                    await services.runtime.remove(instance.handle)
+                    await services.store.write(partial(note_stopped, services, instance.id))
+                    log.info("retired", action="retire", container=container)
+            except TagboatError as error:
+                # It drains on record, so the next reconcile begins again.
+                log.warning("not retired", action="retire", container=container, reason=str(error))
+                raise
+            except Exception:
+                log.exception("a fault inside Tagboat", action="retire", container=container)
 
         def forget(task: asyncio.Task[None]) -> None:
             self._tasks.pop(instance.id, None)
             if not task.cancelled():
                 task.exception()  # logged by the task itself; nobody may have waited for it
 
+        # Reconcile comes by each minute, and a drain may take an hour.
         if instance.id not in self._tasks:
-            task = asyncio.create_task(self._drain(instance, limit_s))
+            task = asyncio.create_task(drain())
             self._tasks[instance.id] = task
             task.add_done_callback(forget)
 
@@ -45,30 +69,6 @@ class Drains:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _drain(self, instance: Instance, limit_s: float) -> None:
-        services, container = self._services, instance.container
-
-        def is_left(reader: Reader) -> bool:
-            # A deploy that came by then may have it serve again, or retires it itself.
-            drains = reader.instance(instance.id).state is InstanceState.DRAINING
-            deploys = reader.open_deploys(instance.stage_id)
-            return drains and not any(deploy.begun for deploy in deploys)
-
-        try:
-            await services.traffic.drained([instance], limit_s)
-            if await services.store.read(is_left):
-                await drop_names(services, instance)
-                await services.runtime.stop(instance.handle)
-                await services.runtime.remove(instance.handle)
-                await services.store.write(partial(note_stopped, services, instance.id))
-                log.info("retired", action="retire", container=container)
-        except TagboatError as error:
-            # It drains on record, so the next reconcile begins again.
-            log.warning("not retired", action="retire", container=container, reason=str(error))
-            raise
-        except Exception:
-            log.exception("a fault inside Tagboat", action="retire", container=container)
 
 
 def note_stopped(services: DeployServices, instance_id: str, tx: Tx) -> None:

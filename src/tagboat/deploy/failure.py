@@ -66,6 +66,7 @@ def failure_of(error: Exception, tag: str) -> Failure:
             return Failure(str(error), error.lines)
     return Failure(
         str(error),
+        # The pipeline raises DeployFailedError from the error that ended the step.
         sick=isinstance(error, SickenedError),
         missing=isinstance(error.__cause__, RegistryNotFoundError),
         no_image=isinstance(error.__cause__, NotAnImageError),

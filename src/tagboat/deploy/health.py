@@ -67,6 +67,7 @@ class Health:
         Raises DeployFailedError once it cannot become healthy, or has had its time.
         """
         by_image = self._config.healthcheck == "image"
+        # Only a HEALTHCHECK of the image can need more time than the stage's default.
         info = await self._runtime.inspect_image(self._image) if by_image else None
         limit_s = gate_limit_s(self._timeout_s, self._config.healthcheck, info)
         clock = asyncio.get_running_loop().time
@@ -110,6 +111,7 @@ class Health:
                 silences = silences + 1 if report.state is HealthState.WAIT else 0
                 if report.state is HealthState.FAILED or silences >= _SILENCES:
                     raise DeployFailedError(f"it was healthy and live, and then: {report.reason}")
+                # Not while it is silent: the last look must have found it healthy.
                 if not silences and clock() - began >= watch_s:
                     return f"it stayed healthy for {watch_s:g} s"
                 if not silences and await enough():
@@ -128,6 +130,7 @@ class Health:
         signs = Signs(status=status, running_s=running_s)
         if status is not None and status.running and status.restarts:
             with suppress(EngineError):
+                # It runs again, so that its status has no exit code of before.
                 code = await self._runtime.last_exit_code(self._instance.handle)
                 signs = replace(signs, exit_code=code)
         elif status is not None and status.running and not status.paused:
@@ -141,6 +144,7 @@ class Health:
                 if healthcheck == "image" and wanted and signs.probed is None:
                     signs = replace(signs, tested=await test.look())
         report = evaluate_health(signs, healthcheck, listens=endpoint is not None)
+        # What the app or its HEALTHCHECK says may repeat a secret.
         return replace(report, reason=mask_values(report.reason, self._config.secret_values))
 
     async def _ask(self, endpoint: Endpoint | None, left_s: float) -> str | None:

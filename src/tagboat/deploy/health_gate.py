@@ -54,9 +54,19 @@ def evaluate_health(signs: Signs, healthcheck: str, *, listens: bool) -> HealthR
     status = signs.status
     if status is None:
         return _failed("the new container was removed by somebody else")
-    if died := _why_died(status, signs.exit_code):
-        return _failed(died)
+    died = ""
+    # Before the exit code: the kernel's kill shows there as well, but says less.
+    if status.oom_killed:
+        died = "ran out of memory"
+    elif status.running and status.restarts:
+        code = "" if signs.exit_code is None else f" with code {signs.exit_code}"
+        died = f"exited{code}, and was restarted{_foreground(signs.exit_code)}"
+    elif not status.running:
+        died = f"exited with code {status.exit_code}{_foreground(status.exit_code)}"
+    if died:
+        return _failed(f"the new container {died}")
     if status.paused:
+        # Not a failure: somebody has paused it, and can let it go on.
         return _wait(f"the container is paused; let it go on with: docker unpause {status.name}")
     if healthcheck == "image":
         return _by_image(status, signs)
@@ -72,6 +82,7 @@ def gate_limit_s(health_timeout_s: int, healthcheck: str, info: ImageInfo | None
 
     `info` is the image's description, None where it is not known.
     """
+    # Any other value than the default was set by a person, and counts even if it is too short.
     if healthcheck != "image" or info is None or health_timeout_s != HEALTH_TIMEOUT_S:
         return health_timeout_s
     return max(health_timeout_s, info.health_needs_s)
@@ -91,6 +102,7 @@ def why_late(
     if not reason.endswith((NOBODY_LISTENS, REFUSED)):
         return f"{late}: {reason} (the project's port is {port})"
     if elsewhere:
+        # Then the app and its port are not to blame.
         return f"{late}: {reason}. {elsewhere}"
     said = (
         f"nothing accepted a connection on port {port}"
@@ -115,19 +127,6 @@ def _wait(reason: str) -> HealthReport:
 
 def _failed(reason: str) -> HealthReport:
     return HealthReport(HealthState.FAILED, reason)
-
-
-def _why_died(status: WorkloadStatus, exit_code: int | None) -> str:
-    """Return why the container has ended or restarted, empty where it has not."""
-    if status.oom_killed:
-        return "the new container ran out of memory"
-    if status.running and status.restarts:
-        code = "" if exit_code is None else f" with code {exit_code}"
-        return f"the new container exited{code}, and was restarted{_foreground(exit_code)}"
-    if not status.running:
-        code = f" with code {status.exit_code}"
-        return f"the new container exited{code}{_foreground(status.exit_code)}"
-    return ""
 
 
 def _foreground(exit_code: int | None) -> str:

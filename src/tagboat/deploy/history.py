@@ -53,7 +53,8 @@ async def forget(store: Store, now: datetime) -> int:
         if not ids:
             return gone
         some = await store.write(partial(forget_unneeded, ids, before, keep))
-        if not some:  # they are needed again by now; the next round is soon enough for others
+        # They are needed again by now; the next round is soon enough for others.
+        if not some:
             return gone
         gone += some
         await asyncio.sleep(_BETWEEN_S)

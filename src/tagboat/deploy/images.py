@@ -43,6 +43,7 @@ async def until_not_removed(services: DeployServices, image: ImageName, digest: 
     """Return once nobody is removing that image; the digest is on record in a deploy by then."""
     while True:
         found = await services.store.read(lambda reader: reader.pulled_image(image, digest))
+        # An expired mark was left by a server that died: nobody removes the image any more.
         if (
             found is None
             or found.removing_until is None
@@ -87,6 +88,7 @@ async def keep_tidying(services: DeployServices) -> None:
 
     async def tidy() -> float:
         nonlocal lifted
+        # Here and not before the task: the database may be away at the start.
         if not lifted:
             await lift_marks(services)
             lifted = True
@@ -147,6 +149,7 @@ class Tidying:
         try:
             gone = await services.runtime.remove_image(str(pulled))
         except EngineUnavailableError:
+            # All other removals would fail as well: the round ends here.
             raise
         except EngineError as error:
             log.warning("image stays for now", action="tidy", image=str(pulled), reason=str(error))

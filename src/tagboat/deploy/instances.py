@@ -48,7 +48,8 @@ def switch_instances(tx: Tx, deploy: Deploy, max_instances: int, *, watched: boo
     tx.put_instance(replace(own, state=InstanceState.LIVE, watched=watched))
     others = [instance for instance in live if instance.tag != deploy.tag]
     replaced = [instance for instance in live if instance.tag == deploy.tag]
-    replaced += others[max_instances - 1 :]  # newest first, so that the oldest go
+    # Newest first, so that the oldest go.
+    replaced += others[max_instances - 1 :]
     for instance in replaced:
         tx.put_instance(replace(instance, state=InstanceState.DRAINING))
     return replace(deploy, replaced=(*deploy.replaced, *(instance.id for instance in replaced)))
@@ -58,6 +59,7 @@ def revert_instances(tx: Tx, context: DeployContext, now: datetime) -> None:
     """Make the deploy's instance failed, and those it replaced live, unless they were stopped."""
     if context.own is not None:
         tx.put_instance(ended(tx, context.own, InstanceState.FAILED, now))
+    # Those that made way were stopped: they are live again once they have been started.
     if not context.deploy.made_way:
         for instance in context.replaced:
             tx.put_instance(replace(instance, state=InstanceState.LIVE))

@@ -40,6 +40,7 @@ def as_instance(spec: WorkloadSpec, options: RunOptions) -> WorkloadSpec:
 def as_release(spec: WorkloadSpec, options: RunOptions) -> WorkloadSpec:
     """Return `spec` with the release command: a whole command line, unless ENTRYPOINT is kept."""
     entrypoint = None if options.entrypoint == KEEP_ENTRYPOINT else ()
+    # Without restarts: the engine must not run it again after a failure.
     return replace(spec, entrypoint=entrypoint, command=options.release_command, restarts=False)
 
 

@@ -47,4 +47,5 @@ def made_here(reader: Reader, container: WorkloadStatus, deleted: str = "") -> b
 
 
 def _is_recorded(container: WorkloadStatus, on_record: str, name: str) -> bool:
+    # Once an id is on record, the name proves nothing: anybody can give it to a container.
     return container.id == on_record if on_record else bool(name) and container.name == name

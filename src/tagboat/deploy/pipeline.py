@@ -86,12 +86,14 @@ class Pipeline:
             return
         try:
             if deploy.failed_step:
+                # It has failed before, and its undo was cut off: only that is left to do.
                 await self._undo.take_back(deploy.failed_step.detail)
                 return
             while True:
                 try:
                     await self._take_steps(deploy)
                 except PushMergedError:
+                    # A push came in while the look-up failed: its tag may be there now.
                     deploy = (await self._record.context()).deploy
                 else:
                     return
@@ -109,7 +111,15 @@ class Pipeline:
         try:
             for name in StepName:
                 if deploy.step(name).status not in {StepStatus.DONE, StepStatus.SKIPPED}:
-                    await self._take(name)
+                    self._at = name
+                    note = self._doing.note_made
+                    if name is StepName.SWITCH:
+                        note = self._doing.make_live
+                    # The end of the step before goes on record in the same transaction.
+                    await self._record.advance(self._finished, name, note)
+                    self._finished = None
+                    log.info("deploy step started", action=name.value)
+                    self._finished = await self._retrying(name, self._steps[name])
                 elif (
                     name is StepName.RESOLVE
                     and deploy.step(StepName.PULL).status is StepStatus.PENDING
@@ -138,23 +148,13 @@ class Pipeline:
             )
         except (CancelRequestedError, MovedOnError, DeployFailedError) as error:
             await self._fail(failure_of(error, deploy.tag))
+        # Without the record, or with another server at it, nothing may be taken back.
         except (NotFoundError, StoreUnavailableError, ClaimLostError, PushMergedError):
             raise
         except Exception as error:
             log.exception("a fault inside Tagboat", action="carry_out")
             words = f"a fault inside Tagboat ({type(error).__name__}); the server's log says more"
             await self._fail(Failure(words))
-
-    async def _take(self, name: StepName) -> None:
-        """Take one step; the end of the step before it goes on record in the same transaction."""
-        self._at = name
-        doing = self._doing
-        await self._record.advance(
-            self._finished, name, doing.make_live if name is StepName.SWITCH else doing.note_made
-        )
-        self._finished = None
-        log.info("deploy step started", action=name.value)
-        self._finished = await self._retrying(name, self._steps[name])
 
     async def _retrying(self, name: StepName, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`, again while the cause of a failure may pass; then raise DeployFailedError."""
@@ -170,6 +170,7 @@ class Pipeline:
                     name is StepName.START and isinstance(error, EngineNotFoundError)
                 ):
                     await raise_if_moved_on(tags, await self._record.context())
+                # Kept for all tries of a step: errors that alternate must not prolong it for ever.
                 waits = waits or delays(error, self._services.clock())
                 wait = next(waits, None) if error.retryable else None
                 if wait is None:
@@ -208,6 +209,7 @@ class Pipeline:
             if failure.no_image or (failure.missing and self._at is StepName.RESOLVE):
                 DeployQueue(self._services.clock).bring_back(tx, deploy)
 
+        # The undo has to know what the step before has made.
         if self._finished is not None:
             await self._record.advance(self._finished, None, self._doing.note_made)
         await self._record.record_failure(

@@ -33,6 +33,7 @@ class Places:
         self._left += 1
         while self._returning and self._left > 0:
             waiting = self._returning.popleft()
+            # One that was cancelled as it waited takes a place by itself: see `_come_back`.
             if not waiting.done():
                 self.take()
                 waiting.set_result(None)
@@ -65,6 +66,7 @@ class Places:
         try:
             await waiting
         except asyncio.CancelledError:
+            # If not, the place came just before: `leave` has taken it in its name.
             if waiting.cancelled():
                 self.take()
             raise

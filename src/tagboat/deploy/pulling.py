@@ -29,11 +29,13 @@ class Pulling:
         """Make the image available, and set the project to what it says."""
         context = await self._record.context()
         if context.deploy.digest is not None:
+            # The digest is on record by now, so that no removal begins from here on.
             await until_not_removed(self._services, context.repository, context.deploy.digest)
         info, pulled = await self._ensure_image(context)
         detail = "pulled" if pulled else "the engine had it already"
         self.info = info
         if info is not None:
+            # A rollback may bring an older image, and the project follows the newest.
             if (
                 context.deploy.trigger not in EXACT_TRIGGERS
                 and follow(context.project, info) != context.project

@@ -45,6 +45,7 @@ class DeployQueue:
 
         Raises NotFoundError for an unknown stage.
         """
+        # One of an exact digest merges with none that looks a tag up: see docs/decisions/0006.
         waiting = [
             deploy
             for deploy in tx.open_deploys(stage_id)
@@ -93,6 +94,7 @@ class DeployQueue:
         )
         if stage is None:
             raise NotFoundError(f"there is no stage {newer.stage_id[:80]!r} in that project")
+        # There each tag has an instance of its own, and an older one is wanted as well.
         if stage.max_instances > 1:
             return
         for older in tx.open_deploys(stage.id):
@@ -124,17 +126,15 @@ def find_superseded_by(reader: Reader, missing: Deploy) -> Deploy | None:
                 # A rollback would need its configuration of then, too.
                 return None if older.trigger is Trigger.ROLLBACK else older
         elif older.failed_step is not None and (
-            older.failed_step.name is StepName.RESOLVE or _was_no_image(reader, older)
+            older.failed_step.name is StepName.RESOLVE
+            # What its tag points to was found not to be an image.
+            or (
+                (known := reader.known_tag(older.project_id, older.tag)) is not None
+                and known.verdict is not None
+                and known.verdict.outcome is Outcome.REFUSED
+            )
         ):
             tags.add(older.tag)
         else:
             return None
     return None
-
-
-def _was_no_image(reader: Reader, deploy: Deploy) -> bool:
-    """Return whether the deploy's tag was found not to be an image."""
-    known = reader.known_tag(deploy.project_id, deploy.tag)
-    return (
-        known is not None and known.verdict is not None and known.verdict.outcome is Outcome.REFUSED
-    )

@@ -43,34 +43,31 @@ async def run_reconciler(services: DeployServices) -> None:
         await _reconcile(services, drains)
         return RECONCILE_EVERY_S
 
+    async def watch_exits() -> None:
+        while True:
+            exits = services.runtime.watch_exits(own_labels(services.installation))
+            try:
+                async with contextlib.aclosing(exits) as names:
+                    async for _ in names:
+                        task.wake()
+            except EngineError as error:
+                log.info("cannot follow engine events", action="watch exits", reason=str(error))
+            # Containers may have ended while nobody followed.
+            task.wake()
+            await asyncio.sleep(RECONCILE_RETRY_S)
+
     task = PeriodicTask(
         reconcile_once,
         retry_s=RECONCILE_RETRY_S,
         warn=partial(log.warning, "reconcile failed", action="reconcile"),
         rest_s=lambda _: RECONCILE_MIN_INTERVAL_S,
     )
-    watching = asyncio.create_task(
-        keep_going("watch exits", partial(_watch_exits, services, task.wake))
-    )
+    watching = asyncio.create_task(keep_going("watch exits", watch_exits))
     try:
         await task.run()
     finally:
         watching.cancel()
         await drains.close()
-
-
-async def _watch_exits(services: DeployServices, wake: Callable[[], None]) -> None:
-    """Call `wake` on each exit, and whenever exits may have been missed."""
-    while True:
-        exits = services.runtime.watch_exits(own_labels(services.installation))
-        try:
-            async with contextlib.aclosing(exits) as names:
-                async for _ in names:
-                    wake()
-        except EngineError as error:
-            log.info("cannot follow engine events", action="watch exits", reason=str(error))
-        wake()
-        await asyncio.sleep(RECONCILE_RETRY_S)
 
 
 async def reconcile(services: DeployServices) -> None:
@@ -91,6 +88,21 @@ async def reconcile(services: DeployServices) -> None:
 
 async def _reconcile(services: DeployServices, drains: Drains) -> None:
     """Reconcile once, and leave draining instances to `drains`."""
+
+    async def remove_orphan(workload: WorkloadStatus) -> None:
+        # Labels alone do not prove that a deploy here has left it behind.
+        if await services.store.read(lambda reader: made_here(reader, workload)):
+            await services.runtime.remove(workload.id)
+            log.info("orphan removed", action="reconcile", container=workload.name)
+
+    async def remove_withdrawn(instance: Instance) -> None:
+        for workload in await made_by(services, instance.deploy_id):
+            await services.runtime.remove(workload.id)
+        await services.store.write(
+            lambda tx: tx.put_instance(ended(tx, instance, InstanceState.FAILED, services.clock()))
+        )
+
+    # A read first: usually nothing has expired, and then no writer has to wait.
     if await services.store.read(partial(_expired, services)):
         await services.store.write(partial(expire, services))
     workloads = await services.runtime.list_workloads(own_labels(services.installation))
@@ -111,8 +123,8 @@ async def _reconcile(services: DeployServices, drains: Drains) -> None:
     ]
     failures = await _do_all(revivals)
     removals = [
-        *(partial(_remove_orphan, services, one) for one in workloads if not desired.knows(one)),
-        *(partial(_remove_withdrawn, services, one) for one in desired.given_up),
+        *(partial(remove_orphan, one) for one in workloads if not desired.knows(one)),
+        *(partial(remove_withdrawn, one) for one in desired.given_up),
     ]
     if revivals or removals or desired.drained:
         # A revived instance may be at another endpoint; and nothing is removed before it is known
@@ -140,22 +152,6 @@ async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> list[Tagbo
         except TagboatError as error:
             failures.append(error)
     return failures
-
-
-async def _remove_orphan(services: DeployServices, workload: WorkloadStatus) -> None:
-    """Remove a workload that a deploy here has left behind; labels alone do not prove that."""
-    if await services.store.read(lambda reader: made_here(reader, workload)):
-        await services.runtime.remove(workload.id)
-        log.info("orphan removed", action="reconcile", container=workload.name)
-
-
-async def _remove_withdrawn(services: DeployServices, instance: Instance) -> None:
-    """Remove the workload of an instance whose deploy was withdrawn before it was live."""
-    for workload in await made_by(services, instance.deploy_id):
-        await services.runtime.remove(workload.id)
-    await services.store.write(
-        lambda tx: tx.put_instance(ended(tx, instance, InstanceState.FAILED, services.clock()))
-    )
 
 
 def expire(services: DeployServices, tx: Tx) -> None:

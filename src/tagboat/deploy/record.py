@@ -239,6 +239,7 @@ class DeployRecord:
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
+            # After a death, the output of the same container is read once more.
             if not deploy.log.endswith(log):
                 tx.put_deploy(replace(deploy, log="\n".join(filter(None, (deploy.log, log)))))
 
@@ -306,6 +307,7 @@ class DeployRecord:
         """Set the project to what its newest image says."""
 
         def work(tx: Tx) -> None:
+            # Read again: a person may have changed the project since the image was inspected.
             project = tx.project(self._claimed(tx).project_id)
             if (filled := fill(project)) != project:
                 tx.put_project(filled)
@@ -317,6 +319,7 @@ class DeployRecord:
 
         def work(reader: Reader) -> Instance | None:
             deploy = self._claimed(reader)
+            # Before the switch, no request was routed to it.
             made = (
                 reader.instance_of(self._id)
                 if deploy.step(StepName.SWITCH).status is not StepStatus.PENDING

@@ -113,25 +113,22 @@ class Removal:
                 raise failures[0]
             left = await self._leave_volumes(deletion, stage_ids)
             if await self.store.write(lambda tx: delete_if_clear(tx, deletion)):
-                if not deletion.stage_id:
-                    await self._remove_network(deletion.project_id)
-                return left
-        raise ConflictError(
-            "new deploys keep coming in while this is being deleted; try again once they have"
-            " stopped"
-        )
-
-    async def _remove_network(self, project_id: str) -> None:
-        """Remove the network of a deleted project.
-
-        One on an engine that is away is tidied later.
-        """
-        installation = await self.store.read(lambda reader: reader.setting(INSTALLATION_ID))
-        try:
-            await remove_project_network(self.runtime, str(installation), project_id)
-        except EngineError as error:
-            words = {"project": project_id, "reason": str(error)}
-            log.warning("network left to be tidied", action="remove", **words)
+                break
+        else:
+            raise ConflictError(
+                "new deploys keep coming in while this is being deleted; try again once they have"
+                " stopped"
+            )
+        if not deletion.stage_id:
+            project_id = deletion.project_id
+            installation = await self.store.read(lambda reader: reader.setting(INSTALLATION_ID))
+            try:
+                await remove_project_network(self.runtime, str(installation), project_id)
+            except EngineError as error:
+                # The project is gone all the same: `tidy_networks` removes it later.
+                words = {"project": project_id, "reason": str(error)}
+                log.warning("network left to be tidied", action="remove", **words)
+        return left
 
     async def _leave_volumes(self, deletion: Deletion, stage_ids: Iterable[str]) -> LeftVolumes:
         """Find the volumes, and remove them where asked; one that is in use stays."""
@@ -150,6 +147,7 @@ class Removal:
         except EngineError:
             if deletion.volumes:
                 raise
+            # Then they were only to be listed, which must not stop the deletion.
             return LeftVolumes()
         removed = [
             name for name in found if deletion.volumes and await self.runtime.remove_volume(name)
@@ -186,6 +184,7 @@ class Removal:
             await self.runtime.stop(instance.handle)
             await self.runtime.remove(instance.handle)
         except EngineError:
+            # The deletion fails as a whole, so the instance stays on record as it was.
             await self._put(instance)
             raise
         await self._put(replace(instance, state=InstanceState.STOPPED, stopped_at=self.clock()))
@@ -212,6 +211,7 @@ def _active_instances(reader: Reader, stage_ids: list[str]) -> list[Instance]:
 
 def delete_if_clear(tx: Tx, deletion: Deletion) -> bool:
     """Delete the records; return False where another instance has come up."""
+    # In the transaction that deletes: nothing can come up in between.
     if _active_instances(tx, _stage_ids(tx, deletion)):
         return False
     if deletion.stage_id:

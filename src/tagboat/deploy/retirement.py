@@ -11,6 +11,7 @@ async def retire(services: DeployServices, instance: Instance) -> None:
     await drop_names(services, instance)
     await services.runtime.stop(instance.handle)
     await services.runtime.remove(instance.handle)
+    # Last: after a death before this, it still drains on record, and is retired again.
     await services.store.write(
         lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, services.clock()))
     )

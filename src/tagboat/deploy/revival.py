@@ -39,7 +39,18 @@ async def revive(services: DeployServices, instance: Instance) -> None:
             current = await _change(services, current, container_id=own.id, endpoint=own.endpoint)
     try:
         if current.container_id:
-            await _start(services, current)
+            try:
+                await services.runtime.start(current.handle)
+            except NetworkNotFoundError:
+                # Somebody has removed the project's network.
+                context = await services.store.read(
+                    lambda reader: read_context(reader, current.deploy_id)
+                )
+                installation, project = services.installation, context.project
+                await ensure_project_network(services.runtime, installation, project)
+                names = context.aliases[context.network]
+                await services.runtime.rejoin(current.handle, context.network, names)
+                await services.runtime.start(current.handle)
         else:
             await _make_again(services, current)
     except EndpointTakenError as error:
@@ -64,18 +75,6 @@ async def made_by(services: DeployServices, deploy_id: str) -> list[WorkloadStat
     return await services.store.read(
         lambda reader: [one for one in found if made_here(reader, one)]
     )
-
-
-async def _start(services: DeployServices, instance: Instance) -> None:
-    """Start its workload; make the project's network again where somebody has removed that."""
-    try:
-        await services.runtime.start(instance.handle)
-    except NetworkNotFoundError:
-        context = await services.store.read(lambda reader: read_context(reader, instance.deploy_id))
-        await ensure_project_network(services.runtime, services.installation, context.project)
-        names = context.aliases[context.network]
-        await services.runtime.rejoin(instance.handle, context.network, names)
-        await services.runtime.start(instance.handle)
 
 
 async def _make_again(services: DeployServices, instance: Instance) -> None:

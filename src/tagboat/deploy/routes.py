@@ -36,7 +36,8 @@ def routes_by_stage(reader: Reader, base_domain: str) -> dict[str, list[Route]]:
     live: dict[str, list[Instance]] = defaultdict(list)
     changing: set[str] = set()
     portless: set[str] = set()
-    for instance in reader.instances(states=ACTIVE_STATES):  # newest first
+    # Newest first: the first live one of a stage serves it.
+    for instance in reader.instances(states=ACTIVE_STATES):
         if instance.state is not InstanceState.LIVE:
             changing.add(instance.stage_id)
         elif instance.endpoint:

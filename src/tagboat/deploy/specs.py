@@ -27,6 +27,8 @@ def instance_spec(
         return spec
     if alone:
         return replace(spec, aliases={context.network: context.aliases[context.network]})
+    # It will leave its networks and join again, and its connections survive only with the same
+    # address: see docs/decisions/0015.
     return replace(spec, aliases={}, keeps_address=True)
 
 

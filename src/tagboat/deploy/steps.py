@@ -168,6 +168,7 @@ class DeploySteps:
         """Make way for an app that cannot run twice; requests wait until the new one is live."""
         await self._record.make_way()
         context = await self._record.context()
+        # Before any of them is stopped: from here on, requests wait instead of failing.
         await self._services.traffic.apply_stage_routes(context.stage.id)
         if self._services.traffic.active:
             old = context.others_that(InstanceState.DRAINING)
@@ -190,6 +191,7 @@ class DeploySteps:
                 self._runtime.probe, context, health.until_healthy()
             )
             if await self._containers.take_names(context):
+                # An app that does not bear it has to fail here, not in front of users.
                 reason = await health.until_healthy()
         self.seen = health.seen
         self._checked = context
@@ -231,6 +233,7 @@ class DeploySteps:
         finally:
             await successor.close()
         self.seen = health.seen
+        # A watch that was cut short goes on outside of the deploy: see `keep_vigil`.
         if not successor.took_over:
             await self._record.change_instances([context.own], watched=True)
         return Step(StepName.WATCH, StepStatus.DONE, detail=reason)

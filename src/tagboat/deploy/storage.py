@@ -68,10 +68,18 @@ async def settle_storage(
         context, declared, [await runtime.status(one.handle) for one in context.others]
     )
     stage, config = storage.of_stage(context.stage), storage.of_config(context.config)
-    storage = replace(
-        storage,
-        words=(*storage.words, *await _left_behind(record, context, stage_volumes(stage, config))),
-    )
+    # The newest other instance may have had volumes that the new one has not.
+    before = await record.config_of(context.others[0]) if context.others else None
+    had = stage_volumes(context.stage, before) if before is not None else {}
+    mounted = stage_volumes(stage, config)
+    left = [
+        f"the volume {name}, until now at {path}, is not mounted any more, and what is in it stays"
+        " there"
+        for name, path in had.items()
+        if name not in mounted
+    ]
+    storage = replace(storage, words=(*storage.words, *left))
+    # On record before anything is stopped: see docs/decisions/0011.
     if (stage, config) != (context.stage, context.config):
 
         def write_down(tx: Tx, deploy: Deploy) -> Deploy:
@@ -82,21 +90,6 @@ async def settle_storage(
         await record.advance(None, None, write_down)
         context = await record.context()
     return context, "".join(f"; {words}" for words in storage.words)
-
-
-async def _left_behind(
-    record: DeployRecord, context: DeployContext, mounted: Mapping[str, str]
-) -> list[str]:
-    """Return words for the volumes of the newest other instance that the new one has not."""
-    before = context.others[0] if context.others else None
-    config = await record.config_of(before) if before is not None else None
-    had = stage_volumes(context.stage, config) if config is not None else {}
-    return [
-        f"the volume {name}, until now at {path}, is not mounted any more, and what is in it stays"
-        " there"
-        for name, path in had.items()
-        if name not in mounted
-    ]
 
 
 async def with_storage(

@@ -48,6 +48,7 @@ class Successor:
         if waiting is None:
             await self.close()
             return False
+        # For another deploy, and after a merged push, the tag has to be looked up again.
         if self._of != (waiting.id, waiting.merges):
             await self.close()
             self._of = (waiting.id, waiting.merges)
@@ -56,7 +57,18 @@ class Successor:
             self._again_at = now + PREPARE_EVERY_S
             self._preparing = asyncio.create_task(self._prepare(waiting.id))
         await asyncio.sleep(0)
-        self.took_over = self._take_outcome()
+        self.took_over = False
+        if self._preparing is not None and self._preparing.done():
+            try:
+                self.took_over = self._preparing.result()
+            except TagboatError as error:
+                words = "the deploy that waits cannot be prepared"
+                log.info(words, action="watch", deploy=self._of, reason=str(error))
+                self._preparing = None  # tried again after a while; until then, the watch goes on
+            except Exception:
+                # A fault in preparing the next deploy must not take back a healthy one.
+                log.exception("a fault inside Tagboat", action="watch", deploy=self._of)
+                self._preparing = None
         return self.took_over
 
     async def close(self) -> None:
@@ -67,26 +79,12 @@ class Successor:
             await asyncio.gather(self._preparing, return_exceptions=True)
             self._preparing = None
 
-    def _take_outcome(self) -> bool:
-        """Return the outcome of the preparation, False as long as there is none."""
-        if self._preparing is None or not self._preparing.done():
-            return False
-        try:
-            return self._preparing.result()
-        except TagboatError as error:
-            words = "the deploy that waits cannot be prepared"
-            log.info(words, action="watch", deploy=self._of, reason=str(error))
-        except Exception:
-            # A fault in preparing the next deploy must not take back a healthy one.
-            log.exception("a fault inside Tagboat", action="watch", deploy=self._of)
-        self._preparing = None  # tried again after a while; until then, the watch goes on
-        return False
-
     async def _prepare(self, deploy_id: str) -> bool:
         context = await self._services.store.read(lambda reader: read_context(reader, deploy_id))
         digest = await wanted_digest(self._services.tag_source, context)
         stage_id, by_news = context.stage.id, context.deploy.by_news
         taken_back = await self._services.store.read(lambda reader: reader.taken_back(stage_id))
+        # One that brings nothing new, or is refused in its turn, is no reason to end a watch.
         if digest == self._watched.digest or (
             by_news and any(version.digest == digest for version in taken_back)
         ):

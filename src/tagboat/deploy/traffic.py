@@ -78,6 +78,7 @@ class Traffic:
             self._owners = left | dict.fromkeys(hosts, stage_id)
 
     async def _apply_all(self) -> None:
+        # Until it has succeeded: a call that fails may have applied a part.
         self._owners = None
         found = await self._store.read(lambda reader: routes_by_stage(reader, self._base_domain))
         await self._ingress.apply_routes([route for some in found.values() for route in some])

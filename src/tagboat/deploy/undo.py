@@ -110,6 +110,7 @@ class Undo:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PARK_STOP_S):
                         await self._runtime.stop(container.id)
+                # Otherwise the deploy begins again, and its output is that of the next try.
                 if context.deploy.failed_step is not None:
                     lines = await last_words(self._runtime, container.id)
                     await self._record.keep_log("\n".join(lines))

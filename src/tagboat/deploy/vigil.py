@@ -85,6 +85,7 @@ async def watch_over(services: DeployServices, instance: Instance) -> bool:
         reason, output = (mask_values(text, context.secret_values) for text in (str(error), said))
         if await services.store.write(lambda tx: revert(tx, services, instance, reason, output)):
             log.warning("taken back", action="vigil", container=instance.container, reason=reason)
+            # The record, the traffic, then the removal: see docs/decisions/0008.
             await services.traffic.apply_stage_routes(instance.stage_id)
             await services.traffic.drained([instance], context.stage.drain_timeout_s)
             try:
@@ -105,6 +106,7 @@ async def _watch_retrying(services: DeployServices, instance: Instance) -> None:
         try:
             await watch_over(services, instance)
         except (DeployFailedError, NotFoundError):
+            # Taken back, or deleted: there is nothing left to watch.
             return
         except TagboatError as error:
             words = {"container": instance.container, "reason": str(error)}

@@ -34,6 +34,7 @@ async def look_after(
     looked at once more. Raises EngineError and StoreUnavailableError.
     """
     running = [one for one in workloads if one.running or one.restarting]
+    # By both, since a handle is the name as long as no id is on record.
     listed = {key: one for one in running for key in (one.id, one.name)}
 
     async def look_again(instance: Instance) -> WorkloadStatus | None:

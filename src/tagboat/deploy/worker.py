@@ -113,9 +113,20 @@ class Worker:
 
         Returns the seconds until the next look.
         """
+
+        def forget(deploy_id: str, _task: asyncio.Task[None]) -> None:
+            self._tasks.pop(deploy_id, None)
+            self._stages.pop(deploy_id, None)
+            self._works.pop(deploy_id, None)
+            self._called_off.discard(deploy_id)
+            self._services.places.leave()
+            # Another deploy may have waited for its place, or for its stage.
+            self._looks.wake()
+
         self._looked_at = loop_time = asyncio.get_running_loop().time()
         renew = loop_time - self._renewed_at >= RENEW_S
         claims = await self._services.store.read(self._find)
+        # Found once more by the write: another server may have claimed it since the read.
         if claims.begun or (renew and self._tasks):
             claims = await self._services.store.write(lambda tx: self._claim(tx, renew=renew))
         for deploy_id in claims.lost & self._tasks.keys():
@@ -123,7 +134,7 @@ class Worker:
             log.warning(words, action="claim", deploy=deploy_id)
             self._tasks[deploy_id].cancel()
         for deploy_id in (claims.called_off - self._called_off) & self._works.keys():
-            # Breaks off whatever it is doing; `_work` then takes it back.
+            # Breaks off whatever it is doing; `_carry_out` then takes it back.
             self._called_off.add(deploy_id)
             self._works[deploy_id].cancel()
         for deploy in claims.begun:
@@ -131,21 +142,13 @@ class Worker:
             self._services.places.take()
             task = asyncio.create_task(self._carry_out(deploy))
             self._tasks[deploy.id] = task
-            task.add_done_callback(partial(self._forget, deploy.id))
+            task.add_done_callback(partial(forget, deploy.id))
+        # Not before the write: after a failed one, the next look has to renew them.
         if renew:
             self._renewed_at = loop_time
         # What other servers leave is announced, but for the claims of one that died.
         shared = not self._services.store.exclusive
         return RENEW_S if self._tasks or shared else LOOK_ALONE_EVERY_S
-
-    def _forget(self, deploy_id: str, _task: asyncio.Task[None]) -> None:
-        self._tasks.pop(deploy_id, None)
-        self._stages.pop(deploy_id, None)
-        self._works.pop(deploy_id, None)
-        self._called_off.discard(deploy_id)
-        self._services.places.leave()
-        # Another deploy may have waited for its place, or for its stage.
-        self._looks.wake()
 
     def _find(self, reader: Reader) -> QueueLook:
         """Return the deploys that may begin as things stand, and those that are disturbed."""
@@ -176,7 +179,18 @@ class Worker:
     async def _carry_out(self, deploy: Deploy) -> None:
         with structlog.contextvars.bound_contextvars(deploy=deploy.id):
             try:
-                await self._work(deploy.id)
+                work = asyncio.create_task(Pipeline(self._services, deploy.id).carry_out())
+                self._works[deploy.id] = work
+                try:
+                    await work
+                except asyncio.CancelledError:
+                    this = asyncio.current_task()
+                    # Not called off, or cancelled itself as well: the server stops, or has lost
+                    # the claim.
+                    if deploy.id not in self._called_off or (this and this.cancelling()):
+                        raise
+                    # Begun again, it finds on record that it is to be cancelled: it is taken back.
+                    await Pipeline(self._services, deploy.id).carry_out()
             except NotFoundError:
                 log.info("the deploy was deleted", action="carry_out")
             except ClaimLostError:
@@ -189,20 +203,6 @@ class Worker:
                 # The next look goes on with it, as after a death: not at once, and not silently.
                 log.exception("a fault inside Tagboat", action="carry_out")
                 await asyncio.sleep(LOOK_EVERY_S)
-
-    async def _work(self, deploy_id: str) -> None:
-        work = self._works[deploy_id] = asyncio.create_task(
-            Pipeline(self._services, deploy_id).carry_out()
-        )
-        try:
-            await work
-        except asyncio.CancelledError:
-            this = asyncio.current_task()
-            # Not called off, or cancelled itself as well: the server stops, or has lost the claim.
-            if deploy_id not in self._called_off or (this and this.cancelling()):
-                raise
-            # Begun again, it finds on record that it is to be cancelled, and is taken back.
-            await Pipeline(self._services, deploy_id).carry_out()
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

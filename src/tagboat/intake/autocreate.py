@@ -43,6 +43,7 @@ def _free_name(tx: Tx, image: ImageName) -> str:
 
     `a` with a stage `b-dev`, and `a-b` with a stage `dev`, would have the same host.
     """
+    # By groups: the first names are usually free, and each group costs two reads.
     choices = name_choices(image.last_part, str(image))
     while True:
         some = {

@@ -50,4 +50,5 @@ def distinct_as_stored(
         if key not in kinds:
             kinds[key] = kind_at(reader, name)
         stored.append(as_stored(push, kinds[key]))
+    # Tags that differed only in case may be one now.
     return distinct(stored)

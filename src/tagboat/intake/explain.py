@@ -51,7 +51,20 @@ def explain_image(
     tag = normal_tag(ref.tag, kind_at(reader, ref.name))
     # An unknown image has no stages to try.
     if project is None:
-        outcome, reason = _without_project(reader, ref, tag, found)
+        policy = read_auto_create(reader)
+        if refusal := refuses(policy, ref.name) or too_many_projects(
+            policy, ref.name, reader.count_projects()
+        ):
+            outcome, reason = Outcome.REFUSED, refusal
+        elif isinstance(found, NotAnImageError):
+            outcome, reason = Outcome.REFUSED, str(found)
+        else:
+            outcome, reason = in_stage(first_stage("", found, _NEVER), tag)
+            made = (
+                f"no project has the image {ref.name} yet. One would be created, "
+                f"with a stage {FIRST_STAGE} that accepts each tag"
+            )
+            reason = made if outcome is Outcome.QUEUED else f"{made}; {reason}"
         return Explanation(str(ref.name), tag, None, None, outcome, reason, ())
     push = Push(replace(ref, tag=tag), Source.WEBHOOK)
     decision = decide(project, reader.stages(project.id), tag)
@@ -73,21 +86,3 @@ def explain_image(
         reason=reason,
         considered=decision.considered,
     )
-
-
-def _without_project(
-    reader: Reader, ref: ImageRef, tag: str, found: ImageInfo | NotAnImageError | None
-) -> tuple[Outcome, str]:
-    policy = read_auto_create(reader)
-    if refusal := refuses(policy, ref.name) or too_many_projects(
-        policy, ref.name, reader.count_projects()
-    ):
-        return Outcome.REFUSED, refusal
-    if isinstance(found, NotAnImageError):
-        return Outcome.REFUSED, str(found)
-    made = (
-        f"no project has the image {ref.name} yet. One would be created, "
-        f"with a stage {FIRST_STAGE} that accepts each tag"
-    )
-    outcome, reason = in_stage(first_stage("", found, _NEVER), tag)
-    return outcome, made if outcome is Outcome.QUEUED else f"{made}; {reason}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import structlog
 
@@ -39,21 +40,23 @@ class Inspections:
         """Inspect all `images`; `again` means that their call has already waited for others."""
         many = again or len(images) > _FEW_IMAGES
         limit_s = MANY_LIMIT_S if many else INSPECTION_LIMIT_S
-        found = await asyncio.gather(*(self._inspect_shared(image, limit_s) for image in images))
-        return dict(zip(images, found, strict=True))
 
-    async def _inspect_shared(self, image: ImageRef, limit_s: float) -> InspectionResult:
-        async def inspect() -> tuple[ImageRef, InspectionResult]:
+        async def inspect_named(image: ImageRef) -> tuple[ImageRef, InspectionResult]:
             return image, await self._inspect(image, limit_s)
 
-        inspected, found = await self._shared.call(image.name, inspect)
-        # That one tag is not an image says nothing about another tag of the same name.
-        if isinstance(found, NotAnImageError) and inspected != image:
-            return await self._inspect(image, limit_s)
-        return found
+        async def inspect_shared(image: ImageRef) -> InspectionResult:
+            inspected, found = await self._shared.call(image.name, partial(inspect_named, image))
+            # That one tag is not an image says nothing about another tag of the same name.
+            if isinstance(found, NotAnImageError) and inspected != image:
+                return await self._inspect(image, limit_s)
+            return found
+
+        found = await asyncio.gather(*map(inspect_shared, images))
+        return dict(zip(images, found, strict=True))
 
     async def _inspect(self, image: ImageRef, limit_s: float) -> InspectionResult:
         try:
+            # The wait for a place counts as well: the sender waits for both.
             async with asyncio.timeout(limit_s), self._places:
                 return await self._inspector.inspect_image(image)
         except NotAnImageError as error:

@@ -22,6 +22,7 @@ class EngineThenRegistry:
         try:
             info = await self._engine.inspect_image(f"{image_ref.name}{suffix}")
         except EngineError:
+            # The registry can answer as well, so that a push does not depend on the engine here.
             info = None
         if info is not None:
             return info

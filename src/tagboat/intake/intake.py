@@ -105,6 +105,7 @@ class Intake:
         while True:
             answer = await self._store.write(lambda tx: self._admit(tx, call, inspected))
             if isinstance(answer, _Committed):
+                # After the commit: a call that was not written takes no space.
                 self._ledger.kept(hook, request.size + answer.kept)
                 self._ledger.queued(hook, answer.queued)
                 return answer.body
@@ -127,6 +128,7 @@ class Intake:
         """
         hook = request.hook_id
         if status >= HTTPStatus.BAD_REQUEST:
+            # Anybody who knows the URL can send calls that are refused.
             if not self._ledger.keeps_refused(hook):
                 return
             request = request.cut(MAX_REFUSED_BODY)
@@ -142,6 +144,7 @@ class Intake:
         explanation = await self._store.read(lambda reader: explain_image(reader, ref))
         if explanation.project is not None or explanation.outcome is Outcome.REFUSED:
             return explanation
+        # By tag, as for pushes: the digest that a call names is only a hint.
         (found,) = (await self._inspections.inspect([replace(ref, digest=None)])).values()
         return await self._store.read(lambda reader: explain_image(reader, ref, found))
 

@@ -11,7 +11,7 @@ from tagboat.core.config import read_config
 from tagboat.core.errors import TagboatError
 from tagboat.core.events import EVENTS_KEPT, MOST_EVENTS
 from tagboat.core.idempotency import ANSWERS_KEPT
-from tagboat.core.ports import Reader, Store, Topic, Tx
+from tagboat.core.ports import Store, Topic, Tx
 
 PRUNE_EVERY_S = 3600.0
 _PRUNED_AT_ONCE = 1000
@@ -62,14 +62,13 @@ async def _something_to_do(store: Store, changed: asyncio.Event, more: asyncio.E
             for wait in waits:
                 wait.cancel()
         if more.is_set() and not changed.is_set():
+            # A burst of deliveries costs one look at their number, not one for each.
             await asyncio.sleep(_LOOK_S)
             more.clear()
-            if await store.read(_too_many):
+            if await store.read(
+                lambda reader: reader.has_more_deliveries(2 * read_config(reader).deliveries_keep)
+            ):
                 return
-
-
-def _too_many(reader: Reader) -> bool:
-    return reader.has_more_deliveries(2 * read_config(reader).deliveries_keep)
 
 
 def prune(tx: Tx, now: datetime) -> int:
