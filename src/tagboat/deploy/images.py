@@ -21,6 +21,7 @@ from tagboat.deploy.services import DeployServices
 from tagboat.loops import PeriodicTask
 
 TIDY_IMAGES_EVERY_S = 3600.0
+TIDY_AGAIN_S = 60.0
 TIDY_MIN_INTERVAL_S = 5.0
 TIDY_REST_SHARE = 20
 """A round is followed by a rest that is so many times longer, whatever the number of images."""
@@ -84,16 +85,19 @@ async def lift_marks(services: DeployServices) -> None:
 async def keep_tidying(services: DeployServices) -> None:
     """Remove unwanted images at once, after deploys and deletions, and hourly; until cancelled."""
     tidying = Tidying(services)
-    lifted = False
+    lifted = tried_again = False
 
     async def tidy() -> float:
-        nonlocal lifted
+        nonlocal lifted, tried_again
         # Here and not before the task: the database may be away at the start.
         if not lifted:
             await lift_marks(services)
             lifted = True
         await tidying.round()
-        return TIDY_IMAGES_EVERY_S
+        # The engine may still be removing the container of an image that stays: once more, soon.
+        # One that is somebody else's too stays for good, and must not be tried each minute.
+        tried_again = tidying.some_stay and not tried_again
+        return TIDY_AGAIN_S if tried_again else TIDY_IMAGES_EVERY_S
 
     task = PeriodicTask(
         tidy,
@@ -112,13 +116,15 @@ class Tidying:
     def __init__(self, services: DeployServices) -> None:
         self._services = services
         self._after = ("", "")
+        self.some_stay = False
+        """True where the last round has left images that nothing wants."""
 
     async def round(self) -> int:
         """Remove unwanted images, at most `MOST`; return how many went.
 
         Raises EngineUnavailableError and StoreUnavailableError.
         """
-        gone = 0
+        gone, self.some_stay = 0, False
         for _ in range(MOST // PAGE):
             page = await self._services.store.read(
                 lambda reader: reader.unwanted_images(
@@ -126,7 +132,9 @@ class Tidying:
                 )
             )
             for pulled in page:
-                gone += await self.remove(pulled)
+                is_gone = await self.remove(pulled)
+                gone += is_gone
+                self.some_stay |= not is_gone
                 # Images that cannot be removed must not keep a later round from those after them.
                 self._after = (str(pulled.image), pulled.digest)
                 await asyncio.sleep(_BETWEEN_REMOVALS_S)
