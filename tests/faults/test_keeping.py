@@ -21,7 +21,7 @@ _TIDYING = (
 _FORGETTING = ("beside: store.write forget_unneeded#1",)
 _QUICK = "beside: runtime.remove_image#1 after"
 _NEWEST = 20
-_PATIENCE_S = 180.0
+_PATIENCE_S = 400.0
 """A round of removals is followed by a rest that is longer the slower the machine is."""
 _SOONER_THAN_THE_MARK_S = 60.0
 _TWO_DAYS_S = 2 * 86400
