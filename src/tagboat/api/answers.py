@@ -14,6 +14,7 @@ from tagboat.core.errors import (
     ConflictError,
     EngineError,
     FieldError,
+    ForbiddenError,
     InvalidValueError,
     NotFoundError,
     StoreUnavailableError,
@@ -60,6 +61,7 @@ _EVERYWHERE = (
 _MEANINGS = {
     400: "A parameter cannot be read.",
     401: "No token, or an unknown one.",
+    403: "The role of the caller does not allow it.",
     404: "There is no such thing.",
     409: "It conflicts with something that exists.",
     412: "It was changed since the `ETag` in `If-Match`.",
@@ -69,6 +71,7 @@ _MEANINGS = {
     503: "The database or the engine cannot be reached.",
 }
 _STATUS_OF: Mapping[type[TagboatError], tuple[HTTPStatus, ProblemKind]] = {
+    ForbiddenError: (HTTPStatus.FORBIDDEN, ProblemKind.FORBIDDEN),
     NotFoundError: (HTTPStatus.NOT_FOUND, ProblemKind.NOT_FOUND),
     ConflictError: (HTTPStatus.CONFLICT, ProblemKind.CONFLICT),
     StoreUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemKind.DATABASE_UNAVAILABLE),

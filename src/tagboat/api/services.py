@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from tagboat.api.event_hub import EventHub
 from tagboat.core.ports import Store
+from tagboat.http.authentication import PRINCIPAL
 from tagboat.operations.operations import Operations
 
 
@@ -39,7 +40,8 @@ async def get_services(request: Request) -> ApiServices:
 
 async def get_operations(request: Request) -> Operations:
     """Return the operations of the application that answers."""
-    return cast("ApiServices", request.app.state.services).operations
+    services = cast("ApiServices", request.app.state.services)
+    return services.operations.by(request.scope[PRINCIPAL])
 
 
 Services = Annotated[ApiServices, Depends(get_services)]

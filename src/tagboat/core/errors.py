@@ -9,6 +9,7 @@
     ├── SettingsError               the environment is invalid; stops the start
     ├── NotFoundError               the thing named does not exist (HTTP 404)
     ├── ConflictError               a conflict with something that exists (HTTP 409)
+    ├── ForbiddenError              the role of the caller does not allow it (HTTP 403)
     ├── RegistryError
     │   ├── RegistryUnreachableError    no answer: refused, DNS, time-out, incomplete  (retryable)
     │   │   └── RegistryFailedError         an answer with a 5xx  (retryable)
@@ -80,6 +81,10 @@ class NotFoundError(TagboatError):
 
 class ConflictError(TagboatError):
     """A conflict with something that exists already."""
+
+
+class ForbiddenError(TagboatError):
+    """The caller is known, but the role of the caller does not allow it."""
 
 
 class RegistryError(TagboatError):

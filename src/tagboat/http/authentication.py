@@ -16,12 +16,16 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tagboat.core.principal import SERVER
 from tagboat.http.problem import not_found, problem, send_problem
 from tagboat.http.rate_limits import Throttle
 
 MAX_BODY_BYTES = 1 << 20
 REFUSALS_PER_S = 50
 """Answers per second to calls without a known token. Calls with one do not wait for them."""
+
+PRINCIPAL = "tagboat.principal"
+"""The key of the `Principal` that calls, in the scope of a call (ASGI)."""
 
 log = structlog.get_logger("tagboat.api")
 
@@ -82,6 +86,7 @@ class Authentication:
         elif path in self._open_paths or self._tokens.accepts(_header(scope, b"authorization")):
             if scope["method"] == "HEAD":
                 scope, send = {**scope, "method": "GET"}, head_only(send)
+            scope[PRINCIPAL] = SERVER
             try:
                 await self._app(scope, _capped(scope, receive), send)
             except _HeadAnswered:

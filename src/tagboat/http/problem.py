@@ -15,6 +15,7 @@ class ProblemKind(StrEnum):
 
     MALFORMED = "malformed"
     NO_TOKEN = "no-token"  # noqa: S105 - the name of a problem
+    FORBIDDEN = "forbidden"
     NOT_FOUND = "not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     CONFLICT = "conflict"
@@ -38,6 +39,7 @@ class ProblemKind(StrEnum):
 KIND_OF_STATUS: Mapping[int, ProblemKind] = {
     400: ProblemKind.MALFORMED,
     401: ProblemKind.NO_TOKEN,
+    403: ProblemKind.FORBIDDEN,
     404: ProblemKind.NOT_FOUND,
     405: ProblemKind.METHOD_NOT_ALLOWED,
     409: ProblemKind.CONFLICT,

@@ -1,5 +1,8 @@
 """All operations, by subject: the one thing that faces are given."""
 
+from dataclasses import replace
+
+from tagboat.core.principal import Principal
 from tagboat.operations.deploys import DeployOperations
 from tagboat.operations.health import HealthChecks
 from tagboat.operations.hosts import ServedHosts
@@ -20,6 +23,7 @@ class Operations:
     """Changes by subject, and the read model: `catalog`, `history`, `deliveries` and so on."""
 
     def __init__(self, services: OperationServices) -> None:
+        self._services = services
         self.projects = ProjectOperations(services)
         self.stages = StageOperations(services)
         self.registries = RegistryOperations(services)
@@ -34,3 +38,7 @@ class Operations:
         self.overview = OverviewQuery(services)
         self.machine = MachineQueries(services)
         self.explain = services.explain
+
+    def by(self, actor: Principal) -> "Operations":
+        """Return the same operations, asked for by `actor`."""
+        return Operations(replace(self._services, actor=actor))

@@ -12,6 +12,7 @@ from tagboat.core.image import Digest, ImageName, ImageRef
 from tagboat.core.ingress import Ingress
 from tagboat.core.keeping import Disk
 from tagboat.core.ports import DeployTriggerer, Polls, Store
+from tagboat.core.principal import SERVER, Principal
 from tagboat.core.runtime import Runtime
 from tagboat.intake.explain import Explanation
 
@@ -75,7 +76,8 @@ class OperationServices:
     `ingress_trouble` returns what is wrong with the ingress, None for nothing; it is None where
     there is to be no ingress. `disks` looks at the disks of data and engine. `host_path` returns a
     path of the machine if containers may have it, else raises InvalidValueError. `base_domain` is
-    the end of the stages' own hosts, in lower case; `public_url` has no trailing slash.
+    the end of the stages' own hosts, in lower case; `public_url` has no trailing slash. `actor` is
+    the one that asks for what these services are used for.
     """
 
     store: Store
@@ -99,6 +101,7 @@ class OperationServices:
     base_domain: str
     public_url: str
     host_path: Callable[[str], str] = no_host_path
+    actor: Principal = SERVER
 
     def webhook_url(self, secret: str) -> str:
         """Return the URL that senders call, which ends with the secret."""
