@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -20,6 +21,7 @@ from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef, parse_dig
 from tagboat.core.ingress import Ingress
 from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
+from tagboat.core.principal import SERVER, Principal
 from tagboat.deploy.queue import DeployQueue
 from tagboat.ingress.none import NoIngress
 from tagboat.operations.operations import Operations
@@ -82,10 +84,12 @@ class Polled:
     )
     due: datetime | None = None
     asked: list[str] = field(default_factory=list)
+    actors: list[Principal] = field(default_factory=list)
 
-    async def poll_now(self, project_id: str) -> PollReport:
+    async def poll_now(self, project_id: str, actor: Principal = SERVER) -> PollReport:
         """Note who was asked about."""
         self.asked.append(project_id)
+        self.actors.append(actor)
         return self.report
 
     def next_at(self) -> datetime | None:
@@ -226,9 +230,6 @@ def running_api(
         registries.examined.append(image)
         return checks
 
-    async def new_secret() -> str:
-        return await regenerate_webhook_secret(store)
-
     inspector = Inspected()
     deployer = DeployQueue(lambda: datetime.now(UTC))
     webhook = WebhookHandler(store, deployer, inspector)
@@ -245,7 +246,7 @@ def running_api(
             list_tags=registries.list_tags,
             resolve=registries.resolve,
             login_for=login_for,
-            new_secret=new_secret,
+            new_secret=partial(regenerate_webhook_secret, store),
             redeliver=webhook.redeliver,
             explain=webhook.explain,
             abandon=abandon,

@@ -1,7 +1,7 @@
 """Configuration by people: registries, projects and their stages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -101,10 +101,12 @@ class Stage:
 
     `health_timeout_s`, `watch_s` and `drain_timeout_s` are seconds; `ttl_h` is how many hours an
     instance may live, None for no limit. A stage that is `held` gets no deploy by push or poll.
-    With `allow_downgrade` a poll, and in a stage of the kind `semver:` a push too, may deploy a
-    tag that is older than what is live. Path health checks send `healthcheck_host` as Host (empty:
-    that of the stage's address), and may take `healthcheck_request_timeout_s` seconds a request. A
-    `strategy` of None depends on whether the app keeps data (see `tagboat.core.storage`).
+    With `allow_downgrade` a poll, and in a stage of the kind `semver:` a push too, may deploy a tag
+    that is older than what is live. `held_at` and `held_by` say since when it is held, and the name
+    of who did that; None where it is not held, or where that is not on record. Path health checks
+    send `healthcheck_host` as Host (empty: that of the stage's address), and may take
+    `healthcheck_request_timeout_s` seconds a request. A `strategy` of None depends on whether the
+    app keeps data (see `tagboat.core.storage`).
 
     `image_volumes` are the VOLUMEs of the image that was started last, as in `RunConfig`.
     `adopted_volumes` maps paths to names of engine volumes that an earlier version of Tagboat
@@ -130,9 +132,21 @@ class Stage:
     drain_timeout_s: int = 30
     ttl_h: int | None = None
     held: bool = False
+    held_at: datetime | None = None
+    held_by: str | None = None
     image_volumes: tuple[str, ...] = ()
     adopted_volumes: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime
+
+
+def with_hold(before: Stage | None, after: Stage, by: str, at: datetime) -> Stage:
+    """Return the stage `after` a change by `by`, with the time and name of its hold.
+
+    A hold that was in force `before` keeps both.
+    """
+    if not after.held:
+        return replace(after, held_at=None, held_by=None)
+    return after if before and before.held else replace(after, held_at=at, held_by=by)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ DELIVERIES_KEEP_DAYS = "deliveries_keep_days"
 DELIVERIES_KEEP = "deliveries_keep"
 IMAGES_KEEP = "images_keep"
 HISTORY_KEEP_DAYS = "history_keep_days"
+AUDIT_KEEP_DAYS = "audit_keep_days"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105 - the setting's name, not its value
 INSTALLATION_ID = "installation_id"
 
@@ -27,7 +28,7 @@ class Config:
     are kept for `deliveries_keep_days` days (1 to 3,650), and at most `deliveries_keep` of them
     (100 to 1,000,000). For each stage the images of the last `images_keep` digests (0 to 100) that
     were live stay on the engine; ended deploys stay on record for `history_keep_days` days (1 to
-    36,500).
+    36,500), and so does the audit for `audit_keep_days`.
     """
 
     poll_schedule: str
@@ -38,6 +39,7 @@ class Config:
     deliveries_keep: int
     images_keep: int
     history_keep_days: int
+    audit_keep_days: int
 
 
 def read_config(reader: Reader) -> Config:
@@ -54,6 +56,7 @@ def read_config(reader: Reader) -> Config:
         deliveries_keep=_number_setting(reader, DELIVERIES_KEEP, 10_000),
         images_keep=_number_setting(reader, IMAGES_KEEP, 3),
         history_keep_days=_number_setting(reader, HISTORY_KEEP_DAYS, 365),
+        audit_keep_days=_number_setting(reader, AUDIT_KEEP_DAYS, 365),
     )
 
 

@@ -92,7 +92,8 @@ class Deploy:
     Before that it is what the push named: a hint, which decides what merges into it, and which
     `resolve` does not go by but for `EXACT_TRIGGERS`. `merges` counts the pushes merged into it, so
     that a resolution that raced with one is seen to be stale. `claimed_by` is the server at work on
-    it until `claimed_until`. `cancelling` is whether somebody asked to cancel it.
+    it until `claimed_until`. `cancelling` is whether somebody asked to cancel it. `ordered_by` is
+    the name of the account or token that ordered it, None where a push or a poll did.
 
     What it has done so far decides how it is undone: `container` is the name of its container,
     chosen before any is made; `release_id` is the engine's id of the container of its release
@@ -110,6 +111,7 @@ class Deploy:
     status: DeployStatus = DeployStatus.QUEUED
     reason: str | None = None
     force: bool = False
+    ordered_by: str | None = None
     steps: tuple[Step, ...] = PENDING_STEPS
     log: str = ""
     merges: int = 0

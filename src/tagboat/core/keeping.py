@@ -6,6 +6,7 @@ from datetime import datetime
 
 from tagboat.core.deploy import InstanceState
 from tagboat.core.image import Digest, ImageName
+from tagboat.core.principal import SERVER, Principal
 
 WERE_LIVE = frozenset({InstanceState.LIVE, InstanceState.DRAINING, InstanceState.STOPPED})
 """The states of instances that serve or once served, and to which one can go back."""
@@ -37,12 +38,13 @@ class PulledImage:
 class Deletion:
     """A project that is being deleted, or one stage of it, with its `volumes` or without.
 
-    `stage_id` is empty for the whole project.
+    `stage_id` is empty for the whole project. `actor` is the one that has ordered it.
     """
 
     project_id: str
     stage_id: str = ""
     volumes: bool = False
+    actor: Principal = SERVER
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from tagboat.core.catalog import Registry
 from tagboat.core.deploy import Trigger
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.polling import PollReport
+from tagboat.core.principal import SERVER, Principal
 from tagboat.core.push import Outcome
 from tagboat.core.store_port import Reader, Store, Topic, Tx
 
@@ -30,6 +31,7 @@ class DeployTriggerer(Protocol):
     """The queue of deploys, which a worker carries out.
 
     It is called inside the transaction `tx`, so that a push and its deploy are committed together.
+    `ordered_by` is the name of who has ordered it, None for a push or a poll.
     """
 
     def trigger_deploy(
@@ -43,6 +45,7 @@ class DeployTriggerer(Protocol):
         digest: Digest | None = None,
         force: bool = False,
         image: ImageName | None = None,
+        ordered_by: str | None = None,
     ) -> Queued: ...
 
 
@@ -70,10 +73,10 @@ class TagSource(Protocol):
 class Polls(Protocol):
     """The poller, for polls on request.
 
-    `next_at` returns the time of the next scheduled polls, None while it is unknown. `settle`
-    returns when that time follows the settings committed before.
+    `poll_now` polls a project for `actor`. `next_at` returns the time of the next scheduled polls,
+    None while it is unknown. `settle` returns when that time follows the settings committed before.
     """
 
-    async def poll_now(self, project_id: str) -> PollReport: ...
+    async def poll_now(self, project_id: str, actor: Principal = SERVER) -> PollReport: ...
     def next_at(self) -> datetime | None: ...
     async def settle(self) -> None: ...

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from tagboat.core.audit import AuditEntry, AuditFilter, AuditPlace
 from tagboat.core.catalog import HeldPush, KnownTag, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack, Version
@@ -242,6 +243,27 @@ class EventWriter(EventReader, Protocol):
     def prune_events(self, before: datetime, keep: int, at_most: int) -> int: ...
 
 
+class AuditReader(Protocol):
+    """The audit, newest first unless asked otherwise."""
+
+    def audit_entries(
+        self,
+        only: AuditFilter,
+        beyond: AuditPlace | None,
+        limit: int,
+        *,
+        oldest_first: bool = False,
+    ) -> list[AuditEntry]: ...
+    def deleted_project(self, name: str) -> str | None: ...
+
+
+class AuditWriter(AuditReader, Protocol):
+    """Additions to the audit, and the removal of old entries."""
+
+    def record_audit(self, entry: AuditEntry) -> None: ...
+    def prune_audit(self, before: datetime, at_most: int) -> int: ...
+
+
 # By names and position, not by id: pages follow the order that people see.
 StagePlace = tuple[str, int, str]
 """The place of a stage among all: the name of its project, its position, its name."""
@@ -280,6 +302,7 @@ class Reader(
     DeliveryReader,
     SettingReader,
     EventReader,
+    AuditReader,
     ReadModelReader,
     Protocol,
 ):
@@ -294,6 +317,7 @@ class Tx(
     DeliveryWriter,
     SettingWriter,
     EventWriter,
+    AuditWriter,
     Reader,
     Protocol,
 ):

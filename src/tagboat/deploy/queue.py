@@ -40,6 +40,7 @@ class DeployQueue:
         digest: Digest | None = None,
         force: bool = False,
         image: ImageName | None = None,
+        ordered_by: str | None = None,
     ) -> Queued:
         """Queue a deploy of `image_tag`, or merge into one that will bring it.
 
@@ -63,6 +64,7 @@ class DeployQueue:
             trigger=trigger,
             force=force,
             image=image,
+            ordered_by=ordered_by,
             created_at=self._clock(),
         )
         self._supersede(tx, deploy)
@@ -82,6 +84,7 @@ class DeployQueue:
                 digest=older.digest,
                 force=older.force,
                 image=older.image,
+                ordered_by=older.ordered_by,
             )
 
     def _supersede(self, tx: Tx, newer: Deploy) -> None:

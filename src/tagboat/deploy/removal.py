@@ -8,6 +8,14 @@ from datetime import datetime
 
 import structlog
 
+from tagboat.core.audit import (
+    AuditAction,
+    FieldChange,
+    audit_entry,
+    changes_between,
+    project_subject,
+    stage_subject,
+)
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import (
@@ -19,6 +27,7 @@ from tagboat.core.errors import (
 )
 from tagboat.core.keeping import Deletion, LeftVolumes
 from tagboat.core.ports import Reader, Store, Topic, Tx
+from tagboat.core.principal import SERVER, Principal
 from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
 from tagboat.deploy.networks import remove_project_network
@@ -41,15 +50,19 @@ class Removal:
     abandon: Callable[[Iterable[str]], Awaitable[None]]
     clock: Callable[[], datetime]
 
-    async def remove_project(self, project_id: str, *, volumes: bool = False) -> LeftVolumes:
+    async def remove_project(
+        self, project_id: str, *, volumes: bool = False, actor: Principal = SERVER
+    ) -> LeftVolumes:
         """Delete a project with its stages, deploys and containers, with `volumes` their data too.
 
         Raises NotFoundError, and EngineError when a container cannot be removed: then nothing is
         deleted.
         """
-        return await self._remove(Deletion(project_id, volumes=volumes))
+        return await self._remove(Deletion(project_id, volumes=volumes, actor=actor))
 
-    async def remove_stage(self, stage_id: str, *, volumes: bool = False) -> LeftVolumes:
+    async def remove_stage(
+        self, stage_id: str, *, volumes: bool = False, actor: Principal = SERVER
+    ) -> LeftVolumes:
         """Delete a stage with its deploys and containers, and with its `volumes` if asked.
 
         Raises as `remove_project` does, and ConflictError while a deploy is at work in it: then
@@ -67,7 +80,7 @@ class Removal:
             return stage.project_id
 
         project_id = await self.store.read(refuse_at_work)
-        return await self._remove(Deletion(project_id, stage_id, volumes=volumes))
+        return await self._remove(Deletion(project_id, stage_id, volumes, actor))
 
     async def go_on(self) -> None:
         """Finish the deletions that a process has left when it died; return once all are done."""
@@ -112,7 +125,7 @@ class Removal:
             if failures := [outcome for outcome in outcomes if isinstance(outcome, BaseException)]:
                 raise failures[0]
             left = await self._leave_volumes(deletion, stage_ids)
-            if await self.store.write(lambda tx: delete_if_clear(tx, deletion)):
+            if await self.store.write(lambda tx: delete_if_clear(tx, deletion, self.clock())):
                 break
         else:
             raise ConflictError(
@@ -209,11 +222,27 @@ def _active_instances(reader: Reader, stage_ids: list[str]) -> list[Instance]:
     ]
 
 
-def delete_if_clear(tx: Tx, deletion: Deletion) -> bool:
+def _record(tx: Tx, deletion: Deletion, now: datetime) -> None:
+    """Record in the audit who has ordered what is deleted now."""
+    project = tx.project(deletion.project_id)
+    if deletion.stage_id:
+        stage = tx.stage(deletion.stage_id)
+        action, subject = AuditAction.STAGE_DELETE, stage_subject(project, stage)
+        changes = changes_between(stage, None)
+    else:
+        action, subject = AuditAction.PROJECT_DELETE, project_subject(project)
+        changes = changes_between(project, None)
+    if deletion.volumes:
+        changes = (*changes, FieldChange("content of volumes", "kept", "deleted"))
+    tx.record_audit(audit_entry(deletion.actor, now, action, subject, changes))
+
+
+def delete_if_clear(tx: Tx, deletion: Deletion, now: datetime) -> bool:
     """Delete the records; return False where another instance has come up."""
     # In the transaction that deletes: nothing can come up in between.
     if _active_instances(tx, _stage_ids(tx, deletion)):
         return False
+    _record(tx, deletion, now)
     if deletion.stage_id:
         tx.delete_stage(deletion.stage_id)
     else:

@@ -13,8 +13,10 @@ from tagboat.core.delivery import MAX_REFUSED_BODY, NOTHING_KEPT, Delivery, Reco
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Store, Topic, Tx
+from tagboat.core.principal import Principal
 from tagboat.core.push import Outcome, Push
 from tagboat.intake.admit import refused_push
+from tagboat.intake.audit import Redelivery, call_entries, calling_sender
 from tagboat.intake.distinct import distinct, distinct_as_stored
 from tagboat.intake.explain import Explanation, explain_image
 from tagboat.intake.inspections import Inspected, InspectionResult, Inspections
@@ -46,6 +48,8 @@ class _Call:
     request: RecordedRequest
     began: float
     shown: int
+    caller: Principal
+    again: Redelivery | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,15 @@ class Intake:
         began: float | None = None,
         skipped: Sequence[SkippedEvent] = (),
         needs_you: bool = False,
+        address: str = "",
+        again: Redelivery | None = None,
     ) -> bytes:
         """Process the pushes of one delivery; return the JSON of its `Receipt` once committed.
 
         `reason`, `skipped` and `needs_you` are put into the receipt. `began` is the start of the
-        call by `time.perf_counter`, by default now. Raises StoreUnavailableError if nothing could
-        be written.
+        call by `time.perf_counter`, by default now; `address` the IP address that it came from;
+        `again` is None unless somebody has ordered it again. Raises StoreUnavailableError if
+        nothing could be written.
         """
         began = time.perf_counter() if began is None else began
         pushes, hook = distinct(pushes), request.hook_id
@@ -99,7 +106,8 @@ class Intake:
         if not self._ledger.keeps_whole(hook):
             request, shown = request.cut(0), _KEPT_OUTCOMES_SHORT
         draft = Receipt("", (), reason, tuple(skipped), needs_you)
-        call = _Call(pushes, sender, draft, request, began, shown)
+        caller = calling_sender(sender, hook, address)
+        call = _Call(pushes, sender, draft, request, began, shown, caller, again)
         inspected: dict[ImageRef, InspectionResult] = {}
         # Usually once or twice; again if a project was deleted, or a setting changed, in between.
         while True:
@@ -109,8 +117,8 @@ class Intake:
                 self._ledger.kept(hook, request.size + answer.kept)
                 self._ledger.queued(hook, answer.queued)
                 return answer.body
-            again = bool(inspected)
-            inspected.update(await self._inspections.inspect(answer.images, again=again))
+            afresh = bool(inspected)
+            inspected.update(await self._inspections.inspect(answer.images, again=afresh))
 
     async def keep(
         self,
@@ -166,6 +174,8 @@ class Intake:
         kept = encode(short)
         accepted = _delivery(short, call.sender, ACCEPTED, now, call.request, call.began)
         _add_delivery(tx, accepted)
+        for entry in call_entries(results, call.caller, call.again, now):
+            tx.record_audit(entry)
         queued = sum(result.outcome is Outcome.QUEUED for result in results)
         return _Committed(kept if short is receipt else encode(receipt), len(kept), queued)
 

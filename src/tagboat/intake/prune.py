@@ -1,4 +1,4 @@
-"""Delete what is kept for a time only: deliveries, answers to orders, events."""
+"""Delete what is kept for a time only: deliveries, answers to orders, events, the audit."""
 
 import asyncio
 import contextlib
@@ -77,4 +77,6 @@ def prune(tx: Tx, now: datetime) -> int:
     oldest = now - timedelta(days=config.deliveries_keep_days)
     deliveries = tx.prune_deliveries(oldest, config.deliveries_keep, _PRUNED_AT_ONCE)
     answers = tx.prune_answers(now - ANSWERS_KEPT, _PRUNED_AT_ONCE)
-    return deliveries + answers + tx.prune_events(now - EVENTS_KEPT, MOST_EVENTS, _PRUNED_AT_ONCE)
+    events = tx.prune_events(now - EVENTS_KEPT, MOST_EVENTS, _PRUNED_AT_ONCE)
+    audit = tx.prune_audit(now - timedelta(days=config.audit_keep_days), _PRUNED_AT_ONCE)
+    return deliveries + answers + events + audit

@@ -3,9 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tagboat.core.audit import (
+    AuditAction,
+    FieldChange,
+    changes_between,
+    deploy_subject,
+    stage_subject,
+)
+from tagboat.core.catalog import Stage
 from tagboat.core.decision import normal_tag
 from tagboat.core.deploy import Deploy, Trigger
-from tagboat.core.ports import Tx
+from tagboat.core.ports import Reader, Tx
 from tagboat.intake.admit import by_hand, registry_kind
 from tagboat.operations.services import OperationServices
 from tagboat.operations.stage_actions import StageActions
@@ -36,12 +44,19 @@ class DeployOperations:
             # As the registry stores it: a Gitea keeps tags in lower case.
             wanted = normal_tag(tag, registry_kind(tx, project))
             queued = self.services.deployer.trigger_deploy(
-                project.id, stage_id, wanted, tx=tx, trigger=Trigger.MANUAL, force=force
+                project.id,
+                stage_id,
+                wanted,
+                tx=tx,
+                trigger=Trigger.MANUAL,
+                force=force,
+                ordered_by=self.services.actor.name,
             )
             tx.record_tag(by_hand(stage, wanted, queued, self.services.clock()))
             return tx.deploy(queued.deploy_id)
 
-        return await self._one(work)
+        changes = (FieldChange("force", before=False, after=True),) if force else ()
+        return await self._one(AuditAction.DEPLOY_CREATE, work, changes)
 
     async def rollback(self, stage_id: str, to: str | None = None) -> DeployView:
         """Queue what the deploy `to` brought, or what served before, and hold the stage.
@@ -50,9 +65,14 @@ class DeployOperations:
         """
         # Before the transaction: engine and registry are asked, which may take seconds.
         await self.ways_back.refuse_if_gone(stage_id, to)
-        return await self._one(
-            lambda tx: tx.deploy(self._actions.rollback(tx, stage_id, to).deploy_id)
-        )
+
+        def work(tx: Tx) -> Deploy:
+            before = tx.stage(stage_id)
+            queued = self._actions.rollback(tx, stage_id, to)
+            self._record_hold(tx, before)
+            return tx.deploy(queued.deploy_id)
+
+        return await self._one(AuditAction.DEPLOY_ROLLBACK, work)
 
     async def way_back(self, stage_id: str) -> Prospect:
         """Return what a rollback would bring back, and whether its image still exists."""
@@ -61,22 +81,30 @@ class DeployOperations:
     async def promote(self, stage_id: str, from_stage_id: str) -> DeployView:
         """Queue the digest that is live in another stage of the project."""
         return await self._one(
-            lambda tx: tx.deploy(self._actions.promote(tx, stage_id, from_stage_id).deploy_id)
+            AuditAction.DEPLOY_PROMOTE,
+            lambda tx: tx.deploy(self._actions.promote(tx, stage_id, from_stage_id).deploy_id),
+            note=lambda reader: f"from the stage {reader.stage(from_stage_id).name}",
         )
 
     async def cancel(self, deploy_id: str) -> DeployView:
         """Cancel a deploy: a queued one at once; a running one is taken back by its worker."""
-        return await self._one(lambda tx: self._actions.cancel(tx, deploy_id))
+        return await self._one(
+            AuditAction.DEPLOY_CANCEL, lambda tx: self._actions.cancel(tx, deploy_id)
+        )
 
     async def cancel_all(self, stage_id: str) -> list[DeployView]:
         """Cancel all queued and running deploys of a stage that can be cancelled."""
-        return await self._views(lambda tx: self._actions.cancel_all(tx, stage_id))
+        return await self._views(
+            AuditAction.DEPLOY_CANCEL, lambda tx: self._actions.cancel_all(tx, stage_id)
+        )
 
     async def hold(self, stage_id: str) -> StageView:
         """Let pushes and polls deploy nothing in the stage until it is released."""
 
         def work(tx: Tx) -> StageView:
+            before = tx.stage(stage_id)
             (held,) = Views(tx, self.services).stages([self._actions.hold(tx, stage_id)])
+            self._record_hold(tx, before)
             return held
 
         return await self.services.store.write(work)
@@ -88,8 +116,16 @@ class DeployOperations:
         """
 
         def work(tx: Tx) -> tuple[StageView, list[str]]:
+            before = tx.stage(stage_id)
             queued = self._actions.release(tx, stage_id, including=including)
             (released,) = Views(tx, self.services).stages([tx.stage(stage_id)])
+            self.services.record(
+                tx,
+                AuditAction.STAGE_RELEASE,
+                stage_subject(released.project, released.stage),
+                changes_between(before, released.stage),
+                ", ".join(f"{tx.deploy(one.deploy_id).tag} is {one.outcome}" for one in queued),
+            )
             return released, [one.deploy_id for one in queued]
 
         return await self.services.store.write(work)
@@ -99,7 +135,7 @@ class DeployOperations:
 
         Raises ConflictError where its body was cut short.
         """
-        return await self.services.redeliver(delivery_id)
+        return await self.services.redeliver(delivery_id, self.services.actor)
 
     @property
     def ways_back(self) -> WaysBack:
@@ -108,13 +144,41 @@ class DeployOperations:
 
     @property
     def _actions(self) -> StageActions:
-        return StageActions(self.services.deployer, self.services.clock)
+        services = self.services
+        return StageActions(services.deployer, services.clock, services.actor.name)
 
-    async def _one(self, work: Callable[[Tx], Deploy]) -> DeployView:
-        (view,) = await self._views(lambda tx: [work(tx)])
+    def _record_hold(self, tx: Tx, before: Stage) -> None:
+        """Record that the stage is held, unless it was so `before`."""
+        if not before.held:
+            stage = tx.stage(before.id)
+            subject = stage_subject(tx.project(stage.project_id), stage)
+            changes = changes_between(before, stage)
+            self.services.record(tx, AuditAction.STAGE_HOLD, subject, changes)
+
+    async def _one(
+        self,
+        action: AuditAction,
+        work: Callable[[Tx], Deploy],
+        changes: tuple[FieldChange, ...] = (),
+        note: Callable[[Reader], str] = lambda _reader: "",
+    ) -> DeployView:
+        (view,) = await self._views(action, lambda tx: [work(tx)], changes, note)
         return view
 
-    async def _views(self, work: Callable[[Tx], Sequence[Deploy]]) -> list[DeployView]:
-        return await self.services.store.write(
-            lambda tx: Views(tx, self.services).deploys(work(tx))
-        )
+    async def _views(
+        self,
+        action: AuditAction,
+        work: Callable[[Tx], Sequence[Deploy]],
+        changes: tuple[FieldChange, ...] = (),
+        note: Callable[[Reader], str] = lambda _reader: "",
+    ) -> list[DeployView]:
+        """Carry out an order, with an entry in the audit for each of its deploys."""
+
+        def recorded(tx: Tx) -> list[DeployView]:
+            views = Views(tx, self.services).deploys(work(tx))
+            for view in views:
+                subject = deploy_subject(view.project, view.stage, view.deploy)
+                self.services.record(tx, action, subject, changes, note(tx))
+            return views
+
+        return await self.services.store.write(recorded)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tagboat.core.audit import AuditAction, changes_between, project_subject
 from tagboat.core.catalog import Project
 from tagboat.core.errors import ConflictError, FieldError, NotFoundError
 from tagboat.core.ids import new_id
@@ -41,6 +42,12 @@ class ProjectOperations:
             check_host_paths(project.run, NO_OPTIONS, self.services.host_path)
             self._check(tx, project)
             tx.add_project(project)
+            self.services.record(
+                tx,
+                AuditAction.PROJECT_CREATE,
+                project_subject(project),
+                changes_between(None, project),
+            )
             added = [add_stage(tx, self.services, project.id, stage) for stage in stages]
             views = Views(tx, self.services)
             (made,) = views.projects([project])
@@ -66,6 +73,12 @@ class ProjectOperations:
             if project.image != old.image:
                 # Tags of the old image must not count as known, nor be deployed, as the new one's.
                 tx.forget_tags(project_id)
+            self.services.record(
+                tx,
+                AuditAction.PROJECT_CHANGE,
+                project_subject(project),
+                changes_between(old, project),
+            )
             (changed,) = Views(tx, self.services).projects([project])
             return changed
 
@@ -81,12 +94,12 @@ class ProjectOperations:
         services = self.services
         await services.store.read(lambda reader: check(reader.project(project_id)))
         remover = Removal(services.store, services.engine, services.abandon, services.clock)
-        return await remover.remove_project(project_id, volumes=volumes)
+        return await remover.remove_project(project_id, volumes=volumes, actor=services.actor)
 
     async def poll(self, project_id: str) -> PollReport:
         """Ask the registry for new tags now."""
         await self.services.store.read(lambda reader: reader.project(project_id))
-        return await self.services.polls.poll_now(project_id)
+        return await self.services.polls.poll_now(project_id, self.services.actor)
 
     def _check(self, reader: Reader, project: Project) -> None:
         """Raise ConflictError or FieldError unless `project` can be saved."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tagboat.core.audit import AuditAction, AuditSubject, changes_between
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.decision import normal_tag
 from tagboat.core.errors import ConflictError, FieldError, InvalidValueError, RegistryError
@@ -42,6 +43,7 @@ class RegistryOperations:
         def work(tx: Tx) -> Registry:
             _check_unique(tx, registry)
             tx.add_registry(registry)
+            self._record(tx, AuditAction.REGISTRY_CREATE, None, registry)
             return registry
 
         return await self.services.store.write(work)
@@ -61,6 +63,7 @@ class RegistryOperations:
             registry = self._changed(old, fields, docker_config)
             _check_unique(tx, registry)
             tx.put_registry(registry)
+            self._record(tx, AuditAction.REGISTRY_CHANGE, old, registry)
             return registry
 
         return await self.services.store.write(work)
@@ -77,6 +80,7 @@ class RegistryOperations:
                     f"the registry {registry.name} is named by these projects: {', '.join(users)}"
                 )
             tx.delete_registry(registry_id)
+            self._record(tx, AuditAction.REGISTRY_DELETE, registry, None)
 
         await self.services.store.write(work)
 
@@ -119,6 +123,13 @@ class RegistryOperations:
             return Choice(error=str(error))
         kind = registry.kind if registry else None
         return Choice(tuple(dict.fromkeys(normal_tag(tag, kind) for tag in tags)), whole=True)
+
+    def _record(
+        self, tx: Tx, action: AuditAction, old: Registry | None, new: Registry | None
+    ) -> None:
+        if registry := new or old:
+            subject = AuditSubject(id=registry.id, name=registry.name)
+            self.services.record(tx, action, subject, changes_between(old, new))
 
     def _changed(
         self, registry: Registry, fields: Mapping[str, Any], docker_config: str | None

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from tagboat.core.audit import AuditAction, AuditSubject, FieldChange, audit_entry
 from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
 from tagboat.core.host_access import no_host_path
 from tagboat.core.image import Digest, ImageName, ImageRef
 from tagboat.core.ingress import Ingress
 from tagboat.core.keeping import Disk
-from tagboat.core.ports import DeployTriggerer, Polls, Store
+from tagboat.core.ports import DeployTriggerer, Polls, Store, Tx
 from tagboat.core.principal import SERVER, Principal
 from tagboat.core.runtime import Runtime
 from tagboat.intake.explain import Explanation
@@ -69,9 +70,9 @@ class OperationServices:
     `list_images` lists the images of a registry, `list_tags` the tags of an image, `resolve` looks
     a digest up: all three raise RegistryError. `login_for` reads the login for a host from the text
     of a Docker `config.json`, or raises InvalidValueError. `new_secret` makes and returns a new
-    secret of the global webhook URL. `redeliver` carries out the delivery of an id again and
-    returns the receipt's JSON, or raises NotFoundError, ConflictError or InvalidValueError.
-    `explain` returns
+    secret of the global webhook URL, and calls what it is given in the same transaction.
+    `redeliver` carries out the delivery of an id again, asked for by a principal, and returns the
+    receipt's JSON, or raises NotFoundError, ConflictError or InvalidValueError. `explain` returns
     what a push would do. `abandon` makes the worker let go of the deploys of stages.
     `ingress_trouble` returns what is wrong with the ingress, None for nothing; it is None where
     there is to be no ingress. `disks` looks at the disks of data and engine. `host_path` returns a
@@ -90,8 +91,8 @@ class OperationServices:
     list_tags: Callable[[ImageName, Registry | None], Awaitable[Sequence[str]]]
     resolve: Callable[[ImageName, str, Registry | None], Awaitable[Digest]]
     login_for: Callable[[str, str], Login]
-    new_secret: Callable[[], Awaitable[str]]
-    redeliver: Callable[[str], Awaitable[bytes]]
+    new_secret: Callable[[Callable[[Tx], None]], Awaitable[str]]
+    redeliver: Callable[[str, Principal], Awaitable[bytes]]
     explain: Callable[[ImageRef], Awaitable[Explanation]]
     abandon: Callable[[Iterable[str]], Awaitable[None]]
     ingress_trouble: Callable[[], Awaitable[str | None]] | None
@@ -102,6 +103,17 @@ class OperationServices:
     public_url: str
     host_path: Callable[[str], str] = no_host_path
     actor: Principal = SERVER
+
+    def record(
+        self,
+        tx: Tx,
+        action: AuditAction,
+        subject: AuditSubject,
+        changes: tuple[FieldChange, ...] = (),
+        note: str = "",
+    ) -> None:
+        """Record in the audit what `actor` changes, in the transaction that changes it."""
+        tx.record_audit(audit_entry(self.actor, self.clock(), action, subject, changes, note))
 
     def webhook_url(self, secret: str) -> str:
         """Return the URL that senders call, which ends with the secret."""

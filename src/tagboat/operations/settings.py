@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tagboat.core.audit import AuditAction, AuditSubject, FieldChange, changes_between
 from tagboat.core.auto_create import what_the_url_allows
 from tagboat.core.config import POLL_SCHEDULE, WEBHOOK_SECRET, Config, read_auto_create, read_config
 from tagboat.core.ports import Topic, Tx
 from tagboat.core.project_webhook import Signature
 from tagboat.operations.services import OperationServices, accept
+from tagboat.operations.webhooks import NEW_URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,14 @@ class SettingsOperations:
         """Change the settings given, by name, unless `check` raises; they hold from now on."""
 
         def work(tx: Tx) -> Config:
-            check(read_config(tx))
+            old = read_config(tx)
+            check(old)
             for name, value in values.items():
                 tx.put_setting(name, value)
             tx.announce(Topic.SETTINGS)
-            return read_config(tx)
+            new = read_config(tx)
+            self._record(tx, AuditAction.SETTINGS_CHANGE, changes_between(old, new))
+            return new
 
         config = await self.services.store.write(work)
         if POLL_SCHEDULE in values:
@@ -51,12 +56,17 @@ class SettingsOperations:
         """Return the URL that senders call; make its secret where there is none yet."""
         secret = await self.services.store.read(lambda reader: reader.setting(WEBHOOK_SECRET))
         return await self._global_url(
-            secret if isinstance(secret, str) else await self.services.new_secret()
+            # Nobody has changed anything: there was none.
+            secret if isinstance(secret, str) else await self.services.new_secret(accept)
         )
 
     async def regenerate_webhook_url(self) -> GlobalUrl:
         """Make a new URL; the old one is unknown from the next call on."""
-        return await self._global_url(await self.services.new_secret())
+
+        def record(tx: Tx) -> None:
+            self._record(tx, AuditAction.SETTINGS_WEBHOOK_URL, NEW_URL)
+
+        return await self._global_url(await self.services.new_secret(record))
 
     async def webhook_signature(self) -> Signature | None:
         """Return how calls of the URL must be signed, None where they need not be."""
@@ -64,7 +74,16 @@ class SettingsOperations:
 
     async def set_webhook_signature(self, signature: Signature | None) -> None:
         """Demand that calls of the URL are signed, or no longer. Others are as a wrong secret."""
-        await self.services.store.write(lambda tx: tx.put_webhook_signature(signature))
+
+        def work(tx: Tx) -> None:
+            changes = changes_between(tx.webhook_signature(), signature)
+            tx.put_webhook_signature(signature)
+            self._record(tx, AuditAction.SETTINGS_WEBHOOK_SIGNATURE, changes)
+
+        await self.services.store.write(work)
+
+    def _record(self, tx: Tx, action: AuditAction, changes: tuple[FieldChange, ...]) -> None:
+        self.services.record(tx, action, AuditSubject(), changes)
 
     async def _global_url(self, secret: str) -> GlobalUrl:
         policy = await self.services.store.read(read_auto_create)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tagboat.core.catalog import HeldPush, Stage, judged_tag
+from tagboat.core.catalog import HeldPush, Stage, judged_tag, with_hold
 from tagboat.core.decision import decide, goes_by_version, unless_lower, unless_taken_back
 from tagboat.core.deploy import (
     Deploy,
@@ -24,6 +24,7 @@ from tagboat.core.errors import ConflictError
 from tagboat.core.image import parse_digest
 from tagboat.core.newest import Candidate, Order
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Topic, Tx
+from tagboat.core.principal import SERVER
 from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.serving import serving_in
 from tagboat.operations.way_back import WayBack, find_way_back, live_in, under_way
@@ -31,10 +32,11 @@ from tagboat.operations.way_back import WayBack, find_way_back, live_in, under_w
 
 @dataclass(frozen=True, slots=True)
 class StageActions:
-    """Actions up to the queue; workers carry out what is queued."""
+    """Actions up to the queue; workers carry out what is queued. `by` is who orders them."""
 
     deployer: DeployTriggerer
     clock: Callable[[], datetime]
+    by: str = SERVER.name
 
     def rollback(self, tx: Tx, stage_id: str, to: str | None = None) -> Queued:
         """Queue what the deploy `to` brought, or what served before, and hold the stage.
@@ -48,7 +50,7 @@ class StageActions:
             return Queued(Outcome.MERGED, again.id)
         way = find_way_back(tx, stage, to)
         target = way.target
-        tx.put_stage(replace(stage, held=True))
+        tx.put_stage(self._held(stage))
         # A person who names a version wants it, even if it was taken back before.
         if to is not None:
             tx.delete_taken_back(stage.id, target.digest)
@@ -61,6 +63,7 @@ class StageActions:
             trigger=Trigger.ROLLBACK,
             digest=target.digest,
             image=target.image,
+            ordered_by=self.by,
         )
         # As it was then, not as the stage is set now: the change may be what broke the app.
         tx.put_deploy_config(queued.deploy_id, way.config)
@@ -116,6 +119,7 @@ class StageActions:
             trigger=Trigger.PROMOTE,
             digest=live.digest,
             image=live.image,
+            ordered_by=self.by,
         )
 
     def cancel(self, tx: Tx, deploy_id: str) -> Deploy:
@@ -165,9 +169,12 @@ class StageActions:
 
     def hold(self, tx: Tx, stage_id: str) -> Stage:
         """Let pushes and polls deploy nothing in the stage; pushes are kept for the release."""
-        stage = replace(tx.stage(stage_id), held=True)
+        stage = self._held(tx.stage(stage_id))
         tx.put_stage(stage)
         return stage
+
+    def _held(self, stage: Stage) -> Stage:
+        return with_hold(stage, replace(stage, held=True), self.by, self.clock())
 
     def release(self, tx: Tx, stage_id: str, *, including: bool = False) -> list[Queued]:
         """Let pushes and polls deploy again, beginning with the newest that came while it was held.
@@ -177,7 +184,7 @@ class StageActions:
         where the stage accepts none; those of polls are only recorded. With `including` they are
         tried again.
         """
-        stage = replace(tx.stage(stage_id), held=False)
+        stage = replace(tx.stage(stage_id), held=False, held_at=None, held_by=None)
         tx.put_stage(stage)
         offers = tx.held_pushes(stage.id)
         tx.delete_held_pushes(stage.id)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tagboat.core.catalog import Stage
+from tagboat.core.audit import AuditAction, changes_between, stage_subject
+from tagboat.core.catalog import Stage, with_hold
 from tagboat.core.errors import ConflictError
 from tagboat.core.ids import new_id
 from tagboat.core.keeping import LeftVolumes
@@ -42,14 +43,18 @@ class StageOperations:
 
         def work(tx: Tx) -> StageView:
             old = tx.stage(stage_id)
+            services = self.services
             stage = replace(old, **edit(old))
-            check_host_paths(stage.run, old.run, self.services.host_path)
-            _check_saved(tx, self.services, stage)
+            stage = with_hold(old, stage, services.actor.name, services.clock())
+            check_host_paths(stage.run, old.run, services.host_path)
+            _check_saved(tx, services, stage)
             tx.put_stage(stage)
             if old.held and not stage.held:
                 # Pushes that came while it was held are deployed, as by the action itself.
-                StageActions(self.services.deployer, self.services.clock).release(tx, stage_id)
-            (changed,) = Views(tx, self.services).warned_stages([stage])
+                StageActions(services.deployer, services.clock).release(tx, stage_id)
+            subject = stage_subject(tx.project(stage.project_id), stage)
+            services.record(tx, AuditAction.STAGE_CHANGE, subject, changes_between(old, stage))
+            (changed,) = Views(tx, services).warned_stages([stage])
             return changed
 
         return await self.services.store.write(work)
@@ -64,17 +69,21 @@ class StageOperations:
         services = self.services
         await services.store.read(lambda reader: check(reader.stage(stage_id)))
         remover = Removal(services.store, services.engine, services.abandon, services.clock)
-        return await remover.remove_stage(stage_id, volumes=volumes)
+        return await remover.remove_stage(stage_id, volumes=volumes, actor=services.actor)
 
 
 def add_stage(
     tx: Tx, services: OperationServices, project_id: str, fields: Mapping[str, Any]
 ) -> Stage:
     """Add a stage and return it. Raises NotFoundError, ConflictError or FieldError."""
-    stage = Stage(id=new_id(), project_id=project_id, created_at=services.clock(), **fields)
+    now = services.clock()
+    stage = Stage(id=new_id(), project_id=project_id, created_at=now, **fields)
+    stage = with_hold(None, stage, services.actor.name, now)
     check_host_paths(stage.run, NO_OPTIONS, services.host_path)
     _check_saved(tx, services, stage)
     tx.add_stage(stage)
+    subject = stage_subject(tx.project(project_id), stage)
+    services.record(tx, AuditAction.STAGE_CREATE, subject, changes_between(None, stage))
     return stage
 
 

@@ -5,12 +5,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tagboat.core.audit import AuditAction, FieldChange, changes_between, webhook_subject
 from tagboat.core.catalog import Project
 from tagboat.core.errors import ConflictError
 from tagboat.core.ids import new_id
+from tagboat.core.masking import MASK
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.project_webhook import ProjectWebhook, Signature, hash_secret
 from tagboat.operations.services import OperationServices, accept
+
+NEW_URL = (FieldChange("url", MASK, MASK),)
+"""The change of a webhook URL, which is a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,12 @@ class WebhookOperations:
             project = tx.project(project_id)
             _check_name(tx, webhook)
             tx.add_hook(webhook)
+            self.services.record(
+                tx,
+                AuditAction.WEBHOOK_CREATE,
+                webhook_subject(project, webhook),
+                changes_between(None, webhook),
+            )
             return WebhookView(webhook, project, self.services.webhook_url(secret))
 
         return await self.services.store.write(work)
@@ -63,7 +74,14 @@ class WebhookOperations:
             webhook = replace(old, **fields)
             _check_name(tx, webhook)
             tx.put_hook(webhook)
-            return WebhookView(webhook, tx.project(webhook.project_id))
+            project = tx.project(webhook.project_id)
+            self.services.record(
+                tx,
+                AuditAction.WEBHOOK_CHANGE,
+                webhook_subject(project, webhook),
+                changes_between(old, webhook),
+            )
+            return WebhookView(webhook, project)
 
         return await self.services.store.write(work)
 
@@ -74,8 +92,11 @@ class WebhookOperations:
         def work(tx: Tx) -> WebhookView:
             webhook = replace(tx.hook(webhook_id), secret_hash=hash_secret(secret))
             tx.put_hook(webhook)
-            url = self.services.webhook_url(secret)
-            return WebhookView(webhook, tx.project(webhook.project_id), url)
+            project = tx.project(webhook.project_id)
+            self.services.record(
+                tx, AuditAction.WEBHOOK_ROTATE, webhook_subject(project, webhook), NEW_URL
+            )
+            return WebhookView(webhook, project, self.services.webhook_url(secret))
 
         return await self.services.store.write(work)
 
@@ -85,8 +106,12 @@ class WebhookOperations:
         """Revoke a URL unless `check` raises: it is unknown from the next call on."""
 
         def work(tx: Tx) -> None:
-            check(tx.hook(webhook_id))
+            webhook = tx.hook(webhook_id)
+            check(webhook)
             tx.delete_hook(webhook_id)
+            subject = webhook_subject(tx.project(webhook.project_id), webhook)
+            changes = changes_between(webhook, None)
+            self.services.record(tx, AuditAction.WEBHOOK_DELETE, subject, changes)
 
         await self.services.store.write(work)
 

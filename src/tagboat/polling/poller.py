@@ -10,6 +10,7 @@ from tagboat.core.counters import Counters
 from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Store, TagSource, Tx
+from tagboat.core.principal import SERVER, Principal
 from tagboat.polling.backoff import RegistryOutages
 from tagboat.polling.catch_up import CatchUp
 from tagboat.polling.fingerprints import FingerprintCache
@@ -77,8 +78,11 @@ class Poller:
                 except StoreUnavailableError as error:
                     log.warning("not polled", action="poll", reason=str(error))
 
-    async def poll_now(self, project_id: str) -> PollReport:
-        """Poll one project, whatever the backoff; not while a `Retry-After` is in force."""
+    async def poll_now(self, project_id: str, actor: Principal = SERVER) -> PollReport:
+        """Poll one project for `actor`, whatever the backoff.
+
+        It is not polled while a `Retry-After` is in force.
+        """
         image_host, backoff, state = await self._store.read(
             lambda reader: (
                 host := reader.project(project_id).image.host,
@@ -91,7 +95,7 @@ class Poller:
             until = backoff.refused_until.isoformat(timespec="seconds").replace("+00:00", "Z")
             error = f"{image_host} is rate limiting us until {until} (Retry-After)"
             return PollReport(first_poll=not state.first_done, error=error)
-        return await self._projects.poll_now(project_id, self._source)
+        return await self._projects.poll_now(project_id, self._source, actor)
 
     def _acquire_lease(self, tx: Tx) -> bool:
         """Take or renew the lease of the one server that polls on schedule."""

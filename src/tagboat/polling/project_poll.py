@@ -16,7 +16,9 @@ from tagboat.core.errors import NotFoundError, RegistryError, RegistryUnreachabl
 from tagboat.core.image import Digest, ImageRef
 from tagboat.core.polling import Change, PollReport, PollState, RegistryBackoff, TagReport
 from tagboat.core.ports import Store, TagSource, Tx
+from tagboat.core.principal import SERVER, Principal
 from tagboat.core.push import Push, PushVerdict, Source
+from tagboat.polling.audit import record_poll
 from tagboat.polling.backoff import RegistryOutages, next_backoff
 from tagboat.polling.findings import MAX_INSPECTED, Findings, find
 from tagboat.polling.fingerprints import FingerprintCache, PollFingerprint
@@ -81,8 +83,10 @@ class ProjectPolls:
         self._clock = clock
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def poll_now(self, project_id: str, source: TagSource) -> PollReport:
-        """Poll one project for a person who waits."""
+    async def poll_now(
+        self, project_id: str, source: TagSource, actor: Principal = SERVER
+    ) -> PollReport:
+        """Poll one project for `actor`, who waits."""
         # Two polls at a time would both see the same tags as new.
         async with self._locks.setdefault(project_id, asyncio.Lock()):
             try:
@@ -97,7 +101,7 @@ class ProjectPolls:
                         f"{target.project.image.host} did not finish answering within "
                         f"{MANUAL_POLL_S:g} seconds; polls on schedule wait longer"
                     )
-                return await self._record(target, findings)
+                return await self._record(target, findings, actor)
             except NotFoundError:
                 return PollReport(first_poll=False, error="the project was deleted during the poll")
 
@@ -136,28 +140,47 @@ class ProjectPolls:
         except RegistryError as error:
             return error
 
-    async def _record(self, target: PollTarget, findings: Findings | RegistryError) -> PollReport:
-        """Write everything in one transaction. Raises NotFoundError if the project was deleted."""
+    async def _record(
+        self,
+        target: PollTarget,
+        findings: Findings | RegistryError,
+        actor: Principal | None = None,
+    ) -> PollReport:
+        """Write everything in one transaction, for `actor`, None on schedule.
+
+        Raises NotFoundError if the project was deleted.
+        """
         # Before the write: a failure in it must not leave a fingerprint of what was not recorded.
         self._cache.forget(target.project.id)
         if isinstance(findings, RegistryError):
             project, error, now = target.project, findings, self._clock()
             is_outage = self._outages.is_outage(project, error)
             log.warning("poll failed", action="poll", project=project.name, reason=str(error))
-            report, backoff = await self._store.write(
-                lambda tx: record_failure(tx, project, error, now, is_outage=is_outage)
-            )
+
+            def fail(tx: Tx) -> tuple[PollReport, RegistryBackoff | None]:
+                failed = record_failure(tx, project, error, now, is_outage=is_outage)
+                record_poll(tx, project, failed[0], actor, now)
+                return failed
+
+            report, backoff = await self._store.write(fail)
             if backoff is not None:
                 self._outages.set_backoff(backoff)
         else:
             log_complaint(target, findings)
-            admitted = await self._store.write(
-                lambda tx: record_findings(tx, target, findings, self._admission, self._clock())
-            )
+            found = findings
+
+            def admit(tx: Tx) -> PollReport | None:
+                now = self._clock()
+                admitted = record_findings(tx, target, found, self._admission, now)
+                if admitted is not None:
+                    record_poll(tx, target.project, admitted, actor, now)
+                return admitted
+
+            admitted = await self._store.write(admit)
             if admitted is None:
                 # A push came during the poll, and must be compared with what was found.
                 current = await target.reread(self._store)
-                return await self._record(current, await self._find(current))
+                return await self._record(current, await self._find(current), actor)
             report = admitted
             if report.error in {None, findings.complaint}:
                 self._outages.end(target.project.image.host)

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+from tagboat.core.audit import FieldChange
 from tagboat.core.deploy import PENDING_STEPS, Step, StepName, StepStatus
 from tagboat.core.image import ImageName
 from tagboat.core.push import PushVerdict
@@ -82,3 +83,4 @@ IMAGE = Coded(str, lambda text: ImageName(*text.split("/", 1)))
 PATTERN = Coded(lambda pattern: str(pattern.text), lru_cache(1024)(parse_tag_pattern))
 STEPS = Coded(_encode_steps, _decode_steps)
 VERDICT = Coded(to_json, msgspec.json.Decoder(PushVerdict).decode)
+CHANGES = Coded(to_json, msgspec.json.Decoder(tuple[FieldChange, ...]).decode)

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection
 
+from tagboat.store.audit import AuditReads
 from tagboat.store.deliveries import DeliveryReads
 from tagboat.store.events import EventReads
 from tagboat.store.instances import InstanceReads
@@ -21,6 +22,7 @@ class SqlReader(
     DeliveryReads,
     SettingReads,
     EventReads,
+    AuditReads,
 ):
     """Reads through one connection, inside whatever transaction that is in."""
 

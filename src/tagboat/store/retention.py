@@ -1,9 +1,10 @@
 """Images and history that are still wanted, and the removal of those that are not."""
 
 from collections.abc import Collection
-from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     FromClause,
@@ -21,8 +22,10 @@ from sqlalchemy import (
 from tagboat.core.deploy import ACTIVE_STATES
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import LEAST_TARGETS, WERE_LIVE, Deletion, PulledImage
+from tagboat.core.principal import SERVER, Principal
 from tagboat.store import tables
 from tagboat.store.part import ReadPart
+from tagboat.store.rows import to_row
 from tagboat.store.session import WriteSession
 
 _DIGESTS_LOOKED_AT = 20
@@ -69,7 +72,8 @@ class RetentionReads(ReadPart):
 
     def deletions(self) -> list[Deletion]:
         """Return the projects and stages that are being deleted, or were as the server died."""
-        return self._session.all(Deletion, select(_removals))
+        rows = self._session.rows(select(_removals))
+        return [Deletion(**{**row, "actor": _actor_of(row["actor"])}) for row in rows]
 
 
 class RetentionWrites(RetentionReads):
@@ -120,7 +124,7 @@ class RetentionWrites(RetentionReads):
     def begin_deletion(self, deletion: Deletion) -> None:
         """Record that a project or stage is being deleted, so that the next start finishes it."""
         self.end_deletion(deletion)
-        self._session.insert(_removals, asdict(deletion))
+        self._session.insert(_removals, to_row(deletion))
 
     def end_deletion(self, deletion: Deletion) -> None:
         """Forget a deletion: it is done, or cannot be done."""
@@ -129,6 +133,11 @@ class RetentionWrites(RetentionReads):
             _removals.c.stage_id == deletion.stage_id,
         )
         self._session.execute(delete(_removals).where(*of_it))
+
+
+def _actor_of(row: dict[str, Any] | None) -> Principal:
+    # Servers of before do not say who ordered it.
+    return SERVER if row is None else msgspec.convert(row, Principal)
 
 
 def _is_image(image: ImageName, digest: Digest) -> ColumnElement[bool]:

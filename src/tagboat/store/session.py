@@ -19,6 +19,7 @@ from tagboat.core.events import StateChange
 from tagboat.core.generics import T
 from tagboat.core.store_port import Topic
 from tagboat.store import tables
+from tagboat.store.audit_table import audit_table
 from tagboat.store.bulk import BulkInsert, BulkUpdate, insert_into
 from tagboat.store.memory import WriteMemory
 from tagboat.store.rows import from_row
@@ -96,6 +97,8 @@ POLL_STATES = RowBatch(
     "last_at = excluded.last_at, error = excluded.error",
 )
 NEW_EVENTS = RowBatch(tables.events_table)
+AUDIT_ENTRIES = RowBatch(audit_table)
+_ALONE = frozenset({NEW_EVENTS, AUDIT_ENTRIES})
 # Rows go before those that refer to them.
 _IN_ORDER = (
     NEW_DEPLOYS,
@@ -107,6 +110,7 @@ _IN_ORDER = (
     HELD_PUSHES,
     POLL_STATES,
     NEW_EVENTS,
+    AUDIT_ENTRIES,
 )
 
 
@@ -133,14 +137,19 @@ class WriteSession(ReadSession):
 
     def _concerns_waiting(self, statement: Executable) -> bool:
         if not isinstance(statement, Select):
-            # No other row depends on an event: they all go together at the end.
-            return any(batch is not NEW_EVENTS for batch in self._waiting)
+            # No other row depends on these: they all go together at the end.
+            return not _ALONE.issuperset(self._waiting)
         waiting = {batch.table for batch in self._waiting}
         return any(element in waiting for element in visitors.iterate(statement))
 
     def gather(self, batch: RowBatch, key: Hashable, value: object) -> None:
         """Let a row wait; one that waits under the same key is replaced."""
         self._waiting.setdefault(batch, {})[key] = value
+
+    def append(self, batch: RowBatch, value: object) -> None:
+        """Let a row wait that has no key yet, after those of its kind."""
+        rows = self._waiting.setdefault(batch, {})
+        rows[len(rows)] = value
 
     def waiting(self, batch: RowBatch, key: Hashable) -> Any:  # noqa: ANN401
         """Return the value that waits under the key, None where none does."""
@@ -162,8 +171,7 @@ class WriteSession(ReadSession):
     def record(self, change: StateChange) -> None:
         """Record an event."""
         self.announced.add(Topic.EVENTS)
-        events = self._waiting.setdefault(NEW_EVENTS, {})
-        events[len(events)] = change
+        self.append(NEW_EVENTS, change)
 
     def insert(self, table: Table, row: dict[str, Any]) -> None:
         """Insert a row."""

@@ -108,6 +108,8 @@ stages_table = Table(
     Column("drain_timeout_s", Integer, nullable=False),
     Column("ttl_h", Integer),
     Column("held", Boolean, nullable=False),
+    Column("held_at", Instant),
+    Column("held_by", Text),
     Column("image_volumes", JSON_TUPLE, nullable=False, server_default=text("'[]'")),
     Column("adopted_volumes", JSON, nullable=False, server_default=text("'{}'")),
     Column("created_at", Instant, nullable=False),
@@ -152,6 +154,7 @@ deploys_table = Table(
     Column("status", Coded(str, DeployStatus), nullable=False),
     Column("reason", Text),
     Column("force", Boolean, nullable=False),
+    Column("ordered_by", Text),
     Column("steps", STEPS, nullable=False),
     Column("log", Text, nullable=False),
     Column("merges", Integer, nullable=False),
@@ -392,4 +395,5 @@ removals_table = Table(
     Column("project_id", String, primary_key=True),
     Column("stage_id", String, primary_key=True),
     Column("volumes", Boolean, nullable=False),
+    Column("actor", JSON),
 )

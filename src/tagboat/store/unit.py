@@ -3,6 +3,7 @@
 from sqlalchemy import Connection
 
 from tagboat.core.store_port import Topic
+from tagboat.store.audit import AuditWrites
 from tagboat.store.catalog import CatalogWrites
 from tagboat.store.deliveries import DeliveryWrites
 from tagboat.store.deploys import DeployWrites
@@ -26,6 +27,7 @@ class UnitOfWork(
     DeliveryWrites,
     SettingWrites,
     EventWrites,
+    AuditWrites,
     ReadModelReads,
 ):
     """Reads and writes in one transaction. `flush` sends what waits; nothing is committed here."""

@@ -22,11 +22,13 @@ from tagboat.core.errors import (
 from tagboat.core.generics import T
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Store
+from tagboat.core.principal import SERVER, Principal
 from tagboat.core.project_webhook import ProjectWebhook
 from tagboat.core.push import Push, Source
 from tagboat.core.rate import Rate
 from tagboat.http.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
 from tagboat.http.rate_limits import Limiter, Throttle
+from tagboat.intake.audit import Redelivery
 from tagboat.intake.explain import Explanation
 from tagboat.intake.intake import ACCEPTED, Intake
 from tagboat.intake.receipt import SkippedEvent
@@ -89,6 +91,7 @@ class _AuthenticCall:
     hook: ProjectWebhook | None
     registry: str | None
     kept: RecordedRequest
+    address: str = ""
 
 
 class WebhookHandler:
@@ -123,8 +126,8 @@ class WebhookHandler:
         """Return what a push of `ref` would do, and why, without doing it."""
         return await self._intake.explain(ref)
 
-    async def redeliver(self, delivery_id: str) -> bytes:
-        """Process an earlier delivery again; return the JSON of the new receipt.
+    async def redeliver(self, delivery_id: str, actor: Principal = SERVER) -> bytes:
+        """Process an earlier delivery again for `actor`; return the JSON of the new receipt.
 
         Raises NotFoundError, ConflictError if its body was not kept completely or its webhook is
         revoked, and InvalidValueError if it cannot be read.
@@ -143,7 +146,7 @@ class WebhookHandler:
         registry = requested_registry(old.headers)
         kept = record_request(old.headers, body, hook_id, registry=registry)
         call = _AuthenticCall(old.headers, body, hook, registry, kept)
-        answer = await self._accept(call, again=True)
+        answer = await self._accept(call, Redelivery(delivery_id, actor))
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise InvalidValueError(json.loads(answer.body)["detail"])
         return answer.body
@@ -224,12 +227,16 @@ class WebhookHandler:
             return None
         header = signature.header if signature else ""
         kept = record_request(headers, body, hook_id, header, registry=registry)
-        return await self._accept(_AuthenticCall(headers, body, access.hook, registry, kept))
+        address = scope["client"][0] if scope.get("client") else ""
+        call = _AuthenticCall(headers, body, access.hook, registry, kept, address)
+        return await self._accept(call)
 
-    async def _accept(self, incoming: _AuthenticCall, *, again: bool = False) -> _WebhookAnswer:
+    async def _accept(
+        self, incoming: _AuthenticCall, again: Redelivery | None = None
+    ) -> _WebhookAnswer:
         """Decode the call and pass on its pushes.
 
-        `again` means a redelivery: its sender no longer waits for the answer of a handshake.
+        The sender of a redelivery no longer waits for the answer of a handshake.
         """
         began = time.perf_counter()
         sender, kept = _UNKNOWN_SENDER, incoming.kept
@@ -258,7 +265,7 @@ class WebhookHandler:
                 sender, HTTPStatus.BAD_REQUEST, str(error), kept, began, needs_you=needs_you
             )
         self._count_accepted()
-        if found.answer is not None and not found.images and not again:
+        if found.answer is not None and not found.images and again is None:
             reason = found.reason or "it expects another answer"
             await self._intake.keep(sender, HTTPStatus.OK, reason, kept, began=began)
             return _WebhookAnswer(HTTPStatus.OK, json.dumps(found.answer).encode())
@@ -273,6 +280,8 @@ class WebhookHandler:
             began=began,
             skipped=skipped,
             needs_you=found.needs_you,
+            address=incoming.address,
+            again=again,
         )
         return _WebhookAnswer(ACCEPTED, receipt)
 

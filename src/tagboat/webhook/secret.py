@@ -1,6 +1,7 @@
 """The webhook's secret: a random UUID4, made at the first start, kept in the settings."""
 
 import uuid
+from collections.abc import Callable
 
 from tagboat.core.config import WEBHOOK_SECRET
 from tagboat.core.ports import Reader, Store, Topic, Tx
@@ -11,9 +12,19 @@ async def ensure_webhook_secret(store: Store) -> str:
     return await store.write(lambda tx: stored_secret(tx) or _make(tx))
 
 
-async def regenerate_webhook_secret(store: Store) -> str:
-    """Make and return a new secret; the old one is invalid once this returns."""
-    return await store.write(_make)
+async def regenerate_webhook_secret(
+    store: Store, record: Callable[[Tx], None] = lambda _tx: None
+) -> str:
+    """Make and return a new secret; the old one is invalid once this returns.
+
+    `record` is called in the same transaction.
+    """
+
+    def work(tx: Tx) -> str:
+        record(tx)
+        return _make(tx)
+
+    return await store.write(work)
 
 
 def stored_secret(reader: Reader) -> str | None:
