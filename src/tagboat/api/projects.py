@@ -94,7 +94,7 @@ async def list_tags(
     operations: Ops, project_id: ProjectId, page: Page
 ) -> schemas.PageOut[KnownTagOut]:
     """List the known tags, in order of their text."""
-    found = await operations.catalog.tags(project_id, page.after, page.with_next)
+    found = await operations.tags.tags(project_id, page.after, page.with_next)
     shown, cursor = page.cut(found, lambda view: view.tag.tag)
     return schemas.PageOut(items=[show_tag(view) for view in shown], next=cursor)
 

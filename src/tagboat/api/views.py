@@ -12,10 +12,10 @@ from tagboat.core.catalog import Project, Registry, Stage
 from tagboat.core.config import Config
 from tagboat.core.polling import PollReport
 from tagboat.intake.receipt import Named
-from tagboat.operations.queries.catalog import TagView
 from tagboat.operations.queries.deliveries import DeliveryRow
 from tagboat.operations.queries.deploys import StageLog
 from tagboat.operations.queries.overview import StageOverview
+from tagboat.operations.queries.tags import TagView
 from tagboat.operations.registries import Choice
 from tagboat.operations.views import DeployView, InstanceView, ProjectView, StageView
 from tagboat.operations.way_back import Prospect

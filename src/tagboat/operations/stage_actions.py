@@ -14,11 +14,13 @@ from tagboat.core.decision import decide, goes_by_version, unless_lower, unless_
 from tagboat.core.deploy import (
     Deploy,
     DeployStatus,
+    Instance,
     InstanceState,
     StepName,
     StepStatus,
     TakenBack,
     Trigger,
+    made_draining,
 )
 from tagboat.core.errors import ConflictError
 from tagboat.core.image import parse_digest
@@ -79,7 +81,7 @@ class StageActions:
             tx.put_deploy(replace(way.cancels, cancelling=True))
             tx.announce(Topic.DEPLOYS)
         if way.drops is not None:
-            tx.put_instance(replace(way.drops, state=InstanceState.DRAINING))
+            tx.put_instance(made_draining(way.drops, self.clock()))
             tx.announce(Topic.ROUTES)
         if way.away_from is not None and way.away_from != way.target.version:
             digest, fingerprint = way.away_from
@@ -97,20 +99,8 @@ class StageActions:
 
     def promote(self, tx: Tx, stage_id: str, from_stage_id: str) -> Queued:
         """Queue in one stage the digest that is live in another of the same project."""
-        stage, source = tx.stage(stage_id), tx.stage(from_stage_id)
-        if source.project_id != stage.project_id:
-            raise ConflictError(
-                f"the stage {source.name} belongs to another project, whose image is not this one's"
-            )
-        if source.id == stage.id:
-            raise ConflictError(
-                f"the stage {stage.name} cannot be promoted to itself; name the stage to take from"
-            )
-        live = live_in(tx, source)
-        if live is None:
-            raise ConflictError(
-                f"nothing is live in the stage {source.name} that could be promoted"
-            )
+        stage = tx.stage(stage_id)
+        live = promotable(tx, stage, tx.stage(from_stage_id))
         return self.deployer.trigger_deploy(
             stage.project_id,
             stage.id,
@@ -276,6 +266,22 @@ class StageActions:
             deploy=deploy,
         )
         tx.record_tag(judged_tag(stage.project_id, offer.tag, None, verdict))
+
+
+def promotable(reader: Reader, stage: Stage, source: Stage) -> Instance:
+    """Return the instance of `source` that can be promoted to `stage`; raise ConflictError."""
+    if source.project_id != stage.project_id:
+        raise ConflictError(
+            f"the stage {source.name} belongs to another project, whose image is not this one's"
+        )
+    if source.id == stage.id:
+        raise ConflictError(
+            f"the stage {stage.name} cannot be promoted to itself; name the stage to take from"
+        )
+    live = live_in(reader, source)
+    if live is None:
+        raise ConflictError(f"nothing is live in the stage {source.name} that could be promoted")
+    return live
 
 
 def _serves_alone(reader: Reader, deploy: Deploy) -> bool:
