@@ -199,6 +199,12 @@ def operation_services(
     )
 
 
+def _end_streams(events: EventHub, stopping: asyncio.Event) -> None:
+    """End what has no end that the stop of the server could wait for."""
+    events.close()
+    stopping.set()
+
+
 @contextlib.asynccontextmanager
 async def _building(
     settings: Settings, data_dir: DataDir, store: SqlStore, log_call: LogCall
@@ -224,7 +230,7 @@ async def _building(
     webhook = WebhookHandler(
         store, queue, EngineThenRegistry(engine, registry, store), clock=clock, counters=counters
     )
-    events = EventHub(store)
+    events, stopping = EventHub(store), asyncio.Event()
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
     api = build_api(
@@ -237,11 +243,12 @@ async def _building(
             public_url=settings.public_url,
             version=__version__,
             log_call=log_call,
+            stopping=stopping,
         )
     )
     try:
         server = HttpServer(api, room)
-        server.on_stop = events.close
+        server.on_stop = partial(_end_streams, events, stopping)
         yield _Built(server, worker, poller, parts, adapters.ingress, token)
     finally:
         await registry.close()

@@ -1,5 +1,6 @@
 """The API over a real SQLite store, with an engine that is a memory."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -186,6 +187,7 @@ class Api:
     registries: Registries
     ways: Ways
     inspector: Inspected
+    stopping: asyncio.Event
 
     @property
     def anonymous(self) -> Caller:
@@ -232,7 +234,7 @@ def running_api(
     inspector = Inspected()
     deployer = DeployQueue(lambda: datetime.now(UTC))
     webhook = WebhookHandler(store, deployer, inspector)
-    events = EventHub(store)
+    events, stopping = EventHub(store), asyncio.Event()
     operations = Operations(
         OperationServices(
             store=store,
@@ -268,6 +270,7 @@ def running_api(
             public_url="https://tagboat.example.com",
             version=VERSION,
             log_call=_log_call,
+            stopping=stopping,
         )
     )
     try:
@@ -284,6 +287,7 @@ def running_api(
             registries,
             ways,
             inspector,
+            stopping,
         )
     finally:
         store.close()

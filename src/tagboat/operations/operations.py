@@ -3,10 +3,12 @@
 from tagboat.operations.deploys import DeployOperations
 from tagboat.operations.health import HealthChecks
 from tagboat.operations.hosts import ServedHosts
+from tagboat.operations.live_logs import LiveLogs
 from tagboat.operations.projects import ProjectOperations
 from tagboat.operations.queries.catalog import CatalogQueries
 from tagboat.operations.queries.deliveries import DeliveryQueries
 from tagboat.operations.queries.deploys import DeployQueries
+from tagboat.operations.queries.logs import LogQueries
 from tagboat.operations.queries.machine import MachineQueries
 from tagboat.operations.queries.overview import OverviewQuery
 from tagboat.operations.registries import RegistryOperations
@@ -30,6 +32,8 @@ class Operations:
         self.health = HealthChecks(services)
         self.catalog = CatalogQueries(services)
         self.history = DeployQueries(services)
+        self.logs = LogQueries(services)
+        self.live_logs = LiveLogs(services)
         self.deliveries = DeliveryQueries(services)
         self.overview = OverviewQuery(services)
         self.machine = MachineQueries(services)

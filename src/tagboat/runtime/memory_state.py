@@ -209,6 +209,11 @@ class MemoryState:
         """Let the app write a line."""
         self._held(container).write([line], self.clock())
 
+    def followers(self, container: str) -> int:
+        """Return how many follow the log of a container, 0 where it is gone."""
+        found = self._find(container)
+        return len(found.followers) if found else 0
+
     def _tell(self, ended: MemoryContainer) -> None:
         for listener in self._listeners:
             if listener.labels.items() <= dict(ended.status.labels).items():

@@ -1,0 +1,37 @@
+"""Moments as people write them: a time, or how long ago it was."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.excerpt import excerpt
+
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(d|h|ms|m|s)", re.ASCII)
+_UNITS = {
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+}
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """Return the time in `text`: RFC 3339, or a duration before `now` such as 90s, 10m or 1h30m.
+
+    A time without a zone is in UTC. Raises InvalidValueError.
+    """
+    try:
+        # Without hours, Python would read many other numbers as dates.
+        if "-" in text:
+            moment = datetime.fromisoformat(text)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        parts = _DURATION.findall(text)
+        if parts and "".join(number + unit for number, unit in parts) == text:
+            return now - sum((float(number) * _UNITS[unit] for number, unit in parts), timedelta())
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidValueError(
+        f"{excerpt(text)} is neither a time such as 2026-01-31T12:00:00Z nor a duration such as"
+        " 90s, 10m or 1h30m"
+    )
