@@ -201,7 +201,7 @@ async def test_the_stop_of_the_server_ends_the_stream(api: Api) -> None:
     async with stage_log(api, dev) as plain, instance_log(api, live) as events:
         assert await plain.line() == "one"
         assert (await event_of(events))[1]["text"] == "one"
-        api.stopping.set()
+        api.end_streams()
         assert await plain.line() is None
         # Without `end`: a client connects again, to the server that comes next.
         assert await event_of(events) == ("", None)

@@ -1,6 +1,5 @@
 """The API over a real SQLite store, with an engine that is a memory."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -187,7 +186,7 @@ class Api:
     registries: Registries
     ways: Ways
     inspector: Inspected
-    stopping: asyncio.Event
+    end_streams: Callable[[], None]
 
     @property
     def anonymous(self) -> Caller:
@@ -234,7 +233,7 @@ def running_api(
     inspector = Inspected()
     deployer = DeployQueue(lambda: datetime.now(UTC))
     webhook = WebhookHandler(store, deployer, inspector)
-    events, stopping = EventHub(store), asyncio.Event()
+    events = EventHub(store)
     operations = Operations(
         OperationServices(
             store=store,
@@ -260,19 +259,17 @@ def running_api(
             host_path=host_path,
         )
     )
-    app = build_api(
-        ApiServices(
-            operations=operations,
-            store=store,
-            webhook=webhook.router(),
-            events=events,
-            tokens=(TOKEN, OTHER_TOKEN),
-            public_url="https://tagboat.example.com",
-            version=VERSION,
-            log_call=_log_call,
-            stopping=stopping,
-        )
+    services = ApiServices(
+        operations=operations,
+        store=store,
+        webhook=webhook.router(),
+        events=events,
+        tokens=(TOKEN, OTHER_TOKEN),
+        public_url="https://tagboat.example.com",
+        version=VERSION,
+        log_call=_log_call,
     )
+    app = build_api(services)
     try:
         yield Api(
             store,
@@ -287,7 +284,7 @@ def running_api(
             registries,
             ways,
             inspector,
-            stopping,
+            services.end_streams,
         )
     finally:
         store.close()

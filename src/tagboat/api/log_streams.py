@@ -77,10 +77,10 @@ class LogRequest:
         try:
             async with aclosing(items_until(stopping.wait, parts, HEARTBEAT_S)) as items:
                 async for part in items:
-                    yield _encode_part(part) if part else HEARTBEAT
+                    yield self._event(part) if part else HEARTBEAT
         except TagboatError as error:
             # No `end`: the client connects again, and goes on.
-            yield _encode_part(_broken(error))
+            yield self._event(_broken(error))
             return
         if not stopping.is_set():
             yield b"event: end\ndata: {}\n\n"
@@ -95,6 +95,14 @@ class LogRequest:
                         yield self._line(part)
         except TagboatError as error:
             yield self._line(_broken(error))
+
+    def _event(self, part: LogPart) -> bytes:
+        text = self._text(part)
+        if part.instance is None:
+            return b"event: note\ndata: %b\n\n" % msgspec.json.encode({"text": text})
+        data = msgspec.json.encode({"instance": part.instance, "at": part.at, "text": text})
+        mark = b"id: %b\n" % _written(part).encode() if part.at else b""
+        return b"%bevent: line\ndata: %b\n\n" % (mark, data)
 
     def _line(self, part: LogPart) -> bytes:
         text = self._text(part) if part.instance else f"--- {part.text} ---"
@@ -152,14 +160,6 @@ Stopping = Annotated[asyncio.Event, Depends(get_stopping)]
 
 def _broken(error: TagboatError) -> LogPart:
     return LogPart(f"the log cannot be read any more: {error}")
-
-
-def _encode_part(part: LogPart) -> bytes:
-    if part.instance is None:
-        return b"event: note\ndata: %b\n\n" % msgspec.json.encode({"text": part.text})
-    data = msgspec.json.encode({"instance": part.instance, "at": part.at, "text": part.text})
-    mark = b"id: %b\n" % _written(part).encode() if part.at else b""
-    return b"%bevent: line\ndata: %b\n\n" % (mark, data)
 
 
 def _written(line: LogLine | LogPart) -> str:

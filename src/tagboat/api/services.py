@@ -33,6 +33,11 @@ class ApiServices:
     log_call: Callable[[str, str, int, float], None]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def end_streams(self) -> None:
+        """End what has no end of its own, as the server stops."""
+        self.events.close()
+        self.stopping.set()
+
 
 # Dependencies are coroutines: FastAPI would run a plain function in a thread for each call.
 async def get_services(request: Request) -> ApiServices:

@@ -7,7 +7,7 @@ from tagboat.core.errors import InvalidValueError
 from tagboat.core.excerpt import excerpt
 
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(d|h|ms|m|s)", re.ASCII)
-_UNITS = {
+_DURATION_UNITS = {
     "d": timedelta(days=1),
     "h": timedelta(hours=1),
     "m": timedelta(minutes=1),
@@ -28,7 +28,9 @@ def parse_moment(text: str, now: datetime) -> datetime:
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         parts = _DURATION.findall(text)
         if parts and "".join(number + unit for number, unit in parts) == text:
-            return now - sum((float(number) * _UNITS[unit] for number, unit in parts), timedelta())
+            return now - sum(
+                (float(number) * _DURATION_UNITS[unit] for number, unit in parts), timedelta()
+            )
     except (ValueError, OverflowError):
         pass
     raise InvalidValueError(

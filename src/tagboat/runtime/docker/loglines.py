@@ -28,8 +28,8 @@ _STAMP = re.compile(
     rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d) ", re.ASCII
 )
 _MAX_STAMP = len(b"2006-01-02T15:04:05.000000000+07:00 ")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND = 10**9
+_YEAR_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+_NANOSECONDS_PER_SECOND = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +43,17 @@ class StampedLine:
         """Return the line as all rooms know it, its time cut to microseconds."""
         if self.at is None:
             return LogLine(self.text)
-        return LogLine(self.text, _EPOCH + timedelta(microseconds=self.at // 1000))
+        return LogLine(self.text, _YEAR_1970 + timedelta(microseconds=self.at // 1000))
 
 
 def nanoseconds(moment: datetime) -> int:
     """Return the nanoseconds since 1970."""
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+    return (moment - _YEAR_1970) // timedelta(microseconds=1) * 1000
 
 
 def engine_time(at: int) -> str:
     """Return nanoseconds since 1970 as the engine takes a time: seconds with nine decimals."""
-    return f"{at // _SECOND}.{at % _SECOND:09d}"
+    return f"{at // _NANOSECONDS_PER_SECOND}.{at % _NANOSECONDS_PER_SECOND:09d}"
 
 
 @dataclass(slots=True)
