@@ -225,24 +225,21 @@ async def _building(
     webhook = WebhookHandler(
         store, queue, EngineThenRegistry(engine, registry, store), clock=clock, counters=counters
     )
-    events = EventHub(store)
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
-    api = build_api(
-        ApiServices(
-            operations=Operations(operation_services(settings, adapters, worker, poller, webhook)),
-            store=store,
-            webhook=webhook.router(),
-            events=events,
-            tokens=(token, settings.admin_token) if settings.admin_token else (token,),
-            public_url=settings.public_url,
-            version=__version__,
-            log_call=log_call,
-        )
+    services = ApiServices(
+        operations=Operations(operation_services(settings, adapters, worker, poller, webhook)),
+        store=store,
+        webhook=webhook.router(),
+        events=EventHub(store),
+        tokens=(token, settings.admin_token) if settings.admin_token else (token,),
+        public_url=settings.public_url,
+        version=__version__,
+        log_call=log_call,
     )
     try:
-        server = HttpServer(api, room)
-        server.on_stop = events.close
+        server = HttpServer(build_api(services), room)
+        server.on_stop = services.end_streams
         yield _Built(server, worker, poller, parts, adapters.ingress, token)
     finally:
         await registry.close()

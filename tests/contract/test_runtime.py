@@ -4,10 +4,10 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
 import aiodocker
@@ -25,7 +25,7 @@ from tagboat.core.health import TestRun
 from tagboat.core.host_access import Published
 from tagboat.core.image import Digest, ImageInfo, ImageName, parse_image_name
 from tagboat.core.runtime import Runtime
-from tagboat.core.workload import WorkloadSpec, WorkloadStatus
+from tagboat.core.workload import LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.launch import ImagePuller
 from tagboat.runtime.memory import MemoryImage, MemoryRuntime
@@ -34,6 +34,7 @@ from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import call, remove_images_of, remove_labelled
 from tests.support.endpoints import at, port_of
 from tests.support.images import DEFAULT_CMD, EXITS_AT_ONCE, push_image
+from tests.support.logs import log_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("engine")]
 
@@ -557,7 +558,7 @@ async def test_what_is_gone_cannot_be_started_or_read(world: World, run: str) ->
     with pytest.raises(EngineNotFoundError, match=f"{run}-gone"):
         await world.runtime.start(f"{run}-gone")
     with pytest.raises(EngineNotFoundError, match=f"{run}-gone"):
-        await world.runtime.logs(f"{run}-gone", 10)
+        await log_of(world.runtime, f"{run}-gone", 10)
 
 
 async def test_containers_are_found_by_all_of_their_labels(
@@ -595,9 +596,64 @@ async def test_a_host_port_serves_one_container(world: World, made: Made, free_p
 async def test_the_end_of_the_log(world: World, made: Made) -> None:
     spec = await made(COUNTS)
     await world.runtime.start(spec.name)
-    await eventually(lambda: world.runtime.logs(spec.name, 1000), lambda lines: len(lines) == 300)
-    assert list(await world.runtime.logs(spec.name, 3)) == ["298", "299", "300"]
-    assert list(await world.runtime.logs(spec.name, 0)) == []
+    await eventually(
+        lambda: log_of(world.runtime, spec.name, 1000), lambda lines: len(lines) == 300
+    )
+    assert await log_of(world.runtime, spec.name, 3) == ["298", "299", "300"]
+    assert await log_of(world.runtime, spec.name, 0) == []
+
+
+async def test_the_log_says_when_and_can_begin_at_a_time(world: World, made: Made) -> None:
+    spec = await made(COUNTS)
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    await world.runtime.start(spec.name)
+    await eventually(
+        lambda: log_of(world.runtime, spec.name, 1000), lambda lines: len(lines) == 300
+    )
+    times = [line.at async for line in world.runtime.logs(spec.name, 1000)]
+    assert all(at is not None and before < at for at in times)
+
+    since = [line.text async for line in world.runtime.logs(spec.name, 1000, since=before)]
+    later = before + timedelta(hours=1)
+    assert since == [str(number) for number in range(1, 301)]
+    assert [line async for line in world.runtime.logs(spec.name, 1000, since=later)] == []
+
+
+async def test_a_log_is_followed_until_the_container_is_removed(world: World, made: Made) -> None:
+    spec = await made(EXITS)
+    await world.runtime.start(spec.name)
+    lines = world.runtime.logs(spec.name, 1000, follow=True)
+    # One is output, the other an error: their order is the engine's affair.
+    first = {(await anext(lines)).text for _ in range(2)}
+    assert first == {"reading the configuration", "no configuration found"}
+    # The same, of a later start: it goes on though the app has ended in between.
+    if isinstance(world.runtime, MemoryRuntime):
+        await world.runtime.start(spec.name)
+    async with asyncio.timeout(PATIENCE_S):
+        second = {(await anext(lines)).text for _ in range(2)}
+    assert second == first
+
+    rest = asyncio.create_task(_all(lines))
+    await world.runtime.remove(spec.name)
+    async with asyncio.timeout(PATIENCE_S):
+        assert set(await rest) <= first
+
+
+async def _all(lines: AsyncGenerator[LogLine, None]) -> list[str]:
+    return [line.text async for line in lines]
+
+
+async def test_a_followed_log_loses_and_repeats_nothing(world: World, made: Made) -> None:
+    spec = await made(COUNTS)
+    await world.runtime.start(spec.name)
+    lines = world.runtime.logs(spec.name, 1000, follow=True)
+    async with asyncio.timeout(PATIENCE_S):
+        got = [(await anext(lines)).text for _ in range(300)]
+    await lines.aclose()
+    assert got == [str(number) for number in range(1, 301)]
+    tail = world.runtime.logs(spec.name, 2, follow=True)
+    assert [(await anext(tail)).text for _ in range(2)] == ["299", "300"]
+    await tail.aclose()
 
 
 async def test_an_app_that_exits_is_started_again_and_again(world: World, made: Made) -> None:
@@ -610,7 +666,7 @@ async def test_an_app_that_exits_is_started_again_and_again(world: World, made: 
     assert not status.running
     assert status.exit_code == 3
     assert status.restarts >= 1
-    log = await world.runtime.logs(spec.name, 100)
+    log = await log_of(world.runtime, spec.name, 100)
     assert {"reading the configuration", "no configuration found"} == set(log)
     await world.runtime.stop(spec.name)
     status = await status_of(world.runtime, spec.name)
@@ -727,7 +783,7 @@ async def test_an_app_that_is_run_once_stays_ended(world: World, meant: Made) ->
         lambda: status_of(world.runtime, spec.name), lambda seen: not seen.running
     )
     assert (status.restarting, status.restarts, status.exit_code) == (False, 0, 3)
-    assert "no configuration found" in await world.runtime.logs(spec.name, 100)
+    assert "no configuration found" in await log_of(world.runtime, spec.name, 100)
 
 
 async def test_a_named_volume_is_made_and_outlives_its_container(

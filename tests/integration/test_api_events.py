@@ -52,6 +52,17 @@ class Following:
             for name, _, value in (line.partition(":") for line in block.split("\n"))
         }
 
+    async def line(self) -> str | None:
+        """The next line of a stream of text, None at the end."""
+        while "\n" not in self._rest:
+            async with asyncio.timeout(5):
+                text = await self._blocks.get()
+            if text is None:
+                return None
+            self._rest += text
+        line, _, self._rest = self._rest.partition("\n")
+        return line
+
     async def event(self) -> dict[str, Any]:
         """The data of the next event."""
         while (block := await self.block()) is not None:
@@ -66,15 +77,18 @@ class Following:
 async def following(
     api: Api,
     query: str = "",
-    last: int | None = None,
+    last: int | str | None = None,
     token: str = TOKEN,
     method: str = "GET",
+    path: str = "/api/events",
+    accept: str = "text/event-stream",
 ) -> AsyncIterator[Following]:
     gone, going, started = asyncio.Event(), asyncio.Event(), asyncio.Event()
     going.set()
     blocks: asyncio.Queue[str | None] = asyncio.Queue()
     found = Following(0, {}, blocks, going)
     headers = [(b"host", b"127.0.0.1:7070"), (b"authorization", f"Bearer {token}".encode())]
+    headers.append((b"accept", accept.encode()))
     if last is not None:
         headers.append((b"last-event-id", str(last).encode()))
     scope = {
@@ -83,8 +97,8 @@ async def following(
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": "/api/events",
-        "raw_path": b"/api/events",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": quote(query, safe="=&").encode(),
         "root_path": "",
         "headers": headers,

@@ -44,6 +44,7 @@ from tests.support.images import (
     push_image,
     push_index,
 )
+from tests.support.logs import log_of
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
@@ -149,7 +150,7 @@ async def eventually(ask: Callable[[], Awaitable[str | None]]) -> list[str | Non
 async def logged(engine: DockerRuntime, container: str, line: str) -> list[str]:
     """The log, once it has `line`."""
     async with asyncio.timeout(PATIENCE_S):
-        while line not in (lines := list(await engine.logs(container, 100))):  # noqa: ASYNC110 - the port has no events
+        while line not in (lines := await log_of(engine, container, 100)):  # noqa: ASYNC110 - the port has no events
             await asyncio.sleep(0.05)
     return lines
 
@@ -225,7 +226,7 @@ async def test_an_app_that_takes_more_memory_than_it_may_is_ended(
         engine, spec.name, lambda seen: not seen.running and seen.exit_code != 0
     )
     assert status.exit_code == 137
-    assert "had it all" not in await engine.logs(spec.name, 10)
+    assert "had it all" not in await log_of(engine, spec.name, 10)
 
 
 async def test_an_app_cannot_fork_without_end(engine: DockerRuntime, script: Started) -> None:
@@ -234,7 +235,7 @@ async def test_an_app_cannot_fork_without_end(engine: DockerRuntime, script: Sta
     )
     status = await ended(engine, spec.name)
     assert status.exit_code != 0
-    assert "can't fork" in "\n".join(await engine.logs(spec.name, 10))
+    assert "can't fork" in "\n".join(await log_of(engine, spec.name, 10))
 
 
 async def test_an_app_without_a_limit_has_one_nevertheless(
@@ -249,7 +250,7 @@ async def test_command_and_user_are_those_asked_for(engine: DockerRuntime, scrip
         "echo I am $(/bin/busybox id -u):$(/bin/busybox id -g)", user="1000:100", restarts=False
     )
     await ended(engine, spec.name)
-    assert await engine.logs(spec.name, 10) == ["I am 1000:100"]
+    assert await log_of(engine, spec.name, 10) == ["I am 1000:100"]
 
 
 LIST = "/bin/busybox stat -c '%a %u:%g %n'"
@@ -267,7 +268,7 @@ async def test_files_are_there_at_the_start_and_at_every_later_one(
     await engine.stop(spec.name)
     await engine.start(spec.name)
     async with asyncio.timeout(PATIENCE_S):
-        while len(lines := list(await engine.logs(spec.name, 100))) < 2 * len(once):  # noqa: ASYNC110 - as in `logged`
+        while len(lines := await log_of(engine, spec.name, 100)) < 2 * len(once):  # noqa: ASYNC110 - as in `logged`
             await asyncio.sleep(0.05)
     assert lines == once * 2
 
@@ -278,7 +279,7 @@ async def test_files_leave_the_directories_of_the_image_as_they_were(
     files = {"/tmp/a": "", "/etc/b": ""}  # noqa: S108 - in the container
     spec = await script(f"{LIST} /tmp /etc /www; cat /etc/passwd", files=files, restarts=False)
     await ended(engine, spec.name)
-    assert await engine.logs(spec.name, 10) == [
+    assert await log_of(engine, spec.name, 10) == [
         "1777 0:0 /tmp",
         "755 0:0 /etc",
         "755 0:0 /www",
@@ -311,7 +312,7 @@ async def test_a_file_takes_no_place_of_a_volume(
         )
     await script("cat /data/file", volumes=volumes, restarts=False)
     await ended(engine, spec.name)
-    assert await engine.logs(spec.name, 10) == ["precious"]
+    assert await log_of(engine, spec.name, 10) == ["precious"]
 
 
 async def test_what_is_in_a_named_volume_outlives_the_container(
@@ -323,7 +324,7 @@ async def test_what_is_in_a_named_volume_outlives_the_container(
     await engine.remove(spec.name)
     await script("cat /data/file", volumes=volumes, restarts=False)
     await ended(engine, spec.name)
-    assert await engine.logs(spec.name, 10) == ["precious"]
+    assert await log_of(engine, spec.name, 10) == ["precious"]
 
 
 async def test_a_volume_that_nobody_asked_for_is_told_of_and_stays(
@@ -551,16 +552,16 @@ async def test_a_name_on_a_network_leads_to_those_that_joined_under_it(
 
     await logged(engine, client.name, "blue")
     await asyncio.sleep(1)
-    assert set((await engine.logs(client.name, 10))[-10:]) == {"blue"}, (
+    assert set((await log_of(engine, client.name, 10))[-10:]) == {"blue"}, (
         "who has not joined under the name is not found by it"
     )
     await engine.rejoin(green.name, on[0], ("app-dev", "app"))
     await logged(engine, client.name, "green")
-    assert "failed" not in (await engine.logs(client.name, 100))[5:]
+    assert "failed" not in (await log_of(engine, client.name, 100))[5:]
     await engine.stop(blue.name)
     await engine.remove(blue.name)
     async with asyncio.timeout(PATIENCE_S):
-        while set((await engine.logs(client.name, 5))[-5:]) != {"green"}:  # noqa: ASYNC110 - as in `logged`
+        while set((await log_of(engine, client.name, 5))[-5:]) != {"green"}:  # noqa: ASYNC110 - as in `logged`
             await asyncio.sleep(0.05)
     for spec in (green, client):
         await engine.remove(spec.name)

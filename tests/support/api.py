@@ -190,6 +190,7 @@ class Api:
     registries: Registries
     ways: Ways
     inspector: Inspected
+    end_streams: Callable[[], None]
 
     @property
     def anonymous(self) -> Caller:
@@ -264,18 +265,17 @@ def running_api(
             host_path=host_path,
         )
     )
-    app = build_api(
-        ApiServices(
-            operations=operations,
-            store=store,
-            webhook=webhook.router(),
-            events=events,
-            tokens=(TOKEN, OTHER_TOKEN),
-            public_url="https://tagboat.example.com",
-            version=VERSION,
-            log_call=_log_call,
-        )
+    services = ApiServices(
+        operations=operations,
+        store=store,
+        webhook=webhook.router(),
+        events=events,
+        tokens=(TOKEN, OTHER_TOKEN),
+        public_url="https://tagboat.example.com",
+        version=VERSION,
+        log_call=_log_call,
     )
+    app = build_api(services)
     try:
         yield Api(
             store,
@@ -290,6 +290,7 @@ def running_api(
             registries,
             ways,
             inspector,
+            services.end_streams,
         )
     finally:
         store.close()

@@ -21,7 +21,7 @@ MOST_WAITING = 1000
 _EVENTS_AT_ONCE = 500
 _EVENTS_INTERVAL_S = 0.02
 # A line that begins with a colon is a comment, which readers ignore (WHATWG HTML, section 9.2.6).
-_HEARTBEAT = b": heartbeat\n\n"
+HEARTBEAT = b": heartbeat\n\n"
 
 log = structlog.get_logger("tagboat.events")
 
@@ -115,7 +115,7 @@ class EventHub:
                 yield text
             while not stream.ended:
                 if not await wait_at_most(stream.news, HEARTBEAT_S):
-                    yield _HEARTBEAT
+                    yield HEARTBEAT
                     continue
                 stream.news.clear()
                 text = b"".join(stream.waiting)

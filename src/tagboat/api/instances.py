@@ -3,18 +3,17 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
 
 from tagboat.api import schemas
 from tagboat.api.answers import problems
 from tagboat.api.filters import Only
+from tagboat.api.log_streams import LOG_STREAM, AskedLog, Stopping
 from tagboat.api.pagination import Page
 from tagboat.api.services import Ops
 from tagboat.api.values import InstanceId
 from tagboat.api.views import show_instance
 from tagboat.core.deploy import InstanceState
-
-MAX_TAIL = 10_000
-Tail = Annotated[int, Query(ge=1, le=MAX_TAIL, description="How many lines at most.")]
 
 router = APIRouter(prefix="/api/instances", tags=["instances"])
 
@@ -34,7 +33,18 @@ async def list_instances(
     return schemas.PageOut(items=[show_instance(view) for view in shown], next=cursor)
 
 
-@router.get("/{instance_id}/logs", responses=problems(404, 422))
-async def read_logs(operations: Ops, instance_id: InstanceId, tail: Tail = 100) -> schemas.LogsOut:
-    """Return the last lines that an instance's container wrote."""
-    return schemas.LogsOut(lines=list(await operations.history.instance_log(instance_id, tail)))
+@router.get(
+    "/{instance_id}/logs",
+    response_model=schemas.LogsOut,
+    responses={**LOG_STREAM, **problems(404, 422)},
+)
+async def read_logs(
+    operations: Ops, stopping: Stopping, instance_id: InstanceId, asked: AskedLog
+) -> schemas.LogsOut | StreamingResponse:
+    """Return the last lines that an instance's container wrote, or follow it until it is gone."""
+    if asked.follow:
+        parts = await operations.live_logs.instance(instance_id, asked.window)
+        return asked.response(parts, stopping)
+    return schemas.LogsOut(
+        lines=asked.texts(await operations.logs.instance(instance_id, asked.window))
+    )

@@ -1,5 +1,6 @@
 """The services of the API, handed in by the composition root."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, cast
@@ -19,7 +20,8 @@ class ApiServices:
 
     `webhook` is the application for `/api/webhook/{secret}`; `events` hands events on to streams,
     and `store` says from which id on. `log_call` is called with method, path, status and
-    milliseconds of a call. `tokens` open the API; `public_url` has no trailing slash.
+    milliseconds of a call. `stopping` is set when the server stops, and ends streams. `tokens`
+    open the API; `public_url` has no trailing slash.
     """
 
     operations: Operations
@@ -30,6 +32,12 @@ class ApiServices:
     public_url: str
     version: str
     log_call: Callable[[str, str, int, float], None]
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end_streams(self) -> None:
+        """End what has no end of its own, as the server stops."""
+        self.events.close()
+        self.stopping.set()
 
 
 # Dependencies are coroutines: FastAPI would run a plain function in a thread for each call.

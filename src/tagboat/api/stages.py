@@ -4,12 +4,13 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
 
 from tagboat.api import overview_schemas, schemas
 from tagboat.api.answers import problems
 from tagboat.api.etags import Versioned
 from tagboat.api.filters import NameOrId, Only
-from tagboat.api.instances import Tail
+from tagboat.api.log_streams import LOG_STREAM, AskedLog, Stopping
 from tagboat.api.pagination import Page
 from tagboat.api.run_schemas import split_run
 from tagboat.api.services import Ops
@@ -118,16 +119,23 @@ async def delete_stage(
     return volumes_left(left)
 
 
-@router.get("/stages/{stage_id}/logs", responses=problems(404, 422))
+@router.get(
+    "/stages/{stage_id}/logs",
+    response_model=overview_schemas.StageLogOut,
+    responses={**LOG_STREAM, **problems(404, 422)},
+)
 async def read_stage_log(
-    operations: Ops, stage_id: StageId, tail: Tail = 100
-) -> overview_schemas.StageLogOut:
-    """Return the last lines of the log that matters.
+    operations: Ops, stopping: Stopping, stage_id: StageId, asked: AskedLog
+) -> overview_schemas.StageLogOut | StreamingResponse:
+    """Return the last lines of the log that matters, or follow it through deploys.
 
     It is that of the live instance, else of one that starts or drains, else what the last failed
     deploy kept.
     """
-    return show_stage_log(await operations.history.stage_log(stage_id, tail))
+    if asked.follow:
+        return asked.response(await operations.live_logs.stage(stage_id, asked.window), stopping)
+    found = await operations.logs.stage(stage_id, asked.window)
+    return show_stage_log(found, asked.texts(found.lines))
 
 
 def stage_fields(body: schemas.StageCreate | schemas.StageUpdate) -> dict[str, Any]:

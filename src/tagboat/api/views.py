@@ -13,7 +13,7 @@ from tagboat.core.config import Config
 from tagboat.core.polling import PollReport
 from tagboat.intake.receipt import Named
 from tagboat.operations.queries.deliveries import DeliveryRow
-from tagboat.operations.queries.deploys import StageLog
+from tagboat.operations.queries.logs import StageLog
 from tagboat.operations.queries.overview import StageOverview
 from tagboat.operations.queries.tags import TagView
 from tagboat.operations.registries import Choice
@@ -141,13 +141,13 @@ def show_way_back(prospect: Prospect) -> schemas.WayBackOut:
     )
 
 
-def show_stage_log(log: StageLog) -> overview_schemas.StageLogOut:
-    """Return the log of a stage."""
+def show_stage_log(log: StageLog, lines: list[str]) -> overview_schemas.StageLogOut:
+    """Return the log of a stage, with its lines as text."""
     return overview_schemas.StageLogOut(
         source="deploy" if log.instance is None else "instance",
         instance=show_instance(log.instance) if log.instance else None,
         deploy=show_deploy(log.deploy, with_log=False) if log.deploy else None,
-        lines=list(log.lines),
+        lines=lines,
     )
 
 

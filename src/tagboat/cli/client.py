@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from tagboat import __version__
@@ -35,6 +35,14 @@ class ApiObject(dict[str, Any]):
             f"the answer has no field {name!r}. Is it a Tagboat server of version {__version__}, "
             "as this command?"
         )
+
+
+class StreamEvent(NamedTuple):
+    """A server-sent event; its name and its id may be empty, and its data an empty object."""
+
+    name: str
+    id: str
+    data: ApiObject
 
 
 class Client:
@@ -117,8 +125,17 @@ class Client:
         First comes one without a topic, whose `id` is the place in the stream. Raises
         NotFoundError if the server has no events, as older ones have none.
         """
-        request = self._request("GET", _with_query("/api/events", query))
+        for event in self.stream("/api/events", query):
+            yield event.data or ApiObject(id=event.id, topic="")
+
+    def stream(
+        self, path: str, query: Mapping[str, object], last_id: str = ""
+    ) -> Iterator[StreamEvent]:
+        """Yield the server-sent events of `path` from that after `last_id` on, until they end."""
+        request = self._request("GET", _with_query(path, query))
         request.add_header("Accept", "text/event-stream")
+        if last_id:
+            request.add_header("Last-Event-ID", last_id)
         with (
             self._failures(EVENT_TIMEOUT_S),
             self._opener.open(request, timeout=EVENT_TIMEOUT_S) as stream,
@@ -130,10 +147,9 @@ class Client:
                     fields[name] = value.removeprefix(" ")
                     continue
                 # A blank line ends an event; a heartbeat is a comment, which has no name.
-                if "data" in fields:
-                    yield self._decode(fields["data"].encode())
-                elif "id" in fields:
-                    yield ApiObject(id=fields["id"], topic="")
+                if "data" in fields or "id" in fields:
+                    data = self._decode(fields.get("data", "{}").encode())
+                    yield StreamEvent(fields.get("event", ""), fields.get("id", ""), data)
                 fields = {}
 
     def _call(

@@ -15,7 +15,7 @@ from tagboat.core.errors import NotFoundError, TagboatError
 # How long to look for a server that does not answer: it may be restarting.
 RESTART_WAIT_S = 60.0
 # Often enough for a person, and cheap for a server.
-_POLL_EVERY_S = 0.25
+POLL_EVERY_S = 0.25
 _TOPICS_OF_DEPLOYS = frozenset({"", "deploy", "step", "reset"})
 _OPEN_STATUSES = frozenset({"queued", "running"})
 _LOST_STATUSES = frozenset({"failed", "superseded", "cancelled"})
@@ -104,12 +104,12 @@ def _deploy_events(client: Client, deploy_id: str) -> Generator[ApiObject, None,
             # A server of an older release has no events: look again and again.
             while True:
                 yield unknown
-                time.sleep(_POLL_EVERY_S)
+                time.sleep(POLL_EVERY_S)
         except (ServerAwayError, TokenRefusedError):
             pass
         # The server ends the stream when it stops, and when a reader is too slow.
         yield unknown
-        time.sleep(_POLL_EVERY_S)
+        time.sleep(POLL_EVERY_S)
 
 
 def _get_patiently(client: Client, path: str) -> ApiObject:
@@ -130,7 +130,7 @@ def _get_patiently(client: Client, path: str) -> ApiObject:
                 show.progress(f"the server is away; trying again for {RESTART_WAIT_S:.0f} s")
             elif now > deadline:
                 raise
-            time.sleep(_POLL_EVERY_S)
+            time.sleep(POLL_EVERY_S)
         else:
             if deadline is not None:
                 show.progress("the server is back")

@@ -1,28 +1,63 @@
 """`tagboat logs`."""
 
+import json
+import sys
+import time
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from tagboat.cli import show
+from tagboat.cli.client import ApiObject, Client
+from tagboat.cli.client_errors import ServerAwayError, TokenRefusedError
+from tagboat.cli.follow import POLL_EVERY_S, RESTART_WAIT_S
 from tagboat.cli.names import find_stage
 from tagboat.cli.options import JsonOption, ProjectArg, StageArg, connect
+from tagboat.core.errors import TagboatError
 
 
 def logs_command(
     project: ProjectArg,
     stage: StageArg,
     *,
-    tail: Annotated[int, typer.Option("--tail", min=1, max=10000, help="How many lines.")] = 100,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is written, until Ctrl-C.")
+    ] = False,
+    tail: Annotated[
+        int | None,
+        typer.Option(
+            "--tail", "-n", min=1, max=10000, help="How many lines; default 100, or all --since."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="WHEN", help="Only newer ones: 90s, 10m, 1h30m, or a time."
+        ),
+    ] = None,
+    timestamps: Annotated[
+        bool, typer.Option("--timestamps", "-t", help="Show when each line was written.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the last log lines of the app in a stage.
 
-    If nothing runs there: the lines that the last failed deploy left.
+    If nothing runs there: the lines that the last failed deploy left. With --follow, it goes on
+    with the next version after a deploy; --json prints an object for each line then.
     """
     client = connect()
-    found = find_stage(client, project, stage)
-    answer = client.get(f"/api/stages/{found['id']}/logs", tail=tail)
+    path = f"/api/stages/{find_stage(client, project, stage)['id']}/logs"
+    asked = {"tail": tail, "since": since, "timestamps": "true" if timestamps else None}
+    query = {name: value for name, value in asked.items() if value is not None}
+    if follow:
+        try:
+            _follow(client, path, query, as_json=as_json)
+        except KeyboardInterrupt:
+            # The way to end it, and so no failure.
+            raise typer.Exit from None
+        return
+    answer = client.get(path, **query)
     # The server knows which log matters while a deploy is running.
     lines = answer["lines"]
     if answer["source"] == "deploy":
@@ -35,3 +70,43 @@ def logs_command(
         show.as_json({"lines": lines})
     elif lines:
         show.line("\n".join(lines))
+
+
+def _follow(client: Client, path: str, query: Mapping[str, object], *, as_json: bool) -> None:
+    """Print lines until the server says that there is nothing to come, also through a restart.
+
+    Raises TagboatError if the server is away for longer than that takes.
+    """
+    last_id, away_since = "", None
+    has_answered = False
+    while True:
+        reason = TagboatError("the server ended the log, and does not go on with it")
+        try:
+            if away_since is not None:
+                client.find_again()
+            for event in client.stream(path, {**query, "follow": "true"}, last_id):
+                has_answered, away_since = True, None
+                last_id = event.id or last_id
+                if event.name == "end":
+                    return
+                _show_event(event.name, event.data, as_json=as_json)
+        except (ServerAwayError, TokenRefusedError) as error:
+            # A server makes a new token at each start: a refused one may only be old.
+            if not has_answered:
+                raise
+            reason = error
+        now = time.monotonic()
+        away_since = away_since or now
+        if now - away_since > RESTART_WAIT_S:
+            raise reason
+        time.sleep(POLL_EVERY_S)
+
+
+def _show_event(name: str, data: ApiObject, *, as_json: bool) -> None:
+    if name == "note":
+        show.progress(data["text"])
+    elif name == "line":
+        # One object a line, as programs read a stream; no array would ever be complete.
+        show.line(json.dumps(data) if as_json else data["text"])
+        # Else a pipe gets it when its buffer is full.
+        sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tagboat.core.harmless import harmless
 
@@ -20,6 +20,11 @@ def mask_values(text: str, values: Iterable[str]) -> str:
 
     Also as they look in JSON, on a terminal or in a sentence, and where a cut line ends within one.
     """
+    return masking(values)(text)
+
+
+def masking(values: Iterable[str]) -> Callable[[str], str]:
+    """Return the function that masks `values` in a text, for many texts; see `mask_values`."""
     forms: set[str] = set()
     for line in {line.strip() for value in values for line in value.splitlines()}:
         shown = harmless(line)
@@ -30,11 +35,15 @@ def mask_values(text: str, values: Iterable[str]) -> str:
     secrets = sorted(
         (form for form in forms if len(form) >= SHORTEST_MASKED), key=len, reverse=True
     )
-    for secret in secrets:
-        text = text.replace(secret, MASK)
-    if not secrets or not _CUT.search(text):
-        return text
-    return "\n".join(_mask_cut_end(line, secrets) for line in text.split("\n"))
+
+    def mask(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, MASK)
+        if not secrets or not _CUT.search(text):
+            return text
+        return "\n".join(_mask_cut_end(line, secrets) for line in text.split("\n"))
+
+    return mask
 
 
 def _mask_cut_end(line: str, secrets: Iterable[str]) -> str:

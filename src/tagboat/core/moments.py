@@ -1,4 +1,4 @@
-"""Moments: times that people write, as a date, a time or a duration before now."""
+"""Moments as people write them: a date, a time, or a duration before now."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,28 +6,39 @@ from datetime import UTC, datetime, timedelta
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.excerpt import excerpt
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_BEFORE_NOW = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
+_PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|[wdhms])", re.ASCII)
+_UNITS = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+}
 
 Moment = datetime | timedelta
 """A time, or a duration before now."""
 
 
 def parse_moment(text: str) -> Moment:
-    """Return the time of `2026-11-29` or `2026-11-29T08:30:00Z`, or the duration of `7d`.
+    """Return the time of `2026-11-29` or `2026-11-29T08:30:00Z`, or the duration of `1h30m`.
 
-    Units are s, m, h, d and w. A time without a zone is UTC. Raises InvalidValueError.
+    Units are w, d, h, m, s and ms. A time without a zone is UTC. Raises InvalidValueError.
     """
     try:
-        if found := _BEFORE_NOW.fullmatch(text):
-            return timedelta(**{_UNITS[found[2]]: int(found[1])})
-        time = datetime.fromisoformat(text)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        # Without hyphens, Python would read many other numbers as dates.
+        if "-" in text:
+            time = datetime.fromisoformat(text)
+            return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        parts = _PART.findall(text)
+        if parts and "".join(number + unit for number, unit in parts) == text:
+            return sum((float(number) * _UNITS[unit] for number, unit in parts), timedelta())
     except (ValueError, OverflowError):
-        raise InvalidValueError(
-            f"{excerpt(text)} is not a time such as 2026-11-29T08:30:00Z, a date such as"
-            " 2026-11-29, or a duration before now such as 90m, 12h or 7d"
-        ) from None
+        pass
+    raise InvalidValueError(
+        f"{excerpt(text)} is not a time such as 2026-11-29T08:30:00Z, a date such as"
+        " 2026-11-29, or a duration before now such as 90s, 1h30m or 7d"
+    )
 
 
 def time_at(moment: Moment, now: datetime) -> datetime:

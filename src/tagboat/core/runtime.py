@@ -1,6 +1,7 @@
 """The runtime: where workloads run, and what deploys may ask of it."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from tagboat.core.catalog import Registry
@@ -9,7 +10,7 @@ from tagboat.core.health import Manner, TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage
 from tagboat.core.protocol import AppProtocol
-from tagboat.core.workload import Launched, WorkloadSpec, WorkloadStatus
+from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatus
 
 BeforePull = Callable[[], Awaitable[None]]
 """Awaited once it is known that an image has to be pulled, and before that begins."""
@@ -62,6 +63,9 @@ class Runtime(Protocol):
     - `list_workloads` returns all that have these labels, running or not. `watch_exits` yields a
       name for each that ends, is paused or changes its health, until the connection is lost
       (EngineUnavailableError).
+    - `logs` yields the last `tail` lines, oldest first, of those written at `since` or later. With
+      `follow` it goes on with each line that is written, also after restarts, until the workload
+      is removed. Raises EngineNotFoundError where it is gone by the first line.
     - `run_healthcheck` runs the HEALTHCHECK of the image once, at most as long as the image allows;
       None without one. `last_exit_code` is that of its last end, None where it is not known.
     - `remove_image` removes the name `NAME@DIGEST`, and the image with its last name. True when the
@@ -104,7 +108,9 @@ class Runtime(Protocol):
     async def stop(self, workload: str, within_s: int | None = None) -> None: ...
     async def remove(self, workload: str) -> None: ...
     async def status(self, workload: str) -> WorkloadStatus | None: ...
-    async def logs(self, workload: str, tail: int) -> Sequence[str]: ...
+    def logs(
+        self, workload: str, tail: int, *, since: datetime | None = ..., follow: bool = ...
+    ) -> AsyncGenerator[LogLine, None]: ...
     async def run_healthcheck(self, workload: str) -> TestRun | None: ...
     async def last_exit_code(self, workload: str) -> int | None: ...
     async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]: ...

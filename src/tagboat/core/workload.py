@@ -93,3 +93,11 @@ class Launched:
 
     id: str
     endpoint: Endpoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line that a workload wrote, fit to be shown; `at` is when, None where it is not known."""
+
+    text: str
+    at: datetime | None = None

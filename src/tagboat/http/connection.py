@@ -10,6 +10,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 REQUEST_LIMIT_S = 20.0
 """Seconds from the start of a connection, or of a request on it, until the request is complete."""
 
+STALL_LIMIT_S = 30.0
+"""Seconds for which a client may read nothing of what waits for it, as 64 KiB do then."""
+
 MAX_HEAD = 64 * 1024
 """Bytes of a request line and headers, or of trailers: else they could fill the memory."""
 _CONNECT = b"CONNECT"
@@ -31,6 +34,8 @@ class Connection(HttpToolsProtocol):
     _complete = False
     """True while everything received so far belongs to complete requests."""
     _deadline: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
+    """Runs while the client reads too slowly: without it, a stream would be held open for ever."""
     heard_at = 0.0
     """Time of the last bytes received, or of the start; in seconds of the loop's clock."""
     _head = 0
@@ -61,9 +66,20 @@ class Connection(HttpToolsProtocol):
         self._deadline = self.loop.call_later(REQUEST_LIMIT_S, self._time_out)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Drop the deadline."""
+        """Drop the deadlines."""
         self._cancel_deadline()
+        self._end_stall()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Give the client a limited time to read what waits for it."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(STALL_LIMIT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Note that the client has read most of it."""
+        super().resume_writing()
+        self._end_stall()
 
     def data_received(self, data: bytes) -> None:
         """Read `data`; refuse a head that is too long."""
@@ -124,6 +140,11 @@ class Connection(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _end_stall(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _time_out(self) -> None:
         self._deadline = None

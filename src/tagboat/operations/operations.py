@@ -6,12 +6,14 @@ from tagboat.core.principal import Principal
 from tagboat.operations.deploys import DeployOperations
 from tagboat.operations.health import HealthChecks
 from tagboat.operations.hosts import ServedHosts
+from tagboat.operations.live_logs import LiveLogs
 from tagboat.operations.projects import ProjectOperations
 from tagboat.operations.queries.catalog import CatalogQueries
 from tagboat.operations.queries.comparisons import ComparisonQueries
 from tagboat.operations.queries.connect import ConnectQueries
 from tagboat.operations.queries.deliveries import DeliveryQueries
 from tagboat.operations.queries.deploys import DeployQueries
+from tagboat.operations.queries.logs import LogQueries
 from tagboat.operations.queries.machine import MachineQueries
 from tagboat.operations.queries.needs import NeedQueries
 from tagboat.operations.queries.overview import OverviewQuery
@@ -39,6 +41,8 @@ class Operations:
         self.health = HealthChecks(services)
         self.catalog = CatalogQueries(services)
         self.history = DeployQueries(services)
+        self.logs = LogQueries(services)
+        self.live_logs = LiveLogs(services)
         self.deliveries = DeliveryQueries(services)
         self.overview = OverviewQuery(services)
         self.machine = MachineQueries(services)

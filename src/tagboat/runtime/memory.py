@@ -5,9 +5,11 @@ decides nothing by chance or clock, and does nothing on its own: what an app doe
 `MemoryImage`, or by `exit` and `set_health`.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from types import MappingProxyType
 
 from tagboat.core.catalog import Registry
@@ -24,7 +26,7 @@ from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
 from tagboat.core.runtime import BeforePull
-from tagboat.core.workload import Launched, WorkloadSpec, WorkloadStatus
+from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.launch import ensure_pulled, launch_at_free_port
 from tagboat.runtime.memory_state import (
     ExitListener,
@@ -162,7 +164,7 @@ class MemoryRuntime(MemoryState):
             health=health,
             started_at=self.clock(),
         )
-        found.log.extend(found.image.log)
+        found.write(found.image.log, self.clock())
         if found.image.exit_code is not None:
             self.exit(workload, found.image.exit_code)
 
@@ -184,6 +186,7 @@ class MemoryRuntime(MemoryState):
         self._record("remove", workload)
         if found := self._find(workload):
             del self._containers[found.status.id]
+            found.wake()
             self._tell(found)
 
     async def rejoin(self, workload: str, network: str, aliases: Sequence[str]) -> None:
@@ -255,11 +258,30 @@ class MemoryRuntime(MemoryState):
         found = self._find(workload)
         return found.last_code if found else None
 
-    async def logs(self, workload: str, tail: int) -> Sequence[str]:
-        """Return the last `tail` lines. Raises EngineNotFoundError when it is gone."""
+    async def logs(
+        self, workload: str, tail: int, *, since: datetime | None = None, follow: bool = False
+    ) -> AsyncGenerator[LogLine, None]:
+        """Yield the last `tail` lines, and with `follow` those to come until it is removed."""
         self.raise_failure("logs")
-        log = self._held(workload).log
-        return log[max(0, len(log) - tail) :]
+        held = self._held(workload)
+        told, news = len(held.log), asyncio.Event()
+        held.followers.add(news)
+        try:
+            written = [
+                line for line in held.log if since is None or not line.at or line.at >= since
+            ]
+            for line in written[max(0, len(written) - tail) :]:
+                yield line
+            while follow:
+                news.clear()
+                for line in held.log[told:]:
+                    told += 1
+                    yield line
+                if held.status.id not in self._containers:
+                    return
+                await news.wait()
+        finally:
+            held.followers.discard(news)
 
     async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
         """Return all containers, running or not, that bear every one of `labels`."""

@@ -1,7 +1,7 @@
 """The state of a `MemoryRuntime`: what tests say of images, containers and apps."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ from tagboat.core.health import Manner, TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.runtime import Probe
-from tagboat.core.workload import WorkloadSpec, WorkloadStatus
+from tagboat.core.workload import LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.launch import FreePort
 
 _FIRST_PORT = 20000
@@ -69,7 +69,7 @@ class MemoryImage:
     test: TestRun = _NOT_READY
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class MemoryContainer:
     """A container; `last_code` is the exit code of its last end, None if it never ended."""
 
@@ -78,7 +78,18 @@ class MemoryContainer:
     status: WorkloadStatus
     test: TestRun
     last_code: int | None = None
-    log: list[str] = field(default_factory=list)
+    log: list[LogLine] = field(default_factory=list)
+    followers: set[asyncio.Event] = field(default_factory=set)
+
+    def write(self, lines: Iterable[str], at: datetime) -> None:
+        """Add lines to the log, and wake whoever follows it."""
+        self.log.extend(LogLine(line, at) for line in lines)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let those who follow the log look again."""
+        for follower in self.followers:
+            follower.set()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,7 +207,12 @@ class MemoryState:
 
     def say(self, container: str, line: str) -> None:
         """Let the app write a line."""
-        self._held(container).log.append(line)
+        self._held(container).write([line], self.clock())
+
+    def followers(self, container: str) -> int:
+        """Return how many follow the log of a container, 0 where it is gone."""
+        found = self._find(container)
+        return len(found.followers) if found else 0
 
     def _tell(self, ended: MemoryContainer) -> None:
         for listener in self._listeners:

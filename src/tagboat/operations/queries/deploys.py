@@ -1,29 +1,15 @@
-"""Deploys, instances, and the log of a stage that matters now."""
+"""Deploys and instances."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
-from tagboat.core.errors import EngineNotFoundError, FieldError, NotFoundError
-from tagboat.core.masking import mask_values
+from tagboat.core.deploy import DeployStatus, InstanceState
+from tagboat.core.errors import FieldError
 from tagboat.core.ports import Reader
-from tagboat.deploy.context import read_context
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.queries.stage_history import StageHistory, read_stage_history
 from tagboat.operations.services import OperationServices
 from tagboat.operations.views import DeployView, InstanceView, Views
-
-
-@dataclass(frozen=True, slots=True)
-class StageLog:
-    """The last lines of a stage's log, oldest first.
-
-    They are those of `instance`, or those that the failed `deploy` has kept of its container.
-    """
-
-    lines: tuple[str, ...]
-    instance: InstanceView | None = None
-    deploy: DeployView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,55 +69,6 @@ class DeployQueries:
             )
 
         return await self.services.store.read(work)
-
-    async def instance_log(self, instance_id: str, tail: int) -> tuple[str, ...]:
-        """Return the last `tail` lines that an instance's container wrote, secrets masked."""
-        instance = await self.services.store.read(lambda reader: reader.instance(instance_id))
-        try:
-            return await self._lines(instance, tail)
-        except EngineNotFoundError:
-            raise NotFoundError(
-                f"the container {instance.container} is gone, and its log with it"
-            ) from None
-
-    async def stage_log(self, stage_id: str, tail: int) -> StageLog:
-        """Return the last `tail` lines of the log that matters.
-
-        It is that of the live instance, else of one that starts or drains, else what the last
-        failed deploy kept. Raises NotFoundError where there is none of them.
-        """
-
-        def work(reader: Reader) -> tuple[list[InstanceView], list[DeployView], str]:
-            stage = reader.stage(stage_id)
-            views = self._views(reader)
-            active = reader.instances(stage_id=stage_id, states=ACTIVE_STATES)
-            failed = reader.deploys(stage_id=stage_id, statuses=[DeployStatus.FAILED], limit=1)
-            where = f"{reader.project(stage.project_id).name} {stage.name}"
-            order = (InstanceState.LIVE, InstanceState.STARTING, InstanceState.DRAINING)
-            instances = views.instances(sorted(active, key=lambda one: order.index(one.state)))
-            return instances, views.deploys(failed), where
-
-        instances, failed, where = await self.services.store.read(work)
-        for view in instances:
-            try:
-                return StageLog(await self._lines(view.instance, tail), instance=view)
-            except EngineNotFoundError:
-                # On record before its container is made: the next one is the better answer.
-                continue
-        if not failed:
-            raise NotFoundError(
-                f"nothing runs in {where}, and no failed deploy has left a log;"
-                f" deploy with 'tagboat deploy {where} TAG'"
-            )
-        return StageLog(tuple(failed[0].deploy.log.splitlines()[-tail:]), deploy=failed[0])
-
-    async def _lines(self, instance: Instance, tail: int) -> tuple[str, ...]:
-        # An app may print its own secrets: they are masked by the values that it was started with.
-        secrets = await self.services.store.read(
-            lambda reader: read_context(reader, instance.deploy_id).secret_values
-        )
-        lines = await self.services.engine.logs(instance.handle, tail)
-        return tuple(mask_values("\n".join(lines), secrets).split("\n")) if lines else ()
 
     async def stage_history(self, stage_id: str, before: str, limit: int) -> StageHistory:
         """Return what was live in a stage, newest first, from the first older than an instance.

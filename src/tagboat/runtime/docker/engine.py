@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from ipaddress import IPv4Network
@@ -17,7 +18,7 @@ from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import EngineError
 from tagboat.core.generics import T
 from tagboat.core.health import TestRun
-from tagboat.core.workload import Launched, WorkloadSpec, WorkloadStatus
+from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.docker import image_wire, wire
 from tagboat.runtime.docker.address import EngineTransport, parse_engine_address
 from tagboat.runtime.docker.archive import files_archive
@@ -28,10 +29,10 @@ from tagboat.runtime.docker.connection import (
     StreamRequest,
     messages,
 )
+from tagboat.runtime.docker.container_logs import ContainerLogs
 from tagboat.runtime.docker.health_runs import HealthTests
 from tagboat.runtime.docker.holdings import DockerHoldings, unless_gone
 from tagboat.runtime.docker.host_ports import free_loopback_port
-from tagboat.runtime.docker.loglines import LogTail
 from tagboat.runtime.docker.networks import NO_LABELS, DockerNetworks
 from tagboat.runtime.docker.protocol_probe import ProtocolProbe
 from tagboat.runtime.launch import FreePort, launch_at_free_port
@@ -43,11 +44,6 @@ _STOP_MARGIN_S = 20.0
 # Room for 2,048 networks; the default ranges of the engine are enough for some thirty.
 _POOL = IPv4Network("10.112.0.0/14")
 _LOG_REFUSED = ("log driver", "log-driver", "log opt", "log-opt", "logging driver")
-_LOG_PIECES = 256
-"""The engine stores a line of over 16 KiB in pieces and counts each as a line.
-
-So many more are asked for than are kept.
-"""
 
 
 class DockerRuntime(DockerHoldings):
@@ -80,6 +76,7 @@ class DockerRuntime(DockerHoldings):
             self._connection, network_pool, is_local=address.transport is EngineTransport.UNIX
         )
         self._tests = HealthTests(self._connection)
+        self._logs = ContainerLogs(self._connection)
         self._own_container = own_container
         self._free_port = free_port
         self.probe = ProtocolProbe()
@@ -221,26 +218,14 @@ class DockerRuntime(DockerHoldings):
             codes = [wire.exit_code(event) async for event in messages(chunks)]
         return codes[-1] if codes else None
 
-    async def logs(self, workload: str, tail: int) -> Sequence[str]:
-        """Return the last `tail` lines of its output and errors, fit to be shown.
+    def logs(
+        self, workload: str, tail: int, *, since: datetime | None = None, follow: bool = False
+    ) -> AsyncGenerator[LogLine, None]:
+        """Yield the last `tail` lines of its output and errors, fit to be shown.
 
         Raises EngineNotFoundError when it is gone.
         """
-        doing = f"read the log of {workload}"
-        async with self._connection.use(doing, ASK_S) as docker:
-            terminal = wire.has_terminal(await docker.containers.container(workload).show())
-        kept = LogTail(tail, multiplexed=not terminal)
-        request = StreamRequest(
-            path=f"containers/{workload}/logs",
-            params={"stdout": "1", "stderr": "1", "tail": str(tail + _LOG_PIECES)},
-            doing=doing,
-            idle_s=ASK_S,
-            limit_s=CHANGE_S,
-        )
-        async with self._connection.stream(request) as chunks:
-            async for chunk in chunks:
-                kept.feed(chunk)
-        return kept.lines()
+        return self._logs.read(workload, tail, since, follow=follow)
 
     async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
         """Return all containers, running or not, that bear every one of `labels`."""

@@ -1,16 +1,20 @@
-"""The last lines of a container's log, out of the engine's byte stream, in bounded memory.
+"""The lines of a container's log, out of the engine's byte stream, in bounded memory.
 
 Without a terminal the stream is multiplexed: frames of an 8-byte header (stream number, three zero
 bytes, length as a big-endian 32-bit number) and data (Docker Engine API, "Attach to a container").
-With a terminal it is the bare output.
+With a terminal it is the bare output. Each line begins with the time at which it was written.
 """
 
+import re
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from tagboat.core.harmless import harmless
+from tagboat.core.workload import LogLine
 
 # Limits, because an app may write lines of any length, or never end one.
 MAX_LINE_BYTES = 4096
@@ -19,6 +23,37 @@ MAX_SAID = 160
 """Characters of a line that becomes part of a sentence."""
 
 _FRAME_HEADER = struct.Struct(">BxxxL")
+# RFC 3339 with up to nine decimals; datetime has six, too few to tell two lines apart.
+_STAMP = re.compile(
+    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d) ", re.ASCII
+)
+_MAX_STAMP = len(b"2006-01-02T15:04:05.000000000+07:00 ")
+_YEAR_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+_NANOSECONDS_PER_SECOND = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class StampedLine:
+    """A line fit to be shown; `at` is in nanoseconds since 1970, None where it has no time."""
+
+    text: str
+    at: int | None = None
+
+    def as_log_line(self) -> LogLine:
+        """Return the line as all rooms know it, its time cut to microseconds."""
+        if self.at is None:
+            return LogLine(self.text)
+        return LogLine(self.text, _YEAR_1970 + timedelta(microseconds=self.at // 1000))
+
+
+def nanoseconds(moment: datetime) -> int:
+    """Return the nanoseconds since 1970."""
+    return (moment - _YEAR_1970) // timedelta(microseconds=1) * 1000
+
+
+def engine_time(at: int) -> str:
+    """Return nanoseconds since 1970 as the engine takes a time: seconds with nine decimals."""
+    return f"{at // _NANOSECONDS_PER_SECOND}.{at % _NANOSECONDS_PER_SECOND:09d}"
 
 
 @dataclass(slots=True)
@@ -29,39 +64,46 @@ class _Line:
     cut: bool = False
 
     def extend(self, part: bytes) -> None:
-        room = MAX_LINE_BYTES - len(self.data)
+        room = MAX_LINE_BYTES + _MAX_STAMP - len(self.data)
         self.data += part[:room]
         self.cut = self.cut or len(part) > room
 
+    def finished(self) -> StampedLine:
+        at, data = None, bytes(self.data)
+        if stamp := _STAMP.match(data):
+            second, fraction, zone = (part.decode() for part in stamp.groups(b""))
+            # A time of day that does not exist is text of an app on an engine without times.
+            with suppress(ValueError):
+                at = nanoseconds(datetime.fromisoformat(second + zone)) + int(f"{fraction:0<9}")
+                data = data[stamp.end() :]
+        mark = " … (line cut)" if self.cut or len(data) > MAX_LINE_BYTES else ""
+        return StampedLine(harmless(data[:MAX_LINE_BYTES].decode(errors="replace")) + mark, at)
 
-class LogTail:
-    """Keeps the last `tail` lines of what it is fed, at most MAX_TOTAL_BYTES together."""
 
-    def __init__(self, tail: int, *, multiplexed: bool) -> None:
-        self._tail = tail
+class LineReader:
+    """Reads lines out of the bytes of a log."""
+
+    def __init__(self, *, multiplexed: bool) -> None:
         self._multiplexed = multiplexed
         self._pending = bytearray()
         self._stream, self._left = 0, 0
         # By stream: output and errors may come in between two parts of one line.
         self._open: dict[int, _Line] = {}
-        self._done: deque[str] = deque()
-        self._size = 0
 
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes, cut anywhere."""
+    def feed(self, chunk: bytes) -> Iterator[StampedLine]:
+        """Yield the lines that end in the next bytes, which may be cut anywhere."""
         for stream, data in self._frames(chunk) if self._multiplexed else [(0, chunk)]:
             *ends, rest = data.split(b"\n")
             for end in ends:
                 self._line(stream).extend(end)
-                self._finish(stream)
+                yield self._open.pop(stream).finished()
             if rest:
                 self._line(stream).extend(rest)
 
-    def lines(self) -> list[str]:
-        """Return the last lines; one whose end has not been written yet counts as a line."""
+    def rest(self) -> Iterator[StampedLine]:
+        """Yield the lines whose end has not been written."""
         for stream in list(self._open):
-            self._finish(stream)
-        return list(self._done)
+            yield self._open.pop(stream).finished()
 
     def _frames(self, chunk: bytes) -> Iterator[tuple[int, bytes]]:
         self._pending += chunk
@@ -80,14 +122,26 @@ class LogTail:
     def _line(self, stream: int) -> _Line:
         return self._open.setdefault(stream, _Line())
 
-    def _finish(self, stream: int) -> None:
-        line = self._open.pop(stream)
-        mark = " … (line cut)" if line.cut else ""
-        text = harmless(line.data.decode(errors="replace")) + mark
-        self._done.append(text)
-        self._size += len(text.encode())
-        while len(self._done) > self._tail or self._size > MAX_TOTAL_BYTES:
-            self._size -= len(self._done.popleft().encode())
+
+class LogTail:
+    """Keeps the last `tail` lines of what is added, at most MAX_TOTAL_BYTES together."""
+
+    def __init__(self, tail: int) -> None:
+        self._tail = tail
+        self._lines: deque[StampedLine] = deque()
+        self._size = 0
+
+    def add(self, lines: Iterable[StampedLine]) -> None:
+        """Take the next lines."""
+        for line in lines:
+            self._lines.append(line)
+            self._size += len(line.text.encode())
+            while len(self._lines) > self._tail or self._size > MAX_TOTAL_BYTES:
+                self._size -= len(self._lines.popleft().text.encode())
+
+    def lines(self) -> list[StampedLine]:
+        """Return the last lines."""
+        return list(self._lines)
 
 
 def first_line(text: str) -> str:

@@ -1,9 +1,18 @@
 import struct
+from datetime import UTC, datetime
 
 import pytest
 
 from tagboat.core.harmless import harmless
-from tagboat.runtime.docker.loglines import MAX_LINE_BYTES, MAX_TOTAL_BYTES, LogTail
+from tagboat.core.workload import LogLine
+from tagboat.runtime.docker.loglines import (
+    MAX_LINE_BYTES,
+    MAX_TOTAL_BYTES,
+    LineReader,
+    LogTail,
+    engine_time,
+    nanoseconds,
+)
 
 
 def frame(stream: int, data: bytes) -> bytes:
@@ -13,10 +22,11 @@ def frame(stream: int, data: bytes) -> bytes:
 def read(
     data: bytes, *, tail: int = 100, multiplexed: bool = True, step: int = 1 << 16
 ) -> list[str]:
-    log = LogTail(tail, multiplexed=multiplexed)
+    reader, log = LineReader(multiplexed=multiplexed), LogTail(tail)
     for start in range(0, len(data), step):
-        log.feed(data[start : start + step])
-    return log.lines()
+        log.add(reader.feed(data[start : start + step]))
+    log.add(reader.rest())
+    return [line.text for line in log.lines()]
 
 
 STREAM = frame(1, b"one\n") + frame(2, b"two\n") + frame(1, b"") + frame(1, "grüße\nfour".encode())
@@ -36,6 +46,33 @@ def test_a_line_in_pieces_is_one_line_though_errors_come_between() -> None:
 
 def test_a_terminal_gives_bare_bytes() -> None:
     assert read(b"one\r\ntwo\r\nthree", multiplexed=False) == ["one", "two", "three"]
+
+
+def test_the_time_of_a_line_is_taken_off_it() -> None:
+    reader = LineReader(multiplexed=False)
+    lines = [
+        *reader.feed(
+            b"2026-11-29T05:48:16.123456789Z one\n"
+            b"2026-11-29T07:48:16.12+02:00 two\n"
+            b"2026-11-29T05:48:16Z\n"
+            b"2026-99-99T05:48:16Z odd\n"
+        ),
+        *reader.rest(),
+    ]
+    noon = datetime(2026, 11, 29, 5, 48, 16, tzinfo=UTC)
+    assert [(line.text, line.at) for line in lines] == [
+        ("one", nanoseconds(noon) + 123_456_789),
+        ("two", nanoseconds(noon) + 120_000_000),
+        ("2026-11-29T05:48:16Z", None),
+        ("2026-99-99T05:48:16Z odd", None),
+    ]
+    assert lines[0].as_log_line() == LogLine("one", noon.replace(microsecond=123456))
+    assert engine_time(nanoseconds(noon) + 7) == f"{int(noon.timestamp())}.000000007"
+
+
+def test_a_long_line_keeps_its_beginning_and_its_time() -> None:
+    (line,) = LineReader(multiplexed=False).feed(b"2026-11-29T05:48:16Z " + b"x" * 5000 + b"\n")
+    assert (line.text, line.at is None) == ("x" * MAX_LINE_BYTES + " … (line cut)", False)
 
 
 def test_only_the_last_lines_are_kept() -> None:

@@ -1,0 +1,8 @@
+"""The log of a container, as lines of text."""
+
+from tagboat.core.runtime import Runtime
+
+
+async def log_of(runtime: Runtime, container: str, tail: int) -> list[str]:
+    """Return the last `tail` lines."""
+    return [line.text async for line in runtime.logs(container, tail)]
