@@ -22,6 +22,7 @@ from tagboat import __version__
 from tagboat.api.app import build_api
 from tagboat.api.event_hub import EventHub
 from tagboat.api.services import ApiServices
+from tagboat.callers import build_authenticator, offer_setup, own_hosts
 from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
 from tagboat.core.counters import Counters
 from tagboat.core.errors import TagboatError
@@ -227,13 +228,17 @@ async def _building(
     events = EventHub(store)
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
+    operations = Operations(operation_services(settings, adapters, worker, poller, webhook))
+    await offer_setup(operations)
+    authenticator = build_authenticator(settings, operations, token)
     api = build_api(
         ApiServices(
-            operations=Operations(operation_services(settings, adapters, worker, poller, webhook)),
+            operations=operations,
             store=store,
             webhook=webhook.router(),
             events=events,
-            tokens=(token, settings.admin_token) if settings.admin_token else (token,),
+            authenticator=authenticator,
+            hosts=own_hosts(settings),
             public_url=settings.public_url,
             version=__version__,
             log_call=log_call,

@@ -54,6 +54,7 @@ _NOT_JSON = "the body is not JSON in UTF-8, or is nested too deeply"
 _FAULT = "A fault inside Tagboat; the server's log says more."
 _EVERYWHERE = (
     HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
     HTTPStatus.UNPROCESSABLE_ENTITY,  # an unknown query parameter
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,
