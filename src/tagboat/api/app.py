@@ -25,6 +25,8 @@ from tagboat.api import (
     settings,
     stage_actions,
     stages,
+    tokens,
+    users,
 )
 from tagboat.api.filters import KnownParameters
 from tagboat.api.health import LIVE_PATH, READY_PATH
@@ -56,6 +58,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     deliveries.router,
     explain.router,
     settings.router,
+    users.router,
+    tokens.router,
     events.router,
     ask.router,
     disk.router,

@@ -4,7 +4,7 @@ import contextlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tagboat.core.accounts import (
     CREDENTIAL_BYTES,
@@ -49,15 +49,22 @@ class TokenOperations:
         name: str,
         role: Role,
         projects: Sequence[str] | None = None,
+        *,
         expires_at: datetime | None = None,
+        expires_in_days: int | None = None,
     ) -> NewToken:
-        """Make a token; `projects` are ids or names, None for all; None as expiry is for ever.
+        """Make a token; `projects` are ids or names, None for all.
 
+        It holds until `expires_at` or for so many days; for ever where both are None.
         Raises ConflictError for a name that is taken, and FieldError.
         """
         self.services.actor.check_role(Role.ADMIN)
         now = self.services.clock()
         check_rights(role, projects, tuple(Role))
+        if expires_in_days is not None:
+            if expires_at is not None:
+                raise FieldError("expires_in_days", "leave out either this or expires_at")
+            expires_at = now + timedelta(days=expires_in_days)
         if expires_at is not None and expires_at <= now:
             raise FieldError("expires_at", "must be in the future")
         try:
