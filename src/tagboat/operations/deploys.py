@@ -26,7 +26,8 @@ class DeployOperations:
     """Orders of people and programs.
 
     All raise NotFoundError for what does not exist, and ConflictError for what cannot be done as
-    things are, with what to do instead; nothing is changed then.
+    things are, with what to do instead; nothing is changed then. ForbiddenError is raised where the
+    actor is limited to other projects.
     """
 
     services: OperationServices
@@ -41,6 +42,7 @@ class DeployOperations:
         def work(tx: Tx) -> Deploy:
             stage = tx.stage(stage_id)
             project = tx.project(stage.project_id)
+            self.services.actor.check_project(project.id)
             # As the registry stores it: a Gitea keeps tags in lower case.
             wanted = normal_tag(tag, registry_kind(tx, project))
             queued = self.services.deployer.trigger_deploy(
@@ -63,11 +65,12 @@ class DeployOperations:
 
         Raises ConflictError also where the image does not exist any more.
         """
+        await self.services.store.read(lambda reader: self._stage(reader, stage_id))
         # Before the transaction: engine and registry are asked, which may take seconds.
         await self.ways_back.refuse_if_gone(stage_id, to)
 
         def work(tx: Tx) -> Deploy:
-            before = tx.stage(stage_id)
+            before = self._stage(tx, stage_id)
             queued = self._actions.rollback(tx, stage_id, to)
             self._record_hold(tx, before)
             return tx.deploy(queued.deploy_id)
@@ -80,29 +83,40 @@ class DeployOperations:
 
     async def promote(self, stage_id: str, from_stage_id: str) -> DeployView:
         """Queue the digest that is live in another stage of the project."""
+
+        def work(tx: Tx) -> Deploy:
+            self._stage(tx, stage_id)
+            return tx.deploy(self._actions.promote(tx, stage_id, from_stage_id).deploy_id)
+
         return await self._one(
             AuditAction.DEPLOY_PROMOTE,
-            lambda tx: tx.deploy(self._actions.promote(tx, stage_id, from_stage_id).deploy_id),
+            work,
             note=lambda reader: f"from the stage {reader.stage(from_stage_id).name}",
         )
 
     async def cancel(self, deploy_id: str) -> DeployView:
         """Cancel a deploy: a queued one at once; a running one is taken back by its worker."""
-        return await self._one(
-            AuditAction.DEPLOY_CANCEL, lambda tx: self._actions.cancel(tx, deploy_id)
-        )
+
+        def work(tx: Tx) -> Deploy:
+            self.services.actor.check_project(tx.deploy(deploy_id).project_id)
+            return self._actions.cancel(tx, deploy_id)
+
+        return await self._one(AuditAction.DEPLOY_CANCEL, work)
 
     async def cancel_all(self, stage_id: str) -> list[DeployView]:
         """Cancel all queued and running deploys of a stage that can be cancelled."""
-        return await self._views(
-            AuditAction.DEPLOY_CANCEL, lambda tx: self._actions.cancel_all(tx, stage_id)
-        )
+
+        def work(tx: Tx) -> list[Deploy]:
+            self._stage(tx, stage_id)
+            return self._actions.cancel_all(tx, stage_id)
+
+        return await self._views(AuditAction.DEPLOY_CANCEL, work)
 
     async def hold(self, stage_id: str) -> StageView:
         """Let pushes and polls deploy nothing in the stage until it is released."""
 
         def work(tx: Tx) -> StageView:
-            before = tx.stage(stage_id)
+            before = self._stage(tx, stage_id)
             (held,) = Views(tx, self.services).stages([self._actions.hold(tx, stage_id)])
             self._record_hold(tx, before)
             return held
@@ -116,7 +130,7 @@ class DeployOperations:
         """
 
         def work(tx: Tx) -> tuple[StageView, list[str]]:
-            before = tx.stage(stage_id)
+            before = self._stage(tx, stage_id)
             queued = self._actions.release(tx, stage_id, including=including)
             (released,) = Views(tx, self.services).stages([tx.stage(stage_id)])
             self.services.record(
@@ -146,6 +160,12 @@ class DeployOperations:
     def _actions(self) -> StageActions:
         services = self.services
         return StageActions(services.deployer, services.clock, services.actor.name)
+
+    def _stage(self, reader: Reader, stage_id: str) -> Stage:
+        """Return a stage. Raises ForbiddenError where the actor may not act on its project."""
+        stage = reader.stage(stage_id)
+        self.services.actor.check_project(stage.project_id)
+        return stage
 
     def _record_hold(self, tx: Tx, before: Stage) -> None:
         """Record that the stage is held, unless it was so `before`."""

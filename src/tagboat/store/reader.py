@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection
 
+from tagboat.store.accounts import AccountReads
 from tagboat.store.audit import AuditReads
 from tagboat.store.deliveries import DeliveryReads
 from tagboat.store.events import EventReads
@@ -25,6 +26,7 @@ class SqlReader(
     DeliveryReads,
     HeardReads,
     SettingReads,
+    AccountReads,
     EventReads,
     AuditReads,
 ):
