@@ -1,4 +1,4 @@
-"""Delete what is kept for a time only: deliveries, answers to orders, events, the audit."""
+"""Delete what is kept for a time only: deliveries, answers, sessions, events, the audit."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from tagboat.core.accounts import SESSION_IDLE, SESSION_LIFETIME
 from tagboat.core.config import read_config
 from tagboat.core.errors import TagboatError
 from tagboat.core.events import EVENTS_KEPT, MOST_EVENTS
@@ -77,6 +78,7 @@ def prune(tx: Tx, now: datetime) -> int:
     oldest = now - timedelta(days=config.deliveries_keep_days)
     deliveries = tx.prune_deliveries(oldest, config.deliveries_keep, _PRUNED_AT_ONCE)
     answers = tx.prune_answers(now - ANSWERS_KEPT, _PRUNED_AT_ONCE)
+    sessions = tx.prune_sessions(now - SESSION_LIFETIME, now - SESSION_IDLE, _PRUNED_AT_ONCE)
     events = tx.prune_events(now - EVENTS_KEPT, MOST_EVENTS, _PRUNED_AT_ONCE)
     audit = tx.prune_audit(now - timedelta(days=config.audit_keep_days), _PRUNED_AT_ONCE)
-    return deliveries + answers + events + audit
+    return deliveries + answers + sessions + events + audit
