@@ -19,9 +19,6 @@ import structlog
 import uvloop
 
 from tagboat import __version__
-from tagboat.api.app import build_api
-from tagboat.api.event_hub import EventHub
-from tagboat.api.services import ApiServices
 from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
 from tagboat.core.counters import Counters
 from tagboat.core.errors import TagboatError
@@ -39,7 +36,9 @@ from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
+from tagboat.front import build_front
 from tagboat.host_paths import host_paths
+from tagboat.http.event_hub import EventHub
 from tagboat.http.server import BACKLOG, HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
@@ -60,6 +59,7 @@ from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.docker.own_container import own_container
 from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
 from tagboat.store import SqlStore, open_store
+from tagboat.web.services import NoSessions
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
 
 DEPLOYS_GRACE_S = 4.0
@@ -227,20 +227,20 @@ async def _building(
     events = EventHub(store)
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
-    api = build_api(
-        ApiServices(
-            operations=Operations(operation_services(settings, adapters, worker, poller, webhook)),
-            store=store,
-            webhook=webhook.router(),
-            events=events,
-            tokens=(token, settings.admin_token) if settings.admin_token else (token,),
-            public_url=settings.public_url,
-            version=__version__,
-            log_call=log_call,
-        )
+    front = build_front(
+        Operations(operation_services(settings, adapters, worker, poller, webhook)),
+        webhook.router(),
+        store=store,
+        events=events,
+        sessions=NoSessions(),
+        tokens=(token, settings.admin_token) if settings.admin_token else (token,),
+        clock=clock,
+        public_url=settings.public_url,
+        version=__version__,
+        log_call=log_call,
     )
     try:
-        server = HttpServer(api, room)
+        server = HttpServer(front, room)
         server.on_stop = events.close
         yield _Built(server, worker, poller, parts, adapters.ingress, token)
     finally:

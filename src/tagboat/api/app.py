@@ -1,11 +1,11 @@
-"""The API as one ASGI application, with the webhook in front."""
+"""The API as one ASGI application."""
 
 import re
 from re import Pattern
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from tagboat.api import (
     answers,
@@ -30,12 +30,10 @@ from tagboat.api.filters import KnownParameters
 from tagboat.api.locations import Located
 from tagboat.api.metrics import METRICS_PATH
 from tagboat.api.services import ApiServices
-from tagboat.http.access_log import WEBHOOK_PATH, AccessLog
 from tagboat.http.authentication import Authentication, TokenCheck
 from tagboat.http.idempotency import IdempotentOrders
 
 _SECRET_ANSWERS = re.compile(r"/webhooks$|/webhooks/[^/]+/rotate$|/webhook/regenerate$")
-_WEBHOOK_ROOT = WEBHOOK_PATH.rstrip("/")
 _ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     projects.router,
@@ -57,7 +55,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
 
 
 def build_api(services: ApiServices) -> ASGIApp:
-    """Join the routes, the authentication before them, and the webhook, which has its own."""
+    """Join the routes, and the authentication before them."""
     app = FastAPI(
         title="Tagboat",
         version=services.version,
@@ -79,29 +77,6 @@ def build_api(services: ApiServices) -> ASGIApp:
             if isinstance(route, APIRoute):
                 methods.setdefault(route.path_regex, set()).update(route.methods or ())
     orders_once = IdempotentOrders(app, services.store, _SECRET_ANSWERS)
-    authentication = Authentication(
+    return Authentication(
         Located(orders_once), methods, TokenCheck(services.tokens), openapi.OPEN_PATHS
     )
-    return AccessLog(_Front(services.webhook, authentication, app), services.log_call)
-
-
-class _Front:
-    """Routes calls to the webhook or the API; lifespan messages go to FastAPI."""
-
-    def __init__(self, webhook: ASGIApp, api: ASGIApp, lifespan: ASGIApp) -> None:
-        self._webhook = webhook
-        self._api = api
-        self._lifespan = lifespan
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            # Closed before it is accepted: the server answers the handshake with 403 (ASGI).
-            await send({"type": "websocket.close"})
-        elif scope["type"] != "http":
-            await self._lifespan(scope, receive, send)
-        elif scope["path"].startswith(WEBHOOK_PATH):
-            # As if mounted: the webhook's router knows only the path below.
-            scope["root_path"] = _WEBHOOK_ROOT
-            await self._webhook(scope, receive, send)
-        else:
-            await self._api(scope, receive, send)

@@ -1,15 +1,14 @@
 """The services of the API, handed in by the composition root."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from starlette.types import ASGIApp
 
-from tagboat.api.event_hub import EventHub
 from tagboat.core.ports import Store
 from tagboat.http.authentication import PRINCIPAL
+from tagboat.http.event_hub import EventHub
 from tagboat.operations.operations import Operations
 
 
@@ -18,8 +17,7 @@ class ApiServices:
     """The operations, and what only the API needs.
 
     `webhook` is the application for `/api/webhook/{secret}`; `events` hands events on to streams,
-    and `store` says from which id on. `log_call` is called with method, path, status and
-    milliseconds of a call. `tokens` open the API; `public_url` has no trailing slash.
+    and `store` says from which id on. `tokens` open the API; `public_url` has no trailing slash.
     """
 
     operations: Operations
@@ -29,7 +27,6 @@ class ApiServices:
     tokens: tuple[str, ...] = field(repr=False)
     public_url: str
     version: str
-    log_call: Callable[[str, str, int, float], None]
 
 
 # Dependencies are coroutines: FastAPI would run a plain function in a thread for each call.

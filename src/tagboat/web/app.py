@@ -1,0 +1,129 @@
+"""The pages as one ASGI application: session, role and form are checked before a page is made."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import quote
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from tagboat.core.errors import ForbiddenError, TagboatError
+from tagboat.http.authentication import PRINCIPAL
+from tagboat.web import live, theme
+from tagboat.web.assets import STATIC_PATH, Assets
+from tagboat.web.error_pages import error_page
+from tagboat.web.forms import read_form, status_of
+from tagboat.web.pages import deploys
+from tagboat.web.routing import PageRoute, PageRouter
+from tagboat.web.security import PageHeaders, check_origin, check_token
+from tagboat.web.services import WebServices
+from tagboat.web.templates import PageTemplates
+from tagboat.web.visits import Visit
+
+SIGN_IN = "/sign-in"
+ROUTERS: tuple[PageRouter, ...] = (deploys.router, live.router, theme.router)
+_STATIC = Path(__file__).parent / "static"
+
+log = structlog.get_logger("tagboat.web")
+
+
+def build_web(services: WebServices) -> ASGIApp:
+    """Join the pages, the static files, and the pages of errors."""
+    assets = Assets(_STATIC)
+    pages = Pages(services, PageTemplates(assets))
+    app = Starlette(
+        routes=[
+            Route(STATIC_PATH + "{hash}/{name:path}", assets.serve),
+            *pages.routes(),
+        ],
+        exception_handlers={HTTPException: pages.http_error},
+    )
+    # Starlette would name the scheme and host of this server, which stands behind another one.
+    app.router.redirect_slashes = False
+    return PageHeaders(app)
+
+
+class Pages:
+    """Serves the routes of all routers."""
+
+    def __init__(self, services: WebServices, templates: PageTemplates) -> None:
+        self._services = services
+        self._templates = templates
+
+    def routes(self) -> Iterator[Route]:
+        """Yield the routes for Starlette."""
+        for router in ROUTERS:
+            for route in router.routes:
+                yield Route(route.path, self._endpoint(route), methods=[route.method])
+
+    async def http_error(self, request: Request, error: Exception) -> Response:
+        """Answer an address or method that does not exist."""
+        if not isinstance(error, HTTPException):
+            raise error
+        visit = await self._visit_after_error(request)
+        return error_page(visit, HTTPStatus(error.status_code), headers=error.headers)
+
+    def _endpoint(self, route: PageRoute) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await self._serve(route, request)
+            except TagboatError as error:
+                status = status_of(error)
+                if status is not HTTPStatus.INTERNAL_SERVER_ERROR:
+                    return error_page(await self._visit_after_error(request), status, str(error))
+                # Its text is for the log only: it was not written for people who see pages.
+                log.exception("unexpected error", action="answer")
+            except Exception:
+                log.exception("a fault inside Tagboat", action="answer")
+            return error_page(
+                await self._visit_after_error(request), HTTPStatus.INTERNAL_SERVER_ERROR
+            )
+
+        return endpoint
+
+    async def _serve(self, route: PageRoute, request: Request) -> Response:
+        """Check session, role, origin and token, in this order, and before a byte of the body."""
+        visit = await self._visit(request)
+        if route.needs is not None:
+            if visit.principal is None:
+                return _to_sign_in(request)
+            if not visit.may(route.needs):
+                raise ForbiddenError(
+                    f"This needs the role {route.needs}, and {visit.principal.name} has the role"
+                    f" {visit.principal.role}. An admin can change it on the page Users."
+                )
+        if route.method == "POST":
+            check_origin(request)
+            form = await read_form(request)
+            if route.needs is not None:
+                check_token(request, form, visit.csrf)
+            visit = replace(visit, form=form)
+        return await route.handler(visit)
+
+    async def _visit(self, request: Request) -> Visit:
+        services = self._services
+        principal = request.scope.get(PRINCIPAL) or await services.sessions.principal(request.scope)
+        if principal is not None:
+            request.scope[PRINCIPAL] = principal
+        return Visit(request, services, self._templates, principal, services.clock())
+
+    async def _visit_after_error(self, request: Request) -> Visit:
+        try:
+            return await self._visit(request)
+        except TagboatError:  # without the database nobody is known; the error itself is shown
+            return Visit(request, self._services, self._templates, None, self._services.clock())
+
+
+def _to_sign_in(request: Request) -> Response:
+    """Return the way to the page for signing in, and from there back to the page asked for."""
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    # After an order the form is lost: it is not repeated by signing in.
+    back = f"?next={quote(wanted, safe='/')}" if request.method != "POST" and wanted != "/" else ""
+    return RedirectResponse(SIGN_IN + back, HTTPStatus.SEE_OTHER)
