@@ -19,6 +19,8 @@ import structlog
 import uvloop
 
 from tagboat import __version__
+from tagboat.api.services import ApiServices
+from tagboat.callers import build_authenticator, offer_setup, own_hosts
 from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
 from tagboat.core.counters import Counters
 from tagboat.core.errors import TagboatError
@@ -39,13 +41,14 @@ from tagboat.disks import look_at_disks
 from tagboat.front import build_front
 from tagboat.host_paths import host_paths
 from tagboat.http.event_hub import EventHub
-from tagboat.http.server import BACKLOG, HttpServer, most_connections
+from tagboat.http.server import HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
 from tagboat.ingress.process import end_haproxy, our_processes, why_not_free
 from tagboat.intake.admit import Admission
 from tagboat.intake.inspector import EngineThenRegistry
 from tagboat.intake.prune import keep_pruning
+from tagboat.listener import bind_listener
 from tagboat.logs import LogCall, configure_logging
 from tagboat.loops import keep_going
 from tagboat.operations.operations import Operations
@@ -59,7 +62,6 @@ from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.docker.own_container import own_container
 from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
 from tagboat.store import SqlStore, open_store
-from tagboat.web.services import NoSessions
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
 
 DEPLOYS_GRACE_S = 4.0
@@ -82,7 +84,7 @@ def serve(settings: Settings) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     log_call = configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
     try:
-        with open_data_dir(settings.data_dir) as data_dir, _bind_listener(settings) as listener:
+        with open_data_dir(settings.data_dir) as data_dir, bind_listener(settings) as listener:
             return uvloop.run(_serve(settings, data_dir, listener, log_call))
     except TagboatError as error:
         print(f"tagboat: {error}", file=sys.stderr)  # noqa: T201 - for the person who starts it
@@ -227,17 +229,22 @@ async def _building(
     events = EventHub(store)
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
+    operations = Operations(operation_services(settings, adapters, worker, poller, webhook))
+    await offer_setup(operations)
+    authenticator = build_authenticator(settings, operations, token)
     front = build_front(
-        Operations(operation_services(settings, adapters, worker, poller, webhook)),
-        webhook.router(),
-        store=store,
-        events=events,
-        sessions=NoSessions(),
-        tokens=(token, settings.admin_token) if settings.admin_token else (token,),
-        clock=clock,
-        public_url=settings.public_url,
-        version=__version__,
-        log_call=log_call,
+        ApiServices(
+            operations=operations,
+            store=store,
+            webhook=webhook.router(),
+            events=events,
+            authenticator=authenticator,
+            hosts=own_hosts(settings),
+            public_url=settings.public_url,
+            version=__version__,
+        ),
+        clock,
+        log_call,
     )
     try:
         server = HttpServer(front, room)
@@ -372,27 +379,3 @@ def _first_launch(settings: Settings, tx: Tx) -> str:
         installation = new_id()
         tx.put_setting(INSTALLATION_ID, installation)
     return str(installation)
-
-
-@contextlib.contextmanager
-def _bind_listener(settings: Settings) -> Iterator[socket.socket]:
-    """Bind before anything is built, so that a port in use is one clear line."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        listener = socket.create_server(
-            (settings.host, settings.port), family=family, backlog=BACKLOG
-        )
-    except OSError as error:
-        raise TagboatError(
-            f"cannot listen on {settings.host}:{settings.port} ({_why_not_bound(error)}); "
-            "set TAGBOAT_HOST or TAGBOAT_PORT"
-        ) from None
-    with listener:
-        yield listener
-
-
-def _why_not_bound(error: OSError) -> str:
-    # str(error) would repeat the address.
-    if isinstance(error, socket.gaierror):
-        return "the name cannot be resolved"
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

@@ -5,49 +5,33 @@ from datetime import datetime
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tagboat.api.app import build_api
+from tagboat.api.app import AT_ANY_HOST, build_api
 from tagboat.api.services import ApiServices
-from tagboat.core.ports import Store
 from tagboat.http.access_log import WEBHOOK_PATH, AccessLog
-from tagboat.http.event_hub import EventHub
-from tagboat.operations.operations import Operations
+from tagboat.http.own_hosts import HostCheck
 from tagboat.web.app import build_web
-from tagboat.web.services import Sessions, WebServices
+from tagboat.web.services import WebServices
 
 _WEBHOOK_ROOT = WEBHOOK_PATH.rstrip("/")
 _API_ROOTS = ("/api", "/metrics")
 
 
 def build_front(
-    operations: Operations,
-    webhook: ASGIApp,
-    *,
-    store: Store,
-    events: EventHub,
-    sessions: Sessions,
-    tokens: tuple[str, ...],
+    services: ApiServices,
     clock: Callable[[], datetime],
-    public_url: str,
-    version: str,
     log_call: Callable[[str, str, int, float], None],
 ) -> ASGIApp:
-    """Join API, webhook and pages; parameters are as in `ApiServices` and `WebServices`.
-
-    `log_call` is called with each call, as in `AccessLog`.
-    """
-    api = ApiServices(
-        operations=operations,
-        store=store,
-        webhook=webhook,
-        events=events,
-        tokens=tokens,
-        public_url=public_url,
-        version=version,
-    )
+    """Join API, webhook and pages; `log_call` is called with each call, as in `AccessLog`."""
     web = WebServices(
-        operations=operations, store=store, events=events, sessions=sessions, clock=clock
+        operations=services.operations,
+        store=services.store,
+        events=services.events,
+        authenticator=services.authenticator,
+        hosts=services.hosts,
+        clock=clock,
     )
-    return AccessLog(Front(webhook, build_api(api), build_web(web)), log_call)
+    front = Front(services.webhook, build_api(services), build_web(web))
+    return AccessLog(HostCheck(front, services.hosts, AT_ANY_HOST), log_call)
 
 
 class Front:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
+from tagboat.api.services import ApiServices
 from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
 from tagboat.core.errors import NotAnImageError, RegistryError, RegistryNotFoundError
@@ -17,10 +18,14 @@ from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef, parse_dig
 from tagboat.core.ingress import Ingress
 from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
-from tagboat.core.principal import Principal, PrincipalKind, Role
+from tagboat.core.principal import PrincipalKind
 from tagboat.deploy.queue import DeployQueue
 from tagboat.front import build_front
+from tagboat.http.client_address import ClientAddress
 from tagboat.http.event_hub import EventHub
+from tagboat.http.identification import Authenticator, FixedTokens, fixed_principal
+from tagboat.http.own_hosts import OwnHosts
+from tagboat.http.session_cookie import SessionCookie
 from tagboat.ingress.none import NoIngress
 from tagboat.operations.operations import Operations
 from tagboat.operations.services import Check, OperationServices
@@ -34,6 +39,8 @@ TOKEN = "the-token"
 OTHER_TOKEN = "the-other-token"
 VERSION = "1.2.3"
 BASE_DOMAIN = "apps.example.com"
+PUBLIC_URL = "https://tagboat.example.com"
+ADMIN = fixed_principal(PrincipalKind.ADMIN_TOKEN, "TAGBOAT_ADMIN_TOKEN")
 UNSAID = {
     "secrets": [],
     "secret_files": [],
@@ -146,27 +153,6 @@ class Ways:
         return self.trouble
 
 
-@dataclass(slots=True)
-class StandInSessions:
-    """Everybody who asks with the cookie `who=NAME` is signed in, with the role `role`."""
-
-    role: Role = Role.ADMIN
-
-    async def principal(self, scope: Scope) -> Principal | None:
-        """Who it is."""
-        cookies = dict(scope["headers"]).get(b"cookie", b"").decode()
-        name = next((one[4:] for one in cookies.split("; ") if one.startswith("who=")), "")
-        if not name:
-            return None
-        return Principal(
-            kind=PrincipalKind.ACCOUNT, name=name, role=self.role, id=name, session_id=name
-        )
-
-    def csrf_token(self, principal: Principal) -> str:
-        """One for each."""
-        return f"csrf-of-{principal.name}"
-
-
 class NoInspector:
     """Knows no image."""
 
@@ -207,7 +193,7 @@ class Api:
     registries: Registries
     ways: Ways
     inspector: Inspected
-    sessions: "StandInSessions"
+    operations: Operations
 
     @property
     def anonymous(self) -> Caller:
@@ -276,22 +262,29 @@ def running_api(
             clock=lambda: datetime.now(UTC),
             counters=counters,
             base_domain=BASE_DOMAIN,
-            public_url="https://tagboat.example.com",
+            public_url=PUBLIC_URL,
             host_path=host_path,
         )
     )
-    sessions = StandInSessions()
     app = build_front(
-        operations,
-        webhook.router(),
-        store=store,
-        events=events,
-        sessions=sessions,
-        tokens=(TOKEN, OTHER_TOKEN),
-        clock=lambda: datetime.now(UTC),
-        public_url="https://tagboat.example.com",
-        version=VERSION,
-        log_call=_log_call,
+        ApiServices(
+            operations=operations,
+            store=store,
+            webhook=webhook.router(),
+            events=events,
+            authenticator=Authenticator(
+                FixedTokens((token, ADMIN) for token in (TOKEN, OTHER_TOKEN)),
+                operations.tokens.find,
+                operations.sessions.find,
+                SessionCookie(secure=True),
+                ClientAddress(["127.0.0.0/8"]),
+            ),
+            hosts=OwnHosts(PUBLIC_URL, frozenset(), BASE_DOMAIN),
+            public_url=PUBLIC_URL,
+            version=VERSION,
+        ),
+        lambda: datetime.now(UTC),
+        _log_call,
     )
     try:
         yield Api(
@@ -307,7 +300,7 @@ def running_api(
             registries,
             ways,
             inspector,
-            sessions,
+            operations,
         )
     finally:
         store.close()

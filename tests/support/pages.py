@@ -3,24 +3,43 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from urllib.parse import urlencode
 
+from tagboat.core.accounts import Account
+from tagboat.core.ids import new_id
+from tagboat.core.ports import Tx
+from tagboat.core.principal import Role
+from tagboat.http.session_cookie import csrf_token
+from tagboat.operations.sessions import begin_session
 from tests.support.api import Api
 from tests.support.asgi import Answer
 
 
+async def signed_in(
+    api: Api, role: Role = Role.ADMIN, name: str = "ada", projects: tuple[str, ...] | None = None
+) -> "Browser":
+    """A browser with a session of a new account."""
+
+    def work(tx: Tx) -> str:
+        account = Account(
+            id=new_id(), name=name, role=role, projects=projects, created_at=datetime.now(UTC)
+        )
+        tx.add_account(account)
+        return begin_session(tx, account, datetime.now(UTC), "127.0.0.1", "a test").cookie
+
+    secret = await api.store.write(work)
+    return Browser(api, {"__Host-tagboat": secret}, csrf_token(secret))
+
+
 @dataclass(slots=True)
 class Browser:
-    """Keeps cookies, and sends forms as pages do. An empty `name` is nobody."""
+    """Keeps cookies, and sends forms as pages do. Without cookies it is nobody's."""
 
     api: Api
-    name: str = "ada"
     cookies: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.name:
-            self.cookies["who"] = self.name
+    csrf: str = ""
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """A page."""
@@ -33,7 +52,7 @@ class Browser:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a form, with its token unless `form` has one."""
-        fields = {"csrf": f"csrf-of-{self.name}", **(form or {})}
+        fields = {"csrf": self.csrf, **(form or {})}
         sent = {
             "content-type": "application/x-www-form-urlencoded",
             "sec-fetch-site": "same-origin",

@@ -1,14 +1,15 @@
 """The services of the API, handed in by the composition root."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from starlette.types import ASGIApp
 
 from tagboat.core.ports import Store
-from tagboat.http.authentication import PRINCIPAL
 from tagboat.http.event_hub import EventHub
+from tagboat.http.identification import PRINCIPAL, Authenticator
+from tagboat.http.own_hosts import OwnHosts
 from tagboat.operations.operations import Operations
 
 
@@ -17,14 +18,16 @@ class ApiServices:
     """The operations, and what only the API needs.
 
     `webhook` is the application for `/api/webhook/{secret}`; `events` hands events on to streams,
-    and `store` says from which id on. `tokens` open the API; `public_url` has no trailing slash.
+    and `store` says from which id on. `authenticator` finds the one that calls; `hosts` are the
+    names of this server; `public_url` has no trailing slash.
     """
 
     operations: Operations
     store: Store
     webhook: ASGIApp
     events: EventHub
-    tokens: tuple[str, ...] = field(repr=False)
+    authenticator: Authenticator
+    hosts: OwnHosts
     public_url: str
     version: str
 

@@ -14,15 +14,18 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tagboat.core.errors import ForbiddenError, TagboatError
-from tagboat.http.authentication import PRINCIPAL
+from tagboat.core.errors import TagboatError
+from tagboat.http.authentication import capped
+from tagboat.http.forgery import check_change, check_origin
+from tagboat.http.identification import PRINCIPAL
+from tagboat.http.session_cookie import CSRF
 from tagboat.web import live, theme
 from tagboat.web.assets import STATIC_PATH, Assets
 from tagboat.web.error_pages import error_page
-from tagboat.web.forms import read_form, status_of
+from tagboat.web.forms import Form, read_form, status_of
 from tagboat.web.pages import deploys
 from tagboat.web.routing import PageRoute, PageRouter
-from tagboat.web.security import PageHeaders, check_origin, check_token
+from tagboat.web.security import PageHeaders
 from tagboat.web.services import WebServices
 from tagboat.web.templates import PageTemplates
 from tagboat.web.visits import Visit
@@ -80,6 +83,8 @@ class Pages:
                     return error_page(await self._visit_after_error(request), status, str(error))
                 # Its text is for the log only: it was not written for people who see pages.
                 log.exception("unexpected error", action="answer")
+            except HTTPException:
+                raise
             except Exception:
                 log.exception("a fault inside Tagboat", action="answer")
             return error_page(
@@ -94,24 +99,24 @@ class Pages:
         if route.needs is not None:
             if visit.principal is None:
                 return _to_sign_in(request)
-            if not visit.may(route.needs):
-                raise ForbiddenError(
-                    f"This needs the role {route.needs}, and {visit.principal.name} has the role"
-                    f" {visit.principal.role}. An admin can change it on the page Users."
-                )
+            visit.principal.check_role(route.needs)
         if route.method == "POST":
-            check_origin(request)
-            form = await read_form(request)
-            if route.needs is not None:
-                check_token(request, form, visit.csrf)
-            visit = replace(visit, form=form)
+            visit = replace(visit, form=await self._read_order(request))
         return await route.handler(visit)
 
+    async def _read_order(self, request: Request) -> Form:
+        """Return the form of an order that a page of ours has sent; else raise ForbiddenError."""
+        receive, hosts = capped(request.scope, request.receive), self._services.hosts
+        if CSRF in request.scope:
+            receive = await check_change(request.scope, receive, request.scope[CSRF], hosts)
+        else:
+            # Nobody is signed in, so that there is no session to protect.
+            check_origin(request.scope, hosts)
+        return await read_form(Request(request.scope, receive))
+
     async def _visit(self, request: Request) -> Visit:
-        services = self._services
-        principal = request.scope.get(PRINCIPAL) or await services.sessions.principal(request.scope)
-        if principal is not None:
-            request.scope[PRINCIPAL] = principal
+        services, scope = self._services, request.scope
+        principal = scope.get(PRINCIPAL) or await services.authenticator.identify(scope)
         return Visit(request, services, self._templates, principal, services.clock())
 
     async def _visit_after_error(self, request: Request) -> Visit:

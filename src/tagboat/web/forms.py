@@ -15,8 +15,10 @@ from tagboat.core.errors import (
     ForbiddenError,
     InvalidValueError,
     NotFoundError,
+    SignInError,
     StoreUnavailableError,
     TagboatError,
+    TooManyAttemptsError,
 )
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -27,6 +29,8 @@ _ERROR_STATUS: Mapping[type[TagboatError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     InvalidValueError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    SignInError: HTTPStatus.UNAUTHORIZED,
+    TooManyAttemptsError: HTTPStatus.TOO_MANY_REQUESTS,
     StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     EngineError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
