@@ -23,15 +23,19 @@ from tagboat.web import live, theme
 from tagboat.web.assets import STATIC_PATH, Assets
 from tagboat.web.error_pages import error_page
 from tagboat.web.forms import Form, read_form, status_of
-from tagboat.web.pages import deploys
+from tagboat.web.pages import deploys, sign_in
 from tagboat.web.routing import PageRoute, PageRouter
 from tagboat.web.security import PageHeaders
 from tagboat.web.services import WebServices
 from tagboat.web.templates import PageTemplates
-from tagboat.web.visits import Visit
+from tagboat.web.visits import SIGN_IN, Visit
 
-SIGN_IN = "/sign-in"
-ROUTERS: tuple[PageRouter, ...] = (deploys.router, live.router, theme.router)
+ROUTERS: tuple[PageRouter, ...] = (
+    deploys.router,
+    sign_in.router,
+    live.router,
+    theme.router,
+)
 _STATIC = Path(__file__).parent / "static"
 
 log = structlog.get_logger("tagboat.web")

@@ -46,6 +46,10 @@ class Form:
         """Return the first value of a field, without blanks around it."""
         return self.fields.get(name, (default,))[0].strip()
 
+    def exact(self, name: str) -> str:
+        """Return the first value of a field as it was typed, such as a password."""
+        return self.fields.get(name, ("",))[0]
+
     def all(self, name: str) -> tuple[str, ...]:
         """Return all values of a field, as of several boxes that are ticked."""
         return self.fields.get(name, ())

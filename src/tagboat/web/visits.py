@@ -20,6 +20,7 @@ from tagboat.web.navigation import navigation_for
 from tagboat.web.services import WebServices
 from tagboat.web.templates import PageTemplates
 
+SIGN_IN = "/sign-in"
 THEME_COOKIE = "tagboat-theme"
 THEMES = ("system", "light", "dark")
 _LIVE_HEADER = "x-tagboat-live"
@@ -71,6 +72,16 @@ class Visit:
     def csrf(self) -> str:
         """The token that forms carry, empty without a session."""
         return str(self.request.scope.get(CSRF, ""))
+
+    @property
+    def remote_address(self) -> str:
+        """The IP address that the request came from."""
+        return self.site.authenticator.addresses.find(self.request.scope)
+
+    @property
+    def user_agent(self) -> str:
+        """The name that the browser gives itself."""
+        return self.request.headers.get("user-agent", "")
 
     def may(self, needed: Role) -> bool:
         """Return whether the principal has the rights of a role."""
