@@ -19,8 +19,6 @@ import structlog
 import uvloop
 
 from tagboat import __version__
-from tagboat.api.app import build_api
-from tagboat.api.event_hub import EventHub
 from tagboat.api.services import ApiServices
 from tagboat.callers import build_authenticator, offer_setup, own_hosts
 from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
@@ -40,7 +38,9 @@ from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
+from tagboat.front import build_front
 from tagboat.host_paths import host_paths
+from tagboat.http.event_hub import EventHub
 from tagboat.http.server import HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
@@ -240,10 +240,9 @@ async def _building(
         hosts=own_hosts(settings),
         public_url=settings.public_url,
         version=__version__,
-        log_call=log_call,
     )
     try:
-        server = HttpServer(build_api(services), room)
+        server = HttpServer(build_front(services, clock, log_call), room)
         server.on_stop = services.end_streams
         yield _Built(server, worker, poller, parts, adapters.ingress, token)
     finally:

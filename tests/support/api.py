@@ -10,8 +10,6 @@ from pathlib import Path
 import structlog
 from starlette.types import ASGIApp
 
-from tagboat.api.app import build_api
-from tagboat.api.event_hub import EventHub
 from tagboat.api.services import ApiServices
 from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
@@ -23,7 +21,9 @@ from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
 from tagboat.core.principal import SERVER, Principal, PrincipalKind
 from tagboat.deploy.queue import DeployQueue
+from tagboat.front import build_front
 from tagboat.http.client_address import ClientAddress
+from tagboat.http.event_hub import EventHub
 from tagboat.http.identification import Authenticator, FixedTokens, fixed_principal
 from tagboat.http.own_hosts import OwnHosts
 from tagboat.http.session_cookie import SessionCookie
@@ -197,6 +197,7 @@ class Api:
     ways: Ways
     inspector: Inspected
     end_streams: Callable[[], None]
+    operations: Operations
 
     @property
     def anonymous(self) -> Caller:
@@ -286,9 +287,8 @@ def running_api(
         hosts=OwnHosts(PUBLIC_URL, frozenset(), BASE_DOMAIN),
         public_url=PUBLIC_URL,
         version=VERSION,
-        log_call=_log_call,
     )
-    app = build_api(services)
+    app = build_front(services, lambda: datetime.now(UTC), _log_call)
     try:
         yield Api(
             store,
@@ -304,6 +304,7 @@ def running_api(
             ways,
             inspector,
             services.end_streams,
+            operations,
         )
     finally:
         store.close()

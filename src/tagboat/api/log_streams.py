@@ -12,10 +12,10 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from tagboat.api.answers import Responses
-from tagboat.api.event_hub import HEARTBEAT, HEARTBEAT_S, RECONNECT_AFTER_S
 from tagboat.api.services import Ops, Services
 from tagboat.core.errors import TagboatError
 from tagboat.core.workload import LogLine
+from tagboat.http.event_hub import HEARTBEAT, HEARTBEAT_S, RECONNECT_AFTER_S
 from tagboat.item_streams import items_until
 from tagboat.operations.live_logs import LogPart
 from tagboat.operations.queries.logs import MAX_TAIL, USUAL_TAIL, LogWindow
