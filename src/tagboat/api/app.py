@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tagboat.api import (
     answers,
     ask,
+    audit,
     deliveries,
     deploys,
     disk,
@@ -49,6 +50,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     explain.router,
     settings.router,
     events.router,
+    audit.router,
     ask.router,
     disk.router,
     metrics.router,

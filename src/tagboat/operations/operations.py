@@ -7,6 +7,7 @@ from tagboat.operations.deploys import DeployOperations
 from tagboat.operations.health import HealthChecks
 from tagboat.operations.hosts import ServedHosts
 from tagboat.operations.projects import ProjectOperations
+from tagboat.operations.queries.audit import AuditQueries
 from tagboat.operations.queries.catalog import CatalogQueries
 from tagboat.operations.queries.deliveries import DeliveryQueries
 from tagboat.operations.queries.deploys import DeployQueries
@@ -37,6 +38,7 @@ class Operations:
         self.deliveries = DeliveryQueries(services)
         self.overview = OverviewQuery(services)
         self.machine = MachineQueries(services)
+        self.audit = AuditQueries(services)
         self.explain = services.explain
 
     def by(self, actor: Principal) -> "Operations":
