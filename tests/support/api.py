@@ -190,6 +190,7 @@ class Api:
     registries: Registries
     ways: Ways
     inspector: Inspected
+    operations: Operations
 
     @property
     def anonymous(self) -> Caller:
@@ -285,6 +286,7 @@ def running_api(
             registries,
             ways,
             inspector,
+            operations,
         )
     finally:
         store.close()

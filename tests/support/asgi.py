@@ -1,5 +1,6 @@
 """Calling an ASGI application in the same process: no sockets, no server."""
 
+import asyncio
 import json
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -92,7 +93,13 @@ async def _exchange(
     }
     sent: list[MutableMapping[str, Any]] = []
 
+    bodies = [content]
+
     async def receive() -> MutableMapping[str, Any]:
+        # After the body there is only the end of the call, for which a stream watches.
+        if not bodies:
+            await asyncio.Event().wait()
+        content = bodies.pop()
         return {"type": "http.request", "body": content, "more_body": False}
 
     async def send(message: MutableMapping[str, Any]) -> None:

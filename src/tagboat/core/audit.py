@@ -213,7 +213,7 @@ def changes_between(old: object, new: object) -> tuple[FieldChange, ...]:
     found = [
         FieldChange(name, _told(before.get(name)), _told(after.get(name)))
         for name in dict.fromkeys((*before, *after))
-        if _differs(before.get(name), after.get(name), is_whole=old is None or new is None)
+        if _differs(before.get(name), after.get(name))
     ]
     if (more := len(found) - MOST_CHANGES) > 0:
         found = [*found[:MOST_CHANGES], FieldChange("…", None, f"{more} more")]
@@ -251,12 +251,12 @@ def _default(field: Field[Any]) -> object:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def _differs(before: _Leaf | None, after: _Leaf | None, *, is_whole: bool) -> bool:
-    if before is None or after is None:
-        leaf = before or after
-        # Of a new or deleted value only what somebody has set; a part may well come or go empty.
-        return leaf is not None and not (is_whole and (leaf.is_default or leaf.value is None))
-    return before.value != after.value
+def _differs(before: _Leaf | None, after: _Leaf | None) -> bool:
+    if before is not None and after is not None:
+        return before.value != after.value
+    # Of what comes or goes only the part that somebody has set.
+    leaf = before or after
+    return leaf is not None and not leaf.is_default and leaf.value is not None
 
 
 def _told(leaf: _Leaf | None) -> object:
