@@ -1,11 +1,11 @@
 """The audit in the store, asked of both databases."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tagboat.core.audit import AuditAction, AuditEntry, AuditFilter, FieldChange
 from tagboat.core.errors import ConflictError
@@ -27,11 +27,11 @@ ADA = Principal(
 )
 ENTRY = AuditEntry(
     at=NOON,
-    actor_kind=PrincipalKind.ACCOUNT,
+    actor_kind=PrincipalKind.ACCOUNT.value,
     actor_name="ada",
     actor_id="a1",
     address="192.0.2.7",
-    action=AuditAction.STAGE_CHANGE,
+    action=AuditAction.STAGE_CHANGE.value,
     subject_id="s1",
     subject_name="prod",
     project_id="p1",
@@ -47,7 +47,7 @@ ENTRY = AuditEntry(
     note="more",
 )
 BARE = AuditEntry(
-    at=NOON, actor_kind="webhook", actor_name="gitea", action=AuditAction.DEPLOY_CREATE
+    at=NOON, actor_kind="webhook", actor_name="gitea", action=AuditAction.DEPLOY_CREATE.value
 )
 ANY = AuditFilter()
 
@@ -104,7 +104,7 @@ async def test_entries_are_found_by_each_filter_and_by_all_together(store: SqlSt
         store,
         replace(ENTRY, note="a"),
         replace(ENTRY, note="b", at=NOON + timedelta(hours=1), actor_name="bob", project_id=None),
-        replace(ENTRY, note="c", at=NOON + timedelta(hours=2), action=AuditAction.STAGE_HOLD),
+        replace(ENTRY, note="c", at=NOON + timedelta(hours=2), action=AuditAction.STAGE_HOLD.value),
         replace(BARE, note="d", at=NOON + timedelta(hours=3), project_id="p1"),
         replace(ENTRY, note="e", at=NOON + timedelta(hours=4), actor_kind="local"),
     )
@@ -160,7 +160,7 @@ async def test_old_entries_are_pruned_some_at_a_time(store: SqlStore) -> None:
 
 
 async def test_a_deleted_project_is_known_by_its_name(store: SqlStore) -> None:
-    gone = replace(ENTRY, action=AuditAction.PROJECT_DELETE)
+    gone = replace(ENTRY, action=AuditAction.PROJECT_DELETE.value)
     await record(store, gone, replace(gone, at=NOON + timedelta(hours=1), project_id="p2"), ENTRY)
 
     found = await store.read(

@@ -427,7 +427,7 @@ async def test_what_cannot_be_asked_is_refused_in_words(api: Api, query: str, fi
 async def test_the_export_has_all_as_json_lines_oldest_first(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tagboat.operations.queries.audit.BATCH", 2)
+    monkeypatch.setattr("tagboat.operations.queries.audit.EXPORTED_AT_ONCE", 2)
     await scene.deploy()
 
     answer = await scene.api.caller.get("/api/audit/export")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -21,8 +21,6 @@ from tagboat.core.moments import parse_moment
 from tagboat.operations.queries.audit import AuditQuestion
 
 AUDIT_PATH = "/api/audit"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 router = APIRouter(prefix=AUDIT_PATH, tags=["audit"])
 _exported: Responses = {
@@ -158,15 +156,16 @@ def _as_lines(entries: Sequence[AuditEntry]) -> str:
 
 
 def _key_of(entry: AuditEntry) -> str:
-    return f"{(entry.at - _EPOCH) // _MICROSECOND} {entry.id}"
+    return f"{entry.at.isoformat()} {entry.id}"
 
 
 def _place_of(key: str) -> AuditPlace | None:
     """Return the place of a key, None for the start. Raises FieldError."""
     if not key:
         return None
-    # No more digits than a time and a column of the database can have.
-    found = re.fullmatch(r"([0-9]{1,17}) ([0-9]{1,18})", key, re.ASCII)
-    if found is None:
-        raise FieldError("cursor", "this cursor is of another list")
-    return _EPOCH + int(found[1]) * _MICROSECOND, int(found[2])
+    # No more digits than a column of the database can have.
+    found = re.fullmatch(r"(\S+\+00:00) ([0-9]{1,18})", key, re.ASCII)
+    try:
+        return datetime.fromisoformat(found[1] if found else ""), int(found[2] if found else "")
+    except ValueError:
+        raise FieldError("cursor", "this cursor is of another list") from None

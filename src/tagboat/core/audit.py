@@ -70,8 +70,8 @@ class FieldChange(msgspec.Struct, frozen=True, array_like=True):
     after: object
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditSubject:
+# This and the entry are structs of msgspec: the webhook path makes one of each for a call.
+class AuditSubject(msgspec.Struct, frozen=True, kw_only=True):
     """The thing that was changed, by id and by its name of the time, with its project and stage.
 
     None where it belongs to none.
@@ -123,8 +123,7 @@ def webhook_subject(project: Project, webhook: ProjectWebhook) -> AuditSubject:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One change: who made it, from where, and what it was.
 
     `id` rises in the order of commits; it is 0 until the entry is on record. `actor_id` is the id
@@ -185,11 +184,11 @@ def audit_entry(
     """Return the entry of a change by `actor`."""
     return AuditEntry(
         at=at,
-        actor_kind=actor.kind,
+        actor_kind=actor.kind.value,
         actor_name=actor.name,
         actor_id=actor.id,
         address=actor.address,
-        action=action,
+        action=action.value,
         subject_id=subject.id,
         subject_name=subject.name,
         project_id=subject.project_id,

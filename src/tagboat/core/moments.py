@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.excerpt import excerpt
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DURATION_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _BEFORE_NOW = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
 
 Moment = datetime | timedelta
@@ -20,7 +20,7 @@ def parse_moment(text: str) -> Moment:
     """
     try:
         if found := _BEFORE_NOW.fullmatch(text):
-            return timedelta(**{_UNITS[found[2]]: int(found[1])})
+            return timedelta(**{_DURATION_UNITS[found[2]]: int(found[1])})
         time = datetime.fromisoformat(text)
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):

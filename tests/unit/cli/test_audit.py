@@ -51,8 +51,10 @@ def test_entries_are_shown_with_the_values_before_and_after(
     rows = tagboat("audit").stdout.splitlines()[2:]
 
     assert [" ".join(row.split()[2:]) for row in rows] == [
-        "ada (account) 192.0.2.7 stage.change app prod watch_s: 10 → 0; env.A: nothing → x;"
-        ' domains: ["a"] → []',
+        (
+            "ada (account) 192.0.2.7 stage.change app prod watch_s: 10 → 0; env.A: nothing → x;"
+            ' domains: ["a"] → []'
+        ),
         "poll - deploy.create app prod v1 tag v1 matches v*",
         "poll - settings.change - -",
     ]

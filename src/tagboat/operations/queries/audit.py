@@ -12,7 +12,7 @@ from tagboat.core.ports import Reader
 from tagboat.core.principal import Role
 from tagboat.operations.services import OperationServices
 
-BATCH = 200
+EXPORTED_AT_ONCE = 200
 """Entries that an export reads at once: encoding them must not hold up other calls."""
 
 
@@ -45,7 +45,7 @@ class AuditQueries:
         self._check_role()
         now = self.services.clock()
         return await self.services.store.read(
-            lambda reader: reader.audit_entries(_resolve(reader, wanted, now), beyond, limit)
+            lambda reader: reader.audit_entries(_filter_of(reader, wanted, now), beyond, limit)
         )
 
     async def export(self, wanted: AuditQuestion) -> AsyncGenerator[list[AuditEntry], None]:
@@ -55,12 +55,12 @@ class AuditQueries:
         """
         self._check_role()
         store, now = self.services.store, self.services.clock()
-        only = await store.read(lambda reader: _resolve(reader, wanted, now))
+        only = await store.read(lambda reader: _filter_of(reader, wanted, now))
         beyond: AuditPlace | None = None
         while True:
             found = await store.read(partial(_batch, only, beyond))
             yield found
-            if len(found) < BATCH:
+            if len(found) < EXPORTED_AT_ONCE:
                 return
             beyond = found[-1].at, found[-1].id
 
@@ -71,10 +71,10 @@ class AuditQueries:
 
 
 def _batch(only: AuditFilter, beyond: AuditPlace | None, reader: Reader) -> list[AuditEntry]:
-    return reader.audit_entries(only, beyond, BATCH, oldest_first=True)
+    return reader.audit_entries(only, beyond, EXPORTED_AT_ONCE, oldest_first=True)
 
 
-def _resolve(reader: Reader, wanted: AuditQuestion, now: datetime) -> AuditFilter:
+def _filter_of(reader: Reader, wanted: AuditQuestion, now: datetime) -> AuditFilter:
     return AuditFilter(
         actor=wanted.actor,
         action=wanted.action,
