@@ -42,7 +42,9 @@ checks.negative_data_rejection.expected-statuses = ["400", "401", "404", "409", 
 
 # A cursor of another list has the form of one of theirs, and is refused.
 [[operations]]
-include-name = ["GET /api/overview", "GET /api/stages"]
+include-name = [
+    "GET /api/overview", "GET /api/stages", "GET /api/audit",
+]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "404", "422"]
 
 [[operations]]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from tagboat.core.audit import AuditFilter
 from tagboat.core.config import WEBHOOK_SECRET
 from tagboat.core.errors import SettingsError
 from tagboat.core.ids import new_id
@@ -101,6 +102,9 @@ async def test_all_can_be_read_after_it_and_by_the_new_key_alone(
     assert (tmp_path / "encryption.key").stat().st_mode & 0o777 == 0o600
     store = open_store(url, tmp_path)
     assert await store.read(read) == before
+    (entry,) = await store.read(lambda reader: reader.audit_entries(AuditFilter(), None, 9))
+    assert (entry.actor_kind, entry.action) == ("local", "server.rotate-key")
+    assert entry.note.endswith(" secrets are encrypted with a new key")
     store.close()
     (tmp_path / "encryption.key").write_text(old_key)
     with pytest.raises(SettingsError, match="another encryption key"):

@@ -44,6 +44,7 @@ async def test_a_deploy_is_queued_whole(api: Api) -> None:
         "tag": "v1",
         "digest": None,
         "trigger": "manual",
+        "ordered_by": "Tagboat",
         "status": "queued",
         "reason": None,
         "cancelling": False,

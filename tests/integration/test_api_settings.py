@@ -39,6 +39,7 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
     await api.caller.patch(
         "/api/settings", {"images_keep": 0, "history_keep_days": 36_500, "max_projects": 0}
     )
+    await api.caller.patch("/api/settings", {"audit_keep_days": 36_500})
 
     assert before == {
         "poll_schedule": "@every 5m",
@@ -49,6 +50,7 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
         "deliveries_keep": 10_000,
         "images_keep": 3,
         "history_keep_days": 365,
+        "audit_keep_days": 365,
     }
     assert (changed.status, changed.json) == (200, before | {"auto_create": False})
     assert (await api.caller.get("/api/settings")).json == {
@@ -60,6 +62,7 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
         "deliveries_keep": 100,
         "images_keep": 0,
         "history_keep_days": 36_500,
+        "audit_keep_days": 36_500,
     }
     async with asyncio.timeout(5):
         await heard.wait()
@@ -94,6 +97,8 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
         ("images_keep", 101),
         ("history_keep_days", 0),
         ("history_keep_days", 36_501),
+        ("audit_keep_days", 0),
+        ("audit_keep_days", 36_501),
         ("webhook_secret", "mine"),
     ],
 )

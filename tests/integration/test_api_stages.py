@@ -1,6 +1,7 @@
 """Stages, over HTTP."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ async def test_a_stage_has_the_contracts_fields_and_defaults(api: Api) -> None:
         "drain_timeout_s": 30,
         "ttl_h": None,
         "held": False,
+        "held_at": None,
+        "held_by": None,
         "address": None,
         "created_at": "",
         "warnings": [],
@@ -203,7 +206,9 @@ async def test_everything_can_be_changed(api: Api) -> None:
     changed = await api.caller.patch(f"/api/stages/{made['id']}", wanted)
 
     assert changed.status == 200
-    assert changed.json == made | wanted
+    held = {"held_at": changed.json["held_at"], "held_by": "Tagboat"}
+    assert changed.json == made | wanted | held
+    assert datetime.fromisoformat(held["held_at"]) <= datetime.now(UTC)
 
 
 async def test_a_whole_number_may_be_written_with_a_point(api: Api) -> None:

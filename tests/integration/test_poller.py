@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 import pytest
 from structlog.testing import capture_logs
 
+from tagboat.core.audit import AuditFilter
 from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.counters import Counters
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
@@ -29,6 +30,7 @@ from tagboat.core.errors import (
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.core.principal import Principal, PrincipalKind, Role
 from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.deploy.queue import DeployQueue
@@ -44,6 +46,7 @@ T = TypeVar("T")
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOST = "git.example.com"
+ADA = Principal(kind=PrincipalKind.ACCOUNT, name="ada", role=Role.DEPLOYER)
 
 COUNT = 100
 
@@ -153,6 +156,35 @@ async def test_a_person_does_not_wait_for_ever(
     clock.now += timedelta(minutes=5)
     await cycle(subject)
     assert (await store.read(lambda reader: reader.poll_state("p0"))).first_done
+
+
+async def test_a_poll_by_hand_is_in_the_audit_and_one_on_schedule_if_it_queued(
+    store: SqlStore,
+) -> None:
+    await staged(store)
+    tags, clock = FakeTagSource(["v1"]), FakeClock(NOW)
+    subject = poller(store, tags, clock)
+
+    async def polls() -> list[tuple[str, str]]:
+        found = await store.read(lambda reader: reader.audit_entries(AuditFilter(), None, 9))
+        return [(one.actor_name, one.note) for one in found if one.action == "project.poll"]
+
+    await cycle(subject)
+    assert await polls() == []
+    tags.tags = ["v1", "v2"]
+    clock.now += timedelta(minutes=5)
+    await cycle(subject)
+    assert await polls() == [("poll", "v2 is queued")]
+    clock.now += timedelta(minutes=5)
+    await subject.poll_now("p0", ADA)
+    tags.error = RegistryUnreachableError("down")
+    clock.now += timedelta(minutes=5)
+    await subject.poll_now("p0", ADA)
+    assert await polls() == [
+        ("ada", "down"),
+        ("ada", "found nothing to deploy"),
+        ("poll", "v2 is queued"),
+    ]
 
 
 async def test_a_registry_that_names_other_tags_each_time_does_not_fill_the_database(

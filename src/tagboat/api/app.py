@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from tagboat.api import (
     answers,
     ask,
+    audit,
     deliveries,
     deploys,
     disk,
@@ -59,6 +60,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     users.router,
     tokens.router,
     events.router,
+    audit.router,
     ask.router,
     disk.router,
     metrics.router,

@@ -190,6 +190,8 @@ class StageOut(RunOut):
     drain_timeout_s: int
     ttl_h: int | None
     held: bool
+    held_at: datetime | None
+    held_by: str | None
     address: str | None
     created_at: datetime
 
@@ -266,6 +268,7 @@ class DeployOut(ResponseModel):
     tag: str
     digest: str | None
     trigger: Trigger
+    ordered_by: str | None
     status: DeployStatus
     reason: str | None
     cancelling: bool
@@ -346,6 +349,7 @@ class SettingsOut(ResponseModel):
     deliveries_keep: int
     images_keep: int
     history_keep_days: int
+    audit_keep_days: int
 
 
 class SettingsUpdate(RequestModel):
@@ -359,6 +363,7 @@ class SettingsUpdate(RequestModel):
     deliveries_keep: values.KeepNumber = unset()
     images_keep: values.KeepImages = unset()
     history_keep_days: values.KeepHistory = unset()
+    audit_keep_days: values.KeepHistory = unset()
 
 
 class WebhookUrlOut(ResponseModel):

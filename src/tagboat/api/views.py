@@ -83,6 +83,7 @@ def show_deploy(view: DeployView, *, with_log: bool = True) -> schemas.DeployOut
         tag=deploy.tag,
         digest=deploy.digest,
         trigger=deploy.trigger,
+        ordered_by=deploy.ordered_by,
         status=deploy.status,
         reason=deploy.reason,
         # The mark stays on the record; to clients it means work that is still to be done.
@@ -317,4 +318,5 @@ def show_settings(config: Config) -> schemas.SettingsOut:
         deliveries_keep=config.deliveries_keep,
         images_keep=config.images_keep,
         history_keep_days=config.history_keep_days,
+        audit_keep_days=config.audit_keep_days,
     )

@@ -152,6 +152,15 @@ class Client:
                     yield StreamEvent(fields.get("event", ""), fields.get("id", ""), data)
                 fields = {}
 
+    def lines(self, path: str, **query: object) -> Iterator[bytes]:
+        """Yield the lines of an answer that is not JSON as a whole, each with its line feed."""
+        request = self._request("GET", _with_query(path, query))
+        with (
+            self._failures(LONG_TIMEOUT_S),
+            self._opener.open(request, timeout=LONG_TIMEOUT_S) as stream,
+        ):
+            yield from stream
+
     def _call(
         self,
         method: str,

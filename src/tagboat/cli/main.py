@@ -17,6 +17,7 @@ from tagboat.cli import (
     users,
     webhook,
 )
+from tagboat.cli.audit import audit_command
 from tagboat.cli.cancel import cancel_command
 from tagboat.cli.context import current_context
 from tagboat.cli.deploy import deploy_command, promote_command, rollback_command
@@ -103,6 +104,7 @@ app.command("release")(release_command)
 app.command("logs")(logs_command)
 app.command("explain")(explain_command)
 app.command("poll")(poll_command)
+app.command("audit")(audit_command)
 app.command("doctor")(doctor_command)
 app.add_typer(projects.app, name="projects")
 app.add_typer(stages.app, name="stages")

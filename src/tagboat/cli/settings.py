@@ -1,6 +1,5 @@
 """`tagboat settings`, and `get` and `set` below it."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -80,4 +79,4 @@ def _settings_with(client: Client, name: str) -> ApiObject:
 
 
 def _format_setting(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else show.compact(value)

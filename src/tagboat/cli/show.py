@@ -24,6 +24,11 @@ def as_json(value: object) -> None:
     line(json.dumps(value, indent=2))
 
 
+def compact(value: object) -> str:
+    """Return a JSON value on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, max_width: int = _UNLIMITED
 ) -> None:

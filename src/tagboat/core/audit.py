@@ -70,8 +70,8 @@ class FieldChange(msgspec.Struct, frozen=True, array_like=True):
     after: object
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditSubject:
+# This and the entry are structs of msgspec: the webhook path makes one of each for a call.
+class AuditSubject(msgspec.Struct, frozen=True, kw_only=True):
     """The thing that was changed, by id and by its name of the time, with its project and stage.
 
     None where it belongs to none.
@@ -123,8 +123,7 @@ def webhook_subject(project: Project, webhook: ProjectWebhook) -> AuditSubject:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One change: who made it, from where, and what it was.
 
     `id` rises in the order of commits; it is 0 until the entry is on record. `actor_id` is the id
@@ -185,11 +184,11 @@ def audit_entry(
     """Return the entry of a change by `actor`."""
     return AuditEntry(
         at=at,
-        actor_kind=actor.kind,
+        actor_kind=actor.kind.value,
         actor_name=actor.name,
         actor_id=actor.id,
         address=actor.address,
-        action=action,
+        action=action.value,
         subject_id=subject.id,
         subject_name=subject.name,
         project_id=subject.project_id,
@@ -213,7 +212,7 @@ def changes_between(old: object, new: object) -> tuple[FieldChange, ...]:
     found = [
         FieldChange(name, _told(before.get(name)), _told(after.get(name)))
         for name in dict.fromkeys((*before, *after))
-        if _differs(before.get(name), after.get(name), is_whole=old is None or new is None)
+        if _differs(before.get(name), after.get(name))
     ]
     if (more := len(found) - MOST_CHANGES) > 0:
         found = [*found[:MOST_CHANGES], FieldChange("…", None, f"{more} more")]
@@ -251,12 +250,12 @@ def _default(field: Field[Any]) -> object:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def _differs(before: _Leaf | None, after: _Leaf | None, *, is_whole: bool) -> bool:
-    if before is None or after is None:
-        leaf = before or after
-        # Of a new or deleted value only what somebody has set; a part may well come or go empty.
-        return leaf is not None and not (is_whole and (leaf.is_default or leaf.value is None))
-    return before.value != after.value
+def _differs(before: _Leaf | None, after: _Leaf | None) -> bool:
+    if before is not None and after is not None:
+        return before.value != after.value
+    # Of what comes or goes only the part that somebody has set.
+    leaf = before or after
+    return leaf is not None and not leaf.is_default and leaf.value is not None
 
 
 def _told(leaf: _Leaf | None) -> object:

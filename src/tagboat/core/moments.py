@@ -7,7 +7,7 @@ from tagboat.core.errors import InvalidValueError
 from tagboat.core.excerpt import excerpt
 
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|[wdhms])", re.ASCII)
-_UNITS = {
+_DURATION_UNITS = {
     "w": timedelta(weeks=1),
     "d": timedelta(days=1),
     "h": timedelta(hours=1),
@@ -32,7 +32,7 @@ def parse_moment(text: str) -> Moment:
             return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
         parts = _PART.findall(text)
         if parts and "".join(number + unit for number, unit in parts) == text:
-            return sum((float(number) * _UNITS[unit] for number, unit in parts), timedelta())
+            return sum((float(number) * _DURATION_UNITS[unit] for number, unit in parts), timedelta())
     except (ValueError, OverflowError):
         pass
     raise InvalidValueError(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from tagboat.core.audit import AuditAction, AuditEntry, AuditSubject, FieldChange, audit_entry
 from tagboat.core.delivery import PushResult
@@ -35,6 +36,8 @@ def call_entries(
             yield _push_entry(result, actor, now)
 
 
+# Callers are few, and each call is of one.
+@lru_cache(256)
 def calling_sender(name: str, hook_id: str | None, address: str) -> Principal:
     """Return the sender of a call by the webhook of an id, None: by the global URL."""
     return Principal(

@@ -9,6 +9,7 @@ from tagboat.operations.health import HealthChecks
 from tagboat.operations.hosts import ServedHosts
 from tagboat.operations.live_logs import LiveLogs
 from tagboat.operations.projects import ProjectOperations
+from tagboat.operations.queries.audit import AuditQueries
 from tagboat.operations.queries.catalog import CatalogQueries
 from tagboat.operations.queries.comparisons import ComparisonQueries
 from tagboat.operations.queries.connect import ConnectQueries
@@ -57,6 +58,7 @@ class Operations:
         self.comparisons = ComparisonQueries(services)
         self.connect = ConnectQueries(services)
         self.needs = NeedQueries(services)
+        self.audit = AuditQueries(services)
         self.explain = services.explain
 
     def by(self, actor: Principal) -> "Operations":

@@ -11,7 +11,7 @@ from tagboat.store.audit_table import BY_NAME, audit_table
 from tagboat.store.part import ReadPart
 from tagboat.store.session import AUDIT_ENTRIES, WriteSession
 
-_KINDS = frozenset(PrincipalKind)
+_PRINCIPAL_KINDS = frozenset(PrincipalKind)
 
 
 class AuditReads(ReadPart):
@@ -41,7 +41,7 @@ class AuditReads(ReadPart):
         """Return the id of the project of that name that was deleted last, None without one."""
         table = audit_table
         query = select(table.c.project_id).where(
-            table.c.action == AuditAction.PROJECT_DELETE, table.c.project_name == name
+            table.c.action == AuditAction.PROJECT_DELETE.value, table.c.project_name == name
         )
         found: str | None = self._session.scalar(
             query.order_by(table.c.at.desc(), table.c.id.desc()).limit(1)
@@ -68,13 +68,13 @@ class AuditWrites(AuditReads):
 def _matching(only: AuditFilter) -> Select[Any]:
     table = audit_table
     query = select(table)
-    if only.actor in _KINDS:
+    if only.actor in _PRINCIPAL_KINDS:
         query = query.where(table.c.actor_kind == only.actor)
     elif only.actor is not None:
         # With the condition of the index, so that it is used.
         query = query.where(table.c.actor_name == only.actor, BY_NAME)
     if only.action is not None:
-        query = query.where(table.c.action == only.action)
+        query = query.where(table.c.action == str(only.action))
     if only.project is not None:
         query = query.where(table.c.project_id == only.project)
     if only.since is not None:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
 
-from tagboat.store.columns import CHANGES, Coded, Instant
+from tagboat.store.columns import CHANGES, Instant
 from tagboat.store.tables import metadata
 
 BY_NAME = text("actor_kind <> 'webhook'")
@@ -15,11 +15,11 @@ audit_table = Table(
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("at", Instant, nullable=False),
-    Column("actor_kind", Coded(str, str), nullable=False),
+    Column("actor_kind", Text, nullable=False),
     Column("actor_name", Text, nullable=False),
     Column("actor_id", Text),
     Column("address", Text, nullable=False),
-    Column("action", Coded(str, str), nullable=False),
+    Column("action", Text, nullable=False),
     Column("subject_id", Text),
     Column("subject_name", Text, nullable=False),
     Column("project_id", Text),

@@ -83,4 +83,7 @@ IMAGE = Coded(str, lambda text: ImageName(*text.split("/", 1)))
 PATTERN = Coded(lambda pattern: str(pattern.text), lru_cache(1024)(parse_tag_pattern))
 STEPS = Coded(_encode_steps, _decode_steps)
 VERDICT = Coded(to_json, msgspec.json.Decoder(PushVerdict).decode)
-CHANGES = Coded(to_json, msgspec.json.Decoder(tuple[FieldChange, ...]).decode)
+CHANGES = Coded(
+    lambda changes: to_json(changes) if changes else "[]",
+    msgspec.json.Decoder(tuple[FieldChange, ...]).decode,
+)

@@ -8,15 +8,20 @@ and the next start puts it in its place.
 import base64
 import secrets
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, update
 from sqlalchemy.exc import DBAPIError
 
+from tagboat.core.audit import AuditAction, AuditSubject, audit_entry
 from tagboat.core.errors import SettingsError, StoreUnavailableError
+from tagboat.core.principal import Principal, PrincipalKind, Role
 from tagboat.private_files import sync_directory, write_private
 from tagboat.store import tables
+from tagboat.store.audit_table import audit_table
+from tagboat.store.bulk import BulkInsert
 from tagboat.store.cipher import KEY_BYTES, Cipher, read_key
 from tagboat.store.database import (
     DATABASE_FILE,
@@ -40,6 +45,8 @@ from tagboat.store.rows import (
 KEY_FILE, NEXT_KEY_FILE = "encryption.key", "encryption.key.next"
 KEY_ID_SETTING = "encryption_key_id"
 _RESEALED_AT_ONCE = 500
+# No server runs that would know the caller: who may write the data directory may do this.
+_OWNER = Principal(kind=PrincipalKind.LOCAL, name="local", role=Role.ADMIN)
 
 Seal = Callable[[bytes, str], bytes]
 """Function that seals with the new key what was sealed for a place with the old one."""
@@ -78,6 +85,11 @@ def rotate_encryption_key(url: str | None, data_dir: Path) -> int:
             new = Cipher(next_key(data_dir))
             count = reseal(connection, old, new)
             _set(connection, KEY_ID_SETTING, new.key_id.hex())
+            note = f"{count} secrets are encrypted with a new key"
+            entry = audit_entry(
+                _OWNER, datetime.now(UTC), AuditAction.SERVER_ROTATE_KEY, AuditSubject(), note=note
+            )
+            BulkInsert(audit_table, connection.dialect).send(connection, [entry])
         fitting_key(data_dir, new.key_id.hex())
     except DBAPIError as error:
         raise StoreUnavailableError(

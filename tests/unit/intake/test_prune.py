@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tagboat.core.config import DELIVERIES_KEEP, DELIVERIES_KEEP_DAYS
+from tagboat.core.audit import AuditEntry, AuditFilter
+from tagboat.core.config import AUDIT_KEEP_DAYS, DELIVERIES_KEEP, DELIVERIES_KEEP_DAYS
 from tagboat.core.delivery import Delivery, Receipt
 from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.idempotency import ANSWERS_KEPT, RememberedAnswer
@@ -140,3 +141,28 @@ async def test_an_answer_is_forgotten_a_day_after_it_was_given(store: SqlStore) 
     await store.write(remember)
     assert await store.write(lambda tx: prune.prune(tx, NOW)) == 1
     assert await store.read(lambda reader: reader.remembered_answer("new", "POST /x"))
+
+
+async def test_the_audit_goes_when_it_is_older_than_it_is_kept(store: SqlStore) -> None:
+    def record(tx: Tx) -> None:
+        for days in (366, 364, 29, 31):
+            tx.record_audit(
+                AuditEntry(
+                    at=NOW - timedelta(days=days),
+                    actor_kind="account",
+                    actor_name="ada",
+                    action="stage.hold",
+                    note=str(days),
+                )
+            )
+
+    async def kept() -> list[str]:
+        found = await store.read(lambda reader: reader.audit_entries(AuditFilter(), None, 9))
+        return [one.note for one in found]
+
+    await store.write(record)
+    assert await store.write(lambda tx: prune.prune(tx, NOW)) == 1
+    assert await kept() == ["29", "31", "364"]
+    await store.write(lambda tx: tx.put_setting(AUDIT_KEEP_DAYS, 30))
+    assert await store.write(lambda tx: prune.prune(tx, NOW)) == 2
+    assert await kept() == ["29"]

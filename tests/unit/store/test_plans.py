@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
 
+from tagboat.core.audit import AuditFilter
 from tagboat.core.deploy import ACTIVE_STATES, InstanceState
 from tagboat.store.cipher import Cipher
 from tagboat.store.database import migrate, open_database
@@ -106,3 +108,30 @@ def test_what_disturbs_the_work_is_found_by_id(connection: Connection) -> None:
     assert plans(connection, lambda reader: reader.disturbed_deploys("here", ["mine"])) == [
         ["SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)"]
     ]
+
+
+@pytest.mark.parametrize(
+    ("only", "index"),
+    [
+        ({}, "SCAN audit USING INDEX ix_audit_at_id"),
+        ({"since": NOW}, "ix_audit_at_id"),
+        ({"project": "p"}, "ix_audit_project_id_at_id (project_id=?)"),
+        ({"action": "stage.change"}, "ix_audit_action_at_id (action=?)"),
+        ({"actor": "webhook"}, "ix_audit_actor_kind_at_id (actor_kind=?)"),
+        ({"actor": "ada"}, "ix_audit_named (actor_name=?)"),
+    ],
+)
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_the_audit_is_read_in_order_by_an_index(
+    connection: Connection, only: dict[str, Any], index: str, *, oldest_first: bool
+) -> None:
+    def read(reader: SqlReader) -> object:
+        return reader.audit_entries(AuditFilter(**only), None, 50, oldest_first=oldest_first)
+
+    ((plan,),) = plans(connection, read)
+    assert index in plan
+
+
+def test_a_page_of_the_audit_begins_where_the_last_one_ended(connection: Connection) -> None:
+    ((plan,),) = plans(connection, lambda reader: reader.audit_entries(AuditFilter(), (NOW, 7), 50))
+    assert plan == "SEARCH audit USING INDEX ix_audit_at_id (at<?)"

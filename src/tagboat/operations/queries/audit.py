@@ -1,0 +1,91 @@
+"""The audit, as admins read it: by filters, page by page, or as a whole."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from tagboat.core.audit import AuditEntry, AuditFilter, AuditPlace
+from tagboat.core.errors import ForbiddenError
+from tagboat.core.moments import Moment, time_at
+from tagboat.core.ports import Reader
+from tagboat.core.principal import Role
+from tagboat.operations.services import OperationServices
+
+EXPORTED_AT_ONCE = 200
+"""Entries that an export reads at once: encoding them must not hold up other calls."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuestion:
+    """The entries that are wanted; None: any.
+
+    `actor` is the name of an account or token, or a kind of principal. `project` is a name or an
+    id, also of a project that was deleted. `since` is the first moment that counts, `until` the
+    first that does not.
+    """
+
+    actor: str | None = None
+    action: str | None = None
+    project: str | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQueries:
+    """Reads of the audit. All raise ForbiddenError for others than admins."""
+
+    services: OperationServices
+
+    async def entries(
+        self, wanted: AuditQuestion, beyond: AuditPlace | None, limit: int
+    ) -> list[AuditEntry]:
+        """Return up to `limit` entries, newest first, older than the place `beyond`."""
+        self._check_role()
+        now = self.services.clock()
+        return await self.services.store.read(
+            lambda reader: reader.audit_entries(_filter_of(reader, wanted, now), beyond, limit)
+        )
+
+    async def export(self, wanted: AuditQuestion) -> AsyncGenerator[list[AuditEntry], None]:
+        """Yield all entries, oldest first, some at a time; at least one list, which may be empty.
+
+        What is recorded in between is left out. No connection is held between two lists.
+        """
+        self._check_role()
+        store, now = self.services.store, self.services.clock()
+        only = await store.read(lambda reader: _filter_of(reader, wanted, now))
+        beyond: AuditPlace | None = None
+        while True:
+            found = await store.read(partial(_batch, only, beyond))
+            yield found
+            if len(found) < EXPORTED_AT_ONCE:
+                return
+            beyond = found[-1].at, found[-1].id
+
+    def _check_role(self) -> None:
+        # The entries name people, addresses and values that others may not see.
+        if not self.services.actor.role.includes(Role.ADMIN):
+            raise ForbiddenError("only the role admin may read the audit")
+
+
+def _batch(only: AuditFilter, beyond: AuditPlace | None, reader: Reader) -> list[AuditEntry]:
+    return reader.audit_entries(only, beyond, EXPORTED_AT_ONCE, oldest_first=True)
+
+
+def _filter_of(reader: Reader, wanted: AuditQuestion, now: datetime) -> AuditFilter:
+    return AuditFilter(
+        actor=wanted.actor,
+        action=wanted.action,
+        project=None if wanted.project is None else _project_id(reader, wanted.project),
+        since=None if wanted.since is None else time_at(wanted.since, now),
+        until=None if wanted.until is None else time_at(wanted.until, now),
+    )
+
+
+def _project_id(reader: Reader, project: str) -> str:
+    """Return the id of a project by its name; any other text is taken for an id."""
+    if found := reader.project_by_name(project):
+        return found.id
+    return reader.deleted_project(project) or project
