@@ -38,7 +38,7 @@ class StageActions:
     deployer: DeployTriggerer
     clock: Callable[[], datetime]
 
-    def rollback(self, tx: Tx, stage_id: str, to: str | None = None) -> Queued:
+    def rollback(self, tx: Tx, stage_id: str, to: str | None = None, note: str = "") -> Queued:
         """Queue what the deploy `to` brought, or what served before, and hold the stage.
 
         It comes with its image and configuration. A deploy at work that can still be taken back is
@@ -63,6 +63,7 @@ class StageActions:
             trigger=Trigger.ROLLBACK,
             digest=target.digest,
             image=target.image,
+            note=note,
         )
         # As it was then, not as the stage is set now: the change may be what broke the app.
         tx.put_deploy_config(queued.deploy_id, way.config)
@@ -94,7 +95,7 @@ class StageActions:
                 )
             )
 
-    def promote(self, tx: Tx, stage_id: str, from_stage_id: str) -> Queued:
+    def promote(self, tx: Tx, stage_id: str, from_stage_id: str, note: str = "") -> Queued:
         """Queue in one stage the digest that is live in another of the same project."""
         stage = tx.stage(stage_id)
         live = promotable(tx, stage, tx.stage(from_stage_id))
@@ -106,6 +107,7 @@ class StageActions:
             trigger=Trigger.PROMOTE,
             digest=live.digest,
             image=live.image,
+            note=note,
         )
 
     def cancel(self, tx: Tx, deploy_id: str) -> Deploy:
