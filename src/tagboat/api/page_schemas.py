@@ -111,7 +111,7 @@ class HeardRegistryOut(ResponseModel):
 
 
 class HeardOut(ResponseModel):
-    """Who was heard last."""
+    """The senders and registries with their last calls."""
 
     senders: list[HeardCallOut]
     registries: list[HeardRegistryOut]

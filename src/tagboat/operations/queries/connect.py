@@ -1,4 +1,4 @@
-"""Who called when, and which registries should call and do not."""
+"""The last calls of senders and registries, and registries that should call and do not."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,7 +34,7 @@ class HeardRegistry:
 
     @property
     def silent(self) -> str:
-        """What is missing, in a sentence; empty if nothing is."""
+        """The sentence about what it did not report; empty if nothing is missing."""
         silence = self.silence
         if silence is None:
             return ""
