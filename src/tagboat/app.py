@@ -186,6 +186,7 @@ def operation_services(
         list_images=registry.list_images,
         list_tags=registry.list_tags,
         resolve=registry.resolve,
+        inspect=registry.inspect,
         login_for=login_for,
         new_secret=partial(regenerate_webhook_secret, adapters.store),
         redeliver=webhook.redeliver,

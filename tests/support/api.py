@@ -238,6 +238,10 @@ def running_api(
         return await regenerate_webhook_secret(store)
 
     inspector = Inspected()
+
+    async def inspect(image: ImageRef, _registry: Registry | None) -> ImageInfo:
+        return await inspector.inspect_image(image)
+
     deployer = DeployQueue(lambda: datetime.now(UTC))
     webhook = WebhookHandler(store, deployer, inspector)
     events = EventHub(store)
@@ -252,6 +256,7 @@ def running_api(
             list_images=registries.list_images,
             list_tags=registries.list_tags,
             resolve=registries.resolve,
+            inspect=inspect,
             login_for=login_for,
             new_secret=new_secret,
             redeliver=webhook.redeliver,

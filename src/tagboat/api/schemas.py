@@ -194,10 +194,32 @@ class StageOut(RunOut):
     created_at: datetime
 
 
+class DivertedPushOut(ResponseModel):
+    """A push that would have gone to another stage than it did."""
+
+    tag: str
+    at: datetime
+    went_to: RefOut | None
+    would_go_to: RefOut | None
+
+
+class PatternPreviewOut(ResponseModel):
+    """The effect of a pattern on the known tags and the last pushes."""
+
+    matching: int
+    tags: int
+    newest: list[str]
+    pushes: int
+    elsewhere: list[DivertedPushOut]
+    summary: str
+    warnings: list[str]
+
+
 class SavedStageOut(StageOut):
     """A stage that was just saved, with warnings."""
 
     warnings: list[str]
+    preview: PatternPreviewOut | None
 
 
 class CreatedProjectOut(ProjectOut):
@@ -217,12 +239,14 @@ class DeployCreate(RequestModel):
 
     tag: values.TagText
     force: bool = False
+    note: values.NoteText = ""
 
 
 class RollbackCreate(RequestModel):
     """An order to roll back."""
 
     to: values.DeployId | None = None
+    note: values.NoteText = ""
 
 
 class ReleaseCreate(RequestModel):
@@ -245,6 +269,7 @@ class PromoteCreate(RequestModel):
     """An order to deploy the digest that is live in another stage."""
 
     source: values.StageId = Field(alias="from")
+    note: values.NoteText = ""
 
 
 class StepOut(ResponseModel):
@@ -268,6 +293,7 @@ class DeployOut(ResponseModel):
     trigger: Trigger
     status: DeployStatus
     reason: str | None
+    note: str
     cancelling: bool
     steps: list[StepOut]
     log: str

@@ -18,6 +18,7 @@ from tagboat.core.deploy import (
     StepStatus,
     TakenBack,
     Trigger,
+    made_draining,
 )
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.ids import short_id
@@ -223,7 +224,7 @@ class DeployRecord:
             deploy = self._claimed(tx)
             live = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.LIVE])
             for instance in live:
-                tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+                tx.put_instance(made_draining(instance, self._clock(), deploy.id))
             replaced = (*deploy.replaced, *(instance.id for instance in live))
             tx.put_deploy(replace(deploy, replaced=replaced, made_way=True))
 

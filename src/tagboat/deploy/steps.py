@@ -83,7 +83,8 @@ class DeploySteps:
             return deploy
         stage = tx.stage(deploy.stage_id)
         proven = not self._services.traffic.active or not stage.watch_s
-        return switch_instances(tx, deploy, stage.max_instances, watched=proven)
+        now = self._services.clock()
+        return switch_instances(tx, deploy, stage.max_instances, now, watched=proven)
 
     async def resolve(self) -> Step:
         """Look up the digest of the tag, again when a push was merged in by then."""

@@ -12,7 +12,14 @@ from functools import partial
 
 import structlog
 
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName
+from tagboat.core.deploy import (
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+    live_again,
+)
 from tagboat.core.errors import DeployFailedError, IngressError, InvalidValueError, TagboatError
 from tagboat.core.ports import Topic, Tx
 from tagboat.core.workload import WorkloadStatus
@@ -163,7 +170,9 @@ class Undo:
                 trouble.append(f"{instance.container} did not come back: {error}")
             # Live all the same: it is the one that serves the stage, and reconcile will go on
             # trying to start it.
-            await self._record.change_instances([instance], state=InstanceState.LIVE)
+            await self._record.change_instances(
+                [instance], state=InstanceState.LIVE, left_at=None, left_for=""
+            )
         return trouble
 
 
@@ -173,7 +182,7 @@ def requeue(context: DeployContext, tx: Tx) -> None:
     A deploy that has failed keeps its steps: it is taken back at its next claim.
     """
     for instance in context.replaced:
-        tx.put_instance(replace(tx.instance(instance.id), state=InstanceState.LIVE))
+        tx.put_instance(live_again(tx.instance(instance.id)))
     deploy = replace(tx.deploy(context.deploy.id), claimed_by=None, claimed_until=None)
     if deploy.failed_step is None:
         deploy = replace(deploy, status=DeployStatus.QUEUED, made_way=False, replaced=())

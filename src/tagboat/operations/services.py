@@ -8,7 +8,7 @@ from typing import Protocol
 from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
 from tagboat.core.host_access import no_host_path
-from tagboat.core.image import Digest, ImageName, ImageRef
+from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.ingress import Ingress
 from tagboat.core.keeping import Disk
 from tagboat.core.ports import DeployTriggerer, Polls, Store
@@ -69,10 +69,11 @@ class OperationServices:
 
     `examine` tests a registry, with the list of an image's tags where an image is given;
     `list_images` lists the images of a registry, `list_tags` the tags of an image, `resolve` looks
-    a digest up: all three raise RegistryError. `login_for` reads the login for a host from the text
-    of a Docker `config.json`, or raises InvalidValueError. `new_secret` makes and returns a new
-    secret of the global webhook URL. `redeliver` carries out the delivery of an id again and
-    returns the receipt's JSON, or raises NotFoundError, ConflictError or InvalidValueError.
+    a digest up, `inspect` reads the configuration of an image: all four raise RegistryError.
+    `login_for` reads the login for a host from the text of a Docker `config.json`, or raises
+    InvalidValueError. `new_secret` makes and returns a new secret of the global webhook URL.
+    `redeliver` carries out the delivery of an id again and returns the receipt's JSON, or raises
+    NotFoundError, ConflictError or InvalidValueError.
     `explain` returns
     what a push would do. `abandon` makes the worker let go of the deploys of stages.
     `ingress_trouble` returns what is wrong with the ingress, None for nothing; it is None where
@@ -92,6 +93,7 @@ class OperationServices:
     list_images: Callable[[Registry], Awaitable[Found]]
     list_tags: Callable[[ImageName, Registry | None], Awaitable[Sequence[str]]]
     resolve: Callable[[ImageName, str, Registry | None], Awaitable[Digest]]
+    inspect: Callable[[ImageRef, Registry | None], Awaitable[ImageInfo]]
     login_for: Callable[[str, str], Login]
     new_secret: Callable[[], Awaitable[str]]
     redeliver: Callable[[str], Awaitable[bytes]]

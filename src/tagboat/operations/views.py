@@ -14,6 +14,7 @@ from tagboat.core.polling import PollState
 from tagboat.core.ports import Reader
 from tagboat.core.storage import stage_warnings, strategy_in_force
 from tagboat.core.unmatchable import unmatchable
+from tagboat.operations.queries.patterns import PatternPreview
 from tagboat.operations.registry_lookup import registry_among
 from tagboat.operations.services import OperationServices
 
@@ -32,6 +33,7 @@ class StageView:
     """A stage of `project`. `address` is its URL through the ingress, None without one.
 
     `warnings` name what will not go as one might expect; they are empty where not asked for.
+    `preview` is set where saving it has changed which stage pushes of the past would have gone to.
     """
 
     stage: Stage
@@ -39,6 +41,7 @@ class StageView:
     strategy_in_force: Strategy
     address: str | None
     warnings: tuple[str, ...] = ()
+    preview: PatternPreview | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from sqlalchemy import Connection
 from tagboat.store.accounts import AccountReads
 from tagboat.store.deliveries import DeliveryReads
 from tagboat.store.events import EventReads
+from tagboat.store.heard import HeardReads
 from tagboat.store.instances import InstanceReads
+from tagboat.store.pages import PageReads
 from tagboat.store.polls import PollReads
 from tagboat.store.read_model import ReadModelReads
 from tagboat.store.retention import RetentionReads
@@ -16,10 +18,12 @@ from tagboat.store.settings import SettingReads
 
 class SqlReader(
     ReadModelReads,
+    PageReads,
     InstanceReads,
     RetentionReads,
     PollReads,
     DeliveryReads,
+    HeardReads,
     SettingReads,
     AccountReads,
     EventReads,
