@@ -1,15 +1,18 @@
 """The traffic: applying the routes that are on record, and waiting until requests have ended."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 
 import structlog
 
 from tagboat.core.deploy import Instance
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.ingress import Ingress
 from tagboat.core.ports import Store, Topic
+from tagboat.core.request_counts import CodeClasses, ProcessCounts
 from tagboat.deploy.routes import routes_by_stage, routes_of_stage
 from tagboat.loops import PeriodicTask
 
@@ -84,8 +87,42 @@ class Traffic:
         await self._ingress.apply_routes([route for some in found.values() for route in some])
         self._owners = {route.host: stage_id for stage_id, some in found.items() for route in some}
 
-    async def drained(self, instances: Sequence[Instance], limit_s: float) -> str:
-        """Wait at most `limit_s` seconds until these answer no request; return the outcome."""
+    async def hosts(self, stage_id: str) -> tuple[str, ...]:
+        """Return the hosts of a stage that are routed, in order."""
+        found = await self._store.read(
+            lambda reader: routes_of_stage(reader, stage_id, self._base_domain)
+        )
+        return tuple(sorted(route.host for route in found))
+
+    async def count_requests(
+        self, endpoints: Sequence[Endpoint], hosts: Collection[str]
+    ) -> Sequence[ProcessCounts]:
+        """Return what the ingress has counted. Raises IngressUnavailableError."""
+        return await self._ingress.count_requests(endpoints, hosts)
+
+    async def code_classes(self) -> Mapping[str, CodeClasses]:
+        """Return the answers of every stage that was asked, by its id.
+
+        Raises IngressUnavailableError.
+        """
+        owners = self._owners or {}
+        sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for host, classes in (await self._ingress.code_classes()).items():
+            # Hosts of a stage that was deleted are still counted, but are nobody's.
+            if host in owners:
+                sums[owners[host]].update(classes)
+        return sums
+
+    async def drained(
+        self,
+        instances: Sequence[Instance],
+        limit_s: float,
+        tell: Callable[[int], Awaitable[None]] | None = None,
+    ) -> str:
+        """Wait at most `limit_s` seconds until these answer no request; return the outcome.
+
+        `tell` is called with the number of requests as long as there are some.
+        """
         if not self.active:
             return ""
         if not self._store.exclusive:
@@ -106,6 +143,8 @@ class Traffic:
             else:
                 quiet = quiet + 1 if count == 0 else 0
                 left = f"{count} request{'s were' if count != 1 else ' was'}"
+                if tell is not None and count:
+                    await tell(count)
                 if quiet >= _QUIET_LOOKS:
                     return f"no request was in flight any more after {clock() - began:.1f} s"
             await asyncio.sleep(_DRAIN_PAUSE_S)
