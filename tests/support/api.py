@@ -21,6 +21,7 @@ from tagboat.core.ingress import Ingress
 from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
 from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.traffic import Traffic
 from tagboat.ingress.none import NoIngress
 from tagboat.operations.operations import Operations
 from tagboat.operations.services import Check, OperationServices
@@ -233,6 +234,7 @@ def running_api(
     deployer = DeployQueue(lambda: datetime.now(UTC))
     webhook = WebhookHandler(store, deployer, inspector)
     events = EventHub(store)
+    traffic = Traffic(store, ingress or NoIngress(), BASE_DOMAIN)
     operations = Operations(
         OperationServices(
             store=store,
@@ -251,6 +253,7 @@ def running_api(
             abandon=abandon,
             ingress_trouble=ways.ask if ingress else None,
             disks=disks,
+            code_classes=traffic.code_classes,
             clock=lambda: datetime.now(UTC),
             counters=counters,
             base_domain=BASE_DOMAIN,

@@ -60,5 +60,6 @@ class ProcessCounts:
     turned_away: int = 0
 
 
+CODE_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 CodeClasses = Mapping[str, int]
-"""Answers by class of status code: `1xx` to `5xx`."""
+"""Answers by class of status code, as in `CODE_CLASSES`."""

@@ -43,6 +43,8 @@ class Traffic:
         self._turn = asyncio.Lock()
         # The stage that owns each host, None while it is not known which routes are in force.
         self._owners: dict[str, str] | None = None
+        # The last that were known, None before the first.
+        self._owners_before: dict[str, str] | None = None
 
     @property
     def active(self) -> bool:
@@ -78,14 +80,16 @@ class Traffic:
             self._owners = None  # if the next call fails, nobody knows what is in force
             await self._ingress.change_routes(found, gone)
             left = {host: owner for host, owner in owners.items() if host not in gone}
-            self._owners = left | dict.fromkeys(hosts, stage_id)
+            self._owners = self._owners_before = left | dict.fromkeys(hosts, stage_id)
 
     async def _apply_all(self) -> None:
         # Until it has succeeded: a call that fails may have applied a part.
         self._owners = None
         found = await self._store.read(lambda reader: routes_by_stage(reader, self._base_domain))
         await self._ingress.apply_routes([route for some in found.values() for route in some])
-        self._owners = {route.host: stage_id for stage_id, some in found.items() for route in some}
+        self._owners = self._owners_before = {
+            route.host: stage_id for stage_id, some in found.items() for route in some
+        }
 
     async def hosts(self, stage_id: str) -> tuple[str, ...]:
         """Return the hosts of a stage that are routed, in order."""
@@ -105,7 +109,9 @@ class Traffic:
 
         Raises IngressUnavailableError.
         """
-        owners = self._owners or {}
+        if self._owners_before is None:
+            raise IngressUnavailableError("no routes were applied yet")
+        owners = self._owners_before
         sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for host, classes in (await self._ingress.code_classes()).items():
             # Hosts of a stage that was deleted are still counted, but are nobody's.

@@ -6,7 +6,7 @@ It counts by the port of an instance, and by host. Decision 0029 has the reasons
 import re
 from collections.abc import Iterator, Mapping
 
-from tagboat.core.request_counts import EarlyEnd, EndedBy, InstanceCounts
+from tagboat.core.request_counts import CODE_CLASSES, EarlyEnd, EndedBy, InstanceCounts
 
 # The name is older than the counts in it: a worker of an earlier release, which a reload has left
 # behind, is asked by it too.
@@ -15,8 +15,7 @@ HOST_TABLE = "hosts"
 ENDS_RING = "ends"
 
 _ANSWERS, _ERRORS, _EARLY_ENDS = range(3)
-_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-_TURNED_AWAY = len(_CLASSES)
+_TURNED_AWAY = len(CODE_CLASSES)
 _MAX_INSTANCES = 20480  # more than there are host ports for instances
 _MAX_HOSTS = 65536
 _ROW = re.compile(r"^0x[0-9a-f]+: key=(\S+) use=.*?((?: (?:conn_cur|gpc\d+)=\d+)+)", re.MULTILINE)
@@ -35,7 +34,7 @@ def _rules() -> str:
     by_class = "\n".join(
         f"  http-after-response set-var(txn.n) sc_inc_gpc({place},1)"
         f" if {{ status {name[0]}00:{name[0]}99 }}"
-        for place, name in enumerate(_CLASSES)
+        for place, name in enumerate(CODE_CLASSES)
     )
     no_instance = "{ var(txn.way) -m str none portless held }"
     return f"""\
@@ -90,7 +89,7 @@ def ended_early(rows: str) -> bool:
 def parse_code_classes(rows: str) -> dict[str, dict[str, int]]:
     """Return the answers by host and class of status code from rows of the table of hosts."""
     return {
-        host: {name: counts.get(f"gpc{place}", 0) for place, name in enumerate(_CLASSES)}
+        host: {name: counts.get(f"gpc{place}", 0) for place, name in enumerate(CODE_CLASSES)}
         for host, counts in _rows(rows).items()
     }
 
