@@ -5,6 +5,7 @@ A deploy never fails, nor waits, because its requests cannot be counted: the rec
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -65,6 +66,8 @@ class RequestCount:
             ledger = ledger.without(OTHER_SERVERS)
         self._ledger = ledger.tracking(_endpoints(context.others))
         await self._look(NOT_ASKED)
+        # It counts from the look on, not from before it.
+        self._ledger = replace(self._ledger, since=self._clock())
 
     async def add_new(self, context: DeployContext) -> None:
         """Count from now on what the new instance answers."""

@@ -160,6 +160,8 @@ class DeploySteps:
         context, kept = await settle_storage(
             self._runtime, self._record, context, self._pulling.info
         )
+        # From here on the deploy can disturb what serves.
+        await counting
         # A version that is rolled back to was released in its day, and knows nothing of what
         # newer release commands have done since.
         if (
@@ -173,7 +175,6 @@ class DeploySteps:
             # A death may have come between its end and its removal.
             await self._containers.forget_release(context.deploy.id)
         if context.strategy is Strategy.RECREATE:
-            await counting
             await self._stop_old()
         try:
             self._made = await self._containers.start(context)
