@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tagboat.api import run_values, values
 from tagboat.api.bodies import RequestModel, ResponseModel, unset
+from tagboat.api.receipt_schemas import DeployReceiptOut
 from tagboat.api.run_schemas import RunModel, RunOut
 from tagboat.core.catalog import HEALTH_TIMEOUT_S, Strategy
 from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus, Trigger
@@ -296,6 +297,7 @@ class DeployOut(ResponseModel):
     note: str
     cancelling: bool
     steps: list[StepOut]
+    receipt: DeployReceiptOut | None
     log: str
     created_at: datetime
     started_at: datetime | None

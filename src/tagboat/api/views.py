@@ -6,6 +6,7 @@ from typing import Any
 
 from tagboat.api import delivery_schemas, hook_schemas, overview_schemas, registry_schemas, schemas
 from tagboat.api.hook_schemas import signature_shown
+from tagboat.api.receipt_schemas import show_receipt
 from tagboat.api.run_schemas import run_view
 from tagboat.api.tag_schemas import KnownTagOut, PolledTagOut, PollReportOut, TagNewsOut
 from tagboat.core.catalog import Project, Registry, Stage
@@ -125,6 +126,7 @@ def show_deploy(view: DeployView, *, with_log: bool = True) -> schemas.DeployOut
             )
             for step in deploy.steps
         ],
+        receipt=show_receipt(view.receipt),
         log=deploy.log if with_log else "",
         created_at=deploy.created_at,
         started_at=deploy.started_at,
