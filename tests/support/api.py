@@ -21,6 +21,7 @@ from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
 from tagboat.core.principal import SERVER, Principal, PrincipalKind
 from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.traffic import Traffic
 from tagboat.front import build_front
 from tagboat.http.client_address import ClientAddress
 from tagboat.http.event_hub import EventHub
@@ -246,6 +247,7 @@ def running_api(
     deployer = DeployQueue(lambda: datetime.now(UTC))
     webhook = WebhookHandler(store, deployer, inspector)
     events = EventHub(store)
+    traffic = Traffic(store, ingress or NoIngress(), BASE_DOMAIN)
     operations = Operations(
         OperationServices(
             store=store,
@@ -265,6 +267,7 @@ def running_api(
             abandon=abandon,
             ingress_trouble=ways.ask if ingress else None,
             disks=disks,
+            code_classes=traffic.code_classes,
             clock=lambda: datetime.now(UTC),
             counters=counters,
             base_domain=BASE_DOMAIN,

@@ -10,7 +10,7 @@ from tagboat.core.masking import MASK
 from tagboat.core.run import RunConfig, RunOptions
 
 _MAPS = ("volumes", "labels", "extra_hosts", "tmpfs")
-_SECRET_MAPS = ("secrets", "secret_files")
+_MASKED_MAPS = ("secrets", "secret_files")
 
 
 class ChangeKind(StrEnum):
@@ -53,18 +53,18 @@ def config_changes(before: RunConfig, after: RunConfig) -> tuple[FieldChange, ..
     """Return the fields by which containers of `after` are started otherwise than of `before`."""
     # The fields of a fingerprint: a deploy is due for these and for no others.
     found = [
-        _field("port", before.port, after.port),
-        _field("protocol", before.protocol.value, after.protocol.value),
+        _field_change("port", before.port, after.port),
+        _field_change("protocol", before.protocol.value, after.protocol.value),
         *_map_changes("env", before.env, after.env),
     ]
     for name in RunOptions.__dataclass_fields__:
         old, new = getattr(before.options, name), getattr(after.options, name)
-        if name in _SECRET_MAPS:
+        if name in _MASKED_MAPS:
             found += _map_changes(name, old, new, masked=True)
         elif name in _MAPS:
             found += _map_changes(name, old, new)
         else:
-            found.append(_field(name, old, new))
+            found.append(_field_change(name, old, new))
     return tuple(change for change in found if change is not None)
 
 
@@ -82,17 +82,17 @@ def env_changes(before: RunConfig | None, after: RunConfig) -> KeyChanges:
 def image_changes(before: ImageInfo, after: ImageInfo) -> tuple[FieldChange, ...]:
     """Return the parts of the configuration of two images that differ."""
     found = [
-        _field("user", before.user or "root", after.user or "root"),
-        _field("exposed_ports", before.exposed, after.exposed),
-        _field("entrypoint", before.entrypoint, after.entrypoint),
-        _field("command", before.command, after.command),
-        _field("volumes", before.volumes, after.volumes),
-        _field("healthcheck", before.healthcheck, after.healthcheck),
+        _field_change("user", before.user or "root", after.user or "root"),
+        _field_change("exposed_ports", before.exposed, after.exposed),
+        _field_change("entrypoint", before.entrypoint, after.entrypoint),
+        _field_change("command", before.command, after.command),
+        _field_change("volumes", before.volumes, after.volumes),
+        _field_change("healthcheck", before.healthcheck, after.healthcheck),
     ]
     return tuple(change for change in found if change is not None)
 
 
-def _field(name: str, before: object, after: object) -> FieldChange | None:
+def _field_change(name: str, before: object, after: object) -> FieldChange | None:
     if before == after:
         return None
     return FieldChange(name, _shown(before), _shown(after))

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from tagboat.core.delivery import DeliverySummary
+
 SILENCE_SHOWN = timedelta(days=7)
 """For how long after the last missed push a silent registry is reported."""
+_FIRST_REFUSAL = 400
 BETWEEN_MISSES = timedelta(minutes=1)
 """Two finds of polls closer than this count as one occasion."""
 
@@ -44,6 +47,20 @@ class Silence:
     last_call: datetime | None
     since: datetime
     pushes: int
+
+
+def calls_heard(delivery: DeliverySummary) -> list[HeardCall]:
+    """Return the hosts of which a delivery that was accepted tells, none if it was refused."""
+    if delivery.status >= _FIRST_REFUSAL:
+        return []
+    # Of images without a project a caller can name any host: these count for none.
+    hosts = {push.image.partition("/")[0] for push in delivery.receipt.pushes if push.project}
+    return [
+        HeardCall(
+            host=host, sender=delivery.sender, at=delivery.received_at, delivery_id=delivery.id
+        )
+        for host in sorted(hosts) or [""]
+    ]
 
 
 def found_more(

@@ -32,7 +32,9 @@ def parse_moment(text: str) -> Moment:
             return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
         parts = _PART.findall(text)
         if parts and "".join(number + unit for number, unit in parts) == text:
-            return sum((float(number) * _DURATION_UNITS[unit] for number, unit in parts), timedelta())
+            return sum(
+                (float(number) * _DURATION_UNITS[unit] for number, unit in parts), timedelta()
+            )
     except (ValueError, OverflowError):
         pass
     raise InvalidValueError(

@@ -46,6 +46,7 @@ class DeployTriggerer(Protocol):
         force: bool = False,
         image: ImageName | None = None,
         ordered_by: str | None = None,
+        note: str = "",
     ) -> Queued: ...
 
 

@@ -41,8 +41,9 @@ class DeployQueue:
         force: bool = False,
         image: ImageName | None = None,
         ordered_by: str | None = None,
+        note: str = "",
     ) -> Queued:
-        """Queue a deploy of `image_tag`, or merge into one that will bring it.
+        """Queue a deploy of `image_tag`, or merge into one that will bring it, with a `note`.
 
         Raises NotFoundError for an unknown stage.
         """
@@ -53,7 +54,8 @@ class DeployQueue:
             if trigger not in EXACT_TRIGGERS and merges_into(deploy, image_tag, digest, force=force)
         ]
         if waiting:
-            tx.put_deploy(merged(waiting[-1], digest))
+            into = merged(waiting[-1], digest)
+            tx.put_deploy(replace(into, note=note or into.note))
             return Queued(Outcome.MERGED, waiting[-1].id)
         deploy = Deploy(
             id=new_id(),
@@ -65,6 +67,7 @@ class DeployQueue:
             force=force,
             image=image,
             ordered_by=ordered_by,
+            note=note,
             created_at=self._clock(),
         )
         self._supersede(tx, deploy)
@@ -85,6 +88,7 @@ class DeployQueue:
                 force=older.force,
                 image=older.image,
                 ordered_by=older.ordered_by,
+                note=older.note,
             )
 
     def _supersede(self, tx: Tx, newer: Deploy) -> None:

@@ -23,7 +23,7 @@ from tagboat.operations.way_back import Prospect, WaysBack
 
 @dataclass(frozen=True, slots=True)
 class DeployOperations:
-    """Orders of people and programs.
+    """Orders of people and programs. A `note` is kept with the deploy, and shown.
 
     All raise NotFoundError for what does not exist, and ConflictError for what cannot be done as
     things are, with what to do instead; nothing is changed then. ForbiddenError is raised where the
@@ -32,7 +32,9 @@ class DeployOperations:
 
     services: OperationServices
 
-    async def deploy(self, stage_id: str, tag: str, *, force: bool = False) -> DeployView:
+    async def deploy(
+        self, stage_id: str, tag: str, *, force: bool = False, note: str = ""
+    ) -> DeployView:
         """Queue a deploy of a tag, whatever the stage's pattern is.
 
         With `force` it is deployed even if it is live. The answer may be a deploy that waits for
@@ -53,6 +55,7 @@ class DeployOperations:
                 trigger=Trigger.MANUAL,
                 force=force,
                 ordered_by=self.services.actor.name,
+                note=note,
             )
             tx.record_tag(by_hand(stage, wanted, queued, self.services.clock()))
             return tx.deploy(queued.deploy_id)
@@ -60,7 +63,7 @@ class DeployOperations:
         changes = (FieldChange("force", before=False, after=True),) if force else ()
         return await self._one(AuditAction.DEPLOY_CREATE, work, changes)
 
-    async def rollback(self, stage_id: str, to: str | None = None) -> DeployView:
+    async def rollback(self, stage_id: str, to: str | None = None, note: str = "") -> DeployView:
         """Queue what the deploy `to` brought, or what served before, and hold the stage.
 
         Raises ConflictError also where the image does not exist any more.
@@ -71,7 +74,7 @@ class DeployOperations:
 
         def work(tx: Tx) -> Deploy:
             before = self._stage(tx, stage_id)
-            queued = self._actions.rollback(tx, stage_id, to)
+            queued = self._actions.rollback(tx, stage_id, to, note)
             self._record_hold(tx, before)
             return tx.deploy(queued.deploy_id)
 
@@ -81,12 +84,12 @@ class DeployOperations:
         """Return what a rollback would bring back, and whether its image still exists."""
         return await self.ways_back.prospect(stage_id)
 
-    async def promote(self, stage_id: str, from_stage_id: str) -> DeployView:
+    async def promote(self, stage_id: str, from_stage_id: str, note: str = "") -> DeployView:
         """Queue the digest that is live in another stage of the project."""
 
         def work(tx: Tx) -> Deploy:
             self._stage(tx, stage_id)
-            return tx.deploy(self._actions.promote(tx, stage_id, from_stage_id).deploy_id)
+            return tx.deploy(self._actions.promote(tx, stage_id, from_stage_id, note).deploy_id)
 
         return await self._one(
             AuditAction.DEPLOY_PROMOTE,

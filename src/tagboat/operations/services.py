@@ -1,6 +1,6 @@
 """The services that operations stand on, handed in by the composition root."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -14,6 +14,7 @@ from tagboat.core.ingress import Ingress
 from tagboat.core.keeping import Disk
 from tagboat.core.ports import DeployTriggerer, Polls, Store, Tx
 from tagboat.core.principal import SERVER, Principal
+from tagboat.core.request_counts import CodeClasses
 from tagboat.core.runtime import Runtime
 from tagboat.intake.explain import Explanation
 from tagboat.operations.passwords import Passwords
@@ -78,11 +79,12 @@ class OperationServices:
     ConflictError or InvalidValueError. `explain` returns
     what a push would do. `abandon` makes the worker let go of the deploys of stages.
     `ingress_trouble` returns what is wrong with the ingress, None for nothing; it is None where
-    there is to be no ingress. `disks` looks at the disks of data and engine. `host_path` returns a
-    path of the machine if containers may have it, else raises InvalidValueError. `base_domain` is
-    the end of the stages' own hosts, in lower case; `public_url` has no trailing slash. `actor` is
-    the one that asks for what these services are used for; `passwords` and `attempts` are shared by
-    all who sign in.
+    there is to be no ingress. `disks` looks at the disks of data and engine. `code_classes`
+    returns the answers of stages by their ids, or raises IngressUnavailableError. `host_path`
+    returns a path of the machine if containers may have it, else raises InvalidValueError.
+    `base_domain` is the end of the stages' own hosts, in lower case; `public_url` has no trailing
+    slash. `actor` is the one that asks for what these services are used for; `passwords` and
+    `attempts` are shared by all who sign in.
     """
 
     store: Store
@@ -102,6 +104,7 @@ class OperationServices:
     abandon: Callable[[Iterable[str]], Awaitable[None]]
     ingress_trouble: Callable[[], Awaitable[str | None]] | None
     disks: Callable[[], Awaitable[Sequence[Disk]]]
+    code_classes: Callable[[], Awaitable[Mapping[str, CodeClasses]]]
     clock: Callable[[], datetime]
     counters: Counters
     base_domain: str

@@ -40,7 +40,7 @@ class StageActions:
     clock: Callable[[], datetime]
     by: str = SERVER.name
 
-    def rollback(self, tx: Tx, stage_id: str, to: str | None = None) -> Queued:
+    def rollback(self, tx: Tx, stage_id: str, to: str | None = None, note: str = "") -> Queued:
         """Queue what the deploy `to` brought, or what served before, and hold the stage.
 
         It comes with its image and configuration. A deploy at work that can still be taken back is
@@ -66,6 +66,7 @@ class StageActions:
             digest=target.digest,
             image=target.image,
             ordered_by=self.by,
+            note=note,
         )
         # As it was then, not as the stage is set now: the change may be what broke the app.
         tx.put_deploy_config(queued.deploy_id, way.config)
@@ -97,7 +98,7 @@ class StageActions:
                 )
             )
 
-    def promote(self, tx: Tx, stage_id: str, from_stage_id: str) -> Queued:
+    def promote(self, tx: Tx, stage_id: str, from_stage_id: str, note: str = "") -> Queued:
         """Queue in one stage the digest that is live in another of the same project."""
         stage = tx.stage(stage_id)
         live = promotable(tx, stage, tx.stage(from_stage_id))
@@ -110,6 +111,7 @@ class StageActions:
             digest=live.digest,
             image=live.image,
             ordered_by=self.by,
+            note=note,
         )
 
     def cancel(self, tx: Tx, deploy_id: str) -> Deploy:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import exists, func, select, tuple_
+from sqlalchemy import exists, func, literal, select, tuple_
 
 from tagboat.core.catalog import KnownTag
 from tagboat.core.delivery import Named, PastPush
@@ -62,7 +62,9 @@ class PageReads(DeployReads):
         if text:
             query = query.where(_tags.c.tag.icontains(text, autoescape=True))
         if after is not None:
-            query = query.where(tuple_(_tags.c.first_seen, _tags.c.tag) < tuple_(*after))
+            seen, tag = after
+            place = tuple_(literal(seen, _tags.c.first_seen.type), tag)
+            query = query.where(tuple_(_tags.c.first_seen, _tags.c.tag) < place)
         order = (_tags.c.first_seen.desc(), _tags.c.tag.desc())
         return self._session.all(KnownTag, query.order_by(*order).limit(limit))
 

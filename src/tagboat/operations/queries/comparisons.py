@@ -1,4 +1,4 @@
-"""What a deploy changes: images, commits, environment and configuration of before and after."""
+"""Comparisons of before and after a deploy: images, commits, environment, configuration."""
 
 import contextlib
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from tagboat.operations.services import OperationServices
 from tagboat.operations.stage_actions import promotable
 from tagboat.operations.way_back import live_in
 
-_NOT_RECORDED = "the configuration of what is live was not recorded"
+_NO_CONFIG = "the configuration of what is live was not recorded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ class ComparisonQueries:
             live = live_in(reader, stage)
             config = reader.deploy_config(live.deploy_id) if live else None
             changes = config_changes(config, run_config(project, stage)) if config else ()
-            reason = _NOT_RECORDED if live and config is None else ""
+            reason = _NO_CONFIG if live and config is None else ""
             return PendingChanges(
                 project=project, stage=stage, live=live, changes=changes, reason=reason
             )
@@ -234,7 +234,7 @@ def _replaced_by(reader: Reader, deploy: Deploy, stage: Stage) -> Instance | Non
 
 def _unknown(facts: ComparedFacts, old: ImageFacts | None, new: ImageFacts | None) -> Iterator[str]:
     if facts.before is not None and facts.before_config is None:
-        yield _NOT_RECORDED
+        yield _NO_CONFIG
     if facts.after.digest is None:
         yield f"the digest of {facts.after.tag} is not known yet"
     yield from dict.fromkeys(one.reason for one in (old, new) if one and one.reason)

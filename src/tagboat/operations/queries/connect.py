@@ -1,8 +1,9 @@
-"""Who called when, and which registries should call and do not."""
+"""The last calls of senders and registries, and registries that should call and do not."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from tagboat.core.ages import in_words
 from tagboat.core.catalog import Registry
 from tagboat.core.heard import HeardCall, Silence, find_silence
 from tagboat.core.ports import Reader
@@ -22,13 +23,28 @@ class HeardRegistry:
     """A registry host that has a project or is configured; `registry` is None if it is not.
 
     `last` is the last call about its images, None if nobody called; `silence` is set if it should
-    have called and did not.
+    have called and did not, as seen at `now`.
     """
 
     host: str
     registry: Registry | None
     last: HeardCall | None
     silence: Silence | None
+    now: datetime
+
+    @property
+    def silent(self) -> str:
+        """The sentence about what it did not report; empty if nothing is missing."""
+        silence = self.silence
+        if silence is None:
+            return ""
+        pushes = "1 push" if silence.pushes == 1 else f"{silence.pushes} pushes"
+        called = (
+            f"has not called for {in_words(self.now - silence.last_call)}"
+            if silence.last_call
+            else "has never called, although there is a webhook URL for it"
+        )
+        return f"Registry {self.name} {called}; polling found {pushes} it did not report."
 
     @property
     def name(self) -> str:
@@ -81,6 +97,7 @@ def read_heard(reader: Reader, now: datetime) -> Heard:
                 finds.get(host),
                 now,
             ),
+            now=now,
         )
         for host in hosts
     ]

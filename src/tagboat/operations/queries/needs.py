@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from tagboat.core.ages import in_words
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.delivery import Named
-from tagboat.core.deploy import InstanceState
+from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.errors import TagboatError
+from tagboat.core.health import Vitals
 from tagboat.core.heard import Silence
 from tagboat.core.keeping import Disk
 from tagboat.core.ports import Reader
+from tagboat.core.store_port import WaitingPushes
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.queries.connect import HeardRegistry, read_heard
 from tagboat.operations.queries.deliveries import senders_needing_you
@@ -93,7 +94,7 @@ class NeedQueries:
 
 
 def read_needs(reader: Reader, only: StageFilter, now: datetime) -> list[Need]:
-    """Return what is on record and needs a person, the latest of each kind first."""
+    """Return the needs on record, the latest of each kind first."""
     failed = reader.failed_deploys(now - FAILED_WITHIN, MOST_OF_A_KIND)
     troubled = reader.troubled_instances(MOST_OF_A_KIND)
     waiting = reader.waiting_pushes(MOST_OF_A_KIND)
@@ -104,54 +105,16 @@ def read_needs(reader: Reader, only: StageFilter, now: datetime) -> list[Need]:
     }
     stages = reader.stages_by_id(ids)
     projects = reader.projects_by_id({stage.project_id for stage in stages.values()})
+    places = {key: _Place(projects[stage.project_id], stage) for key, stage in stages.items()}
     live = {one.stage_id: one for one in reversed(reader.instances_in(ids, [InstanceState.LIVE]))}
     found: list[Need] = []
-    # Of each stage the latest only: it says what is wrong now.
-    for deploy in {one.stage_id: one for one in reversed(failed)}.values():
-        place = _Place(projects[deploy.project_id], stages[deploy.stage_id])
-        serves = live.get(deploy.stage_id)
-        still = f" {serves.tag} serves." if serves else " Nothing serves."
-        found.append(
-            place.need(
-                NeedKind.FAILED,
-                f"{deploy.tag} failed: {deploy.reason or 'without a reason'}.{still}",
-                f"tagboat deploys show {deploy.id}",
-                since=deploy.finished_at,
-                target=(NeedTarget.DEPLOY, deploy.id),
-            )
-        )
-    found.sort(key=lambda need: need.since or now, reverse=True)
-    for instance, vitals in troubled:
-        place = _Place(projects[instance.project_id], stages[instance.stage_id])
-        found.append(
-            place.need(
-                NeedKind.UNHEALTHY,
-                f"{instance.tag}: {vitals.detail}",
-                f"tagboat logs {place.words}",
-                since=vitals.changed_at,
-                target=(NeedTarget.STAGE, instance.stage_id),
-            )
-        )
-    for one in waiting:
-        stage = stages[one.stage_id]
-        place = _Place(projects[stage.project_id], stage)
-        number = "1 push came" if one.pushes == 1 else f"{one.pushes} pushes came"
-        newest = one.newest if one.pushes == 1 else f"newest {one.newest}"
-        sentence = (
-            f"held; {number} meanwhile, {newest}"
-            if stage.held
-            else f"{number} and {'waits' if one.pushes == 1 else 'wait'} for you, {newest}"
-        )
-        including = "" if stage.held else " --including"
-        found.append(
-            place.need(
-                NeedKind.HELD if stage.held else NeedKind.WAITING,
-                sentence,
-                f"tagboat release {place.words}{including}",
-                since=one.since,
-                target=(NeedTarget.STAGE, stage.id),
-            )
-        )
+    # Of each stage the latest failure only: it says what is wrong now.
+    for deploy in failed:
+        if all(need.stage is None or need.stage.id != deploy.stage_id for need in found):
+            serving = live.get(deploy.stage_id)
+            found.append(_failure_need(places[deploy.stage_id], deploy, serving))
+    found += [_health_need(places[one.stage_id], one, vitals) for one, vitals in troubled]
+    found += [_waiting_need(places[one.stage_id], one) for one in waiting]
     if only.project or only.stage:
         return [need for need in found if _is_of(need, only)]
     return [*found, *_general_needs(reader, now)]
@@ -189,6 +152,44 @@ class _Place:
         )
 
 
+def _failure_need(place: _Place, deploy: Deploy, serving: Instance | None) -> Need:
+    still = f"{serving.tag} serves." if serving else "Nothing serves."
+    reason = (deploy.reason or "no reason is on record").rstrip(".")
+    return place.need(
+        NeedKind.FAILED,
+        f"{deploy.tag} failed: {reason}. {still}",
+        f"tagboat deploys show {deploy.id}",
+        since=deploy.finished_at,
+        target=(NeedTarget.DEPLOY, deploy.id),
+    )
+
+
+def _health_need(place: _Place, instance: Instance, vitals: Vitals) -> Need:
+    return place.need(
+        NeedKind.UNHEALTHY,
+        f"{instance.tag}: {vitals.detail}",
+        f"tagboat logs {place.words}",
+        since=vitals.changed_at,
+        target=(NeedTarget.STAGE, instance.stage_id),
+    )
+
+
+def _waiting_need(place: _Place, waiting: WaitingPushes) -> Need:
+    held = place.stage.held
+    one = waiting.pushes == 1
+    number = "1 push" if one else f"{waiting.pushes} pushes"
+    newest = waiting.newest if one else f"newest {waiting.newest}"
+    return place.need(
+        NeedKind.HELD if held else NeedKind.WAITING,
+        f"The stage is held; {number} came meanwhile: {newest}."
+        if held
+        else f"{number} {'waits' if one else 'wait'} for a person: {newest}.",
+        f"tagboat release {place.words}{'' if held else ' --including'}",
+        since=waiting.since,
+        target=(NeedTarget.STAGE, place.stage.id),
+    )
+
+
 def _general_needs(reader: Reader, now: datetime) -> Iterator[Need]:
     """Yield the needs that belong to no stage."""
     for row in senders_needing_you(reader):
@@ -202,7 +203,7 @@ def _general_needs(reader: Reader, now: datetime) -> Iterator[Need]:
         )
     for heard in read_heard(reader, now).registries:
         if heard.silence:
-            yield _silence_need(heard, heard.silence, now)
+            yield _silence_need(heard, heard.silence)
     names = {registry.host: registry for registry in reader.registries()}
     for failing in reader.failing_registries():
         registry = names.get(failing.host)
@@ -216,16 +217,10 @@ def _general_needs(reader: Reader, now: datetime) -> Iterator[Need]:
         )
 
 
-def _silence_need(heard: HeardRegistry, silence: Silence, now: datetime) -> Need:
-    pushes = "1 push" if silence.pushes == 1 else f"{silence.pushes} pushes"
-    called = (
-        f"has not called for {in_words(now - silence.last_call)}"
-        if silence.last_call
-        else "has never called, although it has a webhook URL"
-    )
+def _silence_need(heard: HeardRegistry, silence: Silence) -> Need:
     return Need(
         kind=NeedKind.SILENT,
-        sentence=f"Registry {heard.name} {called}; polling found {pushes} it did not report.",
+        sentence=heard.silent,
         since=silence.last_call or silence.since,
         todo="Check the webhook at the registry: 'tagboat webhook url' shows the URL to call.",
         target=NeedTarget.REGISTRY,

@@ -141,10 +141,9 @@ def summary_of(elsewhere: Sequence[Diverted], pushes: int) -> str:
     """Return how many of the last `pushes` would have gone elsewhere, empty for none."""
     if not elsewhere:
         return ""
-    examples = [
-        f"{one.tag} went to {_named(one.went_to)} and would go to {_named(one.would_go_to)}"
-        for one in elsewhere[:_NAMED_IN_SUMMARY]
-    ]
+    shown = elsewhere[:_NAMED_IN_SUMMARY]
+    ways = [(one.tag, _stage_words(one.went_to), _stage_words(one.would_go_to)) for one in shown]
+    examples = [f"{tag} went to {went} and would go to {would}" for tag, went, would in ways]
     more = len(elsewhere) - len(examples)
     rest = f", and {more} more" if more else ""
     return (
@@ -158,7 +157,7 @@ def _as_push(deploy: Deploy, names: dict[str, str]) -> PastPush:
     return PastPush(deploy.tag, stage, deploy.created_at)
 
 
-def _named(stage: Named | None) -> str:
+def _stage_words(stage: Named | None) -> str:
     if stage is None:
         return "no stage"
     return stage.name if stage.id else "the new stage"

@@ -1,4 +1,4 @@
-"""What was live in a stage, when, and how it ended."""
+"""The history of a stage: versions that were live, when, and how each ended."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from tagboat.operations.way_back import not_kept
 
 @dataclass(frozen=True, slots=True)
 class RollbackOption:
-    """Whether one can roll back to an instance; `reason` says why not, or what to know before."""
+    """The answer to a rollback to an instance; `reason` says why not, or what to know before."""
 
     possible: bool
     reason: str = ""

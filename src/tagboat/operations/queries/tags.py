@@ -39,10 +39,15 @@ class TagQueries:
 
     services: OperationServices
 
-    async def tags(self, project_id: str, after: str, limit: int) -> list[TagView]:
-        """Return known tags in order of their text, from the first beyond `after`."""
+    async def tags(self, project_id: str, text: str, after: str, limit: int) -> list[TagView]:
+        """Return known tags in order of their text, from the first beyond `after`.
+
+        With `text` only those that contain it, in any case.
+        """
         return await self.services.store.read(
-            lambda reader: _viewed(reader, project_id, reader.known_tags(project_id, after, limit))
+            lambda reader: _viewed(
+                reader, project_id, reader.known_tags(project_id, after, limit, text)
+            )
         )
 
     async def tags_view(

@@ -1,7 +1,7 @@
 """Accounts, their sessions, and API tokens.
 
 Revision ID: 0023
-Revises: 0018
+Revises: 0020
 """
 
 import sqlalchemy as sa
