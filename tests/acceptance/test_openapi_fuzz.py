@@ -57,6 +57,13 @@ include-name = [
 ]
 parameters = {{ stage_id = "{stage}" }}
 
+# Followed, their answers have no end.
+[[operations]]
+include-name = ["GET /api/instances/{{instance_id}}/logs", "GET /api/stages/{{stage_id}}/logs"]
+parameters = {{ follow = false }}
+# Not every text is a time.
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "404", "422"]
+
 # Its answer has no end.
 [[operations]]
 include-name = ["GET /api/events"]
