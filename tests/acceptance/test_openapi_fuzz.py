@@ -42,7 +42,12 @@ checks.negative_data_rejection.expected-statuses = ["400", "401", "404", "409", 
 
 # A cursor of another list has the form of one of theirs, and is refused.
 [[operations]]
-include-name = ["GET /api/overview", "GET /api/stages"]
+include-name = [
+    "GET /api/overview", "GET /api/stages", "GET /api/projects", "GET /api/deploys",
+    "GET /api/instances", "GET /api/registries", "GET /api/deliveries",
+    "GET /api/projects/{{project_id}}/stages", "GET /api/projects/{{project_id}}/tags",
+    "GET /api/projects/{{project_id}}/webhooks",
+]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "404", "422"]
 
 [[operations]]

@@ -9,6 +9,7 @@ from tagboat.core.config import POLL_SCHEDULE, WEBHOOK_SECRET, Config, read_auto
 from tagboat.core.ports import Topic, Tx
 from tagboat.core.project_webhook import Signature
 from tagboat.operations.services import OperationServices, accept
+from tagboat.operations.validation import check_signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,11 @@ class SettingsOperations:
         return await self.services.store.read(lambda reader: reader.webhook_signature())
 
     async def set_webhook_signature(self, signature: Signature | None) -> None:
-        """Demand that calls of the URL are signed, or no longer. Others are as a wrong secret."""
+        """Demand that calls of the URL are signed, or no longer. Others are as a wrong secret.
+
+        Raises FieldError.
+        """
+        check_signature(signature, "secret")
         await self.services.store.write(lambda tx: tx.put_webhook_signature(signature))
 
     async def _global_url(self, secret: str) -> GlobalUrl:

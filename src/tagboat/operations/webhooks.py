@@ -11,6 +11,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.project_webhook import ProjectWebhook, Signature, hash_secret
 from tagboat.operations.services import OperationServices, accept
+from tagboat.operations.validation import check_signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,11 @@ class WebhookOperations:
     services: OperationServices
 
     async def create(self, project_id: str, name: str, signature: Signature | None) -> WebhookView:
-        """Make a URL that accepts pushes of the project's image only. Raises ConflictError."""
+        """Make a URL that accepts pushes of the project's image only.
+
+        Raises ConflictError and FieldError.
+        """
+        check_signature(signature, "signature.secret")
         secret = str(uuid.uuid4())
         webhook = ProjectWebhook(
             id=new_id(),
@@ -55,7 +60,11 @@ class WebhookOperations:
         fields: Mapping[str, Any],
         check: Callable[[ProjectWebhook], None] = accept,
     ) -> WebhookView:
-        """Change the fields given unless `check` raises; the URL stays. Raises ConflictError."""
+        """Change the fields given unless `check` raises; the URL stays.
+
+        Raises ConflictError and FieldError.
+        """
+        check_signature(fields.get("signature"), "signature.secret")
 
         def work(tx: Tx) -> WebhookView:
             old = tx.hook(webhook_id)
