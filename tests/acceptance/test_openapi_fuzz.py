@@ -43,7 +43,10 @@ checks.negative_data_rejection.expected-statuses = ["400", "401", "404", "409", 
 # A cursor of another list has the form of one of theirs, and is refused.
 [[operations]]
 include-name = [
-    "GET /api/overview", "GET /api/stages", "GET /api/audit",
+    "GET /api/overview", "GET /api/stages", "GET /api/projects", "GET /api/deploys",
+    "GET /api/instances", "GET /api/registries", "GET /api/deliveries",
+    "GET /api/projects/{{project_id}}/stages", "GET /api/projects/{{project_id}}/tags",
+    "GET /api/projects/{{project_id}}/webhooks", "GET /api/audit",
 ]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "404", "422"]
 
@@ -58,6 +61,13 @@ include-name = [
     "POST /api/stages/{{stage_id}}/release",
 ]
 parameters = {{ stage_id = "{stage}" }}
+
+# Followed, their answers have no end.
+[[operations]]
+include-name = ["GET /api/instances/{{instance_id}}/logs", "GET /api/stages/{{stage_id}}/logs"]
+parameters = {{ follow = false }}
+# Not every text is a time.
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "404", "422"]
 
 # Its answer has no end.
 [[operations]]

@@ -610,19 +610,19 @@ async def test_the_log_says_when_and_can_begin_at_a_time(world: World, made: Mad
     await eventually(
         lambda: log_of(world.runtime, spec.name, 1000), lambda lines: len(lines) == 300
     )
-    times = [line.at async for line in world.runtime.logs(spec.name, 1000)]
+    times = [line.at for line in await world.runtime.logs(spec.name, 1000)]
     assert all(at is not None and before < at for at in times)
 
-    since = [line.text async for line in world.runtime.logs(spec.name, 1000, since=before)]
+    since = [line.text for line in await world.runtime.logs(spec.name, 1000, before)]
     later = before + timedelta(hours=1)
     assert since == [str(number) for number in range(1, 301)]
-    assert [line async for line in world.runtime.logs(spec.name, 1000, since=later)] == []
+    assert list(await world.runtime.logs(spec.name, 1000, later)) == []
 
 
 async def test_a_log_is_followed_until_the_container_is_removed(world: World, made: Made) -> None:
     spec = await made(EXITS)
     await world.runtime.start(spec.name)
-    lines = world.runtime.logs(spec.name, 1000, follow=True)
+    lines = world.runtime.follow_logs(spec.name, 1000)
     # One is output, the other an error: their order is the engine's affair.
     first = {(await anext(lines)).text for _ in range(2)}
     assert first == {"reading the configuration", "no configuration found"}
@@ -646,12 +646,12 @@ async def _all(lines: AsyncGenerator[LogLine, None]) -> list[str]:
 async def test_a_followed_log_loses_and_repeats_nothing(world: World, made: Made) -> None:
     spec = await made(COUNTS)
     await world.runtime.start(spec.name)
-    lines = world.runtime.logs(spec.name, 1000, follow=True)
+    lines = world.runtime.follow_logs(spec.name, 1000)
     async with asyncio.timeout(PATIENCE_S):
         got = [(await anext(lines)).text for _ in range(300)]
     await lines.aclose()
     assert got == [str(number) for number in range(1, 301)]
-    tail = world.runtime.logs(spec.name, 2, follow=True)
+    tail = world.runtime.follow_logs(spec.name, 2)
     assert [(await anext(tail)).text for _ in range(2)] == ["299", "300"]
     await tail.aclose()
 

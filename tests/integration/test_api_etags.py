@@ -1,11 +1,12 @@
 """ETag of what can be changed, and If-Match on its changes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tagboat.core.ports import Tx
 from tests.support.api import Api, running_api
 from tests.support.asgi import Answer
 
@@ -85,9 +86,36 @@ async def test_a_deletion_of_what_was_changed_since_is_refused(api: Api, kind: s
     assert (await with_match(api, "DELETE", path, late.headers["etag"])).status == 204
 
 
+@pytest.mark.parametrize("kind", ["project", "stage", "registry", "hook"])
+async def test_a_deletion_is_refused_where_the_change_comes_just_before_it(
+    api: Api, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = (await paths(api))[kind]
+    etag = (await api.caller.get(path)).headers["etag"]
+    write = api.store.write
+
+    async def late(work: Callable[[Tx], Any]) -> Any:  # noqa: ANN401 - whatever the work returns
+        monkeypatch.undo()
+        assert (await api.caller.patch(path, {"name": "renamed"})).status == 200
+        return await write(work)
+
+    monkeypatch.setattr(api.store, "write", late)
+    assert (await with_match(api, "DELETE", path, etag)).status == 412
+    assert (await api.caller.get(path)).json["name"] == "renamed"
+    assert await api.store.read(lambda reader: reader.deletions()) == []
+
+
 @pytest.mark.parametrize(
     ("header", "status"),
-    [("*", 200), ('"x", {etag}', 200), ("W/{etag}", 412), ('"x"', 412), ("nonsense", 412)],
+    [
+        ("*", 200),
+        ('"x", {etag}', 200),
+        ("W/{etag}", 412),
+        ('"x"', 412),
+        ("nonsense", 412),
+        ("", 412),
+        (" , ", 412),
+    ],
 )
 async def test_the_forms_of_if_match(api: Api, header: str, status: int) -> None:
     path = (await paths(api))["stage"]

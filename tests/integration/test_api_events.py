@@ -331,3 +331,15 @@ async def test_the_head_of_a_stream_is_answered_at_once(api: Api) -> None:
         assert await stream.block() is None
     assert stream.status == 200
     assert stream.headers["content-type"].startswith("text/event-stream")
+
+
+async def test_the_deletion_of_a_project_is_told_of_its_stages_too(api: Api) -> None:
+    stage, _ = await a_lane(api)
+    async with following(api, f"topic=stage&topic=project&project={stage.project_id}") as stream:
+        await begun(stream)
+        assert (await api.caller.delete(f"/api/projects/{stage.project_id}")).status == 204
+        told = [await stream.event() for _ in range(2)]
+    assert [(one["topic"], one["subject"], one["deleted"]) for one in told] == [
+        ("stage", stage.id, True),
+        ("project", stage.project_id, True),
+    ]

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import Engine, event
 
+from tagboat.api.pagination import write_cursor
 from tagboat.core.catalog import HeldPush, run_config
 from tagboat.core.deploy import (
     DeployStatus,
@@ -257,14 +258,36 @@ async def test_the_overview_comes_in_pages_in_order_of_project_and_position(api:
     assert seen == [(project, stage) for project in ("alpha", "beta") for stage in ("a", "b", "c")]
 
 
-@pytest.mark.parametrize("path", ["/api/overview", "/api/stages"])
-async def test_a_cursor_of_another_list_is_refused(api: Api, path: str) -> None:
-    for cursor in ("alpha", "alpha x beta", "alpha 99999999999999999999 beta"):
-        answer = await api.caller.get(f"{path}?cursor={cursor.replace(' ', '%20').encode().hex()}")
-        assert (answer.status, answer.json["detail"]) == (
-            422,
-            "cursor: this cursor is of another list",
-        )
+async def test_a_cursor_of_another_list_is_refused_by_every_list(api: Api) -> None:
+    (project, _), (other, _) = [await make(api, name, "dev", "prod") for name in ("app", "other")]
+    for number in range(2):
+        forge = {"name": f"forge{number}", "url": f"https://git{number}.example.com"}
+        await api.caller.post("/api/registries", forge)
+    lists = [
+        *("/api/projects", "/api/stages", "/api/overview", "/api/registries"),
+        *(f"/api/projects/{one}/stages" for one in (project, other)),
+        *("/api/deploys", "/api/instances", "/api/deliveries"),
+        *(f"/api/projects/{project}/{part}" for part in ("tags", "webhooks")),
+    ]
+    first_pages = {path: (await api.caller.get(f"{path}?limit=1")).json for path in lists}
+    cursors = {path: page["next"] for path, page in first_pages.items() if page["next"]}
+    assert len(cursors) == 6
+
+    for path in lists:
+        for of, cursor in cursors.items():
+            answer = await api.caller.get(f"{path}?cursor={cursor}")
+            if path == of:
+                assert answer.status == 200
+            else:
+                assert (answer.status, answer.json["errors"][0]["field"]) == (422, "cursor")
+                assert "is of another list" in answer.json["detail"]
+    forged_keys = [
+        write_cursor("/api/stages", key)
+        for key in ("alpha", "alpha x beta", "alpha 99999999999999999999 beta")
+    ]
+    for forged in ("ab", "3030", "303030303030" + "70", *forged_keys):
+        answer = await api.caller.get(f"/api/stages?cursor={forged}")
+        assert answer.status == 422
 
 
 @pytest.mark.parametrize("by_id", [True, False])

@@ -12,7 +12,7 @@ from tests.support.api import Api, running_api
 
 pytestmark = pytest.mark.anyio
 WEBHOOK = "https://tagboat.example.com/api/webhook/"
-SECRET = "not-to-be-seen"
+SECRET = "not-to-be-seen-by-anybody"
 GLOBAL = "/api/settings/webhook/signature"
 
 
@@ -168,9 +168,9 @@ async def test_webhooks_are_listed_by_name_in_pages(api: Api) -> None:
             Signature(kind=SignatureKind.HMAC_SHA256, secret=SECRET),
         ),
         (
-            {"kind": "hmac-sha1", "secret": "ü ", "header": None},
+            {"kind": "hmac-sha1", "secret": "ü and 15 others ", "header": None},
             {"kind": "hmac-sha1", "header": None},
-            Signature(kind=SignatureKind.HMAC_SHA1, secret="ü "),
+            Signature(kind=SignatureKind.HMAC_SHA1, secret="ü and 15 others "),
         ),
         (
             {"kind": "header", "secret": f"Bearer {SECRET}", "header": "Authorization"},
@@ -222,6 +222,8 @@ async def test_the_global_urls_signature_is_set_shown_and_taken_away(api: Api) -
     [
         ({"kind": "hmac-sha256"}, "secret"),
         ({"kind": "hmac-sha256", "secret": ""}, "secret"),
+        ({"kind": "hmac-sha256", "secret": "x" * 15}, "secret"),
+        ({"kind": "header", "secret": "Bearer " + "x" * 15, "header": "Authorization"}, "secret"),
         ({"kind": "hmac-sha256", "secret": "a\u0000"}, "secret"),
         ({"kind": "hmac-sha256", "secret": 1}, "secret"),
         ({"kind": "md5", "secret": SECRET}, "kind"),

@@ -323,3 +323,33 @@ async def test_a_request_cut_off_by_the_stop_is_told_of_in_one_line(
         "Cancel 1 running task(s), timeout graceful shutdown exceeded"
     ]
     assert "CancelledError" not in log.getvalue()
+
+
+async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "STALL_LIMIT_S", 0.2)
+    gone = asyncio.Event()
+
+    async def endless(_scope: Scope, receive: Receive, send: Send) -> None:
+        async def write() -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while True:
+                body = b"x" * 65536
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+
+        writing = asyncio.create_task(write())
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        writing.cancel()
+        gone.set()
+
+    async with serving(HttpServer(endless)) as port:
+        reads, others = await asyncio.open_connection("127.0.0.1", port)
+        others.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        # One that reads, however little at a time, is served on.
+        for _ in range(20):
+            assert await reads.read(1 << 20)
+            await asyncio.sleep(0.02)
+        assert not gone.is_set()
+        async with asyncio.timeout(10):
+            await gone.wait()
+        others.close()

@@ -5,4 +5,4 @@ from tagboat.core.runtime import Runtime
 
 async def log_of(runtime: Runtime, container: str, tail: int) -> list[str]:
     """Return the last `tail` lines."""
-    return [line.text async for line in runtime.logs(container, tail)]
+    return [line.text for line in await runtime.logs(container, tail)]

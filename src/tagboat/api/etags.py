@@ -39,6 +39,7 @@ class VersionCheck:
         if_match: Annotated[list[str] | None, Header(include_in_schema=False)] = None,
     ) -> None:
         self._response = response
+        self._is_asked = if_match is not None
         # A header that is sent several times is one list (RFC 9110, section 5.3).
         given = ",".join(if_match or ())
         self._expected = [one.strip() for one in given.split(",") if one.strip()]
@@ -49,9 +50,18 @@ class VersionCheck:
         To be called in the transaction that changes it.
         """
         # "*" asks only that it exists, which the transaction finds out (RFC 9110, section 13.1.1).
-        if not self._expected or "*" in self._expected:
+        if not self._is_asked or "*" in self._expected:
             return
         current = etag_of(value)
+        if not self._expected:
+            # Not the same as no condition: a client with an empty variable means one.
+            raise ProblemError(
+                HTTPStatus.PRECONDITION_FAILED,
+                "If-Match is empty, and so names no version; send the ETag of the version that you"
+                " read, * for any, or no If-Match",
+                ProblemKind.STALE,
+                {"ETag": current},
+            )
         if current in self._expected:
             return
         changed = _changed_fields(

@@ -9,6 +9,7 @@ from tagboat.api import values
 from tagboat.api.bodies import RequestModel, ResponseModel, unset
 from tagboat.api.schemas import RefOut
 from tagboat.core.project_webhook import Signature, SignatureKind
+from tagboat.operations.validation import SHORTEST_SHARED_SECRET
 
 _BEARER = "Bearer "
 
@@ -82,7 +83,7 @@ def _form(
             "secret": {
                 "type": "string",
                 "pattern": secret,
-                "minLength": 1,
+                "minLength": SHORTEST_SHARED_SECRET,
                 "maxLength": 1024,
                 "writeOnly": True,
             },

@@ -5,8 +5,10 @@ from typing import Annotated
 import typer
 
 from tagboat.cli import complete, show
+from tagboat.cli.client import ApiObject, Client
 from tagboat.cli.names import call_deploy, find_stage
 from tagboat.cli.options import JsonOption, connect
+from tagboat.core.errors import NotFoundError
 
 
 def cancel_command(
@@ -36,7 +38,7 @@ def cancel_command(
     """
     client = connect()
     if stage is None:
-        cancelled = [call_deploy(deploy, lambda path: client.post(f"{path}/cancel"))]
+        cancelled = [_cancel_one(client, deploy)]
     else:
         found = find_stage(client, deploy, stage)
         # One call, so that no queued deploy starts when a running one ends.
@@ -51,3 +53,18 @@ def cancel_command(
             show.line(f"{what} {where} is cancelled")
         else:
             show.line(f"{what} {where} is being cancelled; the version that was live stays")
+
+
+def _cancel_one(client: Client, deploy: str) -> ApiObject:
+    try:
+        return call_deploy(deploy, lambda path: client.post(f"{path}/cancel"))
+    except NotFoundError:
+        # A project's name alone is the likely mistake, when something must stop at once.
+        stages = client.get("/api/stages", project=deploy)["items"]
+        if not stages:
+            raise
+        names = ", ".join(stage["name"] for stage in stages)
+        raise NotFoundError(
+            f"{deploy} is a project: name the stage as well, such as "
+            f"'tagboat cancel {deploy} {stages[0]['name']}'; its stages: {names}"
+        ) from None

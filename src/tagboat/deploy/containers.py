@@ -270,7 +270,7 @@ class ReleaseFailedError(DeployFailedError):
 async def last_words(runtime: Runtime, container: str) -> Collection[str]:
     """Return the last lines of a container's output, none where the runtime cannot read them."""
     try:
-        return [line.text async for line in runtime.logs(container, LOG_LINES)]
+        return [line.text for line in await runtime.logs(container, LOG_LINES)]
     except EngineError:
         return ()
 

@@ -16,6 +16,7 @@ from tagboat.core.audit import (
     project_subject,
     stage_subject,
 )
+from tagboat.core.catalog import Project, Stage
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import (
@@ -51,17 +52,34 @@ class Removal:
     clock: Callable[[], datetime]
 
     async def remove_project(
-        self, project_id: str, *, volumes: bool = False, actor: Principal = SERVER
+        self,
+        project_id: str,
+        check: Callable[[Project], None] | None = None,
+        *,
+        volumes: bool = False,
+        actor: Principal = SERVER,
     ) -> LeftVolumes:
         """Delete a project with its stages, deploys and containers, with `volumes` their data too.
 
-        Raises NotFoundError, and EngineError when a container cannot be removed: then nothing is
-        deleted.
+        Raises NotFoundError, what `check` raises, and EngineError when a container cannot be
+        removed: then nothing is deleted.
         """
-        return await self._remove(Deletion(project_id, volumes=volumes, actor=actor))
+
+        def order(tx: Tx) -> Deletion:
+            project = tx.project(project_id)
+            if check is not None:
+                check(project)
+            return Deletion(project_id, volumes=volumes, actor=actor)
+
+        return await self._carry_out(order)
 
     async def remove_stage(
-        self, stage_id: str, *, volumes: bool = False, actor: Principal = SERVER
+        self,
+        stage_id: str,
+        check: Callable[[Stage], None] | None = None,
+        *,
+        volumes: bool = False,
+        actor: Principal = SERVER,
     ) -> LeftVolumes:
         """Delete a stage with its deploys and containers, and with its `volumes` if asked.
 
@@ -69,26 +87,28 @@ class Removal:
         nothing is changed.
         """
 
-        def refuse_at_work(reader: Reader) -> str:
-            stage = reader.stage(stage_id)
-            for deploy in reader.open_deploys(stage_id):
+        def order(tx: Tx) -> Deletion:
+            stage = tx.stage(stage_id)
+            if check is not None:
+                check(stage)
+            for deploy in tx.open_deploys(stage_id):
                 if deploy.status is DeployStatus.RUNNING:
                     raise ConflictError(
                         f"the deploy of {deploy.tag} is at work in the stage {stage.name};"
                         " cancel it or wait for its end first"
                     )
-            return stage.project_id
+            return Deletion(stage.project_id, stage_id, volumes, actor)
 
-        project_id = await self.store.read(refuse_at_work)
-        return await self._remove(Deletion(project_id, stage_id, volumes, actor))
+        return await self._carry_out(order)
 
     async def go_on(self) -> None:
         """Finish the deletions that a process has left when it died; return once all are done."""
         for deletion in await self.store.read(lambda reader: reader.deletions()):
             while deletion in await self.store.read(lambda reader: reader.deletions()):
                 try:
-                    await self._remove(deletion)
+                    await self._carry_out(lambda _, deletion=deletion: deletion)  # type: ignore[misc]
                 except NotFoundError:
+                    await self._forget(deletion)
                     break
                 except TagboatError as error:
                     words = {"project": deletion.project_id, "reason": str(error)}
@@ -101,19 +121,26 @@ class Removal:
         with contextlib.suppress(StoreUnavailableError):
             await self.store.write(lambda tx: tx.begin_deletion(deletion))
 
-    async def _remove(self, deletion: Deletion) -> LeftVolumes:
+    async def _forget(self, deletion: Deletion) -> None:
+        with contextlib.suppress(StoreUnavailableError):
+            await self.store.write(lambda tx: tx.end_deletion(deletion))
+
+    async def _carry_out(self, order: Callable[[Tx], Deletion]) -> LeftVolumes:
+        def begin(tx: Tx) -> tuple[Deletion, list[str]]:
+            # In one transaction: what was checked is what is deleted.
+            deletion = order(tx)
+            return deletion, self.withdraw(tx, deletion)
+
+        deletion, stage_ids = await self.store.write(begin)
         try:
-            return await self._try(deletion)
+            return await self._remove(deletion, stage_ids)
         except Exception:
             # The person who ordered it is told: it must not happen after the next start, unseen.
-            with contextlib.suppress(StoreUnavailableError):
-                await self.store.write(lambda tx: tx.end_deletion(deletion))
+            await self._forget(deletion)
             raise
 
-    async def _try(self, deletion: Deletion) -> LeftVolumes:
-        # Once more where a push has brought another instance up since the deploys were withdrawn.
+    async def _remove(self, deletion: Deletion, stage_ids: list[str]) -> LeftVolumes:
         for _ in range(_ROUNDS):
-            stage_ids = await self.store.write(lambda tx: self.withdraw(tx, deletion))
             await self.abandon(stage_ids)
             # Read only now: by then, all that an abandoned deploy has made is on record.
             running = await self.store.read(
@@ -127,6 +154,8 @@ class Removal:
             left = await self._leave_volumes(deletion, stage_ids)
             if await self.store.write(lambda tx: delete_if_clear(tx, deletion, self.clock())):
                 break
+            # A push has brought another instance up since the deploys were withdrawn.
+            stage_ids = await self.store.write(lambda tx: self.withdraw(tx, deletion))
         else:
             raise ConflictError(
                 "new deploys keep coming in while this is being deleted; try again once they have"

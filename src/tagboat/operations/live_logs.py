@@ -115,9 +115,7 @@ class LiveLogs:
 
     async def _lines(self, instance: Instance, window: LogWindow) -> AsyncGenerator[LogPart, None]:
         mask = await masking_of(self._services, instance)
-        lines = self._services.engine.logs(
-            instance.handle, window.tail, since=window.since, follow=True
-        )
+        lines = self._services.engine.follow_logs(instance.handle, window.tail, window.since)
         async with aclosing(lines):
             async for line in lines:
                 yield LogPart(mask(line.text), line.at, instance.id)

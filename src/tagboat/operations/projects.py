@@ -92,9 +92,10 @@ class ProjectOperations:
         All that belongs to it goes with it. Raises ConflictError and EngineError.
         """
         services = self.services
-        await services.store.read(lambda reader: check(reader.project(project_id)))
         remover = Removal(services.store, services.engine, services.abandon, services.clock)
-        return await remover.remove_project(project_id, volumes=volumes, actor=services.actor)
+        return await remover.remove_project(
+            project_id, check, volumes=volumes, actor=services.actor
+        )
 
     async def poll(self, project_id: str) -> PollReport:
         """Ask the registry for new tags now. Raises ForbiddenError for another's project."""

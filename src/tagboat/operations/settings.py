@@ -10,6 +10,7 @@ from tagboat.core.config import POLL_SCHEDULE, WEBHOOK_SECRET, Config, read_auto
 from tagboat.core.ports import Topic, Tx
 from tagboat.core.project_webhook import Signature
 from tagboat.operations.services import OperationServices, accept
+from tagboat.operations.validation import check_signature
 from tagboat.operations.webhooks import NEW_URL
 
 
@@ -73,7 +74,11 @@ class SettingsOperations:
         return await self.services.store.read(lambda reader: reader.webhook_signature())
 
     async def set_webhook_signature(self, signature: Signature | None) -> None:
-        """Demand that calls of the URL are signed, or no longer. Others are as a wrong secret."""
+        """Demand that calls of the URL are signed, or no longer. Others are as a wrong secret.
+
+        Raises FieldError.
+        """
+        check_signature(signature, "secret")
 
         def work(tx: Tx) -> None:
             changes = changes_between(tx.webhook_signature(), signature)

@@ -71,9 +71,8 @@ class StageOperations:
         All that belongs to it goes with it. Raises ConflictError and EngineError.
         """
         services = self.services
-        await services.store.read(lambda reader: check(reader.stage(stage_id)))
         remover = Removal(services.store, services.engine, services.abandon, services.clock)
-        return await remover.remove_stage(stage_id, volumes=volumes, actor=services.actor)
+        return await remover.remove_stage(stage_id, check, volumes=volumes, actor=services.actor)
 
     async def _previewed(self, saved: StageView) -> StageView:
         """Return the stage with a preview if pushes of the past would have gone elsewhere."""

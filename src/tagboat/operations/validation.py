@@ -8,10 +8,23 @@ from collections.abc import Callable, Sequence
 from tagboat.core.catalog import Project, Stage, Strategy
 from tagboat.core.errors import FieldError, InvalidValueError
 from tagboat.core.host_access import lies_within, parse_bind, parse_device
+from tagboat.core.project_webhook import Signature
 from tagboat.core.run import RunOptions
 
 # Docker's own place for secrets, which images expect.
 _SECRETS_FOLDER = "/run/secrets"
+SHORTEST_SHARED_SECRET = 16
+"""Characters. Whoever sees one signed call can try shorter ones without asking the server."""
+
+
+def check_signature(signature: Signature | None, field: str) -> None:
+    """Raise FieldError for `field` where the shared secret of a signature is short."""
+    if signature is not None and len(signature.secret) < SHORTEST_SHARED_SECRET:
+        raise FieldError(
+            field,
+            f"a shared secret needs at least {SHORTEST_SHARED_SECRET} characters;"
+            " 'openssl rand -hex 24' makes one",
+        )
 
 
 def check_project(project: Project, stages: Sequence[Stage]) -> None:

@@ -13,6 +13,7 @@ from tagboat.core.masking import MASK
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.project_webhook import ProjectWebhook, Signature, hash_secret
 from tagboat.operations.services import OperationServices, accept
+from tagboat.operations.validation import check_signature
 
 NEW_URL = (FieldChange("url", MASK, MASK),)
 """The change of a webhook URL, which is a secret."""
@@ -34,7 +35,11 @@ class WebhookOperations:
     services: OperationServices
 
     async def create(self, project_id: str, name: str, signature: Signature | None) -> WebhookView:
-        """Make a URL that accepts pushes of the project's image only. Raises ConflictError."""
+        """Make a URL that accepts pushes of the project's image only.
+
+        Raises ConflictError and FieldError.
+        """
+        check_signature(signature, "signature.secret")
         secret = str(uuid.uuid4())
         webhook = ProjectWebhook(
             id=new_id(),
@@ -66,7 +71,11 @@ class WebhookOperations:
         fields: Mapping[str, Any],
         check: Callable[[ProjectWebhook], None] = accept,
     ) -> WebhookView:
-        """Change the fields given unless `check` raises; the URL stays. Raises ConflictError."""
+        """Change the fields given unless `check` raises; the URL stays.
+
+        Raises ConflictError and FieldError.
+        """
+        check_signature(fields.get("signature"), "signature.secret")
 
         def work(tx: Tx) -> WebhookView:
             old = tx.hook(webhook_id)

@@ -259,20 +259,25 @@ class MemoryRuntime(MemoryState):
         return found.last_code if found else None
 
     async def logs(
-        self, workload: str, tail: int, *, since: datetime | None = None, follow: bool = False
-    ) -> AsyncGenerator[LogLine, None]:
-        """Yield the last `tail` lines, and with `follow` those to come until it is removed."""
+        self, workload: str, tail: int, since: datetime | None = None
+    ) -> Sequence[LogLine]:
+        """Return the last `tail` lines. Raises EngineNotFoundError when it is gone."""
         self.raise_failure("logs")
-        held = self._held(workload)
-        told, news = len(held.log), asyncio.Event()
+        log = self._held(workload).log
+        written = [line for line in log if not (since and line.at and line.at < since)]
+        return written[max(0, len(written) - tail) :]
+
+    async def follow_logs(
+        self, workload: str, tail: int, since: datetime | None = None
+    ) -> AsyncGenerator[LogLine, None]:
+        """Yield these lines, and those to come until it is removed."""
+        held, news = self._held(workload), asyncio.Event()
+        told = len(held.log)
         held.followers.add(news)
         try:
-            written = [
-                line for line in held.log if since is None or not line.at or line.at >= since
-            ]
-            for line in written[max(0, len(written) - tail) :]:
+            for line in await self.logs(workload, tail, since):
                 yield line
-            while follow:
+            while True:
                 news.clear()
                 for line in held.log[told:]:
                     told += 1

@@ -239,11 +239,14 @@ class CatalogWrites(CatalogReads):
         gone = self._first_project(
             select(tables.projects_table).where(tables.projects_table.c.id == project_id)
         )
+        stages = super().stages(project_id)
         self._session.delete(tables.projects_table, project_id)
         # The database has deleted what belongs to it, and does not say what that was.
         self._session.memory.clear()
         self._session.announce(Topic.ROUTES)
         self._session.announce(Topic.SETTINGS)
+        for stage in stages:
+            self._session.record(stage_change(stage, deleted=True))
         if gone is not None:
             self._session.record(project_change(gone, deleted=True))
 

@@ -42,3 +42,11 @@ def test_cancel_of_a_stage_where_nothing_is_on_its_way(
 def test_cancel_of_what_is_no_id(tagboat: Tagboat, server: FakeServer) -> None:
     assert tagboat.fails("cancel", "a/.. b").startswith("there is no deploy a/.. b; ")
     assert server.calls("POST") == ["POST /api/deploys/a%2F..%20b/cancel"]
+
+
+def test_cancel_of_a_project_asks_for_the_stage(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["POST /api/deploys/app/cancel"] = problem(404, "there is no deploy app")
+    assert tagboat.fails("cancel", "app") == (
+        "app is a project: name the stage as well, such as 'tagboat cancel app dev'; "
+        "its stages: dev"
+    )

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import termios
+from threading import Timer
 
 import pytest
 
@@ -38,9 +39,13 @@ def on_terminal(tagboat: Tagboat, columns: int, *words: str) -> list[str]:
         ) as process,
     ):
         os.close(theirs)
+        # A program that never ends must fail a test, not stop all of them.
+        killer = Timer(30, process.kill)
+        killer.start()
         shown = b""
         while part := read(screen.fileno()):
             shown += part
+        killer.cancel()
         assert (process.wait(30), process.stderr and process.stderr.read()) == (0, b"")
     return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 
 from aiodocker import DockerError
@@ -42,31 +43,40 @@ class ContainerLogs:
     def __init__(self, connection: DockerConnection) -> None:
         self._connection = connection
 
-    async def read(
-        self, container: str, tail: int, since: datetime | None, *, follow: bool
-    ) -> AsyncGenerator[LogLine, None]:
-        """Yield the last lines, fit to be shown; with `follow` until the container is removed.
-
-        Raises EngineNotFoundError when it is gone at the start.
-        """
-        start = None if since is None else nanoseconds(since)
+    async def read(self, container: str, tail: int, since: datetime | None) -> Sequence[LogLine]:
+        """Return the last lines, fit to be shown. Raises EngineNotFoundError when it is gone."""
         multiplexed = not await self._has_terminal(container)
-        kept = LogTail(max(tail, _OVERLAP) if follow else tail)
-        reader = LineReader(multiplexed=multiplexed)
+        lines = await self._last(container, tail, _start(since), multiplexed=multiplexed)
+        return [line.as_log_line() for line in lines]
+
+    async def follow(
+        self, container: str, tail: int, since: datetime | None
+    ) -> AsyncGenerator[LogLine, None]:
+        """Yield the last lines, and what is written from then on until it is removed."""
+        start = _start(since)
+        multiplexed = not await self._has_terminal(container)
+        lines = await self._last(container, max(tail, _OVERLAP), start, multiplexed=multiplexed)
+        for line in lines[max(0, len(lines) - tail) :]:
+            yield line.as_log_line()
+        shown = _Shown(lines, start)
+        while await self._runs_or_waits(container):
+            new = self._new_lines(container, shown, multiplexed=multiplexed)
+            # Its stream is left at once when the reader goes.
+            async with aclosing(new) as more:
+                async for line in more:
+                    yield line.as_log_line()
+            # An engine whose log ends at once must not be asked without a pause.
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _last(
+        self, container: str, tail: int, start: int | None, *, multiplexed: bool
+    ) -> list[StampedLine]:
+        kept, reader = LogTail(tail), LineReader(multiplexed=multiplexed)
         async with self._connection.stream(_last_lines(container, tail, start)) as chunks:
             async for chunk in chunks:
                 kept.add(reader.feed(chunk))
         kept.add(reader.rest())
-        lines = kept.lines()
-        for line in lines[max(0, len(lines) - tail) :]:
-            yield line.as_log_line()
-        if follow:
-            shown = _Shown(lines, start)
-            while await self._runs_or_waits(container):
-                async for line in self._new_lines(container, shown, multiplexed=multiplexed):
-                    yield line.as_log_line()
-                # An engine whose log ends at once must not be asked without a pause.
-                await asyncio.sleep(_PAUSE_S)
+        return kept.lines()
 
     async def _new_lines(
         self, container: str, shown: "_Shown", *, multiplexed: bool
@@ -126,6 +136,10 @@ class _Shown:
     def again(self) -> Counter[StampedLine]:
         """Return the lines that come once more, with how often."""
         return Counter(self._lines)
+
+
+def _start(since: datetime | None) -> int | None:
+    return None if since is None else nanoseconds(since)
 
 
 def _last_lines(container: str, tail: int, start: int | None) -> StreamRequest:

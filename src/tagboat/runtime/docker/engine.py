@@ -218,14 +218,20 @@ class DockerRuntime(DockerHoldings):
             codes = [wire.exit_code(event) async for event in messages(chunks)]
         return codes[-1] if codes else None
 
-    def logs(
-        self, workload: str, tail: int, *, since: datetime | None = None, follow: bool = False
-    ) -> AsyncGenerator[LogLine, None]:
-        """Yield the last `tail` lines of its output and errors, fit to be shown.
+    async def logs(
+        self, workload: str, tail: int, since: datetime | None = None
+    ) -> Sequence[LogLine]:
+        """Return the last `tail` lines of its output and errors, fit to be shown.
 
         Raises EngineNotFoundError when it is gone.
         """
-        return self._logs.read(workload, tail, since, follow=follow)
+        return await self._logs.read(workload, tail, since)
+
+    def follow_logs(
+        self, workload: str, tail: int, since: datetime | None = None
+    ) -> AsyncGenerator[LogLine, None]:
+        """Yield these lines, and those to come until it is removed."""
+        return self._logs.follow(workload, tail, since)
 
     async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
         """Return all containers, running or not, that bear every one of `labels`."""
