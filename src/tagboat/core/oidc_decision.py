@@ -9,7 +9,7 @@ from tagboat.core.principal import Role
 
 _MAX_VALUES = 1_000
 """Values of a claim that are looked at: directories send hundreds of groups."""
-_MAX_NAME = 100
+_MAX_DISPLAYED_NAME = 100
 
 
 class WhyNoSignIn(StrEnum):
@@ -146,5 +146,5 @@ def displayed_name(claims: Mapping[str, object]) -> str:
         if isinstance(value, str):
             clean = " ".join("".join(c if c.isprintable() else " " for c in value).split())
             if clean:
-                return clean[:_MAX_NAME]
+                return clean[:_MAX_DISPLAYED_NAME]
     return "unnamed"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MIN_PAUSE_S = 10.0
 """Seconds between two readings: tokens of strangers must not make the server ask all the time."""
 _MAX_KEYS = 100
-_KINDS = frozenset({"RSA", "EC", "OKP"})
+_KEY_KINDS = frozenset({"RSA", "EC", "OKP"})
 
 log = structlog.get_logger("tagboat.identity.keys")
 
@@ -91,7 +91,7 @@ def public_keys(document: Mapping[str, object]) -> list[_PublicKey]:
     entries = document.get("keys")
     found = []
     for entry in entries[:_MAX_KEYS] if isinstance(entries, list) else []:
-        if not isinstance(entry, dict) or entry.get("kty") not in _KINDS:
+        if not isinstance(entry, dict) or entry.get("kty") not in _KEY_KINDS:
             continue
         if entry.get("use", "sig") != "sig":
             continue

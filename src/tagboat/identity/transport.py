@@ -14,12 +14,12 @@ from yarl import URL
 from tagboat import __version__
 from tagboat.core.addresses import is_disguised, is_link_local
 from tagboat.core.errors import IdentityProviderError
-from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy, is_loopback_host
+from tagboat.core.proxies import NO_PROXIES, Proxies, is_loopback_host, proxy_login
 
 CONNECT_S, TOTAL_S = 5.0, 10.0
 """Seconds to connect with TLS, and for a whole request: a person is waiting."""
 _MAX_BODY = 512 * 1024
-_READ_SIZE = 64 * 1024
+_CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,8 @@ class ProviderTransport:
             data=form,
             allow_redirects=False,
             proxy=f"http://{proxy}" if proxy else None,
-            proxy_auth=_proxy_auth(proxy),
+            # Of https only: http is used on loopback, where there is no proxy.
+            proxy_headers=proxy_login(proxy) or None,
         ) as response:
             host = f"{self._who} ({shown_host_of(str(url))})"
             if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -115,7 +116,7 @@ class ProviderTransport:
                     "TAGBOAT_OIDC_ISSUER must be the issuer's own URL"
                 )
             body = bytearray()
-            async for chunk in response.content.iter_chunked(_READ_SIZE):
+            async for chunk in response.content.iter_chunked(_CHUNK):
                 body += chunk
                 if len(body) > _MAX_BODY:
                     raise IdentityProviderError(f"{host} answered with over {_MAX_BODY} bytes")
@@ -174,12 +175,6 @@ def expect_safe_url(url: str, who: str) -> None:
 def shown_host_of(url: str) -> str:
     """Return host and port of a URL, as messages name it."""
     return URL(url, encoded=True).authority.rpartition("@")[2]
-
-
-def _proxy_auth(proxy: Proxy | None) -> aiohttp.BasicAuth | None:
-    if proxy is None or not (proxy.username or proxy.password):
-        return None
-    return aiohttp.BasicAuth(proxy.username, proxy.password, "utf-8")
 
 
 def _json_of(body: bytes) -> object:

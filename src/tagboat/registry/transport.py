@@ -27,10 +27,10 @@ from tagboat.core.errors import (
     RegistryRateLimitedError,
     RegistryUnreachableError,
 )
-from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy
+from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy, proxy_login
 from tagboat.registry.addresses import LINK_LOCAL, NOT_PUBLIC
 from tagboat.registry.codings import unpacker
-from tagboat.registry.connections import Connections, PlacedResponse, Timeouts, proxy_login
+from tagboat.registry.connections import Connections, PlacedResponse, Timeouts
 from tagboat.registry.endpoint import shown_host
 from tagboat.registry.failures import (
     ResponseTooLargeError,
