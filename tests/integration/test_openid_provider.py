@@ -68,6 +68,7 @@ async def test_signing_in_and_out(provider: OidcProvider, settings: OidcSettings
     page = browser.open(url)
     assert browser.stopped_at == AFTER_LOGOUT, page
     # The provider asks for the password again.
+    browser.stop_at = CALLBACK
     browser.sign_in(await provider.authorization_url(SignInAttempt.begin()), "ada")
 
 
