@@ -22,6 +22,7 @@ from tagboat import __version__
 from tagboat.api.app import build_api
 from tagboat.api.event_hub import EventHub
 from tagboat.api.services import ApiServices
+from tagboat.callers import build_authenticator, offer_setup, own_hosts
 from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
 from tagboat.core.counters import Counters
 from tagboat.core.errors import TagboatError
@@ -40,13 +41,14 @@ from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
 from tagboat.host_paths import host_paths
-from tagboat.http.server import BACKLOG, HttpServer, most_connections
+from tagboat.http.server import HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
 from tagboat.ingress.process import end_haproxy, our_processes, why_not_free
 from tagboat.intake.admit import Admission
 from tagboat.intake.inspector import EngineThenRegistry
 from tagboat.intake.prune import keep_pruning
+from tagboat.listener import bind_listener
 from tagboat.logs import LogCall, configure_logging
 from tagboat.loops import keep_going
 from tagboat.operations.operations import Operations
@@ -82,7 +84,7 @@ def serve(settings: Settings) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     log_call = configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
     try:
-        with open_data_dir(settings.data_dir) as data_dir, _bind_listener(settings) as listener:
+        with open_data_dir(settings.data_dir) as data_dir, bind_listener(settings) as listener:
             return uvloop.run(_serve(settings, data_dir, listener, log_call))
     except TagboatError as error:
         print(f"tagboat: {error}", file=sys.stderr)  # noqa: T201 - for the person who starts it
@@ -227,13 +229,17 @@ async def _building(
     events = EventHub(store)
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
+    operations = Operations(operation_services(settings, adapters, worker, poller, webhook))
+    await offer_setup(operations)
+    authenticator = build_authenticator(settings, operations, token)
     api = build_api(
         ApiServices(
-            operations=Operations(operation_services(settings, adapters, worker, poller, webhook)),
+            operations=operations,
             store=store,
             webhook=webhook.router(),
             events=events,
-            tokens=(token, settings.admin_token) if settings.admin_token else (token,),
+            authenticator=authenticator,
+            hosts=own_hosts(settings),
             public_url=settings.public_url,
             version=__version__,
             log_call=log_call,
@@ -372,27 +378,3 @@ def _first_launch(settings: Settings, tx: Tx) -> str:
         installation = new_id()
         tx.put_setting(INSTALLATION_ID, installation)
     return str(installation)
-
-
-@contextlib.contextmanager
-def _bind_listener(settings: Settings) -> Iterator[socket.socket]:
-    """Bind before anything is built, so that a port in use is one clear line."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        listener = socket.create_server(
-            (settings.host, settings.port), family=family, backlog=BACKLOG
-        )
-    except OSError as error:
-        raise TagboatError(
-            f"cannot listen on {settings.host}:{settings.port} ({_why_not_bound(error)}); "
-            "set TAGBOAT_HOST or TAGBOAT_PORT"
-        ) from None
-    with listener:
-        yield listener
-
-
-def _why_not_bound(error: OSError) -> str:
-    # str(error) would repeat the address.
-    if isinstance(error, socket.gaierror):
-        return "the name cannot be resolved"
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

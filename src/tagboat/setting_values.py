@@ -55,6 +55,19 @@ def parse_listen_address(text: str) -> tuple[str, int]:
         raise ValueError("HOST:PORT is expected, such as 127.0.0.1:7080") from None
 
 
+def parse_hosts(text: str) -> tuple[str, ...]:
+    """Return names and addresses in lower case from a list separated by commas; none if empty."""
+    try:
+        # The port does not count, but people copy it along.
+        given = [re.sub(r"(?<=[^:]):[0-9]+$", "", part.strip()) for part in text.split(",")]
+        return tuple(parse_listen_host(one).lower() for one in given if one)
+    except ValueError:
+        raise ValueError(
+            "host names or addresses separated by commas are expected, such as"
+            " tagboat.lan,192.168.1.5"
+        ) from None
+
+
 def parse_networks(text: str) -> tuple[str, ...]:
     """Return networks in CIDR notation from a list separated by commas."""
     try:

@@ -33,6 +33,7 @@ from tagboat.setting_values import (
     parse_bind_roots,
     parse_database_url,
     parse_docker_host,
+    parse_hosts,
     parse_http_url,
     parse_listen_address,
     parse_listen_host,
@@ -113,7 +114,8 @@ class Settings:
     """The settings of the server.
 
     `port` is 1 to 65535; `data_dir` is absolute; `database_url` is `postgresql://…`, None for
-    SQLite in `data_dir`; `public_url` has no trailing slash; `ingress_listen` is host and port;
+    SQLite in `data_dir`; `public_url` has no trailing slash;
+    `hosts` are further names of this server, in lower case; `ingress_listen` is host and port;
     `ingress_trusted` are the networks (CIDR) of proxies whose X-Forwarded-* headers are trusted;
     `base_domain` is in lower case; `poll_schedule` is the text of a valid schedule. `network_pool`
     is the address range for networks. `bind_roots` are absolute paths of the engine's host that
@@ -131,6 +133,7 @@ class Settings:
     docker: DockerEndpoint
     proxies: Proxies
     public_url: str
+    hosts: tuple[str, ...]
     admin_token: str | None = field(repr=False)
     ingress: IngressKind
     ingress_is_default: bool
@@ -197,6 +200,7 @@ def load_settings(
         public_url=variables.parse(
             "TAGBOAT_PUBLIC_URL", parse_http_url, default=http_url(host, port)
         ),
+        hosts=variables.parse("TAGBOAT_HOSTS", parse_hosts, default=""),
         admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", parse_admin_token),
         ingress=ingress,
         ingress_is_default=not {"TAGBOAT_INGRESS", "TAGBOAT_INGRESS_LISTEN"}

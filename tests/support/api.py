@@ -20,7 +20,12 @@ from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef, parse_dig
 from tagboat.core.ingress import Ingress
 from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
+from tagboat.core.principal import PrincipalKind
 from tagboat.deploy.queue import DeployQueue
+from tagboat.http.client_address import ClientAddress
+from tagboat.http.identification import Authenticator, FixedTokens, fixed_principal
+from tagboat.http.own_hosts import OwnHosts
+from tagboat.http.session_cookie import SessionCookie
 from tagboat.ingress.none import NoIngress
 from tagboat.operations.operations import Operations
 from tagboat.operations.services import Check, OperationServices
@@ -34,6 +39,8 @@ TOKEN = "the-token"
 OTHER_TOKEN = "the-other-token"
 VERSION = "1.2.3"
 BASE_DOMAIN = "apps.example.com"
+PUBLIC_URL = "https://tagboat.example.com"
+ADMIN = fixed_principal(PrincipalKind.ADMIN_TOKEN, "TAGBOAT_ADMIN_TOKEN")
 UNSAID = {
     "secrets": [],
     "secret_files": [],
@@ -254,7 +261,7 @@ def running_api(
             clock=lambda: datetime.now(UTC),
             counters=counters,
             base_domain=BASE_DOMAIN,
-            public_url="https://tagboat.example.com",
+            public_url=PUBLIC_URL,
             host_path=host_path,
         )
     )
@@ -264,8 +271,15 @@ def running_api(
             store=store,
             webhook=webhook.router(),
             events=events,
-            tokens=(TOKEN, OTHER_TOKEN),
-            public_url="https://tagboat.example.com",
+            authenticator=Authenticator(
+                FixedTokens((token, ADMIN) for token in (TOKEN, OTHER_TOKEN)),
+                operations.tokens.find,
+                operations.sessions.find,
+                SessionCookie(secure=True),
+                ClientAddress(["127.0.0.0/8"]),
+            ),
+            hosts=OwnHosts(PUBLIC_URL, frozenset(), BASE_DOMAIN),
+            public_url=PUBLIC_URL,
             version=VERSION,
             log_call=_log_call,
         )

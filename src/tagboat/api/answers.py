@@ -17,8 +17,10 @@ from tagboat.core.errors import (
     ForbiddenError,
     InvalidValueError,
     NotFoundError,
+    SignInError,
     StoreUnavailableError,
     TagboatError,
+    TooManyAttemptsError,
 )
 from tagboat.http.problem import MEDIA_TYPE, ProblemKind, problem, problem_headers
 
@@ -54,6 +56,7 @@ _NOT_JSON = "the body is not JSON in UTF-8, or is nested too deeply"
 _FAULT = "A fault inside Tagboat; the server's log says more."
 _EVERYWHERE = (
     HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
     HTTPStatus.UNPROCESSABLE_ENTITY,  # an unknown query parameter
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -67,11 +70,14 @@ _MEANINGS = {
     412: "It was changed since the `ETag` in `If-Match`.",
     413: "The body is over 1 MiB.",
     422: "A value cannot be used; `errors` says which.",
+    429: "Too many attempts; `Retry-After` says when to come back.",
     500: "A fault inside Tagboat.",
     503: "The database or the engine cannot be reached.",
 }
 _STATUS_OF: Mapping[type[TagboatError], tuple[HTTPStatus, ProblemKind]] = {
+    SignInError: (HTTPStatus.UNAUTHORIZED, ProblemKind.NO_TOKEN),
     ForbiddenError: (HTTPStatus.FORBIDDEN, ProblemKind.FORBIDDEN),
+    TooManyAttemptsError: (HTTPStatus.TOO_MANY_REQUESTS, ProblemKind.TOO_MANY_CALLS),
     NotFoundError: (HTTPStatus.NOT_FOUND, ProblemKind.NOT_FOUND),
     ConflictError: (HTTPStatus.CONFLICT, ProblemKind.CONFLICT),
     StoreUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemKind.DATABASE_UNAVAILABLE),
@@ -159,10 +165,16 @@ async def _domain_error(_request: Request, error: Exception) -> Response:
         return _unprocessable([(field, str(error))])
     for type_, (status, kind) in _STATUS_OF.items():
         if isinstance(error, type_):
-            return problem_response(status, str(error), kind=kind)
+            return problem_response(status, str(error), headers=_retry_after(error), kind=kind)
     # Its text is for the log only: an error without a status was not written for callers.
     log.error("unexpected error", action="answer", reason=str(error))
     return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, _FAULT)
+
+
+def _retry_after(error: TagboatError) -> Mapping[str, str] | None:
+    if isinstance(error, TooManyAttemptsError):
+        return {"retry-after": str(max(1, round(error.wait_s)))}
+    return None
 
 
 def _unprocessable(found: Sequence[tuple[str, str]]) -> Response:

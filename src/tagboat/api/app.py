@@ -25,17 +25,27 @@ from tagboat.api import (
     settings,
     stage_actions,
     stages,
+    tokens,
+    users,
 )
 from tagboat.api.filters import KnownParameters
+from tagboat.api.health import LIVE_PATH, READY_PATH
 from tagboat.api.locations import Located
 from tagboat.api.metrics import METRICS_PATH
+from tagboat.api.roles import needed_role
 from tagboat.api.services import ApiServices
+from tagboat.core.principal import Role
 from tagboat.http.access_log import WEBHOOK_PATH, AccessLog
-from tagboat.http.authentication import Authentication, TokenCheck
+from tagboat.http.authentication import Authentication
 from tagboat.http.idempotency import IdempotentOrders
+from tagboat.http.own_hosts import HostCheck
 
-_SECRET_ANSWERS = re.compile(r"/webhooks$|/webhooks/[^/]+/rotate$|/webhook/regenerate$")
+_SECRET_ANSWERS = re.compile(
+    r"/webhooks$|/webhooks/[^/]+/rotate$|/webhook/regenerate$|/tokens$|/setup-link$"
+)
 _WEBHOOK_ROOT = WEBHOOK_PATH.rstrip("/")
+# Senders, orchestrators and a front on this machine call by whatever address they know.
+_AT_ANY_HOST = (WEBHOOK_PATH, LIVE_PATH, READY_PATH, ask.ASK_PATH)
 _ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     projects.router,
@@ -48,6 +58,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     deliveries.router,
     explain.router,
     settings.router,
+    users.router,
+    tokens.router,
     events.router,
     ask.router,
     disk.router,
@@ -73,16 +85,28 @@ def build_api(services: ApiServices) -> ASGIApp:
     answers.install(app)
     for router in _ROUTERS:
         app.include_router(router)
-    methods: dict[Pattern[str], set[str]] = {}
+    orders_once = IdempotentOrders(app, services.store, _SECRET_ANSWERS)
+    authentication = Authentication(
+        Located(orders_once),
+        route_roles(),
+        services.authenticator,
+        services.hosts,
+        openapi.OPEN_PATHS,
+    )
+    front = _Front(services.webhook, authentication, app)
+    return AccessLog(HostCheck(front, services.hosts, _AT_ANY_HOST), services.log_call)
+
+
+def route_roles() -> dict[Pattern[str], dict[str, Role]]:
+    """Return the methods of each path of the API, with the least role that each needs."""
+    found: dict[Pattern[str], dict[str, Role]] = {}
     for router in _ROUTERS:
         for route in router.routes:
             if isinstance(route, APIRoute):
-                methods.setdefault(route.path_regex, set()).update(route.methods or ())
-    orders_once = IdempotentOrders(app, services.store, _SECRET_ANSWERS)
-    authentication = Authentication(
-        Located(orders_once), methods, TokenCheck(services.tokens), openapi.OPEN_PATHS
-    )
-    return AccessLog(_Front(services.webhook, authentication, app), services.log_call)
+                of_path = found.setdefault(route.path_regex, {})
+                for method in route.methods or ():
+                    of_path.setdefault(method, needed_role(route, method))
+    return found
 
 
 class _Front:

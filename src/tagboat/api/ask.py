@@ -38,7 +38,7 @@ _ask_responses: Responses = {
     **{
         status: description
         for status, description in problems(404).items()
-        if status not in {401, 422}
+        if status not in {401, 403, 422}
     },
 }
 

@@ -9,16 +9,21 @@ from tagboat.api import schemas
 from tagboat.api.answers import problems
 from tagboat.api.filters import Only
 from tagboat.api.pagination import Page
+from tagboat.api.roles import least_role
 from tagboat.api.services import Ops
 from tagboat.api.values import DeployId, StageId
 from tagboat.api.views import show_deploy
 from tagboat.core.deploy import DeployStatus
+from tagboat.core.principal import Role
 
 router = APIRouter(prefix="/api", tags=["deploys"])
 
 
 @router.post(
-    "/stages/{stage_id}/deploys", status_code=HTTPStatus.ACCEPTED, responses=problems(404, 413, 422)
+    "/stages/{stage_id}/deploys",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=problems(404, 413, 422),
+    openapi_extra=least_role(Role.DEPLOYER),
 )
 async def create_deploy(
     operations: Ops, stage_id: StageId, body: schemas.DeployCreate

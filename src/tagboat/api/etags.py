@@ -17,7 +17,7 @@ _FIELD_CHARS, _WHOLE_CHARS = 3, 16
 # A hash of a secret, however short, helps to guess it; names and presence do not.
 _NAMES_ONLY = frozenset({"secrets", "secret_files"})
 _PRESENCE_ONLY = frozenset({"password", "secret"})
-_OMITTED = frozenset({"secret_hash", "inspected"})
+_OMITTED = frozenset({"secret_hash", "inspected", "signed_in_at"})
 
 
 def etag_of(value: object) -> str:

@@ -3,7 +3,9 @@
 from fastapi import APIRouter, Response
 
 from tagboat.api.answers import Responses, problems
+from tagboat.api.roles import least_role
 from tagboat.api.services import Services
+from tagboat.core.principal import Role
 
 _text: Responses = {
     200: {
@@ -16,7 +18,12 @@ METRICS_PATH = "/metrics"
 router = APIRouter(tags=["metrics"])
 
 
-@router.get(METRICS_PATH, response_class=Response, responses={**_text, **problems()})
+@router.get(
+    METRICS_PATH,
+    response_class=Response,
+    responses={**_text, **problems()},
+    openapi_extra=least_role(Role.METRICS),
+)
 async def get_metrics(services: Services) -> Response:
     """Return counters and gauges in Prometheus's text format."""
     # A library that only those need who scrape: it is not loaded at the start.

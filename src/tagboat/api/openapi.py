@@ -14,6 +14,7 @@ from tagboat.api.answers import problems
 from tagboat.api.ask import ASK_PATH
 from tagboat.api.docs_page import CONTENT_SECURITY_POLICY, render_page
 from tagboat.api.health import HEALTH_PATH, LIVE_PATH, READY_PATH
+from tagboat.api.roles import publish_role
 
 OPEN_PATHS = frozenset({HEALTH_PATH, LIVE_PATH, READY_PATH, ASK_PATH})
 """Paths that need no token."""
@@ -53,9 +54,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
         model_schema = model.model_json_schema(ref_template=_SCHEMA_REF)
         models |= model_schema.pop("$defs", {}) | {model.__name__: model_schema}
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             if path in OPEN_PATHS:
                 operation["security"] = []
+            else:
+                publish_role(operation, method)
             # FastAPI adds its own 422 to every route with parameters; ours are declared.
             responses = operation["responses"]
             if "application/json" in responses.get("422", {}).get("content", {}):

@@ -9,6 +9,7 @@ from tagboat.api import schemas
 from tagboat.api.answers import problems
 from tagboat.api.etags import Versioned
 from tagboat.api.pagination import Page
+from tagboat.api.roles import least_role
 from tagboat.api.run_schemas import split_run
 from tagboat.api.services import Ops
 from tagboat.api.stages import stage_fields
@@ -17,6 +18,7 @@ from tagboat.api.values import ProjectId
 from tagboat.api.views import show_poll, show_project, show_saved_stage, show_tag
 from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.catalog import Project
+from tagboat.core.principal import Role
 from tagboat.core.run import NO_OPTIONS
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
@@ -99,7 +101,7 @@ async def list_tags(
     return schemas.PageOut(items=[show_tag(view) for view in shown], next=cursor)
 
 
-@router.post("/{project_id}/poll", responses=problems(404))
+@router.post("/{project_id}/poll", responses=problems(404), openapi_extra=least_role(Role.DEPLOYER))
 async def poll_project(operations: Ops, project_id: ProjectId) -> PollReportOut:
     """Ask the registry for new tags now."""
     return show_poll(await operations.projects.poll(project_id))

@@ -1,7 +1,7 @@
 """The services of the API, handed in by the composition root."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -9,7 +9,8 @@ from starlette.types import ASGIApp
 
 from tagboat.api.event_hub import EventHub
 from tagboat.core.ports import Store
-from tagboat.http.authentication import PRINCIPAL
+from tagboat.http.identification import PRINCIPAL, Authenticator
+from tagboat.http.own_hosts import OwnHosts
 from tagboat.operations.operations import Operations
 
 
@@ -18,15 +19,17 @@ class ApiServices:
     """The operations, and what only the API needs.
 
     `webhook` is the application for `/api/webhook/{secret}`; `events` hands events on to streams,
-    and `store` says from which id on. `log_call` is called with method, path, status and
-    milliseconds of a call. `tokens` open the API; `public_url` has no trailing slash.
+    and `store` says from which id on. `authenticator` finds the one that calls; `hosts` are the
+    names of this server; `public_url` has no trailing slash. `log_call` is called with method,
+    path, status and milliseconds of a call.
     """
 
     operations: Operations
     store: Store
     webhook: ASGIApp
     events: EventHub
-    tokens: tuple[str, ...] = field(repr=False)
+    authenticator: Authenticator
+    hosts: OwnHosts
     public_url: str
     version: str
     log_call: Callable[[str, str, int, float], None]

@@ -6,9 +6,11 @@ from fastapi import APIRouter
 
 from tagboat.api import overview_schemas, schemas
 from tagboat.api.answers import problems
+from tagboat.api.roles import least_role
 from tagboat.api.services import Ops
 from tagboat.api.values import DeployId, StageId
 from tagboat.api.views import show_deploy, show_stage, show_way_back
+from tagboat.core.principal import Role
 
 router = APIRouter(prefix="/api", tags=["orders"])
 
@@ -17,6 +19,7 @@ router = APIRouter(prefix="/api", tags=["orders"])
     "/stages/{stage_id}/rollback",
     status_code=HTTPStatus.ACCEPTED,
     responses=problems(404, 409, 413, 422),
+    openapi_extra=least_role(Role.DEPLOYER),
 )
 async def roll_back(
     operations: Ops, stage_id: StageId, body: schemas.RollbackCreate | None = None
@@ -40,6 +43,7 @@ async def show_rollback(operations: Ops, stage_id: StageId) -> schemas.WayBackOu
     "/stages/{stage_id}/promote",
     status_code=HTTPStatus.ACCEPTED,
     responses=problems(404, 409, 413, 422),
+    openapi_extra=least_role(Role.DEPLOYER),
 )
 async def promote(
     operations: Ops, stage_id: StageId, body: schemas.PromoteCreate
@@ -48,7 +52,11 @@ async def promote(
     return show_deploy(await operations.deploys.promote(stage_id, body.source))
 
 
-@router.post("/deploys/{deploy_id}/cancel", responses=problems(404, 409))
+@router.post(
+    "/deploys/{deploy_id}/cancel",
+    responses=problems(404, 409),
+    openapi_extra=least_role(Role.DEPLOYER),
+)
 async def cancel_deploy(operations: Ops, deploy_id: DeployId) -> schemas.DeployOut:
     """Cancel a deploy, a queued one at once.
 
@@ -61,6 +69,7 @@ async def cancel_deploy(operations: Ops, deploy_id: DeployId) -> schemas.DeployO
     "/stages/{stage_id}/cancel",
     status_code=HTTPStatus.ACCEPTED,
     responses=problems(404, 409),
+    openapi_extra=least_role(Role.DEPLOYER),
 )
 async def cancel_stage(operations: Ops, stage_id: StageId) -> overview_schemas.CancelledDeploysOut:
     """Cancel every queued and running deploy of the stage that can be cancelled, all at once.
@@ -71,13 +80,19 @@ async def cancel_stage(operations: Ops, stage_id: StageId) -> overview_schemas.C
     return overview_schemas.CancelledDeploysOut(items=[show_deploy(one) for one in cancelled])
 
 
-@router.post("/stages/{stage_id}/hold", responses=problems(404))
+@router.post(
+    "/stages/{stage_id}/hold", responses=problems(404), openapi_extra=least_role(Role.DEPLOYER)
+)
 async def hold_stage(operations: Ops, stage_id: StageId) -> schemas.StageOut:
     """Let pushes and polls deploy nothing in the stage until it is released."""
     return show_stage(await operations.deploys.hold(stage_id))
 
 
-@router.post("/stages/{stage_id}/release", responses=problems(404, 413, 422))
+@router.post(
+    "/stages/{stage_id}/release",
+    responses=problems(404, 413, 422),
+    openapi_extra=least_role(Role.DEPLOYER),
+)
 async def release_stage(
     operations: Ops, stage_id: StageId, body: schemas.ReleaseCreate | None = None
 ) -> schemas.ReleasedStageOut:

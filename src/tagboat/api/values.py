@@ -216,6 +216,8 @@ InstanceId = Annotated[str, _id_of("instance")]
 RegistryId = Annotated[str, _id_of("registry")]
 HookId = Annotated[str, _id_of("webhook")]
 DeliveryId = Annotated[str, _id_of("delivery")]
+AccountId = Annotated[str, _id_of("account")]
+TokenId = Annotated[str, _id_of("token")]
 IdFilter = Annotated[
     str, AfterValidator(lambda given: given if _OBJECT_ID.fullmatch(given) else "none")
 ]

@@ -10,6 +10,8 @@
     ├── NotFoundError               the thing named does not exist (HTTP 404)
     ├── ConflictError               a conflict with something that exists (HTTP 409)
     ├── ForbiddenError              the role of the caller does not allow it (HTTP 403)
+    ├── SignInError                 the name or the password is wrong (HTTP 401)
+    ├── TooManyAttemptsError        sign-ins come too fast; `wait_s` are seconds to wait (HTTP 429)
     ├── RegistryError
     │   ├── RegistryUnreachableError    no answer: refused, DNS, time-out, incomplete  (retryable)
     │   │   └── RegistryFailedError         an answer with a 5xx  (retryable)
@@ -88,6 +90,20 @@ class ConflictError(TagboatError):
 
 class ForbiddenError(TagboatError):
     """The caller is known, but the role of the caller does not allow it."""
+
+
+class SignInError(TagboatError):
+    """The name or the password is wrong. Nothing says which of the two."""
+
+
+class TooManyAttemptsError(TagboatError):
+    """Sign-ins from one address, or altogether, come too fast. `wait_s` are seconds to wait."""
+
+    retryable = True
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
 
 
 class RegistryError(TagboatError):

@@ -53,6 +53,14 @@ class Principal:
     address: str = ""
     session_id: str | None = None
 
+    def check_role(self, needed: Role) -> None:
+        """Raise ForbiddenError where the rights of `needed` are not among the principal's."""
+        if not self.role.includes(needed):
+            raise ForbiddenError(
+                f"this needs the role {needed}, and {self.name} has the role {self.role};"
+                " an admin can change that"
+            )
+
     def check_project(self, project_id: str) -> None:
         """Raise ForbiddenError where the principal may not act on the project."""
         if self.projects is not None and project_id not in self.projects:

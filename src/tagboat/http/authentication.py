@@ -1,14 +1,13 @@
-"""Checks before any route: does the path exist, does it take the method, is the token known.
+"""Checks before any route: does the path exist, does it take the method, may the caller do that.
 
-The caller is authenticated before any byte of the body is read, so that only the holder of a token
-can make the server parse something.
+The caller is known, and has the role that the route needs, before any byte of the body is read:
+only the holder of a token or session can make the server parse something.
 """
 
 import asyncio
-import hashlib
-import hmac
+import contextlib
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from re import Pattern
 
@@ -16,98 +15,118 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tagboat.core.principal import SERVER
-from tagboat.http.problem import not_found, problem, send_problem
+from tagboat.core.errors import ForbiddenError, StoreUnavailableError
+from tagboat.core.principal import Role
+from tagboat.http.forgery import check_change
+from tagboat.http.identification import PRINCIPAL, Authenticator
+from tagboat.http.own_hosts import OwnHosts
+from tagboat.http.problem import ProblemKind, not_found, problem, send_problem
 from tagboat.http.rate_limits import Throttle
+from tagboat.http.session_cookie import CSRF
+
+__all__ = ["PRINCIPAL", "Authentication"]
 
 MAX_BODY_BYTES = 1 << 20
 REFUSALS_PER_S = 50
 """Answers per second to calls without a known token. Calls with one do not wait for them."""
 
-PRINCIPAL = "tagboat.principal"
-"""The key of the `Principal` that calls, in the scope of a call (ASGI)."""
-
 log = structlog.get_logger("tagboat.api")
-
-
-class TokenCheck:
-    """The tokens that open the API; only their hashes are kept."""
-
-    def __init__(self, tokens: Iterable[str]) -> None:
-        self._known = [_hash(token.encode()) for token in tokens if token]
-
-    def accepts(self, authorization: bytes) -> bool:
-        """Return whether the header's value is `Bearer` and a known token, in constant time."""
-        # The scheme's case does not count (RFC 9110, section 11.1); blanks may surround the token.
-        scheme, _, offered = authorization.partition(b" ")
-        hashed = _hash(offered.strip())
-        # All are compared, whichever matches: the time says nothing about their number or place.
-        matches = [hmac.compare_digest(hashed, known) for known in self._known]
-        return scheme.lower() == b"bearer" and any(matches)
 
 
 class Authentication:
     """Answers calls that no route needs to see, and hands on the others.
 
-    `open_paths` need no token. `methods` are those of each path; HEAD is answered wherever GET is.
+    `routes` are the methods of each path with the least role that each needs; of two paths that
+    fit, the first counts. HEAD is answered wherever GET is. `open_paths` need no token; where one
+    is given all the same, the caller is known to the application.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        methods: Mapping[Pattern[str], Collection[str]],
-        tokens: TokenCheck,
+        routes: Mapping[Pattern[str], Mapping[str, Role]],
+        authenticator: Authenticator,
+        hosts: OwnHosts,
         open_paths: Collection[str],
     ) -> None:
         self._app = app
-        self._methods = {
-            pattern: {*of_path, "HEAD"} if "GET" in of_path else set(of_path)
-            for pattern, of_path in methods.items()
+        self._routes = {
+            pattern: {**of_path, "HEAD": of_path["GET"]} if "GET" in of_path else of_path
+            for pattern, of_path in routes.items()
         }
-        self._tokens = tokens
+        self._authenticator = authenticator
+        self._hosts = hosts
         self._open_paths = open_paths
         self._throttle = Throttle(REFUSALS_PER_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
-        path = scope["path"]
-        allowed = {
-            method
-            for pattern, methods in self._methods.items()
-            if pattern.match(path)
-            for method in methods
-        }
-        if not allowed:
+        path, needed = scope["path"], self._needed_roles(scope["path"])
+        if not needed:
             await not_found(scope, receive, send)
-        elif scope["method"] not in allowed:
-            status, names = HTTPStatus.METHOD_NOT_ALLOWED, ", ".join(sorted(allowed))
+        elif scope["method"] not in needed:
+            status, names = HTTPStatus.METHOD_NOT_ALLOWED, ", ".join(sorted(needed))
             body = problem(status, f"this address takes {names} only")
             await send_problem(send, status, body, (b"allow", names.encode()))
-        elif path in self._open_paths or self._tokens.accepts(_header(scope, b"authorization")):
-            if scope["method"] == "HEAD":
-                scope, send = {**scope, "method": "GET"}, head_only(send)
-            scope[PRINCIPAL] = SERVER
-            try:
-                await self._app(scope, _capped(scope, receive), send)
-            except _HeadAnswered:
-                return
-            except Exception:
-                # The caller has its answer by now; the server goes on.
-                log.exception("a fault inside Tagboat", action="answer", method=scope["method"])
+        elif path in self._open_paths:
+            # These paths answer also while the database does not.
+            with contextlib.suppress(StoreUnavailableError):
+                await self._authenticator.identify(scope)
+            await self._pass_on(scope, _capped(scope, receive), send)
         else:
-            if wait_s := self._throttle.wait(time.monotonic()):
-                await asyncio.sleep(wait_s)
-            status = HTTPStatus.UNAUTHORIZED
-            body = problem(status, "a token is needed, in the header Authorization: Bearer TOKEN")
-            await send_problem(send, status, body, (b"www-authenticate", b"Bearer"))
+            await self._authenticate(needed[scope["method"]], scope, receive, send)
+
+    async def _authenticate(self, needed: Role, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            principal = await self._authenticator.identify(scope)
+            if principal is not None:
+                principal.check_role(needed)
+                receive = _capped(scope, receive)
+                if CSRF in scope:
+                    receive = await check_change(scope, receive, scope[CSRF], self._hosts)
+        except ForbiddenError as error:
+            status = HTTPStatus.FORBIDDEN
+            await send_problem(send, status, problem(status, str(error)))
+        except StoreUnavailableError as error:
+            status, kind = HTTPStatus.SERVICE_UNAVAILABLE, ProblemKind.DATABASE_UNAVAILABLE
+            await send_problem(send, status, problem(status, str(error), kind=kind))
+        except HTTPException as error:  # the form was too large
+            await send_problem(send, error.status_code, problem(error.status_code, error.detail))
+        else:
+            if principal is None:
+                await self._refuse(send)
+            else:
+                await self._pass_on(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, head_only(send)
+        try:
+            await self._app(scope, receive, send)
+        except _HeadAnswered:
+            return
+        except Exception:
+            # The caller has its answer by now; the server goes on.
+            log.exception("a fault inside Tagboat", action="answer", method=scope["method"])
+
+    async def _refuse(self, send: Send) -> None:
+        if wait_s := self._throttle.wait(time.monotonic()):
+            await asyncio.sleep(wait_s)
+        status = HTTPStatus.UNAUTHORIZED
+        body = problem(status, "a token is needed, in the header Authorization: Bearer TOKEN")
+        await send_problem(send, status, body, (b"www-authenticate", b"Bearer"))
+
+    def _needed_roles(self, path: str) -> dict[str, Role]:
+        """Return the least role for each method of a path; empty for one that does not exist."""
+        needed: dict[str, Role] = {}
+        for pattern, of_path in self._routes.items():
+            if pattern.match(path):
+                needed = {**of_path, **needed}
+        return needed
 
 
 class _HeadAnswered(Exception):  # noqa: N818 - not an error: ends a stream that nobody would read
     pass
-
-
-def _hash(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()
 
 
 def _header(scope: Scope, wanted: bytes) -> bytes:

@@ -22,6 +22,7 @@ class ProblemKind(StrEnum):
     STALE = "stale"
     TOO_LARGE = "too-large"
     UNKNOWN_CODING = "unknown-coding"
+    WRONG_HOST = "wrong-host"
     INVALID_VALUE = "invalid-value"
     KEY_REUSED = "key-reused"
     TOO_MANY_CALLS = "too-many-calls"
@@ -46,6 +47,7 @@ KIND_OF_STATUS: Mapping[int, ProblemKind] = {
     412: ProblemKind.STALE,
     413: ProblemKind.TOO_LARGE,
     415: ProblemKind.UNKNOWN_CODING,
+    421: ProblemKind.WRONG_HOST,
     422: ProblemKind.INVALID_VALUE,
     429: ProblemKind.TOO_MANY_CALLS,
     500: ProblemKind.INTERNAL,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tagboat.core.decision import normal_tag
 from tagboat.core.deploy import Deploy, Trigger
-from tagboat.core.ports import Tx
+from tagboat.core.ports import Reader, Tx
 from tagboat.intake.admit import by_hand, registry_kind
 from tagboat.operations.services import OperationServices
 from tagboat.operations.stage_actions import StageActions
@@ -18,7 +18,8 @@ class DeployOperations:
     """Orders of people and programs.
 
     All raise NotFoundError for what does not exist, and ConflictError for what cannot be done as
-    things are, with what to do instead; nothing is changed then.
+    things are, with what to do instead; nothing is changed then. ForbiddenError is raised where the
+    actor is limited to other projects.
     """
 
     services: OperationServices
@@ -33,6 +34,7 @@ class DeployOperations:
         def work(tx: Tx) -> Deploy:
             stage = tx.stage(stage_id)
             project = tx.project(stage.project_id)
+            self.services.actor.check_project(project.id)
             # As the registry stores it: a Gitea keeps tags in lower case.
             wanted = normal_tag(tag, registry_kind(tx, project))
             queued = self.services.deployer.trigger_deploy(
@@ -48,11 +50,15 @@ class DeployOperations:
 
         Raises ConflictError also where the image does not exist any more.
         """
+        await self.services.store.read(lambda reader: self._check_stage(reader, stage_id))
         # Before the transaction: engine and registry are asked, which may take seconds.
         await self.ways_back.refuse_if_gone(stage_id, to)
-        return await self._one(
-            lambda tx: tx.deploy(self._actions.rollback(tx, stage_id, to).deploy_id)
-        )
+
+        def work(tx: Tx) -> Deploy:
+            self._check_stage(tx, stage_id)
+            return tx.deploy(self._actions.rollback(tx, stage_id, to).deploy_id)
+
+        return await self._one(work)
 
     async def way_back(self, stage_id: str) -> Prospect:
         """Return what a rollback would bring back, and whether its image still exists."""
@@ -60,22 +66,36 @@ class DeployOperations:
 
     async def promote(self, stage_id: str, from_stage_id: str) -> DeployView:
         """Queue the digest that is live in another stage of the project."""
-        return await self._one(
-            lambda tx: tx.deploy(self._actions.promote(tx, stage_id, from_stage_id).deploy_id)
-        )
+
+        def work(tx: Tx) -> Deploy:
+            self._check_stage(tx, stage_id)
+            return tx.deploy(self._actions.promote(tx, stage_id, from_stage_id).deploy_id)
+
+        return await self._one(work)
 
     async def cancel(self, deploy_id: str) -> DeployView:
         """Cancel a deploy: a queued one at once; a running one is taken back by its worker."""
-        return await self._one(lambda tx: self._actions.cancel(tx, deploy_id))
+
+        def work(tx: Tx) -> Deploy:
+            self.services.actor.check_project(tx.deploy(deploy_id).project_id)
+            return self._actions.cancel(tx, deploy_id)
+
+        return await self._one(work)
 
     async def cancel_all(self, stage_id: str) -> list[DeployView]:
         """Cancel all queued and running deploys of a stage that can be cancelled."""
-        return await self._views(lambda tx: self._actions.cancel_all(tx, stage_id))
+
+        def work(tx: Tx) -> list[Deploy]:
+            self._check_stage(tx, stage_id)
+            return self._actions.cancel_all(tx, stage_id)
+
+        return await self._views(work)
 
     async def hold(self, stage_id: str) -> StageView:
         """Let pushes and polls deploy nothing in the stage until it is released."""
 
         def work(tx: Tx) -> StageView:
+            self._check_stage(tx, stage_id)
             (held,) = Views(tx, self.services).stages([self._actions.hold(tx, stage_id)])
             return held
 
@@ -88,6 +108,7 @@ class DeployOperations:
         """
 
         def work(tx: Tx) -> tuple[StageView, list[str]]:
+            self._check_stage(tx, stage_id)
             queued = self._actions.release(tx, stage_id, including=including)
             (released,) = Views(tx, self.services).stages([tx.stage(stage_id)])
             return released, [one.deploy_id for one in queued]
@@ -109,6 +130,10 @@ class DeployOperations:
     @property
     def _actions(self) -> StageActions:
         return StageActions(self.services.deployer, self.services.clock)
+
+    def _check_stage(self, reader: Reader, stage_id: str) -> None:
+        """Raise ForbiddenError where the actor may not act on the project of the stage."""
+        self.services.actor.check_project(reader.stage(stage_id).project_id)
 
     async def _one(self, work: Callable[[Tx], Deploy]) -> DeployView:
         (view,) = await self._views(lambda tx: [work(tx)])

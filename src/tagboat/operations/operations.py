@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from tagboat.core.principal import Principal
+from tagboat.operations.accounts import AccountOperations
 from tagboat.operations.deploys import DeployOperations
 from tagboat.operations.health import HealthChecks
 from tagboat.operations.hosts import ServedHosts
@@ -14,8 +15,10 @@ from tagboat.operations.queries.machine import MachineQueries
 from tagboat.operations.queries.overview import OverviewQuery
 from tagboat.operations.registries import RegistryOperations
 from tagboat.operations.services import OperationServices
+from tagboat.operations.sessions import SessionOperations
 from tagboat.operations.settings import SettingsOperations
 from tagboat.operations.stages import StageOperations
+from tagboat.operations.tokens import TokenOperations
 from tagboat.operations.webhooks import WebhookOperations
 
 
@@ -30,6 +33,9 @@ class Operations:
         self.webhooks = WebhookOperations(services)
         self.deploys = DeployOperations(services)
         self.settings = SettingsOperations(services)
+        self.accounts = AccountOperations(services)
+        self.sessions = SessionOperations(services)
+        self.tokens = TokenOperations(services)
         self.hosts = ServedHosts(services)
         self.health = HealthChecks(services)
         self.catalog = CatalogQueries(services)

@@ -84,8 +84,9 @@ class ProjectOperations:
         return await remover.remove_project(project_id, volumes=volumes)
 
     async def poll(self, project_id: str) -> PollReport:
-        """Ask the registry for new tags now."""
+        """Ask the registry for new tags now. Raises ForbiddenError for another's project."""
         await self.services.store.read(lambda reader: reader.project(project_id))
+        self.services.actor.check_project(project_id)
         return await self.services.polls.poll_now(project_id)
 
     def _check(self, reader: Reader, project: Project) -> None:

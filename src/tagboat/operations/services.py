@@ -1,7 +1,7 @@
 """The services that operations stand on, handed in by the composition root."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -15,6 +15,8 @@ from tagboat.core.ports import DeployTriggerer, Polls, Store
 from tagboat.core.principal import SERVER, Principal
 from tagboat.core.runtime import Runtime
 from tagboat.intake.explain import Explanation
+from tagboat.operations.passwords import Passwords
+from tagboat.operations.sign_in_attempts import SignInAttempts
 
 
 def accept(_present: object) -> None:
@@ -77,7 +79,8 @@ class OperationServices:
     there is to be no ingress. `disks` looks at the disks of data and engine. `host_path` returns a
     path of the machine if containers may have it, else raises InvalidValueError. `base_domain` is
     the end of the stages' own hosts, in lower case; `public_url` has no trailing slash. `actor` is
-    the one that asks for what these services are used for.
+    the one that asks for what these services are used for; `passwords` and `attempts` are shared by
+    all who sign in.
     """
 
     store: Store
@@ -102,6 +105,8 @@ class OperationServices:
     public_url: str
     host_path: Callable[[str], str] = no_host_path
     actor: Principal = SERVER
+    passwords: Passwords = field(default_factory=Passwords)
+    attempts: SignInAttempts = field(default_factory=SignInAttempts)
 
     def webhook_url(self, secret: str) -> str:
         """Return the URL that senders call, which ends with the secret."""

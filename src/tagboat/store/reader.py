@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection
 
+from tagboat.store.accounts import AccountReads
 from tagboat.store.deliveries import DeliveryReads
 from tagboat.store.events import EventReads
 from tagboat.store.instances import InstanceReads
@@ -20,6 +21,7 @@ class SqlReader(
     PollReads,
     DeliveryReads,
     SettingReads,
+    AccountReads,
     EventReads,
 ):
     """Reads through one connection, inside whatever transaction that is in."""

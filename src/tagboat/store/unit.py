@@ -3,6 +3,7 @@
 from sqlalchemy import Connection
 
 from tagboat.core.store_port import Topic
+from tagboat.store.accounts import AccountWrites
 from tagboat.store.catalog import CatalogWrites
 from tagboat.store.deliveries import DeliveryWrites
 from tagboat.store.deploys import DeployWrites
@@ -25,6 +26,7 @@ class UnitOfWork(
     PollWrites,
     DeliveryWrites,
     SettingWrites,
+    AccountWrites,
     EventWrites,
     ReadModelReads,
 ):

@@ -1,0 +1,52 @@
+"""The callers that the server knows, and the names that it is called by, from its settings."""
+
+import structlog
+
+from tagboat.core.errors import ConflictError
+from tagboat.core.principal import PrincipalKind
+from tagboat.http.client_address import ClientAddress
+from tagboat.http.identification import Authenticator, FixedTokens, fixed_principal
+from tagboat.http.own_hosts import OwnHosts, names_of
+from tagboat.http.session_cookie import SessionCookie
+from tagboat.operations.operations import Operations
+from tagboat.settings import Settings
+
+log = structlog.get_logger("tagboat.app")
+
+
+def build_authenticator(
+    settings: Settings, operations: Operations, local_token: str
+) -> Authenticator:
+    """Return what finds the one behind a call; `local_token` is that of the data directory."""
+    fixed = [(local_token, fixed_principal(PrincipalKind.LOCAL, "the server's command line"))]
+    if settings.admin_token:
+        known_as = fixed_principal(PrincipalKind.ADMIN_TOKEN, "TAGBOAT_ADMIN_TOKEN")
+        fixed.append((settings.admin_token, known_as))
+    return Authenticator(
+        FixedTokens(fixed),
+        operations.tokens.find,
+        operations.sessions.find,
+        SessionCookie(secure=settings.public_url.startswith("https://")),
+        ClientAddress(settings.ingress_trusted),
+    )
+
+
+def own_hosts(settings: Settings) -> OwnHosts:
+    """Return the names under which this server may be called."""
+    return OwnHosts(
+        settings.public_url, names_of((settings.host, *settings.hosts)), settings.base_domain
+    )
+
+
+async def offer_setup(operations: Operations) -> None:
+    """Log the set-up link until there is an account."""
+    try:
+        link = await operations.accounts.new_setup_link()
+    except ConflictError:
+        return
+    # In the event itself, not in a field of its own: the masks of log lines look at both.
+    said = (
+        f"there is no account yet: open {link.url} to make the first admin, within 24 hours; "
+        "'tagboat users setup-link' makes a new link"
+    )
+    log.warning(said, action="start")

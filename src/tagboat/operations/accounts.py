@@ -1,0 +1,257 @@
+"""Accounts: the first one by the set-up link, the others by admins."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tagboat.core.accounts import (
+    ACCOUNT_ROLES,
+    SETUP_LINK,
+    Account,
+    check_password,
+    check_rights,
+    parse_account_name,
+)
+from tagboat.core.errors import (
+    ConflictError,
+    FieldError,
+    ForbiddenError,
+    InvalidValueError,
+    TooManyAttemptsError,
+)
+from tagboat.core.ids import new_id
+from tagboat.core.ports import Reader, Tx
+from tagboat.core.principal import Principal, PrincipalKind, Role
+from tagboat.operations.rights import (
+    AccountView,
+    ProjectRef,
+    account_views,
+    find_projects,
+    project_refs,
+)
+from tagboat.operations.services import OperationServices, accept
+from tagboat.operations.sessions import SignedIn, begin_session
+from tagboat.operations.setup_links import SetupLink, check_setup_token, new_setup_link
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """The one that asks, and the projects that it is limited to; None for all."""
+
+    principal: Principal
+    projects: tuple[ProjectRef, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOperations:
+    """Changes of accounts, which only an admin may make.
+
+    All raise NotFoundError for an account that does not exist, and ForbiddenError.
+    """
+
+    services: OperationServices
+
+    async def setup_needed(self) -> bool:
+        """Return whether there is no account yet."""
+        return not await self.services.store.read(lambda reader: reader.has_accounts())
+
+    async def new_setup_link(self) -> SetupLink:
+        """Make a link for the first account. Raises ConflictError once there is an account."""
+        self.services.actor.check_role(Role.ADMIN)
+        return await self.services.store.write(
+            lambda tx: new_setup_link(tx, self.services.public_url, self.services.clock())
+        )
+
+    async def check_setup_link(self, link_token: str) -> None:
+        """Raise NotFoundError unless the set-up link of that token holds."""
+        now = self.services.clock()
+        await self.services.store.read(lambda reader: check_setup_token(reader, link_token, now))
+
+    async def set_up(
+        self, link_token: str, name: str, password: str, *, address: str, user_agent: str
+    ) -> SignedIn:
+        """Make the first account, an admin, and sign it in. The link ends with that.
+
+        Raises NotFoundError where the link does not hold, and FieldError.
+        """
+        # Before the password is hashed: strangers must not keep a core busy.
+        await self.check_setup_link(link_token)
+        account = await self._new_account(name, Role.ADMIN, password)
+
+        def work(tx: Tx) -> SignedIn:
+            now = self.services.clock()
+            # Again: of two browsers, one is first.
+            check_setup_token(tx, link_token, now)
+            tx.put_setting(SETUP_LINK, None)
+            made = replace(account, signed_in_at=now)
+            tx.add_account(made)
+            return begin_session(tx, made, now, address, user_agent)
+
+        return await self.services.store.write(work)
+
+    async def me(self) -> Me:
+        """Return the one that asks."""
+        actor = self.services.actor
+        limits = actor.projects
+        if limits is None:
+            return Me(actor, None)
+        found = await self.services.store.read(lambda reader: reader.projects_by_id(limits))
+        return Me(actor, project_refs(limits, {key: one.name for key, one in found.items()}))
+
+    async def list(self, after: str = "", limit: int | None = None) -> Sequence[AccountView]:
+        """Return accounts in order of name, those after the name key `after`."""
+        self.services.actor.check_role(Role.ADMIN)
+        return await self.services.store.read(
+            lambda reader: account_views(reader, reader.accounts(after, limit))
+        )
+
+    async def get(self, account_id: str) -> AccountView:
+        """Return one account."""
+        self.services.actor.check_role(Role.ADMIN)
+        return await self.services.store.read(
+            lambda reader: _view(reader, reader.account(account_id))
+        )
+
+    async def create(
+        self, name: str, role: Role, password: str, projects: Sequence[str] | None = None
+    ) -> AccountView:
+        """Make an account; `projects` are ids or names, None for all.
+
+        Raises ConflictError for a name that is taken, and FieldError.
+        """
+        self.services.actor.check_role(Role.ADMIN)
+        check_rights(role, projects, ACCOUNT_ROLES)
+        account = await self._new_account(name, role, password)
+
+        def work(tx: Tx) -> AccountView:
+            made = replace(account, projects=find_projects(tx, projects))
+            _check_account_name(tx, made)
+            tx.add_account(made)
+            # The link is for whoever has no other way in.
+            tx.put_setting(SETUP_LINK, None)
+            return _view(tx, made)
+
+        return await self.services.store.write(work)
+
+    async def change(
+        self,
+        account_id: str,
+        fields: Mapping[str, Any],
+        check: Callable[[Account], None] = accept,
+    ) -> AccountView:
+        """Change `name`, `role`, `projects` (ids or names) or `password` unless `check` raises.
+
+        It holds from the next request on; a new password ends the account's other sessions. Raises
+        ConflictError, also for the last admin, and FieldError.
+        """
+        self.services.actor.check_role(Role.ADMIN)
+        given = dict(fields)
+        if "name" in given:
+            given["name"] = _checked_name(given["name"])
+        if (password := given.get("password")) is not None:
+            check_password(password)
+            given["password"] = await self.services.passwords.hash(password)
+
+        def work(tx: Tx) -> AccountView:
+            old = tx.account(account_id)
+            check(old)
+            account = replace(old, **_with_projects(tx, old, given))
+            check_rights(account.role, account.projects, ACCOUNT_ROLES)
+            _check_account_name(tx, account)
+            if old.role is Role.ADMIN and account.role is not Role.ADMIN:
+                _check_other_admin(tx, f"{old.name} keeps the role admin")
+            tx.put_account(account)
+            if account.password != old.password:
+                tx.delete_sessions(account_id, self.services.actor.session_id)
+            return _view(tx, account)
+
+        return await self.services.store.write(work)
+
+    async def delete(self, account_id: str, check: Callable[[Account], None] = accept) -> None:
+        """Delete an account with its sessions unless `check` raises.
+
+        Raises ConflictError for the last admin.
+        """
+        self.services.actor.check_role(Role.ADMIN)
+
+        def work(tx: Tx) -> None:
+            account = tx.account(account_id)
+            check(account)
+            if account.role is Role.ADMIN:
+                _check_other_admin(tx, f"{account.name} stays")
+            tx.delete_account(account_id)
+
+        await self.services.store.write(work)
+
+    async def change_own_password(self, current: str, new: str) -> None:
+        """Give the account that asks a new password, and end its other sessions.
+
+        Raises ForbiddenError for a token, FieldError for a wrong or unusable password, and
+        TooManyAttemptsError.
+        """
+        services, actor = self.services, self.services.actor
+        if actor.kind is not PrincipalKind.ACCOUNT or actor.id is None:
+            raise ForbiddenError(f"{actor.name} is not an account, and has no password")
+        account_id = actor.id
+        account = await services.store.read(lambda reader: reader.account(account_id))
+        # A stolen session must not be able to guess without end either.
+        if wait_s := services.attempts.begin(account.name_key, actor.address):
+            raise TooManyAttemptsError(
+                f"too many attempts: try again in {max(1, round(wait_s))} s", wait_s
+            )
+        if not await services.passwords.verify(current, account.password):
+            raise FieldError("current", "is not your password")
+        services.attempts.succeed(account.name_key, actor.address)
+        check_password(new)
+        hashed = await services.passwords.hash(new)
+
+        def work(tx: Tx) -> None:
+            tx.put_account(replace(tx.account(account_id), password=hashed))
+            tx.delete_sessions(account_id, actor.session_id)
+
+        await services.store.write(work)
+
+    async def _new_account(self, name: str, role: Role, password: str) -> Account:
+        name = _checked_name(name)
+        check_password(password)
+        hashed = await self.services.passwords.hash(password)
+        now = self.services.clock()
+        return Account(id=new_id(), name=name, role=role, password=hashed, created_at=now)
+
+
+def _checked_name(name: str) -> str:
+    try:
+        return parse_account_name(name)
+    except InvalidValueError as error:
+        raise FieldError("name", str(error)) from None
+
+
+def _check_account_name(reader: Reader, account: Account) -> None:
+    namesake = reader.account_by_key(account.name_key)
+    if namesake is not None and namesake.id != account.id:
+        raise ConflictError(f"there is an account named {namesake.name} already")
+
+
+def _check_other_admin(reader: Reader, result: str) -> None:
+    if reader.count_admins() <= 1:
+        raise ConflictError(
+            f"{result}: there is no other admin; make another account an admin first, with"
+            " 'tagboat users edit NAME --role admin'"
+        )
+
+
+def _with_projects(reader: Reader, old: Account, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields given, with the ids of projects; another role ends the limit."""
+    fields = dict(given)
+    if "projects" in fields:
+        # Before they are looked up: the role decides if there may be any.
+        check_rights(fields.get("role", old.role), fields["projects"], ACCOUNT_ROLES)
+        fields["projects"] = find_projects(reader, fields["projects"])
+    elif fields.get("role", Role.DEPLOYER) is not Role.DEPLOYER:
+        fields["projects"] = None
+    return fields
+
+
+def _view(reader: Reader, account: Account) -> AccountView:
+    (view,) = account_views(reader, [account])
+    return view
