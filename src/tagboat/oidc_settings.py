@@ -40,13 +40,14 @@ def read_oidc(variables: Variables) -> OidcSettings | None:
         if name not in variables.values:
             raise SettingsError(f"{_ISSUER} is set, but {name} is not; set it to {example}")
     issuer = variables.parse(_ISSUER, parse_issuer, default="")
+    host = urlsplit(issuer).hostname or ""
     settings = OidcSettings(
         issuer=issuer,
         client_id=variables.parse("TAGBOAT_OIDC_CLIENT_ID", _one_line, default=""),
         client_secret=variables.parse_secret("TAGBOAT_OIDC_CLIENT_SECRET", _one_line),
         scopes=variables.parse("TAGBOAT_OIDC_SCOPES", parse_scopes, default="profile email"),
         name=variables.parse(
-            "TAGBOAT_OIDC_NAME", parse_provider_name, default=(urlsplit(issuer).hostname or "")[:_MAX_PROVIDER_NAME]
+            "TAGBOAT_OIDC_NAME", parse_provider_name, default=host[:_MAX_PROVIDER_NAME]
         ),
         role_claim=variables.parse("TAGBOAT_OIDC_ROLE_CLAIM", _one_line, default="groups"),
         roles=variables.parse("TAGBOAT_OIDC_ROLES", parse_roles, default=""),

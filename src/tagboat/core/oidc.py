@@ -129,3 +129,6 @@ class IdentityProvider(Protocol):
 
     async def read_logout_token(self, token: str) -> LogoutNotice:
         """Return the content of a logout token, verified."""
+
+    async def close(self) -> None:
+        """Close all connections."""

@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 from tagboat.store.accounts import AccountReads
 from tagboat.store.deliveries import DeliveryReads
 from tagboat.store.events import EventReads
+from tagboat.store.identities import IdentityReads
 from tagboat.store.instances import InstanceReads
 from tagboat.store.polls import PollReads
 from tagboat.store.read_model import ReadModelReads
@@ -22,6 +23,7 @@ class SqlReader(
     DeliveryReads,
     SettingReads,
     AccountReads,
+    IdentityReads,
     EventReads,
 ):
     """Reads through one connection, inside whatever transaction that is in."""

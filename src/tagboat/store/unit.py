@@ -8,6 +8,7 @@ from tagboat.store.catalog import CatalogWrites
 from tagboat.store.deliveries import DeliveryWrites
 from tagboat.store.deploys import DeployWrites
 from tagboat.store.events import EventWrites
+from tagboat.store.identities import IdentityWrites
 from tagboat.store.instances import InstanceWrites
 from tagboat.store.memory import WriteMemory
 from tagboat.store.polls import PollWrites
@@ -27,6 +28,7 @@ class UnitOfWork(
     DeliveryWrites,
     SettingWrites,
     AccountWrites,
+    IdentityWrites,
     EventWrites,
     ReadModelReads,
 ):
