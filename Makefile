@@ -1,6 +1,6 @@
 # The commands for people. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop run test faults check format bench lock clean install
+.PHONY: help demo demo-stop run test faults check format bench lock vendor clean install
 
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -50,6 +50,9 @@ bench: $(STAMP) ## Measure, and compare with a minimum or a peer in the same run
 
 lock: $(STAMP) ## Write requirements.lock after a change of pyproject.toml; newest versions: make lock ARGS=--upgrade
 	@$(BIN)/python tools/lock.py write $(ARGS)
+
+vendor: $(STAMP) ## Fetch the files of other projects that the pages use again, as recorded in vendored.toml
+	@$(BIN)/python tools/vendor_web.py write
 
 clean: ## Remove .venv and all files of tools
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage build dist

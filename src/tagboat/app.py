@@ -19,8 +19,6 @@ import structlog
 import uvloop
 
 from tagboat import __version__
-from tagboat.api.app import build_api
-from tagboat.api.event_hub import EventHub
 from tagboat.api.services import ApiServices
 from tagboat.callers import (
     build_authenticator,
@@ -46,7 +44,9 @@ from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
+from tagboat.front import build_front
 from tagboat.host_paths import host_paths
+from tagboat.http.event_hub import EventHub
 from tagboat.http.server import HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
@@ -242,7 +242,7 @@ async def _building(
     operations = Operations(operation_services(settings, adapters, worker, poller, webhook, oidc))
     await (offer_setup if settings.local_sign_in else end_sessions_with_passwords)(operations)
     authenticator = build_authenticator(settings, operations, token)
-    api = build_api(
+    front = build_front(
         ApiServices(
             operations=operations,
             store=store,
@@ -252,11 +252,12 @@ async def _building(
             hosts=own_hosts(settings),
             public_url=settings.public_url,
             version=__version__,
-            log_call=log_call,
-        )
+        ),
+        clock,
+        log_call,
     )
     try:
-        server = HttpServer(api, room)
+        server = HttpServer(front, room)
         server.on_stop = events.close
         yield _Built(server, worker, poller, parts, adapters.ingress, token)
     finally:

@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tagboat.api import event_hub
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import Deploy, DeployStatus, Step, StepName, StepStatus
 from tagboat.core.ports import Tx
+from tagboat.http import event_hub
 from tests.contract.test_store import a_deploy, a_project, a_stage, add
 from tests.support.api import TOKEN, Api, running_api
 

@@ -9,8 +9,6 @@ from pathlib import Path
 import structlog
 from starlette.types import ASGIApp
 
-from tagboat.api.app import build_api
-from tagboat.api.event_hub import EventHub
 from tagboat.api.services import ApiServices
 from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
@@ -22,7 +20,9 @@ from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
 from tagboat.core.principal import PrincipalKind
 from tagboat.deploy.queue import DeployQueue
+from tagboat.front import build_front
 from tagboat.http.client_address import ClientAddress
+from tagboat.http.event_hub import EventHub
 from tagboat.http.identification import Authenticator, FixedTokens, fixed_principal
 from tagboat.http.own_hosts import OwnHosts
 from tagboat.http.session_cookie import SessionCookie
@@ -193,6 +193,7 @@ class Api:
     registries: Registries
     ways: Ways
     inspector: Inspected
+    operations: Operations
 
     @property
     def anonymous(self) -> Caller:
@@ -265,7 +266,7 @@ def running_api(
             host_path=host_path,
         )
     )
-    app = build_api(
+    app = build_front(
         ApiServices(
             operations=operations,
             store=store,
@@ -281,8 +282,9 @@ def running_api(
             hosts=OwnHosts(PUBLIC_URL, frozenset(), BASE_DOMAIN),
             public_url=PUBLIC_URL,
             version=VERSION,
-            log_call=_log_call,
-        )
+        ),
+        lambda: datetime.now(UTC),
+        _log_call,
     )
     try:
         yield Api(
@@ -298,6 +300,7 @@ def running_api(
             registries,
             ways,
             inspector,
+            operations,
         )
     finally:
         store.close()

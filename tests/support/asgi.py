@@ -1,5 +1,6 @@
 """Calling an ASGI application in the same process: no sockets, no server."""
 
+import asyncio
 import json
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -92,7 +93,13 @@ async def _exchange(
     }
     sent: list[MutableMapping[str, Any]] = []
 
+    read = False
+
     async def receive() -> MutableMapping[str, Any]:
+        nonlocal read
+        if read:  # a stream waits for the end of its reader, who stays
+            await asyncio.Event().wait()
+        read = True
         return {"type": "http.request", "body": content, "more_body": False}
 
     async def send(message: MutableMapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 HEAVY = {
     "alembic": "migrations",
     "html.parser": "apps that fail with a page",
+    "jinja2": "the web pages",
     "psycopg": "PostgreSQL",
     "re2": "patterns of images and tags that a person has set",
     "sqlalchemy.dialects.postgresql": "PostgreSQL",

@@ -1,11 +1,11 @@
-"""The API as one ASGI application, with the webhook in front."""
+"""The API as one ASGI application."""
 
 import re
 from re import Pattern
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from tagboat.api import (
     answers,
@@ -35,17 +35,15 @@ from tagboat.api.metrics import METRICS_PATH
 from tagboat.api.roles import needed_role
 from tagboat.api.services import ApiServices
 from tagboat.core.principal import Role
-from tagboat.http.access_log import WEBHOOK_PATH, AccessLog
+from tagboat.http.access_log import WEBHOOK_PATH
 from tagboat.http.authentication import Authentication
 from tagboat.http.idempotency import IdempotentOrders
-from tagboat.http.own_hosts import HostCheck
 
 _SECRET_ANSWERS = re.compile(
     r"/webhooks$|/webhooks/[^/]+/rotate$|/webhook/regenerate$|/tokens$|/setup-link$"
 )
-_WEBHOOK_ROOT = WEBHOOK_PATH.rstrip("/")
-# Senders, orchestrators and a front on this machine call by whatever address they know.
-_AT_ANY_HOST = (WEBHOOK_PATH, LIVE_PATH, READY_PATH, ask.ASK_PATH)
+AT_ANY_HOST = (WEBHOOK_PATH, LIVE_PATH, READY_PATH, ask.ASK_PATH)
+"""Paths that senders, orchestrators and a front call by whatever address they know."""
 _ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     projects.router,
@@ -69,7 +67,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
 
 
 def build_api(services: ApiServices) -> ASGIApp:
-    """Join the routes, the authentication before them, and the webhook, which has its own."""
+    """Join the routes, and the authentication before them."""
     app = FastAPI(
         title="Tagboat",
         version=services.version,
@@ -86,15 +84,13 @@ def build_api(services: ApiServices) -> ASGIApp:
     for router in _ROUTERS:
         app.include_router(router)
     orders_once = IdempotentOrders(app, services.store, _SECRET_ANSWERS)
-    authentication = Authentication(
+    return Authentication(
         Located(orders_once),
         route_roles(),
         services.authenticator,
         services.hosts,
         openapi.OPEN_PATHS,
     )
-    front = _Front(services.webhook, authentication, app)
-    return AccessLog(HostCheck(front, services.hosts, _AT_ANY_HOST), services.log_call)
 
 
 def route_roles() -> dict[Pattern[str], dict[str, Role]]:
@@ -107,25 +103,3 @@ def route_roles() -> dict[Pattern[str], dict[str, Role]]:
                 for method in route.methods or ():
                     of_path.setdefault(method, needed_role(route, method))
     return found
-
-
-class _Front:
-    """Routes calls to the webhook or the API; lifespan messages go to FastAPI."""
-
-    def __init__(self, webhook: ASGIApp, api: ASGIApp, lifespan: ASGIApp) -> None:
-        self._webhook = webhook
-        self._api = api
-        self._lifespan = lifespan
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            # Closed before it is accepted: the server answers the handshake with 403 (ASGI).
-            await send({"type": "websocket.close"})
-        elif scope["type"] != "http":
-            await self._lifespan(scope, receive, send)
-        elif scope["path"].startswith(WEBHOOK_PATH):
-            # As if mounted: the webhook's router knows only the path below.
-            scope["root_path"] = _WEBHOOK_ROOT
-            await self._webhook(scope, receive, send)
-        else:
-            await self._api(scope, receive, send)

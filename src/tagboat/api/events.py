@@ -6,12 +6,12 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
 from tagboat.api.answers import Responses, problems
-from tagboat.api.event_hub import EventFilter
 from tagboat.api.filters import Only
 from tagboat.api.services import Services
 from tagboat.api.values import IdFilter
 from tagboat.core.events import EventTopic
 from tagboat.core.ports import Reader
+from tagboat.http.event_hub import EventFilter
 from tagboat.operations.queries.deploys import resolve
 
 EVENTS_PATH = "/api/events"

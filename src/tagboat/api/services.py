@@ -1,14 +1,13 @@
 """The services of the API, handed in by the composition root."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from starlette.types import ASGIApp
 
-from tagboat.api.event_hub import EventHub
 from tagboat.core.ports import Store
+from tagboat.http.event_hub import EventHub
 from tagboat.http.identification import PRINCIPAL, Authenticator
 from tagboat.http.own_hosts import OwnHosts
 from tagboat.operations.operations import Operations
@@ -20,8 +19,7 @@ class ApiServices:
 
     `webhook` is the application for `/api/webhook/{secret}`; `events` hands events on to streams,
     and `store` says from which id on. `authenticator` finds the one that calls; `hosts` are the
-    names of this server; `public_url` has no trailing slash. `log_call` is called with method,
-    path, status and milliseconds of a call.
+    names of this server; `public_url` has no trailing slash.
     """
 
     operations: Operations
@@ -32,7 +30,6 @@ class ApiServices:
     hosts: OwnHosts
     public_url: str
     version: str
-    log_call: Callable[[str, str, int, float], None]
 
 
 # Dependencies are coroutines: FastAPI would run a plain function in a thread for each call.

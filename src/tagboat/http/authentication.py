@@ -72,7 +72,7 @@ class Authentication:
             # These paths answer also while the database does not.
             with contextlib.suppress(StoreUnavailableError):
                 await self._authenticator.identify(scope)
-            await self._pass_on(scope, _capped(scope, receive), send)
+            await self._pass_on(scope, capped(scope, receive), send)
         else:
             await self._authenticate(needed[scope["method"]], scope, receive, send)
 
@@ -81,7 +81,7 @@ class Authentication:
             principal = await self._authenticator.identify(scope)
             if principal is not None:
                 principal.check_role(needed)
-                receive = _capped(scope, receive)
+                receive = capped(scope, receive)
                 if CSRF in scope:
                     receive = await check_change(scope, receive, scope[CSRF], self._hosts)
         except ForbiddenError as error:
@@ -148,7 +148,7 @@ def head_only(send: Send) -> Send:
     return send_head
 
 
-def _capped(scope: Scope, receive: Receive) -> Receive:
+def capped(scope: Scope, receive: Receive) -> Receive:
     """Return `receive`, but refusing to bring more than `MAX_BODY_BYTES`."""
     too_large = HTTPException(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BODY_BYTES} bytes"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 
 import msgspec
@@ -93,7 +93,7 @@ class EventHub:
             # A fault: clients connect again, and the next one begins to follow again.
             log.error("events are not followed", action="follow", exc_info=follower.exception())
 
-    async def follow(self, wanted: EventFilter, after: int) -> AsyncIterator[bytes]:
+    async def follow(self, wanted: EventFilter, after: int) -> AsyncGenerator[bytes, None]:
         """Yield the text of a stream from the event after the id `after` on.
 
         Ends when the reader is too slow or the server stops. Raises StoreUnavailableError.

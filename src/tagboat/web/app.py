@@ -1,0 +1,138 @@
+"""The pages as one ASGI application: session, role and form are checked before a page is made."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import quote
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from tagboat.core.errors import TagboatError
+from tagboat.http.authentication import capped
+from tagboat.http.forgery import check_change, check_origin
+from tagboat.http.identification import PRINCIPAL
+from tagboat.http.session_cookie import CSRF
+from tagboat.web import live, theme
+from tagboat.web.assets import STATIC_PATH, Assets
+from tagboat.web.error_pages import error_page
+from tagboat.web.forms import Form, read_form, status_of
+from tagboat.web.pages import deploys, sign_in
+from tagboat.web.routing import PageRoute, PageRouter
+from tagboat.web.security import PageHeaders
+from tagboat.web.services import WebServices
+from tagboat.web.templates import PageTemplates
+from tagboat.web.visits import SIGN_IN, Visit
+
+ROUTERS: tuple[PageRouter, ...] = (
+    deploys.router,
+    sign_in.router,
+    live.router,
+    theme.router,
+)
+_STATIC = Path(__file__).parent / "static"
+
+log = structlog.get_logger("tagboat.web")
+
+
+def build_web(services: WebServices) -> ASGIApp:
+    """Join the pages, the static files, and the pages of errors."""
+    assets = Assets(_STATIC)
+    pages = Pages(services, PageTemplates(assets))
+    app = Starlette(
+        routes=[
+            Route(STATIC_PATH + "{hash}/{name:path}", assets.serve),
+            *pages.routes(),
+        ],
+        exception_handlers={HTTPException: pages.http_error},
+    )
+    # Starlette would name the scheme and host of this server, which stands behind another one.
+    app.router.redirect_slashes = False
+    return PageHeaders(app)
+
+
+class Pages:
+    """Serves the routes of all routers."""
+
+    def __init__(self, services: WebServices, templates: PageTemplates) -> None:
+        self._services = services
+        self._templates = templates
+
+    def routes(self) -> Iterator[Route]:
+        """Yield the routes for Starlette."""
+        for router in ROUTERS:
+            for route in router.routes:
+                yield Route(route.path, self._endpoint(route), methods=[route.method])
+
+    async def http_error(self, request: Request, error: Exception) -> Response:
+        """Answer an address or method that does not exist."""
+        if not isinstance(error, HTTPException):
+            raise error
+        visit = await self._visit_after_error(request)
+        return error_page(visit, HTTPStatus(error.status_code), headers=error.headers)
+
+    def _endpoint(self, route: PageRoute) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await self._serve(route, request)
+            except TagboatError as error:
+                status = status_of(error)
+                if status is not HTTPStatus.INTERNAL_SERVER_ERROR:
+                    return error_page(await self._visit_after_error(request), status, str(error))
+                # Its text is for the log only: it was not written for people who see pages.
+                log.exception("unexpected error", action="answer")
+            except HTTPException:
+                raise
+            except Exception:
+                log.exception("a fault inside Tagboat", action="answer")
+            return error_page(
+                await self._visit_after_error(request), HTTPStatus.INTERNAL_SERVER_ERROR
+            )
+
+        return endpoint
+
+    async def _serve(self, route: PageRoute, request: Request) -> Response:
+        """Check session, role, origin and token, in this order, and before a byte of the body."""
+        visit = await self._visit(request)
+        if route.needs is not None:
+            if visit.principal is None:
+                return _to_sign_in(request)
+            visit.principal.check_role(route.needs)
+        if route.method == "POST":
+            visit = replace(visit, form=await self._read_order(request))
+        return await route.handler(visit)
+
+    async def _read_order(self, request: Request) -> Form:
+        """Return the form of an order that a page of ours has sent; else raise ForbiddenError."""
+        receive, hosts = capped(request.scope, request.receive), self._services.hosts
+        if CSRF in request.scope:
+            receive = await check_change(request.scope, receive, request.scope[CSRF], hosts)
+        else:
+            # Nobody is signed in, so that there is no session to protect.
+            check_origin(request.scope, hosts)
+        return await read_form(Request(request.scope, receive))
+
+    async def _visit(self, request: Request) -> Visit:
+        services, scope = self._services, request.scope
+        principal = scope.get(PRINCIPAL) or await services.authenticator.identify(scope)
+        return Visit(request, services, self._templates, principal, services.clock())
+
+    async def _visit_after_error(self, request: Request) -> Visit:
+        try:
+            return await self._visit(request)
+        except TagboatError:  # without the database nobody is known; the error itself is shown
+            return Visit(request, self._services, self._templates, None, self._services.clock())
+
+
+def _to_sign_in(request: Request) -> Response:
+    """Return the way to the page for signing in, and from there back to the page asked for."""
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    # After an order the form is lost: it is not repeated by signing in.
+    back = f"?next={quote(wanted, safe='/')}" if request.method != "POST" and wanted != "/" else ""
+    return RedirectResponse(SIGN_IN + back, HTTPStatus.SEE_OTHER)

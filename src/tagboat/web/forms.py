@@ -1,0 +1,126 @@
+"""Forms: what a browser posts, and the errors that are shown next to its fields."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import MappingProxyType
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+
+from tagboat.core.errors import (
+    ConflictError,
+    EngineError,
+    FieldError,
+    ForbiddenError,
+    InvalidValueError,
+    NotFoundError,
+    SignInError,
+    StoreUnavailableError,
+    TagboatError,
+    TooManyAttemptsError,
+)
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+MAX_FORM_BYTES = 1 << 20
+_MAX_FIELDS = 1000
+_ERROR_STATUS: Mapping[type[TagboatError], HTTPStatus] = {
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    InvalidValueError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    SignInError: HTTPStatus.UNAUTHORIZED,
+    TooManyAttemptsError: HTTPStatus.TOO_MANY_REQUESTS,
+    StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    EngineError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields that a browser posted, or an empty form. Values are as they were typed."""
+
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return the first value of a field, without blanks around it."""
+        return self.fields.get(name, (default,))[0].strip()
+
+    def exact(self, name: str) -> str:
+        """Return the first value of a field as it was typed, such as a password."""
+        return self.fields.get(name, ("",))[0]
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Return all values of a field, as of several boxes that are ticked."""
+        return self.fields.get(name, ())
+
+    def ticked(self, name: str) -> bool:
+        """Return whether a box is ticked."""
+        return bool(self.text(name))
+
+    def number(self, name: str) -> int | None:
+        """Return a whole number, None where the field is empty; raise FieldError if it is none."""
+        text = self.text(name)
+        if not text:
+            return None
+        # Twenty digits are more than any field takes, and Python refuses to read thousands.
+        if not text.removeprefix("-").isdecimal() or len(text) > 20:  # noqa: PLR2004
+            raise FieldError(name, "must be a whole number")
+        return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class FormErrors:
+    """The errors of a form: by name of the field, and one sentence about the whole."""
+
+    fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    whole: str = ""
+    status: HTTPStatus = HTTPStatus.OK
+
+
+NO_ERRORS = FormErrors()
+NO_FORM = Form()
+
+
+def form_errors(error: TagboatError, field_of: Mapping[type[TagboatError], str]) -> FormErrors:
+    """Return what to show for an error of an operation.
+
+    A `FieldError` names its field; `field_of` says at which field other errors are shown, by their
+    class. All others are about the whole form.
+    """
+    status = status_of(error)
+    if isinstance(error, FieldError):
+        return FormErrors({error.field: str(error)}, status=status)
+    for type_, name in field_of.items():
+        if isinstance(error, type_):
+            return FormErrors({name: str(error)}, status=status)
+    return FormErrors(whole=str(error), status=status)
+
+
+def status_of(error: TagboatError) -> HTTPStatus:
+    """Return the status of a page that shows an error; 500 for errors not meant for callers."""
+    return next(
+        (status for type_, status in _ERROR_STATUS.items() if isinstance(error, type_)),
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+    )
+
+
+async def read_form(request: Request) -> Form:
+    """Read what a browser posts; raise InvalidValueError for anything but a form of 1 MiB."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != FORM_TYPE:
+        raise InvalidValueError("this address takes forms of a browser only")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_FORM_BYTES:
+            raise InvalidValueError("the form is over 1 MiB")
+    try:
+        fields = parse_qs(
+            body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict"
+        )
+    except ValueError:  # not UTF-8, or too many fields
+        raise InvalidValueError("the form cannot be read") from None
+    # PostgreSQL has no NUL in texts, and nobody types one.
+    clean = {name: tuple(one.replace("\0", "") for one in found) for name, found in fields.items()}
+    return Form(MappingProxyType(clean))

@@ -1,0 +1,55 @@
+"""The stream after which open pages read themselves again (server-sent events)."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from http import HTTPStatus
+
+from starlette.responses import Response, StreamingResponse
+
+from tagboat.core.errors import InvalidValueError, StoreUnavailableError
+from tagboat.core.events import EventTopic
+from tagboat.http.event_hub import EventFilter
+from tagboat.web.routing import PageRouter
+from tagboat.web.visits import Visit
+
+LIVE_AT_MOST_S = 300.0
+"""Seconds after which a stream ends. The browser connects again, and its session is looked at."""
+_LONGEST_ID = 18
+
+router = PageRouter()
+
+
+@router.page("/live")
+async def follow_page(visit: Visit) -> Response:
+    """Follow the events that the page names, from the id `after` or Last-Event-ID on."""
+    asked = visit.request.query_params
+    # The header is what browsers send as they connect again: it is newer than the address.
+    after = visit.request.headers.get("last-event-id") or asked.get("after", "")
+    try:
+        topics = frozenset(EventTopic(topic) for topic in asked.getlist("topic"))
+    except ValueError:
+        raise InvalidValueError("there is no such topic") from None
+    wanted = EventFilter(topics, asked.get("project"), asked.get("stage"), asked.get("deploy"))
+    known = after.isdecimal() and after.isascii() and len(after) <= _LONGEST_ID
+    start = int(after) if known else await visit.last_event()
+    return StreamingResponse(
+        _limited(visit.site.events.follow(wanted, start)),
+        HTTPStatus.OK,
+        # nginx would hold events back until its buffer is full.
+        {"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        "text/event-stream",
+    )
+
+
+async def _limited(stream: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """Yield the texts of a stream, and end it at the first one after its time."""
+    ends_at = time.monotonic() + LIVE_AT_MOST_S
+    # Closed at once, so that the hub does not write to it any more. Without the database the stream
+    # ends; the browser connects again.
+    async with aclosing(stream):
+        with suppress(StoreUnavailableError):
+            async for text in stream:
+                yield text
+                if time.monotonic() > ends_at:
+                    return

@@ -1,0 +1,54 @@
+"""One message from the page that did something to the page that is shown next, in a cookie."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import quote, unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+_COOKIE = "tagboat-said"
+_KEPT_S = 60
+_LONGEST = 300
+
+
+class Tone(StrEnum):
+    """The colour of a message or a state, as the stylesheet knows it."""
+
+    OK = "ok"
+    RUN = "run"
+    WAIT = "wait"
+    BAD = "bad"
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A sentence about what was done."""
+
+    text: str
+    tone: Tone = Tone.OK
+
+
+def take_message(request: Request) -> Message | None:
+    """Return the message that the page before left, None for none."""
+    tone, _, text = request.cookies.get(_COOKIE, "").partition(":")
+    if tone not in set(Tone) or not text:
+        return None
+    return Message(unquote(text)[:_LONGEST], Tone(tone))
+
+
+def leave_message(response: Response, message: Message) -> None:
+    """Leave a message for the next page."""
+    response.set_cookie(
+        _COOKIE,
+        f"{message.tone}:{quote(message.text[:_LONGEST])}",
+        max_age=_KEPT_S,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def forget_message(response: Response) -> None:
+    """Remove the message that has been shown."""
+    response.delete_cookie(_COOKIE, httponly=True, samesite="lax")

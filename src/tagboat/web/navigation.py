@@ -1,0 +1,35 @@
+"""The places that the bar at the top leads to, by role."""
+
+from dataclasses import dataclass
+
+from tagboat.core.principal import Role
+
+
+@dataclass(frozen=True, slots=True)
+class NavigationEntry:
+    """A place: its path, name, icon, and the least role that sees it."""
+
+    path: str
+    name: str
+    icon: str
+    needs: Role = Role.VIEWER
+
+    def holds(self, path: str) -> bool:
+        """Return whether the page at `path` belongs to this place."""
+        if self.path == "/":
+            return path == "/" or path.startswith("/projects")
+        return path == self.path or path.startswith(f"{self.path}/")
+
+
+_ENTRIES = (
+    NavigationEntry("/", "Overview", "house"),
+    NavigationEntry("/deploys", "Deploys", "rocket"),
+    NavigationEntry("/deliveries", "Deliveries", "inbox"),
+    NavigationEntry("/registries", "Registries", "database"),
+    NavigationEntry("/settings", "Settings", "settings", Role.ADMIN),
+)
+
+
+def navigation_for(role: Role) -> tuple[NavigationEntry, ...]:
+    """Return the places that a role sees."""
+    return tuple(entry for entry in _ENTRIES if role.includes(entry.needs))

@@ -1,0 +1,102 @@
+"""Signing in and out, and the first account by the set-up link."""
+
+from http import HTTPStatus
+
+from starlette.responses import Response
+
+from tagboat.core.errors import ConflictError, FieldError, TagboatError, TooManyAttemptsError
+from tagboat.operations.sessions import SignedIn
+from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
+from tagboat.web.messages import Tone
+from tagboat.web.routing import PageRouter
+from tagboat.web.security import own_path
+from tagboat.web.visits import SIGN_IN, Visit
+
+_SETUP = "/setup/{token}"
+_NOT_THE_SAME = FormErrors(
+    {"repeated": "is not the same password"}, status=HTTPStatus.UNPROCESSABLE_ENTITY
+)
+
+router = PageRouter()
+
+
+@router.page(SIGN_IN, needs=None)
+async def sign_in_page(visit: Visit) -> Response:
+    """Show the form for signing in; who is signed in goes on at once."""
+    wanted = own_path(visit.query("next"))
+    if visit.principal is not None:
+        return visit.go(wanted)
+    return await _show_sign_in(visit, wanted, NO_ERRORS)
+
+
+@router.order(SIGN_IN, needs=None)
+async def sign_in_order(visit: Visit) -> Response:
+    """Begin a session, and go to the page that was asked for."""
+    wanted = own_path(visit.form.text("next"))
+    try:
+        begun = await visit.operations.sessions.sign_in(
+            visit.form.text("name"),
+            visit.form.exact("password"),
+            address=visit.remote_address,
+            user_agent=visit.user_agent,
+            previous=visit.site.authenticator.cookie.read(visit.request.scope),
+        )
+    except TagboatError as error:
+        response = await _show_sign_in(visit, wanted, form_errors(error, {}))
+        if isinstance(error, TooManyAttemptsError):
+            response.headers["Retry-After"] = str(max(1, round(error.wait_s)))
+        return response
+    return _enter(visit, begun, wanted)
+
+
+@router.order("/sign-out", needs=None)
+async def sign_out_order(visit: Visit) -> Response:
+    """End the session of this browser."""
+    if visit.principal is not None and visit.principal.session_id is not None:
+        await visit.operations.sessions.sign_out(visit.principal.session_id)
+    response = visit.go(SIGN_IN, "You are signed out.")
+    response.raw_headers.append(visit.site.authenticator.cookie.clear_header())
+    # Pages that the browser still has in memory are of no use to the next person.
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
+
+
+@router.page(_SETUP, needs=None)
+async def setup_page(visit: Visit) -> Response:
+    """Show the form for the first account; a link that does not hold is 404."""
+    await visit.operations.accounts.check_setup_link(visit.path("token"))
+    return visit.show("setup.html", {})
+
+
+@router.order(_SETUP, needs=None)
+async def setup_order(visit: Visit) -> Response:
+    """Make the first account, an admin, and sign it in."""
+    password = visit.form.exact("password")
+    if password != visit.form.exact("repeated"):
+        return visit.show("setup.html", {}, errors=_NOT_THE_SAME)
+    try:
+        begun = await visit.operations.accounts.set_up(
+            visit.path("token"),
+            visit.form.text("name"),
+            password,
+            address=visit.remote_address,
+            user_agent=visit.user_agent,
+        )
+    except (FieldError, ConflictError) as error:
+        return visit.show("setup.html", {}, errors=form_errors(error, {ConflictError: "name"}))
+    return _enter(visit, begun, "/", f"Welcome, {begun.principal.name}.")
+
+
+async def _show_sign_in(visit: Visit, wanted: str, errors: FormErrors) -> Response:
+    needed = await visit.operations.accounts.setup_needed()
+    return visit.show(
+        "sign_in.html",
+        {"wanted": wanted, "setup_needed": needed},
+        errors=errors,
+    )
+
+
+def _enter(visit: Visit, begun: SignedIn, path: str, said: str = "") -> Response:
+    response = visit.go(path, said, Tone.OK)
+    response.raw_headers.append(visit.site.authenticator.cookie.set_header(begun.cookie))
+    return response

@@ -1,0 +1,27 @@
+"""The services of the pages, handed in by the composition root."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from tagboat.core.ports import Store
+from tagboat.http.event_hub import EventHub
+from tagboat.http.identification import Authenticator
+from tagboat.http.own_hosts import OwnHosts
+from tagboat.operations.operations import Operations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebServices:
+    """The operations, and what only pages need.
+
+    `events` hands events on to open pages, and `store` says from which id on. `authenticator` finds
+    the one behind a call; `hosts` are the names of this server.
+    """
+
+    operations: Operations
+    store: Store
+    events: EventHub
+    authenticator: Authenticator
+    hosts: OwnHosts
+    clock: Callable[[], datetime]
