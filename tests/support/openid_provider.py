@@ -11,7 +11,9 @@ import json
 import secrets
 import threading
 import time
+import urllib.error
 import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -230,6 +232,21 @@ def openid_provider() -> Iterator[OpenIdProvider]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def way_back(url: str) -> str:
+    """Go to the provider as a browser does, and return the URL that it sends the browser to."""
+    try:
+        with urllib.request.build_opener(_NoRedirect()).open(url, timeout=5) as page:
+            raise AssertionError(f"no redirect, but {page.read()[:200]!r}")
+    except urllib.error.HTTPError as answer:
+        with answer:
+            return str(answer.headers["Location"])
 
 
 def _json(status: int, body: object) -> Reply:

@@ -1,8 +1,6 @@
 """What the tests of the identity room share."""
 
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -15,6 +13,7 @@ from tests.support.openid_provider import (
     CLIENT_SECRET,
     OpenIdProvider,
     openid_provider,
+    way_back,
 )
 
 CALLBACK = "http://127.0.0.1:7070/oidc/callback"
@@ -73,26 +72,17 @@ async def provider(build: Build, settings: OidcSettings) -> OidcProvider:
     return build(settings)
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-def way_back(url: str) -> dict[str, str]:
-    """Go to the provider as a browser does, and return the query of the way back."""
-    try:
-        urllib.request.build_opener(_NoRedirect()).open(url, timeout=5)
-    except urllib.error.HTTPError as answer:
-        location = answer.headers["Location"]
-        assert location.startswith(CALLBACK + "?")
-        return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(location).query))
-    raise AssertionError("no redirect")
+def query_back(url: str) -> dict[str, str]:
+    """Go to the provider, and return the query of the way back."""
+    location = way_back(url)
+    assert location.startswith(CALLBACK + "?")
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(location).query))
 
 
 async def sign_in(provider: OidcProvider) -> ProviderSession:
     """Go the whole way."""
     attempt = SignInAttempt.begin()
-    query = way_back(await provider.authorization_url(attempt))
+    query = query_back(await provider.authorization_url(attempt))
     assert attempt.owns(query["state"])
     return await provider.redeem(
         ProviderAnswer(code=query["code"], issuer=query.get("iss")), attempt

@@ -9,7 +9,7 @@ from tagboat.core.errors import IdentityError, IdentityProviderError, IdentityRe
 from tagboat.core.oidc import LogoutNotice, OidcSettings, ProviderAnswer, SignInAttempt
 from tagboat.identity.provider import OidcProvider
 from tests.support.openid_provider import CLIENT_ID, LOGOUT_EVENT, Claims, OpenIdProvider
-from tests.unit.identity.conftest import CALLBACK, SIGN_IN, Build, sign_in, way_back
+from tests.unit.identity.conftest import CALLBACK, SIGN_IN, Build, query_back, sign_in
 
 pytestmark = pytest.mark.anyio
 
@@ -185,7 +185,7 @@ async def test_a_small_difference_of_clocks_and_lists_of_audiences_are_not_fault
 
 async def test_a_code_counts_once(provider: OidcProvider) -> None:
     attempt = SignInAttempt.begin()
-    query = way_back(await provider.authorization_url(attempt))
+    query = query_back(await provider.authorization_url(attempt))
     answer = ProviderAnswer(code=query["code"], issuer=query["iss"])
     await provider.redeem(answer, attempt)
     with pytest.raises(IdentityRejectedError, match="Sign in again"):
@@ -193,7 +193,7 @@ async def test_a_code_counts_once(provider: OidcProvider) -> None:
 
 
 async def test_a_code_of_another_attempt_is_refused_by_pkce(provider: OidcProvider) -> None:
-    query = way_back(await provider.authorization_url(SignInAttempt.begin()))
+    query = query_back(await provider.authorization_url(SignInAttempt.begin()))
     answer = ProviderAnswer(code=query["code"], issuer=query["iss"])
     with pytest.raises(IdentityRejectedError, match="does not accept the code"):
         await provider.redeem(answer, SignInAttempt.begin())
@@ -204,7 +204,7 @@ async def test_an_answer_of_another_provider_is_refused_before_the_code_is_sent(
     provider: OidcProvider, fake: OpenIdProvider, issuer: str | None
 ) -> None:
     attempt = SignInAttempt.begin()
-    query = way_back(await provider.authorization_url(attempt))
+    query = query_back(await provider.authorization_url(attempt))
     with pytest.raises(IdentityRejectedError, match="another provider"):
         await provider.redeem(ProviderAnswer(code=query["code"], issuer=issuer), attempt)
     assert "/token" not in fake.asked
