@@ -20,7 +20,13 @@ import uvloop
 
 from tagboat import __version__
 from tagboat.api.services import ApiServices
-from tagboat.callers import build_authenticator, offer_setup, own_hosts
+from tagboat.callers import (
+    build_authenticator,
+    build_oidc,
+    end_sessions_with_passwords,
+    offer_setup,
+    own_hosts,
+)
 from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
 from tagboat.core.counters import Counters
 from tagboat.core.errors import TagboatError
@@ -52,7 +58,7 @@ from tagboat.listener import bind_listener
 from tagboat.logs import LogCall, configure_logging
 from tagboat.loops import keep_going
 from tagboat.operations.operations import Operations
-from tagboat.operations.services import OperationServices
+from tagboat.operations.services import OidcService, OperationServices
 from tagboat.polling.poller import Poller
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.diagnostics import diagnose
@@ -173,6 +179,7 @@ def operation_services(
     worker: Worker,
     poller: Poller,
     webhook: WebhookHandler,
+    oidc: OidcService | None,
 ) -> OperationServices:
     """Return what operations need."""
     engine, registry, ingress = adapters.engine, adapters.registry, adapters.ingress
@@ -202,6 +209,8 @@ def operation_services(
         base_domain=settings.base_domain,
         public_url=settings.public_url,
         host_path=adapters.host_path,
+        oidc=oidc,
+        local_sign_in=settings.local_sign_in,
     )
 
 
@@ -232,8 +241,9 @@ async def _building(
     )
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
-    operations = Operations(operation_services(settings, adapters, worker, poller, webhook))
-    await offer_setup(operations)
+    oidc = build_oidc(settings)
+    operations = Operations(operation_services(settings, adapters, worker, poller, webhook, oidc))
+    await (offer_setup if settings.local_sign_in else end_sessions_with_passwords)(operations)
     services = ApiServices(
         operations=operations,
         store=store,
@@ -249,6 +259,8 @@ async def _building(
         server.on_stop = services.end_streams
         yield _Built(server, worker, poller, parts, adapters.ingress, token)
     finally:
+        if oidc:
+            await oidc.provider.close()
         await registry.close()
         await engine.close()
 

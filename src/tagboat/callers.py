@@ -8,8 +8,13 @@ from tagboat.http.client_address import ClientAddress
 from tagboat.http.identification import Authenticator, FixedTokens, fixed_principal
 from tagboat.http.own_hosts import OwnHosts, names_of
 from tagboat.http.session_cookie import SessionCookie
+from tagboat.identity.provider import OidcProvider
 from tagboat.operations.operations import Operations
+from tagboat.operations.services import OidcService
 from tagboat.settings import Settings
+
+OIDC_CALLBACK, AFTER_SIGN_OUT = "/oidc/callback", "/sign-in"
+"""Paths below the public URL to which the provider sends browsers; they are registered there."""
 
 log = structlog.get_logger("tagboat.app")
 
@@ -29,6 +34,27 @@ def build_authenticator(
         SessionCookie(secure=settings.public_url.startswith("https://")),
         ClientAddress(settings.ingress_trusted),
     )
+
+
+def build_oidc(settings: Settings) -> OidcService | None:
+    """Return the OpenID provider of the settings, None without one; it is not asked anything."""
+    if settings.oidc is None:
+        return None
+    provider = OidcProvider(
+        settings.oidc,
+        callback_url=f"{settings.public_url}{OIDC_CALLBACK}",
+        after_logout_url=f"{settings.public_url}{AFTER_SIGN_OUT}",
+        proxies=settings.proxies,
+    )
+    return OidcService(settings.oidc, provider)
+
+
+async def end_sessions_with_passwords(operations: Operations) -> None:
+    """End the sessions that began with a password, because that is switched off."""
+    if ended := await operations.single_sign_on.end_local_sessions():
+        log.warning(
+            "sessions ended, because TAGBOAT_LOCAL_SIGN_IN is false", action="start", sessions=ended
+        )
 
 
 def own_hosts(settings: Settings) -> OwnHosts:

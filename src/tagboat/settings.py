@@ -18,8 +18,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tagboat.core.errors import SettingsError
+from tagboat.core.oidc import OidcSettings
 from tagboat.core.proxies import Proxies, Proxy, parse_exemptions, parse_proxy
 from tagboat.core.schedule import parse_schedule
+from tagboat.oidc_settings import read_local_sign_in, read_oidc
 from tagboat.setting_values import (
     DEFAULT_POOL,
     choice_of,
@@ -118,8 +120,10 @@ class Settings:
     `base_domain` is in lower case; `poll_schedule` is the text of a valid schedule. `network_pool`
     is the address range for networks. `bind_roots` are absolute paths of the engine's host that
     containers may use, with everything below them. `proxies` are those of the environment, for
-    registries. `ingress_is_default` means that neither ingress nor listen address is set;
-    `ingress_is_missing` that there is no ingress only because HAProxy is not installed.
+    registries and the OpenID provider. `ingress_is_default` means that neither ingress nor listen
+    address is set; `ingress_is_missing` that there is no ingress only because HAProxy is not
+    installed. `oidc` is the OpenID provider, None without one; `local_sign_in` says that people may
+    sign in with a name and password.
     """
 
     host: str
@@ -142,6 +146,8 @@ class Settings:
     poll_schedule: str
     log_format: LogFormat
     log_level: LogLevel
+    oidc: OidcSettings | None
+    local_sign_in: bool
 
     @property
     def why_no_ingress(self) -> str:
@@ -181,6 +187,7 @@ def load_settings(
     host = variables.parse("TAGBOAT_HOST", parse_listen_host, default="127.0.0.1")
     port = variables.parse("TAGBOAT_PORT", parse_port, default="7070")
     ingress = _choose_ingress(variables)
+    oidc = read_oidc(variables)
     base_domain = variables.parse("TAGBOAT_BASE_DOMAIN", parse_base_domain, default="localhost")
     return Settings(
         host=host,
@@ -219,6 +226,8 @@ def load_settings(
             "TAGBOAT_LOG_FORMAT", choice_of(LogFormat), default="console" if is_tty else "json"
         ),
         log_level=variables.parse("TAGBOAT_LOG_LEVEL", choice_of(LogLevel), default="info"),
+        oidc=oidc,
+        local_sign_in=read_local_sign_in(variables, oidc),
     )
 
 

@@ -30,7 +30,7 @@ from tagboat.http.own_hosts import OwnHosts
 from tagboat.http.session_cookie import SessionCookie
 from tagboat.ingress.none import NoIngress
 from tagboat.operations.operations import Operations
-from tagboat.operations.services import Check, OperationServices
+from tagboat.operations.services import Check, OidcService, OperationServices
 from tagboat.registry.docker_config import login_for
 from tagboat.runtime.memory import MemoryRuntime
 from tagboat.store import SqlStore, open_store
@@ -208,10 +208,15 @@ class Api:
 
 @contextmanager
 def running_api(
-    data_dir: Path, ingress: Ingress | None = None, host_path: Callable[[str], str] = no_host_path
+    data_dir: Path,
+    ingress: Ingress | None = None,
+    host_path: Callable[[str], str] = no_host_path,
+    oidc: OidcService | None = None,
+    *,
+    local_sign_in: bool = True,
 ) -> Iterator[Api]:
     """Build everything in `data_dir`; without an `ingress` there is none, and its health is
-    nobody's concern.
+    nobody's concern. `oidc` is the OpenID provider to sign in at.
     """
     store, engine, polls, counters = (
         open_store(None, data_dir),
@@ -273,6 +278,8 @@ def running_api(
             base_domain=BASE_DOMAIN,
             public_url=PUBLIC_URL,
             host_path=host_path,
+            oidc=oidc,
+            local_sign_in=local_sign_in,
         )
     )
     services = ApiServices(

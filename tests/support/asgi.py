@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -14,7 +14,7 @@ _UNSENT = object()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was answered; header names are in lower case."""
+    """What was answered; header names are in lower case, and each cookie is a line."""
 
     status: int
     headers: Mapping[str, str]
@@ -72,6 +72,15 @@ class Caller:
         return await _exchange(self.app, method, path, content, {**sent, **(headers or {})})
 
 
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
+    """One value for each name; cookies, of which there may be several, stand on lines."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        key, text = name.decode(), value.decode()
+        joined[key] = f"{joined[key]}\n{text}" if key in joined and key == "set-cookie" else text
+    return joined
+
+
 async def _exchange(
     app: ASGIApp, method: str, path: str, content: bytes, headers: Mapping[str, str]
 ) -> Answer:
@@ -108,6 +117,4 @@ async def _exchange(
     await app(scope, receive, send)
     start = sent[0]
     body = b"".join(message.get("body", b"") for message in sent[1:])
-    return Answer(
-        start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, body
-    )
+    return Answer(start["status"], _joined(start["headers"]), body)

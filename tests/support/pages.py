@@ -40,6 +40,7 @@ class Browser:
     api: Api
     cookies: dict[str, str] = field(default_factory=dict)
     csrf: str = ""
+    host: str = "127.0.0.1:7070"
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """A page."""
@@ -68,16 +69,16 @@ class Browser:
     async def _call(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str]
     ) -> Answer:
-        sent = dict(headers)
+        sent = {"host": self.host, **headers}
         if self.cookies:
             sent["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         answer = await self.api.anonymous.call(method, path, body, sent)
-        given = answer.headers.get("set-cookie", "")
-        if match := re.match(r'([\w-]+)="?([^";]*)"?(.*)', given):
-            if "Max-Age=0" in match[3]:
-                self.cookies.pop(match[1], None)
-            else:
-                self.cookies[match[1]] = match[2]
+        for given in answer.headers.get("set-cookie", "").splitlines():
+            if match := re.match(r'([\w-]+)="?([^";]*)"?(.*)', given):
+                if "Max-Age=0" in match[3]:
+                    self.cookies.pop(match[1], None)
+                else:
+                    self.cookies[match[1]] = match[2]
         return answer
 
 

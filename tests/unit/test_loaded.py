@@ -8,6 +8,8 @@ from pathlib import Path
 
 HEAVY = {
     "alembic": "migrations",
+    "authlib": "sign-ins at an OpenID provider",
+    "joserfc": "sign-ins at an OpenID provider",
     "html.parser": "apps that fail with a page",
     "jinja2": "the web pages",
     "psycopg": "PostgreSQL",

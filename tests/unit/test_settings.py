@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.errors import SettingsError
+from tagboat.core.oidc import OidcSettings
+from tagboat.core.principal import Role
 from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy
 from tagboat.settings import (
     DockerEndpoint,
@@ -66,6 +68,8 @@ def test_defaults(cwd: Path) -> None:
         poll_schedule="@every 5m",
         log_format=LogFormat.JSON,
         log_level=LogLevel.INFO,
+        oidc=None,
+        local_sign_in=True,
     )
 
 
@@ -97,6 +101,10 @@ def test_everything_set(cwd: Path) -> None:
             "TAGBOAT_POLL_SCHEDULE": " CRON_TZ=Europe/Berlin 0 4 * * * ",
             "TAGBOAT_LOG_FORMAT": "console",
             "TAGBOAT_LOG_LEVEL": "warning",
+            "TAGBOAT_OIDC_ISSUER": "https://id.example.com",
+            "TAGBOAT_OIDC_CLIENT_ID": "tagboat",
+            "TAGBOAT_OIDC_ROLES": "admins=admin",
+            "TAGBOAT_LOCAL_SIGN_IN": "false",
             "TAGBOAT_URL": "nonsense that only the command line reads",
             "TAGBOAT_TOKEN": "non sense",
         },
@@ -124,6 +132,13 @@ def test_everything_set(cwd: Path) -> None:
         poll_schedule="CRON_TZ=Europe/Berlin 0 4 * * *",
         log_format=LogFormat.CONSOLE,
         log_level=LogLevel.WARNING,
+        oidc=OidcSettings(
+            issuer="https://id.example.com",
+            client_id="tagboat",
+            name="id.example.com",
+            roles=(("admins", Role.ADMIN),),
+        ),
+        local_sign_in=False,
     )
 
 

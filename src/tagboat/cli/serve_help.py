@@ -18,6 +18,15 @@ SETTING_MEANINGS = {
     "TAGBOAT_BASE_DOMAIN": "end of the stages' addresses (localhost)",
     "TAGBOAT_BIND_ROOTS": "paths that apps may mount (none)",
     "TAGBOAT_NETWORK_POOL": "addresses for networks (10.112.0.0/14)",
+    "TAGBOAT_OIDC_ISSUER": "URL of an OpenID provider (none)",
+    "TAGBOAT_OIDC_CLIENT_ID": "client id at the provider (none)",
+    "TAGBOAT_OIDC_CLIENT_SECRET": "client secret (none)",
+    "TAGBOAT_OIDC_ROLES": "roles, as admins=admin,*=viewer (none)",
+    "TAGBOAT_OIDC_ROLE_CLAIM": "claim that decides the role (groups)",
+    "TAGBOAT_OIDC_SCOPES": "scopes to ask for (profile email)",
+    "TAGBOAT_OIDC_ALLOWED_DOMAINS": "allowed domains of e-mail (all)",
+    "TAGBOAT_OIDC_NAME": "name of the provider (its host)",
+    "TAGBOAT_LOCAL_SIGN_IN": "sign-in with passwords (true)",
     "TAGBOAT_URL": "the server, for commands elsewhere (none)",
     "TAGBOAT_TOKEN": "the token for that server (none)",
 }
@@ -28,4 +37,4 @@ Settings come from the environment and from .env; defaults are in brackets. NAME
 secret or a URL from a file.
 
 \b
-""" + "\n".join(f"  {name:24} {meaning}" for name, meaning in SETTING_MEANINGS.items())
+""" + "\n".join(f"  {name:28} {meaning}" for name, meaning in SETTING_MEANINGS.items())

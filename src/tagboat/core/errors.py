@@ -28,6 +28,9 @@
     │   ├── NameTakenError              a container of that name exists
     │   ├── EndpointTakenError          its endpoint, or a port it publishes, is in use
     │   └── DiskFullError               the engine has no space left  (retryable)
+    ├── IdentityError               a sign-in by OpenID Connect did not succeed
+    │   ├── IdentityProviderError       the provider cannot be reached or fails  (retryable)
+    │   └── IdentityRejectedError       an answer of the provider that is not valid (HTTP 403)
     ├── IngressError
     │   └── IngressUnavailableError     the ingress cannot be reached or fails  (retryable)
     ├── StoreUnavailableError       the database is not available, locked or full  (retryable)
@@ -183,6 +186,20 @@ class DiskFullError(EngineError):
     """The engine reports that no space is left on its disk."""
 
     retryable = True
+
+
+class IdentityError(TagboatError):
+    """A sign-in by OpenID Connect did not succeed; the text says why, and what to do."""
+
+
+class IdentityProviderError(IdentityError):
+    """The OpenID provider cannot be reached, is too slow, fails, or is not one."""
+
+    retryable = True
+
+
+class IdentityRejectedError(IdentityError):
+    """An answer of the OpenID provider, or of somebody in its name, that is not valid."""
 
 
 class IngressError(TagboatError):

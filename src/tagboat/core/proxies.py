@@ -1,5 +1,6 @@
 """HTTP proxies: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as curl, Docker and Go programs read them."""
 
+import base64
 import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -145,3 +146,11 @@ def is_loopback_host(host: str) -> bool:
     # ::ffff:127.0.0.1 is this machine too, and not to is_loopback in every Python.
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
+
+
+def proxy_login(proxy: Proxy | None) -> dict[str, str]:
+    """Return the header that logs in at the proxy, none if it needs no login."""
+    if proxy is None or not (proxy.username or proxy.password):
+        return {}
+    pair = f"{proxy.username}:{proxy.password}".encode()
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}

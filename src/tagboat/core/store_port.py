@@ -23,6 +23,7 @@ from tagboat.core.health import Vitals
 from tagboat.core.heard import HeardCall, PollFinds
 from tagboat.core.hosts import HostClaim
 from tagboat.core.idempotency import RememberedAnswer
+from tagboat.core.identities import Identity, SessionOrigin
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Deletion, PulledImage
 from tagboat.core.polling import PollState, RegistryBackoff
@@ -269,6 +270,23 @@ class AccountWriter(AccountReader, Protocol):
     def delete_api_token(self, token_id: str) -> None: ...
 
 
+class IdentityReader(Protocol):
+    """People at an OpenID provider, and the sessions that come from there."""
+
+    def identity(self, issuer: str, subject: str) -> Identity | None: ...
+    def identities(self, account_id: str) -> list[Identity]: ...
+    def session_origin(self, session_id: str) -> SessionOrigin | None: ...
+    def sessions_from(self, issuer: str, subject: str | None, sid: str | None) -> list[str]: ...
+
+
+class IdentityWriter(IdentityReader, Protocol):
+    """Changes of these. An account takes its identities with it, a session its origin."""
+
+    def put_identity(self, identity: Identity) -> None: ...
+    def add_session_origin(self, origin: SessionOrigin) -> None: ...
+    def delete_sessions_without_origin(self) -> int: ...
+
+
 class EventReader(Protocol):
     """Events, oldest first. `last_event_id` and `first_event_id` are 0 where there is none."""
 
@@ -394,6 +412,7 @@ class Reader(
     DeliveryReader,
     SettingReader,
     AccountReader,
+    IdentityReader,
     EventReader,
     AuditReader,
     ReadModelReader,
@@ -412,6 +431,7 @@ class Tx(
     DeliveryWriter,
     SettingWriter,
     AccountWriter,
+    IdentityWriter,
     EventWriter,
     AuditWriter,
     HeardWriter,

@@ -12,6 +12,7 @@ from tagboat.core.host_access import no_host_path
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.ingress import Ingress
 from tagboat.core.keeping import Disk
+from tagboat.core.oidc import IdentityProvider, OidcSettings
 from tagboat.core.ports import DeployTriggerer, Polls, Store, Tx
 from tagboat.core.principal import SERVER, Principal
 from tagboat.core.request_counts import CodeClasses
@@ -65,6 +66,18 @@ class Login(Protocol):
         """The password or token."""
 
 
+@dataclass(frozen=True, slots=True)
+class OidcService:
+    """The OpenID provider that people sign in at, with its settings."""
+
+    settings: OidcSettings
+    provider: IdentityProvider
+
+    def is_issuer(self, issuer: str) -> bool:
+        """Return whether the provider calls itself `issuer`; a slash at the end does not count."""
+        return issuer.rstrip("/") == self.settings.issuer.rstrip("/")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationServices:
     """The store, the outside, and the settings of the server that operations need.
@@ -84,7 +97,8 @@ class OperationServices:
     returns a path of the machine if containers may have it, else raises InvalidValueError.
     `base_domain` is the end of the stages' own hosts, in lower case; `public_url` has no trailing
     slash. `actor` is the one that asks for what these services are used for; `passwords` and
-    `attempts` are shared by all who sign in.
+    `attempts` are shared by all who sign in. `oidc` is None without an OpenID provider; without
+    `local_sign_in`, nobody signs in with a password.
     """
 
     store: Store
@@ -113,6 +127,8 @@ class OperationServices:
     actor: Principal = SERVER
     passwords: Passwords = field(default_factory=Passwords)
     attempts: SignInAttempts = field(default_factory=SignInAttempts)
+    oidc: OidcService | None = None
+    local_sign_in: bool = True
 
     def record(
         self,

@@ -49,9 +49,12 @@ class SessionOperations:
     ) -> SignedIn:
         """Begin a session, and end the one of the cookie `previous`.
 
-        Raises SignInError for a wrong name or password, and TooManyAttemptsError.
+        Raises SignInError for a wrong name or password, and if passwords are switched off, and
+        TooManyAttemptsError.
         """
         services = self.services
+        if not services.local_sign_in:
+            raise SignInError("Sign-in with a password is switched off. Sign in at the provider.")
         key = _sign_in_key(name)
         if wait_s := services.attempts.begin(key, address):
             raise TooManyAttemptsError(

@@ -1,6 +1,5 @@
 """Connections to registries: one pool to anywhere, one to public addresses only; proxies."""
 
-import base64
 from dataclasses import dataclass
 
 import aiohttp
@@ -82,11 +81,3 @@ class Connections:
                 response_class=PlacedResponse,
             )
         return self._sessions[public_only]
-
-
-def proxy_login(proxy: Proxy | None) -> dict[str, str]:
-    """Return the header that logs in at the proxy, none if it needs no login."""
-    if proxy is None or not (proxy.username or proxy.password):
-        return {}
-    pair = f"{proxy.username}:{proxy.password}".encode()
-    return {"Proxy-Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}

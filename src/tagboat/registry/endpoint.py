@@ -6,10 +6,10 @@ from functools import lru_cache
 
 from yarl import URL
 
+from tagboat.core.addresses import is_loopback
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import RegistryUnreachableError
 from tagboat.core.image import is_docker_hub
-from tagboat.registry.addresses import is_loopback
 from tagboat.registry.failures import mark_permanent
 
 IDENTITY_TOKEN_USER = "<token>"  # noqa: S105 - a user name that says what the password is

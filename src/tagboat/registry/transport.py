@@ -12,6 +12,13 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from tagboat import __version__
+from tagboat.core.addresses import (
+    address_of,
+    is_disguised,
+    is_link_local,
+    is_loopback,
+    is_public,
+)
 from tagboat.core.errors import (
     InvalidValueError,
     RegistryError,
@@ -20,18 +27,10 @@ from tagboat.core.errors import (
     RegistryRateLimitedError,
     RegistryUnreachableError,
 )
-from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy
-from tagboat.registry.addresses import (
-    LINK_LOCAL,
-    NOT_PUBLIC,
-    address_of,
-    is_disguised,
-    is_link_local,
-    is_loopback,
-    is_public,
-)
+from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy, proxy_login
+from tagboat.registry.addresses import LINK_LOCAL, NOT_PUBLIC
 from tagboat.registry.codings import unpacker
-from tagboat.registry.connections import Connections, PlacedResponse, Timeouts, proxy_login
+from tagboat.registry.connections import Connections, PlacedResponse, Timeouts
 from tagboat.registry.endpoint import shown_host
 from tagboat.registry.failures import (
     ResponseTooLargeError,

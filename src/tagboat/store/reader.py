@@ -7,6 +7,7 @@ from tagboat.store.audit import AuditReads
 from tagboat.store.deliveries import DeliveryReads
 from tagboat.store.events import EventReads
 from tagboat.store.heard import HeardReads
+from tagboat.store.identities import IdentityReads
 from tagboat.store.instances import InstanceReads
 from tagboat.store.pages import PageReads
 from tagboat.store.polls import PollReads
@@ -27,6 +28,7 @@ class SqlReader(
     HeardReads,
     SettingReads,
     AccountReads,
+    IdentityReads,
     EventReads,
     AuditReads,
 ):

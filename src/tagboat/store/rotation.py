@@ -31,11 +31,13 @@ from tagboat.store.database import (
     open_database,
     take_time,
 )
+from tagboat.store.identity_tables import session_origins_table
 from tagboat.store.rows import (
     SEALED_SETTINGS,
     SIGNATURE_SETTING,
     config_place,
     hook_place,
+    id_token_place,
     is_sealed_config,
     password_place,
     run_place,
@@ -161,6 +163,7 @@ _PLACES: tuple[tuple[Table, str, str, Callable[[str], str]], ...] = (
     (tables.registries_table, "id", "password", password_place),
     (tables.hooks_table, "id", "signature", hook_place),
     (tables.deploy_configs_table, "deploy_id", "config", config_place),
+    (session_origins_table, "session_id", "id_token", id_token_place),
 )
 
 

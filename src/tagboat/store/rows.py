@@ -12,6 +12,7 @@ from tagboat.core.deploy import Instance
 from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import SettingsError
 from tagboat.core.generics import T
+from tagboat.core.identities import SessionOrigin
 from tagboat.core.project_webhook import ProjectWebhook, Signature
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.store.cipher import Cipher
@@ -159,6 +160,16 @@ class SealedRows:
         )
         return opened
 
+    def of_session_origin(self, origin: SessionOrigin) -> dict[str, Any]:
+        """Return the origin of a session as a row."""
+        place = id_token_place(origin.session_id)
+        return to_row(origin) | {"id_token": self._cipher.seal(origin.id_token, place)}
+
+    def session_origin(self, row: dict[str, Any]) -> SessionOrigin:
+        """Return the origin of a session."""
+        place = id_token_place(row["session_id"])
+        return SessionOrigin(**row | {"id_token": self._cipher.open(row["id_token"], place)})
+
     def _seal_run(self, run: RunOptions, place: str) -> bytes | None:
         return (
             None
@@ -194,6 +205,11 @@ def password_place(registry_id: str) -> str:
 def hook_place(hook_id: str) -> str:
     """Return the place of the signature of a webhook."""
     return f"hook/{hook_id}/signature"
+
+
+def id_token_place(session_id: str) -> str:
+    """Return the place of the ID token that a session began with."""
+    return f"session/{session_id}/id-token"
 
 
 def setting_place(name: str) -> str:

@@ -10,6 +10,7 @@ from tagboat.store.deliveries import DeliveryWrites
 from tagboat.store.deploys import DeployWrites
 from tagboat.store.events import EventWrites
 from tagboat.store.heard import HeardWrites
+from tagboat.store.identities import IdentityWrites
 from tagboat.store.instances import InstanceWrites
 from tagboat.store.memory import WriteMemory
 from tagboat.store.pages import PageReads
@@ -30,6 +31,7 @@ class UnitOfWork(
     DeliveryWrites,
     SettingWrites,
     AccountWrites,
+    IdentityWrites,
     EventWrites,
     AuditWrites,
     HeardWrites,

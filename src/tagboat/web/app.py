@@ -23,7 +23,7 @@ from tagboat.web import live, theme
 from tagboat.web.assets import STATIC_PATH, Assets
 from tagboat.web.error_pages import error_page
 from tagboat.web.forms import Form, read_form, status_of
-from tagboat.web.pages import deploys, sign_in
+from tagboat.web.pages import deploys, oidc, sign_in
 from tagboat.web.routing import PageRoute, PageRouter
 from tagboat.web.security import PageHeaders
 from tagboat.web.services import WebServices
@@ -33,6 +33,7 @@ from tagboat.web.visits import SIGN_IN, Visit
 ROUTERS: tuple[PageRouter, ...] = (
     deploys.router,
     sign_in.router,
+    oidc.router,
     live.router,
     theme.router,
 )
@@ -104,7 +105,7 @@ class Pages:
             if visit.principal is None:
                 return _to_sign_in(request)
             visit.principal.check_role(route.needs)
-        if route.method == "POST":
+        if route.method == "POST" and not route.from_elsewhere:
             visit = replace(visit, form=await self._read_order(request))
         return await route.handler(visit)
 

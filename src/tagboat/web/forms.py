@@ -13,6 +13,8 @@ from tagboat.core.errors import (
     EngineError,
     FieldError,
     ForbiddenError,
+    IdentityProviderError,
+    IdentityRejectedError,
     InvalidValueError,
     NotFoundError,
     SignInError,
@@ -33,6 +35,8 @@ _ERROR_STATUS: Mapping[type[TagboatError], HTTPStatus] = {
     TooManyAttemptsError: HTTPStatus.TOO_MANY_REQUESTS,
     StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     EngineError: HTTPStatus.SERVICE_UNAVAILABLE,
+    IdentityProviderError: HTTPStatus.SERVICE_UNAVAILABLE,
+    IdentityRejectedError: HTTPStatus.FORBIDDEN,
 }
 
 

@@ -15,13 +15,15 @@ Handler = Callable[[Visit], Awaitable[Response]]
 class PageRoute:
     """An address with its method, `GET` or `POST`, and the least role that may use it.
 
-    `needs` is None where nobody has to be signed in.
+    `needs` is None where nobody has to be signed in. Only a page of ours may send a form, unless
+    `from_elsewhere`.
     """
 
     path: str
     method: str
     needs: Role | None
     handler: Handler
+    from_elsewhere: bool = False
 
 
 class PageRouter:
@@ -37,6 +39,15 @@ class PageRouter:
     def order(self, path: str, needs: Role | None = Role.DEPLOYER) -> Callable[[Handler], Handler]:
         """Declare an order: a form that was checked to come from a page of the same session."""
         return self._declare(path, "POST", needs)
+
+    def notice(self, path: str) -> Callable[[Handler], Handler]:
+        """Declare a call of another server, which proves itself. The handler reads the form."""
+
+        def declared(handler: Handler) -> Handler:
+            self.routes.append(PageRoute(path, "POST", None, handler, from_elsewhere=True))
+            return handler
+
+        return declared
 
     def _declare(self, path: str, method: str, needs: Role | None) -> Callable[[Handler], Handler]:
         def declared(handler: Handler) -> Handler:

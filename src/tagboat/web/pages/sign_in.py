@@ -1,6 +1,8 @@
 """Signing in and out, and the first account by the set-up link."""
 
+from dataclasses import replace
 from http import HTTPStatus
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -10,7 +12,7 @@ from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.messages import Tone
 from tagboat.web.routing import PageRouter
 from tagboat.web.security import own_path
-from tagboat.web.visits import SIGN_IN, Visit
+from tagboat.web.visits import OIDC_START, SIGN_IN, Visit
 
 _SETUP = "/setup/{token}"
 _NOT_THE_SAME = FormErrors(
@@ -26,7 +28,7 @@ async def sign_in_page(visit: Visit) -> Response:
     wanted = own_path(visit.query("next"))
     if visit.principal is not None:
         return visit.go(wanted)
-    return await _show_sign_in(visit, wanted, NO_ERRORS)
+    return await show_sign_in(visit, wanted, NO_ERRORS)
 
 
 @router.order(SIGN_IN, needs=None)
@@ -42,19 +44,27 @@ async def sign_in_order(visit: Visit) -> Response:
             previous=visit.site.authenticator.cookie.read(visit.request.scope),
         )
     except TagboatError as error:
-        response = await _show_sign_in(visit, wanted, form_errors(error, {}))
+        response = await show_sign_in(visit, wanted, form_errors(error, {}))
         if isinstance(error, TooManyAttemptsError):
             response.headers["Retry-After"] = str(max(1, round(error.wait_s)))
         return response
-    return _enter(visit, begun, wanted)
+    return enter(visit, begun, wanted)
 
 
 @router.order("/sign-out", needs=None)
 async def sign_out_order(visit: Visit) -> Response:
     """End the session of this browser."""
+    provider_url = None
     if visit.principal is not None and visit.principal.session_id is not None:
-        await visit.operations.sessions.sign_out(visit.principal.session_id)
-    response = visit.go(SIGN_IN, "You are signed out.")
+        leave = visit.operations.single_sign_on.sign_out
+        provider_url = await leave(visit.principal.session_id)
+    if provider_url is None:
+        response = visit.go(SIGN_IN, "You are signed out.")
+    else:
+        # A page, not a redirect: the policy of pages lets forms lead to this host only.
+        provider = visit.operations.single_sign_on.provider_name
+        values = {"provider": provider, "provider_url": provider_url}
+        response = replace(visit, principal=None).show("signing_out.html", values)
     response.raw_headers.append(visit.site.authenticator.cookie.clear_header())
     # Pages that the browser still has in memory are of no use to the next person.
     response.headers["Clear-Site-Data"] = '"cache"'
@@ -84,19 +94,26 @@ async def setup_order(visit: Visit) -> Response:
         )
     except (FieldError, ConflictError) as error:
         return visit.show("setup.html", {}, errors=form_errors(error, {ConflictError: "name"}))
-    return _enter(visit, begun, "/", f"Welcome, {begun.principal.name}.")
+    return enter(visit, begun, "/", f"Welcome, {begun.principal.name}.")
 
 
-async def _show_sign_in(visit: Visit, wanted: str, errors: FormErrors) -> Response:
-    needed = await visit.operations.accounts.setup_needed()
-    return visit.show(
-        "sign_in.html",
-        {"wanted": wanted, "setup_needed": needed},
-        errors=errors,
-    )
+async def show_sign_in(visit: Visit, wanted: str, errors: FormErrors) -> Response:
+    """Return the page for signing in, which then leads to the page `wanted`."""
+    single_sign_on = visit.operations.single_sign_on
+    needed = single_sign_on.has_passwords and await visit.operations.accounts.setup_needed()
+    way = f"{OIDC_START}?{urlencode({'next': wanted})}" if wanted != "/" else OIDC_START
+    values = {
+        "wanted": wanted,
+        "setup_needed": needed,
+        "has_passwords": single_sign_on.has_passwords,
+        "provider": single_sign_on.provider_name,
+        "provider_way": way,
+    }
+    return visit.show("sign_in.html", values, errors=errors)
 
 
-def _enter(visit: Visit, begun: SignedIn, path: str, said: str = "") -> Response:
+def enter(visit: Visit, begun: SignedIn, path: str, said: str = "") -> Response:
+    """Return the way to a page, with the cookie of a session that has just begun."""
     response = visit.go(path, said, Tone.OK)
     response.raw_headers.append(visit.site.authenticator.cookie.set_header(begun.cookie))
     return response
