@@ -24,6 +24,7 @@ from tagboat.core.hosts import HostClaim
 from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Deletion, PulledImage
+from tagboat.core.matrix_port import MatrixReader
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.project_webhook import ProjectWebhook, Signature
 from tagboat.core.receipt import ReceiptLedger
@@ -375,6 +376,7 @@ class Reader(
     EventReader,
     ReadModelReader,
     PageReader,
+    MatrixReader,
     HeardReader,
     Protocol,
 ):
