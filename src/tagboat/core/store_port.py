@@ -26,6 +26,7 @@ from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.identities import Identity, SessionOrigin
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Deletion, PulledImage
+from tagboat.core.matrix_port import MatrixReader
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.project_webhook import ProjectWebhook, Signature
 from tagboat.core.receipt import ReceiptLedger
@@ -417,6 +418,7 @@ class Reader(
     AuditReader,
     ReadModelReader,
     PageReader,
+    MatrixReader,
     HeardReader,
     Protocol,
 ):

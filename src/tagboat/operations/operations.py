@@ -14,9 +14,11 @@ from tagboat.operations.queries.catalog import CatalogQueries
 from tagboat.operations.queries.comparisons import ComparisonQueries
 from tagboat.operations.queries.connect import ConnectQueries
 from tagboat.operations.queries.deliveries import DeliveryQueries
+from tagboat.operations.queries.deploy_page import DeployPageQuery
 from tagboat.operations.queries.deploys import DeployQueries
 from tagboat.operations.queries.logs import LogQueries
 from tagboat.operations.queries.machine import MachineQueries
+from tagboat.operations.queries.matrix import MatrixQuery
 from tagboat.operations.queries.needs import NeedQueries
 from tagboat.operations.queries.overview import OverviewQuery
 from tagboat.operations.queries.patterns import PatternQueries
@@ -54,6 +56,8 @@ class Operations:
         self.live_logs = LiveLogs(services)
         self.deliveries = DeliveryQueries(services)
         self.overview = OverviewQuery(services)
+        self.matrix = MatrixQuery(services)
+        self.deploy_page = DeployPageQuery(services)
         self.machine = MachineQueries(services)
         self.tags = TagQueries(services)
         self.patterns = PatternQueries(services)

@@ -9,6 +9,7 @@ from tagboat.store.events import EventReads
 from tagboat.store.heard import HeardReads
 from tagboat.store.identities import IdentityReads
 from tagboat.store.instances import InstanceReads
+from tagboat.store.matrix import MatrixReads
 from tagboat.store.pages import PageReads
 from tagboat.store.polls import PollReads
 from tagboat.store.read_model import ReadModelReads
@@ -21,6 +22,7 @@ from tagboat.store.settings import SettingReads
 class SqlReader(
     ReadModelReads,
     PageReads,
+    MatrixReads,
     InstanceReads,
     RetentionReads,
     PollReads,
