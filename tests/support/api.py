@@ -193,6 +193,7 @@ class Api:
     registries: Registries
     ways: Ways
     inspector: Inspected
+    operations: Operations
 
     @property
     def anonymous(self) -> Caller:
@@ -298,6 +299,7 @@ def running_api(
             registries,
             ways,
             inspector,
+            operations,
         )
     finally:
         store.close()
