@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tagboat.core.audit import AuditAction, AuditFilter
 from tagboat.core.deploy import DeployStatus, InstanceState
 from tagboat.core.errors import ConflictError, EngineUnavailableError, NotFoundError
 from tagboat.core.image import ImageName
 from tagboat.core.keeping import Deletion
+from tagboat.core.principal import Principal, PrincipalKind, Role
 from tagboat.core.storage import volume_name
 from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.removal import Removal
@@ -261,6 +263,8 @@ async def test_what_could_not_be_deleted_is_not_deleted_later_behind_anybodys_ba
         await removing.remove_project(project_id)
     await removing.go_on()
     assert await api.store.read(lambda reader: reader.project(project_id))
+    only = AuditFilter(action=AuditAction.PROJECT_DELETE)
+    assert await api.store.read(lambda reader: reader.audit_entries(only, None, 9)) == []
 
 
 async def test_what_cannot_be_deleted_after_a_start_is_tried_again(
@@ -268,8 +272,13 @@ async def test_what_cannot_be_deleted_after_a_start_is_tried_again(
 ) -> None:
     project_id, stage_id, _ = await with_volumes(api)
     await put_instance(api, project_id, stage_id, InstanceState.LIVE)
-    await api.store.write(lambda tx: tx.begin_deletion(Deletion(project_id)))
+    ada = Principal(kind=PrincipalKind.ACCOUNT, name="ada", role=Role.ADMIN)
+    await api.store.write(lambda tx: tx.begin_deletion(Deletion(project_id, actor=ada)))
     api.engine.fail("stop", EngineUnavailableError("the engine went away"))
     monkeypatch.setattr("tagboat.deploy.removal.AGAIN_S", 0)
     await removal(api, Worker(api, project_id)).go_on()
     assert await api.store.read(lambda reader: reader.projects()) == []
+    # Once, although it took two tries, and of the one who ordered it before the start.
+    only = AuditFilter(action=AuditAction.PROJECT_DELETE)
+    (entry,) = await api.store.read(lambda reader: reader.audit_entries(only, None, 9))
+    assert (entry.actor_name, entry.project_id) == ("ada", project_id)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -14,10 +14,9 @@ from tagboat.api.bodies import ResponseModel
 from tagboat.api.filters import NameOrId
 from tagboat.api.pagination import Page
 from tagboat.api.services import Ops
-from tagboat.api.values import NO_NUL, Parsed, text
+from tagboat.api.values import NO_NUL, text
 from tagboat.core.audit import AuditAction, AuditEntry, AuditPlace
 from tagboat.core.errors import FieldError
-from tagboat.core.moments import parse_moment
 from tagboat.operations.queries.audit import AuditQuestion
 
 AUDIT_PATH = "/api/audit"
@@ -71,9 +70,6 @@ class AuditEntryOut(ResponseModel):
     note: str
 
 
-MomentText = Annotated[
-    datetime | timedelta, Parsed(parse_moment, {"format": "moment", "minLength": 2})
-]
 ActorText = Annotated[str, text(NO_NUL, 255, "a string without NUL")]
 
 
@@ -87,9 +83,9 @@ async def get_question(
         Query(description="Only of the project of this name or id, also of a deleted one."),
     ] = None,
     since: Annotated[
-        MomentText | None, Query(description="Only from this time on, or `7d`: so long ago.")
+        str | None, Query(description="Only from this time on, or `7d`: so long ago.")
     ] = None,
-    until: Annotated[MomentText | None, Query(description="Only before this time.")] = None,
+    until: Annotated[str | None, Query(description="Only before this time.")] = None,
 ) -> AuditQuestion:
     """Return the question that the parameters of a request ask."""
     return AuditQuestion(actor=actor, action=action, project=project, since=since, until=until)

@@ -48,7 +48,7 @@ KEY_FILE, NEXT_KEY_FILE = "encryption.key", "encryption.key.next"
 KEY_ID_SETTING = "encryption_key_id"
 _RESEALED_AT_ONCE = 500
 # No server runs that would know the caller: who may write the data directory may do this.
-_OWNER = Principal(kind=PrincipalKind.LOCAL, name="local", role=Role.ADMIN)
+_OWNER = Principal(kind=PrincipalKind.LOCAL, name="the server's command line", role=Role.ADMIN)
 
 Seal = Callable[[bytes, str], bytes]
 """Function that seals with the new key what was sealed for a place with the old one."""

@@ -6,8 +6,8 @@ from datetime import datetime
 from functools import partial
 
 from tagboat.core.audit import AuditEntry, AuditFilter, AuditPlace
-from tagboat.core.errors import ForbiddenError
-from tagboat.core.moments import Moment, time_at
+from tagboat.core.errors import FieldError, ForbiddenError, InvalidValueError
+from tagboat.core.moments import parse_moment
 from tagboat.core.ports import Reader
 from tagboat.core.principal import Role
 from tagboat.operations.services import OperationServices
@@ -21,20 +21,20 @@ class AuditQuestion:
     """The entries that are wanted; None: any.
 
     `actor` is the name of an account or token, or a kind of principal. `project` is a name or an
-    id, also of a project that was deleted. `since` is the first moment that counts, `until` the
-    first that does not.
+    id, also of a project that was deleted. `since` is the first time that counts, `until` the first
+    that does not, as `parse_moment` reads them.
     """
 
     actor: str | None = None
     action: str | None = None
     project: str | None = None
-    since: Moment | None = None
-    until: Moment | None = None
+    since: str | None = None
+    until: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AuditQueries:
-    """Reads of the audit. All raise ForbiddenError for others than admins."""
+    """Reads of the audit. All raise ForbiddenError for others than admins, and FieldError."""
 
     services: OperationServices
 
@@ -79,9 +79,16 @@ def _filter_of(reader: Reader, wanted: AuditQuestion, now: datetime) -> AuditFil
         actor=wanted.actor,
         action=wanted.action,
         project=None if wanted.project is None else _project_id(reader, wanted.project),
-        since=None if wanted.since is None else time_at(wanted.since, now),
-        until=None if wanted.until is None else time_at(wanted.until, now),
+        since=_time_of("since", wanted.since, now),
+        until=_time_of("until", wanted.until, now),
     )
+
+
+def _time_of(field: str, text: str | None, now: datetime) -> datetime | None:
+    try:
+        return None if text is None else parse_moment(text, now)
+    except InvalidValueError as error:
+        raise FieldError(field, str(error)) from None
 
 
 def _project_id(reader: Reader, project: str) -> str:

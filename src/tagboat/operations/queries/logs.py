@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import EngineNotFoundError, FieldError, InvalidValueError, NotFoundError
 from tagboat.core.masking import masking
-from tagboat.core.moments import parse_moment, time_at
+from tagboat.core.moments import parse_moment
 from tagboat.core.ports import Reader
 from tagboat.core.workload import LogLine
 from tagboat.deploy.context import read_context
@@ -103,7 +103,7 @@ class LogQueries:
 
     def _moment(self, field: str, text: str | None) -> datetime | None:
         try:
-            return None if text is None else time_at(parse_moment(text), self.services.clock())
+            return None if text is None else parse_moment(text, self.services.clock())
         except InvalidValueError as error:
             raise FieldError(field, str(error)) from None
 
