@@ -1,4 +1,4 @@
-"""The receipt of a deploy: what became of the requests while it replaced an instance.
+"""The receipt of a deploy: how requests ended while it replaced an instance.
 
 The ingress counts from its own start. A ledger remembers what it had counted at the last look, and
 adds up what came after: so neither a death of Tagboat nor one of the ingress makes up a number.
@@ -36,12 +36,12 @@ class SideCounts:
 
     @property
     def requests(self) -> int:
-        """All that have ended."""
+        """Requests that have ended."""
         return self.answered + self.failed_5xx + self.aborted
 
     @property
     def failed(self) -> int:
-        """Those without a complete answer below 500."""
+        """Requests without a complete answer below 500."""
         return self.failed_5xx + self.aborted
 
     def __add__(self, other: "SideCounts") -> "SideCounts":
@@ -52,7 +52,7 @@ class SideCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployReceipt:
-    """What became of the requests from `since` to `until`, which is None while it goes on.
+    """Requests from `since` to `until`, which is None while it goes on, and how they ended.
 
     `longest_drain_s` is how many seconds after traffic had left them the old instances answered
     their last request, None without an old instance. For `downtime_s` seconds no instance took

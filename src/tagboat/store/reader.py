@@ -7,6 +7,7 @@ from tagboat.store.events import EventReads
 from tagboat.store.instances import InstanceReads
 from tagboat.store.polls import PollReads
 from tagboat.store.read_model import ReadModelReads
+from tagboat.store.receipts import ReceiptReads
 from tagboat.store.retention import RetentionReads
 from tagboat.store.rows import SealedRows
 from tagboat.store.session import ReadSession
@@ -15,6 +16,7 @@ from tagboat.store.settings import SettingReads
 
 class SqlReader(
     ReadModelReads,
+    ReceiptReads,
     InstanceReads,
     RetentionReads,
     PollReads,
