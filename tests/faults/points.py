@@ -238,6 +238,7 @@ _REPEATED = {
     "haproxy.show table": 2,
     "haproxy.show proc": 4,
     "runtime.last_exit_code": 0,
+    "haproxy.show info": 2,
     "haproxy.show events": 0,
     "store.write DeployRecord.note": 0,
 }

@@ -5,6 +5,7 @@ It counts by the port of an instance, and by host. Decision 0029 has the reasons
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
 from tagboat.core.request_counts import CODE_CLASSES, EarlyEnd, EndedBy, InstanceCounts
 
@@ -24,6 +25,7 @@ _END = re.compile(
     r"^(?P<port>\d+) (?P<number>\d+) (?P<state>\S\S) (?P<status>-?\d+) \S+ (?P<head>[-1])$",
     re.MULTILINE,
 )
+_INFO = re.compile(r"^(Pid|Start_time_sec|node): (\S+)$", re.MULTILINE)
 _WITH_ERROR = 500
 _SWITCHING = 101
 
@@ -85,6 +87,19 @@ def parse_instance_counts(rows: str, ends: str, port: int) -> InstanceCounts | N
         in_flight=found.get("conn_cur", 0),
         known_ends=tuple(_early_ends(ends, port)),
     )
+
+
+def parse_process(info: str) -> tuple[str, datetime]:
+    """Return a name for a worker that no other one ever has, and its start, from `show info`.
+
+    Raises ValueError for another text.
+    """
+    found = dict(_INFO.findall(info))
+    try:
+        started = int(found["Start_time_sec"])
+        return f"{found['node']}/{found['Pid']}/{started}", datetime.fromtimestamp(started, UTC)
+    except KeyError as missing:
+        raise ValueError(f"it has no {missing}") from None
 
 
 def ended_early(rows: str) -> bool:
