@@ -27,7 +27,7 @@ from tagboat.deploy.traffic import Traffic
 
 TELL_EVERY_S = 1.0
 """Seconds between two reports of progress at least."""
-_REST = 20
+_LOOK_REST = 20
 """How many times as long as a look took the next one waits: many deploys may watch at once."""
 _SETTLES_S = 0.5
 _SETTLE_PAUSE_S = 0.02
@@ -90,7 +90,7 @@ class RequestCount:
         if began < self._tell_at:
             return None
         await self.look()
-        self._tell_at = began + max(TELL_EVERY_S, _REST * (clock() - began))
+        self._tell_at = began + max(TELL_EVERY_S, _LOOK_REST * (clock() - began))
         return self.words()
 
     def words(self) -> str:

@@ -272,7 +272,7 @@ async def test_a_restart_of_the_ingress_is_said(led: World) -> None:
 
     async def restart() -> None:
         await requests(led, 200, 200)()
-        ingress_of(led).restart()
+        ingress_of(led).restart(led.clock.now())
         await requests(led, 200)()
 
     at_step(led, StepName.DRAIN, restart)
