@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from tagboat.cli import show
+from tagboat.cli.comparison import show_comparison_table
 from tagboat.cli.deploy_progress import step_duration
 from tagboat.cli.fields import show_fields
 from tagboat.cli.names import call_deploy, find_project, find_stage
@@ -93,6 +94,16 @@ def deploys_show(deploy: DeployArg, *, as_json: JsonOption = False) -> None:
     )
     if found["log"]:
         show.line(f"\nlog:\n{found['log'].rstrip()}")
+
+
+@app.command("changes")
+def deploys_changes(deploy: DeployArg, *, as_json: JsonOption = False) -> None:
+    """Show what a deploy changes, or has changed: commits, environment, image, configuration."""
+    found = call_deploy(deploy, lambda path: connect().get(f"{path}/changes"))
+    if as_json:
+        show.as_json(found)
+    else:
+        show_comparison_table(found)
 
 
 @app.command("logs")
