@@ -22,11 +22,8 @@ from tagboat import __version__
 from tagboat.api.app import build_api
 from tagboat.api.event_hub import EventHub
 from tagboat.api.services import ApiServices
-from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
 from tagboat.core.counters import Counters
 from tagboat.core.errors import TagboatError
-from tagboat.core.ids import new_id
-from tagboat.core.ports import Tx
 from tagboat.data_dir import DataDir, open_data_dir
 from tagboat.deploy.history import keep_forgetting
 from tagboat.deploy.images import keep_tidying
@@ -39,6 +36,7 @@ from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
+from tagboat.first_start import prepare, set_up_once
 from tagboat.host_paths import host_paths
 from tagboat.http.server import BACKLOG, HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
@@ -60,7 +58,7 @@ from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.docker.own_container import own_container
 from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
 from tagboat.store import SqlStore, open_store
-from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
+from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 
 DEPLOYS_GRACE_S = 4.0
 COLLECT_AFTER = 10_000
@@ -83,6 +81,7 @@ def serve(settings: Settings) -> int:
     log_call = configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
     try:
         with open_data_dir(settings.data_dir) as data_dir, _bind_listener(settings) as listener:
+            prepare(settings)
             return uvloop.run(_serve(settings, data_dir, listener, log_call))
     except TagboatError as error:
         print(f"tagboat: {error}", file=sys.stderr)  # noqa: T201 - for the person who starts it
@@ -205,8 +204,7 @@ async def _building(
 ) -> AsyncIterator[_Built]:
     if settings.docker.is_exposed:
         log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
-    installation = await store.write(partial(_first_launch, settings))
-    await ensure_webhook_secret(store)
+    installation = await set_up_once(settings, store)
     adapters = build_adapters(settings, store)
     engine, registry, queue = adapters.engine, adapters.registry, adapters.queue
     clock, counters = adapters.clock, adapters.counters
@@ -361,17 +359,6 @@ def _ready(settings: Settings, data_dir: DataDir, token: str) -> None:
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
     print(f"tagboat ready on {settings.listen_url}", flush=True)  # noqa: T201 - the contract's line
-
-
-def _first_launch(settings: Settings, tx: Tx) -> str:
-    """Set what is set once, and return the installation's id."""
-    if tx.setting(POLL_SCHEDULE) is None:
-        tx.put_setting(POLL_SCHEDULE, settings.poll_schedule)
-    installation = tx.setting(INSTALLATION_ID)
-    if installation is None:
-        installation = new_id()
-        tx.put_setting(INSTALLATION_ID, installation)
-    return str(installation)
 
 
 @contextlib.contextmanager

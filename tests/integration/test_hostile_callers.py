@@ -30,7 +30,7 @@ from tagboat.core.tags import parse_tag_pattern
 from tagboat.deploy.queue import DeployQueue
 from tagboat.intake import inspections, ledger, prune
 from tagboat.store import SqlStore, open_store
-from tagboat.webhook import WebhookHandler, ensure_webhook_secret
+from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 from tests.support.asgi import Answer, Caller
 
 pytestmark = pytest.mark.anyio
@@ -99,7 +99,7 @@ class Gate:
 @pytest.fixture
 async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
     store, inspector = open_store(None, tmp_path), Inspector()
-    secret = await ensure_webhook_secret(store)
+    secret = await regenerate_webhook_secret(store)
     handler = WebhookHandler(store, DeployQueue(lambda: NOW), inspector)
     yield Gate(store, inspector, Caller(handler.router()), secret)
     store.close()

@@ -22,7 +22,7 @@ from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Deletion, PulledImage
 from tagboat.core.polling import PollState, RegistryBackoff
-from tagboat.core.project_webhook import ProjectWebhook, Signature
+from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
 from tagboat.core.run import RunConfig
 
 
@@ -207,6 +207,7 @@ class SettingReader(Protocol):
     """Settings, webhook URLs, their signatures, and answers remembered by idempotency key."""
 
     def setting(self, name: str) -> object | None: ...
+    def webhook_secret_hash(self) -> KeyedHash | None: ...
     def hook(self, hook_id: str) -> ProjectWebhook: ...
     def hooks(self, project_id: str | None = None) -> list[ProjectWebhook]: ...
     def webhook_signature(self) -> Signature | None: ...

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -12,7 +12,7 @@ from tagboat.core.deploy import Instance
 from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import SettingsError
 from tagboat.core.generics import T
-from tagboat.core.project_webhook import ProjectWebhook, Signature
+from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.store.cipher import Cipher
 
@@ -148,7 +148,8 @@ class SealedRows:
         if name not in SEALED_SETTINGS:
             return value
         sealed = self._cipher.seal(msgspec.json.encode(value).decode(), setting_place(name))
-        return {"sealed": base64.b64encode(sealed).decode()}
+        found = KeyedHash.of(self._cipher.hash_key(setting_place(name)), str(value))
+        return {"sealed": base64.b64encode(sealed).decode(), "hash": found.digest.hex()}
 
     def setting(self, name: str, value: object) -> object:
         """Return a setting from its row; an earlier release may have stored it unencrypted."""
@@ -158,6 +159,15 @@ class SealedRows:
             self._cipher.open(base64.b64decode(value["sealed"]), setting_place(name))
         )
         return opened
+
+    def setting_hash(self, name: str, value: object) -> KeyedHash | None:
+        """Return the hash of a setting that is a secret from its row, None without a value."""
+        key = self._cipher.hash_key(setting_place(name))
+        # Nothing is opened: loading the cipher's library would double the time of a start.
+        if is_sealed_setting(value):
+            return KeyedHash(key, bytes.fromhex(value["hash"]))
+        secret = self.setting(name, value)
+        return None if secret is None else KeyedHash.of(key, str(secret))
 
     def _seal_run(self, run: RunOptions, place: str) -> bytes | None:
         return (
@@ -199,6 +209,11 @@ def hook_place(hook_id: str) -> str:
 def setting_place(name: str) -> str:
     """Return the place of a setting."""
     return f"setting/{name}"
+
+
+def is_sealed_setting(value: object) -> TypeGuard[dict[str, str]]:
+    """Return True for the row of a sealed setting with its hash, as this release stores it."""
+    return isinstance(value, dict) and "hash" in value
 
 
 def is_sealed_config(config: bytes) -> bool:

@@ -3,23 +3,18 @@
 import uuid
 
 from tagboat.core.config import WEBHOOK_SECRET
-from tagboat.core.ports import Reader, Store, Topic, Tx
+from tagboat.core.ports import Store, Topic, Tx
 
 
-async def ensure_webhook_secret(store: Store) -> str:
-    """Return the secret; make it if there is none yet."""
-    return await store.write(lambda tx: stored_secret(tx) or _make(tx))
+async def ensure_webhook_secret(store: Store) -> None:
+    """Make the secret if there is none yet."""
+    # Asked by its hash: the secret itself is decrypted only for who is to see it.
+    await store.write(lambda tx: tx.webhook_secret_hash() or _make(tx))
 
 
 async def regenerate_webhook_secret(store: Store) -> str:
     """Make and return a new secret; the old one is invalid once this returns."""
     return await store.write(_make)
-
-
-def stored_secret(reader: Reader) -> str | None:
-    """Return the secret of the global URL, None before it was made."""
-    secret = reader.setting(WEBHOOK_SECRET)
-    return secret if isinstance(secret, str) else None
 
 
 def _make(tx: Tx) -> str:
