@@ -208,6 +208,7 @@ async def _building(
     adapters = build_adapters(settings, store)
     engine, registry, queue = adapters.engine, adapters.registry, adapters.queue
     clock, counters = adapters.clock, adapters.counters
+    polled = registry.rate_limited_view()
     parts = deploy_services(settings, adapters, installation)
     worker = Worker(parts, data_dir.replica)
     poller = Poller(
@@ -217,10 +218,14 @@ async def _building(
         clock=clock,
         holder=data_dir.replica,
         counters=counters,
-        scheduled_source=registry.rate_limited_view(),
+        scheduled_source=polled,
     )
     webhook = WebhookHandler(
-        store, queue, EngineThenRegistry(engine, registry, store), clock=clock, counters=counters
+        store,
+        queue,
+        EngineThenRegistry(engine, registry, store, checks=polled),
+        clock=clock,
+        counters=counters,
     )
     events = EventHub(store)
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import event
 
 from tagboat.core.auto_create import MOST_NEW_PROJECTS, MOST_PUSHES
-from tagboat.core.catalog import KnownTag, Project, Stage
+from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.config import DELIVERIES_KEEP, MAX_PROJECTS
 from tagboat.core.delivery import MAX_REFUSED_BODY, Delivery
 from tagboat.core.deploy import TakenBack
@@ -67,6 +67,11 @@ class Inspector:
         if image_ref.tag.startswith("none"):
             raise RegistryNotFoundError(f"there is no {image_ref}")
         return ImageInfo(tcp_ports=(8080,))
+
+    async def inspect_at_registry(
+        self, image_ref: ImageRef, _registry: Registry | None
+    ) -> ImageInfo:
+        return await self.inspect_image(image_ref)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The intake: pushes of every source become deploys here, in one transaction."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from tagboat.core.delivery import MAX_REFUSED_BODY, NOTHING_KEPT, Delivery, Reco
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Store, Topic, Tx
-from tagboat.core.push import Outcome, Push
+from tagboat.core.push import Outcome, Push, Source
 from tagboat.intake.admit import refused_push
 from tagboat.intake.distinct import distinct, distinct_as_stored
 from tagboat.intake.explain import Explanation, explain_image
@@ -21,6 +22,7 @@ from tagboat.intake.inspections import Inspected, InspectionResult, Inspections
 from tagboat.intake.ledger import Ledger
 from tagboat.intake.receipt import Receipt, SkippedEvent, encode, shortened
 from tagboat.intake.screening import admission, screen, uninspected_images
+from tagboat.intake.tag_checks import TagCheck, TagChecks
 
 # Pushes of a call whose outcomes are kept with its delivery; the second value holds when the URL
 # has received very much.
@@ -31,9 +33,10 @@ ACCEPTED = 202
 
 @dataclass(frozen=True, slots=True)
 class _Unknown:
-    """Images to inspect before anything is written: they may become projects."""
+    """Images to inspect before anything is written: they may become projects, or be none."""
 
     images: tuple[ImageRef, ...]
+    checks: tuple[TagCheck, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Intake:
         self._clock = clock
         self._ledger = ledger or Ledger()
         self._inspections = Inspections(inspector)
+        self._tag_checks = TagChecks(inspector)
 
     async def accept(
         self,
@@ -110,7 +114,11 @@ class Intake:
                 self._ledger.queued(hook, answer.queued)
                 return answer.body
             again = bool(inspected)
-            inspected.update(await self._inspections.inspect(answer.images, again=again))
+            found = await asyncio.gather(
+                self._inspections.inspect(answer.images, again=again),
+                self._tag_checks.ask(answer.checks),
+            )
+            inspected.update({**found[0], **found[1]})
 
     async def keep(
         self,
@@ -142,10 +150,17 @@ class Intake:
     async def explain(self, ref: ImageRef) -> Explanation:
         """Return what a push of `ref` would do now; inspects an image without a project."""
         explanation = await self._store.read(lambda reader: explain_image(reader, ref))
-        if explanation.project is not None or explanation.outcome is Outcome.REFUSED:
+        if explanation.outcome is Outcome.REFUSED:
             return explanation
         # By tag, as for pushes: the digest that a call names is only a hint.
-        (found,) = (await self._inspections.inspect([replace(ref, digest=None)])).values()
+        if explanation.project is None:
+            (found,) = (await self._inspections.inspect([replace(ref, digest=None)])).values()
+        else:
+            push = Push(ref, Source.WEBHOOK)
+            checks = await self._store.read(lambda reader: self._tag_checks.due(reader, [push], ()))
+            if not checks:
+                return explanation
+            (found,) = (await self._tag_checks.ask(checks)).values()
         return await self._store.read(lambda reader: explain_image(reader, ref, found))
 
     def wait_s(self, hook_id: str | None) -> float:
@@ -155,8 +170,11 @@ class Intake:
     def _admit(self, tx: Tx, call: _Call, inspected: Inspected) -> _Committed | _Unknown:
         taken, over = call.pushes[:MOST_PUSHES], call.pushes[MOST_PUSHES:]
         screened = screen(tx, taken, inspected)
-        if screened and (unknown := uninspected_images(taken, screened, inspected)):
-            return _Unknown(unknown)
+        unknown = uninspected_images(taken, screened, inspected) if screened else ()
+        # Once for each call: its sender waits.
+        checks = () if inspected else self._tag_checks.due(tx, taken, screened)
+        if unknown or checks:
+            return _Unknown(unknown, checks)
         now = self._clock()
         admitting = admission(tx, self._deployer, now, screened, inspected)
         results = [admitting.admit(push) for push in distinct_as_stored(tx, taken, screened)]
