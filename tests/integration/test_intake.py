@@ -474,6 +474,9 @@ async def test_fifty_simultaneous_first_pushes_make_one_project(desk: Desk) -> N
     async with asyncio.timeout(10):
         while not desk.inspector.asked:  # noqa: ASYNC110 - what is awaited is told by nobody
             await asyncio.sleep(0)
+    for _ in range(3):  # until all wait for that inspection: reads and writes keep their order
+        await desk.store.read(lambda reader: reader.count_projects())
+        await desk.store.write(lambda tx: tx.count_projects())
     desk.inspector.may_answer.set()
     results = [result for (result,) in await asyncio.gather(*calls)]
     assert len({result["project"]["id"] for result in results}) == 1

@@ -1,6 +1,5 @@
 """The intake: pushes of every source become deploys here, in one transaction."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from tagboat.intake.inspections import Inspected, InspectionResult, Inspections
 from tagboat.intake.ledger import Ledger
 from tagboat.intake.receipt import Receipt, SkippedEvent, encode, shortened
 from tagboat.intake.screening import admission, screen, uninspected_images
-from tagboat.intake.tag_checks import TagCheck, TagChecks
+from tagboat.intake.tag_checks import TagChecks
 
 # Pushes of a call whose outcomes are kept with its delivery; the second value holds when the URL
 # has received very much.
@@ -33,10 +32,9 @@ ACCEPTED = 202
 
 @dataclass(frozen=True, slots=True)
 class _Unknown:
-    """Images to inspect before anything is written: they may become projects, or be none."""
+    """Images to inspect before anything is written: they may become projects."""
 
     images: tuple[ImageRef, ...]
-    checks: tuple[TagCheck, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class Intake:
         self._clock = clock
         self._ledger = ledger or Ledger()
         self._inspections = Inspections(inspector)
-        self._tag_checks = TagChecks(inspector)
+        self._tag_checks = TagChecks(store, inspector)
 
     async def accept(
         self,
@@ -105,6 +103,8 @@ class Intake:
         draft = Receipt("", (), reason, tuple(skipped), needs_you)
         call = _Call(pushes, sender, draft, request, began, shown)
         inspected: dict[ImageRef, InspectionResult] = {}
+        inspected.update(await self._tag_checks.check(pushes[:MOST_PUSHES]))
+        again = False
         # Usually once or twice; again if a project was deleted, or a setting changed, in between.
         while True:
             answer = await self._store.write(lambda tx: self._admit(tx, call, inspected))
@@ -113,12 +113,8 @@ class Intake:
                 self._ledger.kept(hook, request.size + answer.kept)
                 self._ledger.queued(hook, answer.queued)
                 return answer.body
-            again = bool(inspected)
-            found = await asyncio.gather(
-                self._inspections.inspect(answer.images, again=again),
-                self._tag_checks.ask(answer.checks),
-            )
-            inspected.update({**found[0], **found[1]})
+            inspected.update(await self._inspections.inspect(answer.images, again=again))
+            again = True
 
     async def keep(
         self,
@@ -156,11 +152,8 @@ class Intake:
         if explanation.project is None:
             (found,) = (await self._inspections.inspect([replace(ref, digest=None)])).values()
         else:
-            push = Push(ref, Source.WEBHOOK)
-            checks = await self._store.read(lambda reader: self._tag_checks.due(reader, [push], ()))
-            if not checks:
-                return explanation
-            (found,) = (await self._tag_checks.ask(checks)).values()
+            checked = await self._tag_checks.check([Push(ref, Source.WEBHOOK)])
+            found = next(iter(checked.values()), None)
         return await self._store.read(lambda reader: explain_image(reader, ref, found))
 
     def wait_s(self, hook_id: str | None) -> float:
@@ -170,11 +163,8 @@ class Intake:
     def _admit(self, tx: Tx, call: _Call, inspected: Inspected) -> _Committed | _Unknown:
         taken, over = call.pushes[:MOST_PUSHES], call.pushes[MOST_PUSHES:]
         screened = screen(tx, taken, inspected)
-        unknown = uninspected_images(taken, screened, inspected) if screened else ()
-        # Once for each call: its sender waits.
-        checks = () if inspected else self._tag_checks.due(tx, taken, screened)
-        if unknown or checks:
-            return _Unknown(unknown, checks)
+        if screened and (unknown := uninspected_images(taken, screened, inspected)):
+            return _Unknown(unknown)
         now = self._clock()
         admitting = admission(tx, self._deployer, now, screened, inspected)
         results = [admitting.admit(push) for push in distinct_as_stored(tx, taken, screened)]

@@ -7,7 +7,7 @@ must not slow down the rest: so the questions are few, and a registry that is do
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -20,7 +20,7 @@ from tagboat.core.errors import (
     TagboatError,
 )
 from tagboat.core.image import ImageName, ImageRef
-from tagboat.core.ports import ImageInspector, Reader
+from tagboat.core.ports import ImageInspector, Reader, Store
 from tagboat.core.push import Outcome, Push
 from tagboat.core.rate import Bucket, Rate
 from tagboat.intake.admit import as_stored
@@ -29,8 +29,9 @@ from tagboat.intake.inspections import Inspected
 CHECK_LIMIT_S = 1.0
 """Seconds for which a sender waits for the answer."""
 CHECKS = Rate(per_s=20, burst=20)
-"""Questions of all calls together; beyond that, pushes are admitted without one."""
+"""Calls that are looked at, of all together; beyond that, pushes are admitted without it."""
 CHECKS_OF_CALL = 5
+"""Questions for one call at most."""
 SILENCE_S = 30.0
 """Seconds for which a registry that did not answer is not asked."""
 _REMEMBERED = 10_000
@@ -40,7 +41,7 @@ log = structlog.get_logger("tagboat.intake")
 
 
 @dataclass(frozen=True, slots=True)
-class TagCheck:
+class TagQuestion:
     """A question: an image by its tag, as its registry stores that, and the registry."""
 
     image: ImageRef
@@ -51,60 +52,64 @@ class TagChecks:
     """Finds the tags to ask about, and asks. `clock` is monotonic, in seconds."""
 
     def __init__(
-        self, inspector: ImageInspector, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        inspector: ImageInspector,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._store = store
         self._inspector = inspector
         self._clock = clock
         self._bucket = Bucket(CHECKS.burst)
         self._images: dict[tuple[ImageName, str], None] = {}
         self._silent_until: dict[str, float] = {}
 
-    def due(
-        self, reader: Reader, pushes: Sequence[Push], newcomers: Container[ImageName]
-    ) -> tuple[TagCheck, ...]:
-        """Return the questions to ask first; `newcomers` are the images without a project.
+    async def check(self, pushes: Sequence[Push]) -> Inspected:
+        """Return which tags of a call are not images, and None for others that were asked about.
 
-        Reads nothing for a tag that was found to be known before, which is the usual one.
+        Nothing is read for a tag that was known at an earlier look, which is the usual one. Raises
+        StoreUnavailableError.
         """
-        checks: dict[ImageRef, TagCheck] = {}
-        for push in pushes:
-            image = push.image
-            if image.name in newcomers or (image.name, image.tag) in self._images:
-                continue
-            if len(checks) == CHECKS_OF_CALL or not self._may_ask(image.name.host):
-                break
-            if check := self._check(reader, push):
-                self._bucket.tokens -= 1
-                checks[check.image] = check
-        return tuple(checks.values())
-
-    async def ask(self, checks: Sequence[TagCheck]) -> Inspected:
-        """Return what is not an image, and None for what is one or could not be read."""
-        found = await asyncio.gather(*map(self._ask, checks))
-        return dict(zip([check.image for check in checks], found, strict=True))
-
-    def _may_ask(self, host: str) -> bool:
         now = self._clock()
-        return not self._bucket.wait(CHECKS, now) and self._silent_until.get(host, now) <= now
+        unsure = [
+            push
+            for push in pushes
+            if (push.image.name, push.image.tag) not in self._images
+            and self._silent_until.get(push.image.name.host, now) <= now
+        ]
+        if not unsure or self._bucket.wait(CHECKS, now):
+            return {}
+        self._bucket.tokens -= 1
+        questions = await self._store.read(lambda reader: self._questions(reader, unsure))
+        found = await asyncio.gather(*map(self._ask, questions))
+        return dict(zip([one.image for one in questions], found, strict=True))
 
-    def _check(self, reader: Reader, push: Push) -> TagCheck | None:
-        project = reader.project_by_image(push.image.name)
-        if project is None:
-            return None
-        registry = reader.registry_of(project)
-        image = replace(as_stored(push, registry.kind if registry else None).image, digest=None)
-        if _is_known_image(reader.known_tag(project.id, image.tag)):
+    def _questions(self, reader: Reader, pushes: Sequence[Push]) -> list[TagQuestion]:
+        projects = reader.projects_by_image({push.image.name for push in pushes})
+        found: dict[ImageRef, TagQuestion] = {}
+        for push in pushes:
+            project = projects.get(push.image.name)
+            # An image without a project is inspected if it is to become one.
+            if project is None:
+                continue
+            registry = reader.registry_of(project)
+            stored = as_stored(push, registry.kind if registry else None)
+            image = replace(stored.image, digest=None)
+            if not _is_known_image(reader.known_tag(project.id, image.tag)):
+                found[image] = TagQuestion(image, registry)
+                if len(found) == CHECKS_OF_CALL:
+                    break
+                continue
             if len(self._images) >= _REMEMBERED:
                 self._images.clear()
             self._images[push.image.name, push.image.tag] = None
-            return None
-        return TagCheck(image, registry)
+        return list(found.values())
 
-    async def _ask(self, check: TagCheck) -> NotAnImageError | None:
-        host = check.image.name.host
+    async def _ask(self, question: TagQuestion) -> NotAnImageError | None:
+        host = question.image.name.host
         try:
             async with asyncio.timeout(CHECK_LIMIT_S):
-                await self._inspector.inspect_at_registry(check.image, check.registry)
+                await self._inspector.inspect_at_registry(question.image, question.registry)
         except NotAnImageError as error:
             return error
         except (RegistryNotFoundError, RegistryDeniedError):
@@ -114,7 +119,7 @@ class TagChecks:
             log.info(
                 "pushed tag not looked up: its deploy will find out if it is an image",
                 action="inspect",
-                image=str(check.image),
+                image=str(question.image),
                 reason=str(error) or "it took too long",
             )
             now = self._clock()

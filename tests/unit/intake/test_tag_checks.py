@@ -14,7 +14,7 @@ from tagboat.core.errors import (
 )
 from tagboat.core.image import ImageInfo, ImageRef, parse_image_name, parse_image_ref
 from tagboat.core.push import Outcome, Push, PushVerdict, Source
-from tagboat.intake.tag_checks import CHECKS, CHECKS_OF_CALL, SILENCE_S, TagCheck, TagChecks
+from tagboat.intake.tag_checks import CHECKS, CHECKS_OF_CALL, SILENCE_S, TagChecks
 from tagboat.store import SqlStore, open_store
 
 pytestmark = pytest.mark.anyio
@@ -50,18 +50,16 @@ class Desk:
     checks: TagChecks = field(init=False)
 
     def __post_init__(self) -> None:
-        self.checks = TagChecks(self.inspector, clock=lambda: self.now)
+        self.checks = TagChecks(self.store, self.inspector, clock=lambda: self.now)
 
-    async def due(self, *refs: str, newcomers: tuple[str, ...] = ()) -> list[str]:
-        """The tags to be asked about for a call that names `refs`."""
-        pushes = [Push(parse_image_ref(ref), Source.WEBHOOK) for ref in refs]
-        names = {parse_image_name(name) for name in newcomers}
-        found = await self.store.read(lambda reader: self.checks.due(reader, pushes, names))
-        return [check.image.tag for check in found]
-
-    async def ask(self, ref: str) -> object:
-        image = parse_image_ref(ref)
-        return (await self.checks.ask([TagCheck(image, None)]))[image]
+    async def check(self, *refs: str) -> dict[str, object]:
+        """What comes of the tags asked about for a call that names `refs`."""
+        found = await self.checks.check(
+            [Push(parse_image_ref(ref), Source.WEBHOOK) for ref in refs]
+        )
+        assert list(found) == self.inspector.asked
+        self.inspector.asked.clear()
+        return {image.tag: result for image, result in found.items()}
 
 
 @pytest.fixture
@@ -81,48 +79,46 @@ async def test_only_tags_that_are_not_known_as_images_are_asked_about(desk: Desk
     await judge(desk, "known", Outcome.UNMATCHED)
     await judge(desk, "chart", Outcome.REFUSED)
     refs = [f"{NAME}:{tag}" for tag in ("known", "chart", "new")]
-    assert await desk.due(*refs) == ["chart", "new"]
-    # An image without a project is inspected elsewhere, one that is not on record at all not here.
-    assert await desk.due(f"{NAME}:new", newcomers=(NAME,)) == []
-    assert await desk.due("git.example.com/acme/other:new") == []
+    assert await desk.check(*refs) == {"chart": None, "new": None}
+    # An image without a project is inspected elsewhere.
+    assert await desk.check("git.example.com/acme/other:new") == {}
 
 
 async def test_a_known_tag_is_read_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     await judge(desk, "known", Outcome.QUEUED)
-    assert await desk.due(f"{NAME}:known") == []
-    monkeypatch.setattr("tagboat.store.reader.SqlReader.project_by_image", None)
-    assert await desk.due(f"{NAME}:known") == []
+    assert await desk.check(f"{NAME}:known") == {}
+    monkeypatch.setattr(SqlStore, "read", None)
+    assert await desk.check(f"{NAME}:known") == {}
 
 
 async def test_the_tag_is_asked_about_as_its_registry_stores_it(desk: Desk) -> None:
     forge = Registry(id="r", name="forge", url="https://git.example.com", kind=RegistryKind.GITEA)
     await desk.store.write(lambda tx: tx.add_registry(forge))
-    assert await desk.due(f"{NAME}:V1", f"{NAME}:v1") == ["v1"]
+    assert await desk.check(f"{NAME}:V1", f"{NAME}:v1") == {"v1": None}
 
 
 async def test_many_calls_and_large_ones_ask_little(desk: Desk) -> None:
     many = [f"{NAME}:v{number}" for number in range(50)]
-    asked = len(await desk.due(*many))
-    assert asked == CHECKS_OF_CALL
+    assert len(await desk.check(*many)) == CHECKS_OF_CALL
+    asked = 0
     for ref in many:
-        asked += len(await desk.due(ref))
-    assert asked == CHECKS.burst
+        asked += len(await desk.check(ref))
+    assert asked == CHECKS.burst - 1
     desk.now += 1
-    assert await desk.due(many[0]) == ["v0"]
+    assert await desk.check(many[0]) == {"v0": None}
 
 
 async def test_what_is_not_an_image_is_said_and_what_cannot_be_read_is_not(desk: Desk) -> None:
-    assert await desk.ask(f"{NAME}:v1") is None
     desk.inspector.error = NotAnImageError("a chart")
-    assert await desk.ask(f"{NAME}:v1") is desk.inspector.error
+    assert await desk.check(f"{NAME}:v1") == {"v1": desk.inspector.error}
     desk.inspector.error = RegistryNotFoundError("no such tag")
-    assert await desk.ask(f"{NAME}:v1") is None
-    assert await desk.due(f"{NAME}:v2") == ["v2"]
+    assert await desk.check(f"{NAME}:v1") == {"v1": None}
+    assert await desk.check(f"{NAME}:v1") == {"v1": None}
 
 
 async def test_a_registry_that_does_not_answer_is_left_alone_for_a_while(desk: Desk) -> None:
     desk.inspector.error = RegistryUnreachableError("no answer")
-    assert await desk.ask(f"{NAME}:v1") is None
-    assert await desk.due(f"{NAME}:v2") == []
+    assert await desk.check(f"{NAME}:v1") == {"v1": None}
+    assert await desk.check(f"{NAME}:v2") == {}
     desk.now += SILENCE_S
-    assert await desk.due(f"{NAME}:v2") == ["v2"]
+    assert await desk.check(f"{NAME}:v2") == {"v2": None}
