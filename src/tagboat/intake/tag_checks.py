@@ -28,7 +28,7 @@ from tagboat.intake.inspections import Inspected
 
 CHECK_LIMIT_S = 1.0
 """Seconds for which a sender waits for the answer."""
-CHECKS = Rate(per_s=20, burst=20)
+CHECKS = Rate(per_s=5, burst=20)
 """Calls that are looked at, of all together; beyond that, pushes are admitted without it."""
 CHECKS_OF_CALL = 5
 """Questions for one call at most."""
