@@ -6,9 +6,11 @@ Beside the same work done by bare engine calls.
 import asyncio
 import http.client
 import statistics
+import subprocess
 import time
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -32,11 +34,13 @@ from tests.support.images import push_image
 
 ROUNDS = 9
 _REPOSITORY = "bench/pushed"
+NETWORK = "tagboat-bench-floor"
+"""The network of the bare calls' containers."""
 
 
 def measure(folder: Path) -> None:
     """Print each time, its minimum and their ratio, and Tagboat's time step by step."""
-    with docker_registry() as registry:
+    with docker_registry() as registry, _network(NETWORK):
         try:
             with tagboat(folder / "pushed") as server:
                 _by_turns(server, registry.host, _CONTAINER)
@@ -47,6 +51,17 @@ def measure(folder: Path) -> None:
                 server.remove_projects()
         finally:
             remove_images(f"{registry.host}/")
+
+
+@contextmanager
+def _network(name: str) -> Iterator[None]:
+    docker = ("docker", "network")
+    subprocess.run([*docker, "rm", name], check=False, capture_output=True)
+    subprocess.run([*docker, "create", name], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*docker, "rm", name], check=True, capture_output=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +107,7 @@ def _by_turns(server: Server, host: str, end: _End) -> None:
             body=f"floor {number}, {end.what}",
             labels=end.labels,
         )
-        floor.append(asyncio.run(_floor(f"{image}@{digest}")))
+        floor.append(asyncio.run(_floor(f"{image}@{digest}", NETWORK)))
     show(
         end.what, own, "pull+create+start+200", [parts["200"] for parts in floor], "ms", end.target
     )
@@ -161,14 +176,18 @@ def _succeeded(server: Server, deploy_id: str) -> Mapping[str, Any]:
     return deploy
 
 
-async def _floor(reference: str) -> Mapping[str, float]:
-    """Return the milliseconds of each part for the same image by plain calls, connection open."""
+async def _floor(reference: str, network: str) -> Mapping[str, float]:
+    """Return the milliseconds of each part for the same image by plain calls, connection open.
+
+    Like Tagboat's, the container is in a network that there is already, and not in the default one.
+    """
     port = free_port()
     config: dict[str, JSONValue] = {
         "Image": reference,
         "ExposedPorts": {"8080/tcp": {}},
         "HostConfig": {
             "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]},
+            "NetworkMode": network,
             "RestartPolicy": {"Name": "unless-stopped"},
             "SecurityOpt": ["no-new-privileges"],
         },

@@ -27,11 +27,8 @@ from tagboat.callers import (
     offer_setup,
     own_hosts,
 )
-from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
 from tagboat.core.counters import Counters
 from tagboat.core.errors import TagboatError
-from tagboat.core.ids import new_id
-from tagboat.core.ports import Tx
 from tagboat.data_dir import DataDir, open_data_dir
 from tagboat.deploy.history import keep_forgetting
 from tagboat.deploy.images import keep_tidying
@@ -44,6 +41,7 @@ from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
+from tagboat.first_start import prepare, set_up_once
 from tagboat.front import build_front
 from tagboat.host_paths import host_paths
 from tagboat.http.event_hub import EventHub
@@ -68,7 +66,7 @@ from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.docker.own_container import own_container
 from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
 from tagboat.store import SqlStore, open_store
-from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
+from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 
 DEPLOYS_GRACE_S = 4.0
 COLLECT_AFTER = 10_000
@@ -91,6 +89,7 @@ def serve(settings: Settings) -> int:
     log_call = configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
     try:
         with open_data_dir(settings.data_dir) as data_dir, bind_listener(settings) as listener:
+            prepare(settings)
             return uvloop.run(_serve(settings, data_dir, listener, log_call))
     except TagboatError as error:
         print(f"tagboat: {error}", file=sys.stderr)  # noqa: T201 - for the person who starts it
@@ -220,11 +219,11 @@ async def _building(
 ) -> AsyncIterator[_Built]:
     if settings.docker.is_exposed:
         log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
-    installation = await store.write(partial(_first_launch, settings))
-    await ensure_webhook_secret(store)
+    installation = await set_up_once(settings, store)
     adapters = build_adapters(settings, store)
     engine, registry, queue = adapters.engine, adapters.registry, adapters.queue
     clock, counters = adapters.clock, adapters.counters
+    polled = registry.rate_limited_view()
     parts = deploy_services(settings, adapters, installation)
     worker = Worker(parts, data_dir.replica)
     poller = Poller(
@@ -234,10 +233,14 @@ async def _building(
         clock=clock,
         holder=data_dir.replica,
         counters=counters,
-        scheduled_source=registry.rate_limited_view(),
+        scheduled_source=polled,
     )
     webhook = WebhookHandler(
-        store, queue, EngineThenRegistry(engine, registry, store), clock=clock, counters=counters
+        store,
+        queue,
+        EngineThenRegistry(engine, registry, store, checks=polled),
+        clock=clock,
+        counters=counters,
     )
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
@@ -374,14 +377,3 @@ def _ready(settings: Settings, data_dir: DataDir, token: str) -> None:
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
     print(f"tagboat ready on {settings.listen_url}", flush=True)  # noqa: T201 - the contract's line
-
-
-def _first_launch(settings: Settings, tx: Tx) -> str:
-    """Set what is set once, and return the installation's id."""
-    if tx.setting(POLL_SCHEDULE) is None:
-        tx.put_setting(POLL_SCHEDULE, settings.poll_schedule)
-    installation = tx.setting(INSTALLATION_ID)
-    if installation is None:
-        installation = new_id()
-        tx.put_setting(INSTALLATION_ID, installation)
-    return str(installation)

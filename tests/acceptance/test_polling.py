@@ -359,6 +359,33 @@ def test_charts_and_caches_beside_an_image_do_not_take_its_place(
     assert "is not a container image" in pushed["reason"]
 
 
+def test_a_chart_pushed_to_a_project_is_refused_in_the_answer(server: Server, image: str) -> None:
+    publish(image, "v1")
+    project = add_project(server, image, "*")
+    host, _, repository = image.partition("/")
+    others = {
+        "chart": artifact("application/vnd.cncf.helm.config.v1+json"),
+        "cache": build_cache(),
+        "attestations": build_index({}),
+    }
+    for tag, other in others.items():
+        push(host, repository, tag, other)
+        explained = server.call("GET", f"/api/explain?image={image}:{tag}")[1]
+        pushed = server.push(f"{image}:{tag}")
+        assert (pushed["outcome"], pushed["deploy"]) == ("refused", None)
+        assert (pushed["project"]["id"], pushed["stage"]) == (project, None)
+        assert "is not a container image" in pushed["reason"]
+        assert (explained["outcome"], explained["reason"]) == ("refused", pushed["reason"])
+    known = server.call("GET", f"/api/projects/{project}/tags")[1]["items"]
+    assert {tag["tag"] for tag in known} == others.keys()
+    assert server.ended(server.push(f"{image}:v1")["deploy"])["status"] == "succeeded"
+    # A tag that was a chart, and is an image now.
+    publish(image, "chart")
+    assert server.ended(server.push(f"{image}:chart")["deploy"])["status"] == "succeeded"
+    # One that the registry does not have is left to its deploy.
+    assert server.push(f"{image}:missing")["outcome"] == "queued"
+
+
 def test_a_poll_makes_up_for_a_lost_call_without_going_back(server: Server, image: str) -> None:
     publish(image, "v1.0.0")
     project = add_project(server, image, "semver:>=1.0.0")

@@ -78,6 +78,7 @@ async def fill(store: SqlStore) -> Callable[[Reader], list[object]]:
             reader.hook(hook.id),
             reader.webhook_signature(),
             reader.setting(WEBHOOK_SECRET),
+            (found := reader.webhook_secret_hash()) and found.matches(SECRET),
             *(reader.deploy_config(deploy.id) for deploy in deploys),
         ]
 

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import event
 
 from tagboat.core.auto_create import MOST_NEW_PROJECTS, MOST_PUSHES
-from tagboat.core.catalog import KnownTag, Project, Stage
+from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.config import DELIVERIES_KEEP, MAX_PROJECTS
 from tagboat.core.delivery import MAX_REFUSED_BODY, Delivery
 from tagboat.core.deploy import TakenBack
@@ -30,7 +30,7 @@ from tagboat.core.tags import parse_tag_pattern
 from tagboat.deploy.queue import DeployQueue
 from tagboat.intake import inspections, ledger, prune
 from tagboat.store import SqlStore, open_store
-from tagboat.webhook import WebhookHandler, ensure_webhook_secret
+from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 from tests.support.asgi import Answer, Caller
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +68,11 @@ class Inspector:
             raise RegistryNotFoundError(f"there is no {image_ref}")
         return ImageInfo(tcp_ports=(8080,))
 
+    async def inspect_at_registry(
+        self, image_ref: ImageRef, _registry: Registry | None
+    ) -> ImageInfo:
+        return await self.inspect_image(image_ref)
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -99,7 +104,7 @@ class Gate:
 @pytest.fixture
 async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
     store, inspector = open_store(None, tmp_path), Inspector()
-    secret = await ensure_webhook_secret(store)
+    secret = await regenerate_webhook_secret(store)
     handler = WebhookHandler(store, DeployQueue(lambda: NOW), inspector)
     yield Gate(store, inspector, Caller(handler.router()), secret)
     store.close()

@@ -30,6 +30,7 @@ from tagboat.deploy.queue import DeployQueue
 from tagboat.intake import inspections
 from tagboat.intake.explain import explain_image
 from tagboat.intake.intake import Intake
+from tagboat.intake.tag_checks import CHECK_LIMIT_S
 from tagboat.store import SqlStore, open_store
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +55,11 @@ class Inspector:
         if self.error is not None:
             raise self.error
         return self.info
+
+    async def inspect_at_registry(
+        self, image_ref: ImageRef, _registry: Registry | None
+    ) -> ImageInfo:
+        return await self.inspect_image(image_ref)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +146,9 @@ async def test_a_push_that_matches_is_queued(desk: Desk) -> None:
         Trigger.WEBHOOK,
         DeployStatus.QUEUED,
     )
-    assert desk.inspector.asked == []
+    # Only whether a tag that is new is an image.
+    await desk.push_one(f"{NAME}:v1")
+    assert desk.inspector.asked == [parse_image_ref(f"{NAME}:v1")]
 
 
 async def test_the_source_is_the_trigger(desk: Desk) -> None:
@@ -366,6 +374,34 @@ async def test_of_what_is_not_an_image_no_project_is_made(desk: Desk) -> None:
     assert await desk.store.read(lambda reader: reader.projects()) == []
 
 
+async def test_a_chart_pushed_to_a_project_is_refused_and_its_tag_recorded(desk: Desk) -> None:
+    project = await make_project(desk, ("dev", "*"))
+    await desk.push_one(f"{NAME}:v1")
+    desk.inspector.error = NotAnImageError(f"{NAME}:1.2.0 is not a container image: it is a chart")
+    known, chart = await desk.push(f"{NAME}:v1", f"{NAME}:1.2.0")
+    assert known["outcome"] == "merged"
+    assert (chart["outcome"], chart["project"]["id"]) == ("refused", project.id)
+    assert (chart["stage"], chart["deploy"]) == (None, None)
+    assert chart["reason"] == f"{NAME}:1.2.0 is not a container image: it is a chart"
+    verdicts = {tag.tag: tag.verdict for tag in await desk.known(project.id)}
+    assert verdicts["1.2.0"] is not None
+    assert verdicts["1.2.0"].reason == chart["reason"]
+    # Asked again, although the tag is known now; and once it is an image, it is deployed.
+    assert (await desk.push_one(f"{NAME}:1.2.0"))["outcome"] == "refused"
+    desk.inspector.error = None
+    assert (await desk.push_one(f"{NAME}:1.2.0"))["outcome"] == "queued"
+
+
+async def test_of_a_registry_that_is_silent_a_push_is_queued_after_a_second(desk: Desk) -> None:
+    await make_project(desk, ("dev", "*"), max_instances=9)
+    desk.inspector.may_answer.clear()
+    async with asyncio.timeout(CHECK_LIMIT_S + 2):
+        assert (await desk.push_one(f"{NAME}:v1"))["outcome"] == "queued"
+        # It is not asked again for a while.
+        assert (await desk.push_one(f"{NAME}:v2"))["outcome"] == "queued"
+    assert len(desk.inspector.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("pattern", "allow_downgrade", "pushed", "outcome"),
     [
@@ -438,6 +474,9 @@ async def test_fifty_simultaneous_first_pushes_make_one_project(desk: Desk) -> N
     async with asyncio.timeout(10):
         while not desk.inspector.asked:  # noqa: ASYNC110 - what is awaited is told by nobody
             await asyncio.sleep(0)
+    for _ in range(3):  # until all wait for that inspection: reads and writes keep their order
+        await desk.store.read(lambda reader: reader.count_projects())
+        await desk.store.write(lambda tx: tx.count_projects())
     desk.inspector.may_answer.set()
     results = [result for (result,) in await asyncio.gather(*calls)]
     assert len({result["project"]["id"] for result in results}) == 1

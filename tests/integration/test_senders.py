@@ -23,7 +23,7 @@ from tagboat.core.project_webhook import ProjectWebhook as OwnHook
 from tagboat.core.project_webhook import hash_secret
 from tagboat.deploy.queue import DeployQueue
 from tagboat.store import SqlStore, open_store
-from tagboat.webhook import WebhookHandler, ensure_webhook_secret
+from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 from tests.support.api import NoInspector
 from tests.support.asgi import Answer, Caller
 from tests.support.deliveries import deliveries_on_disk
@@ -100,7 +100,7 @@ class ProjectWebhook:
 
 async def opened(folder: Path) -> ProjectWebhook:
     store = open_store(None, folder)
-    secret = await ensure_webhook_secret(store)
+    secret = await regenerate_webhook_secret(store)
     handler = WebhookHandler(store, DeployQueue(lambda: datetime.now(UTC)), NoInspector())
     return ProjectWebhook(store, handler, Caller(handler.router()), secret, folder / "tagboat.db")
 

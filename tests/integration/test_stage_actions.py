@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tagboat.core.catalog import HeldPush, Project, Stage, run_config
+from tagboat.core.catalog import HeldPush, Project, Registry, Stage, run_config
 from tagboat.core.deploy import (
     Deploy,
     DeployStatus,
@@ -25,7 +25,7 @@ from tagboat.core.deploy import (
     Trigger,
 )
 from tagboat.core.endpoint import loopback_endpoint
-from tagboat.core.errors import ConflictError, NotFoundError
+from tagboat.core.errors import ConflictError, NotFoundError, RegistryNotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageInfo, ImageRef, parse_image_name, parse_image_ref
 from tagboat.core.ports import Queued, Topic, Tx
@@ -49,10 +49,15 @@ def digest_of(digit: str) -> Digest:
 
 
 class NoInspector:
-    """Is never asked: the project exists."""
+    """Is only asked about new tags: the project exists."""
 
     async def inspect_image(self, image_ref: ImageRef) -> ImageInfo:
         raise AssertionError(image_ref)
+
+    async def inspect_at_registry(
+        self, image_ref: ImageRef, _registry: Registry | None
+    ) -> ImageInfo:
+        raise RegistryNotFoundError(f"there is no {image_ref}")
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKin
 from tagboat.deploy.queue import DeployQueue
 from tagboat.http.problem import not_found
 from tagboat.store import SqlStore, open_store
-from tagboat.webhook import WebhookHandler, ensure_webhook_secret
+from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 from tagboat.webhook.body import Receive, read_body
 from tagboat.webhook.handler import TURNED_AWAY_PER_S, WRONG_EACH
 from tests.support.api import NoInspector
@@ -71,7 +71,7 @@ class Gate:
 @pytest.fixture
 async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
     store = open_store(None, tmp_path)
-    secret = await ensure_webhook_secret(store)
+    secret = await regenerate_webhook_secret(store)
     handler = WebhookHandler(store, DeployQueue(lambda: datetime.now(UTC)), NoInspector())
     yield Gate(store, handler, Caller(handler.router()), secret)
     store.close()

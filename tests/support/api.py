@@ -164,6 +164,12 @@ class NoInspector:
         """Never found."""
         raise RegistryNotFoundError(f"there is no {image_ref}")
 
+    async def inspect_at_registry(
+        self, image_ref: ImageRef, _registry: Registry | None
+    ) -> ImageInfo:
+        """Never found there either."""
+        return await self.inspect_image(image_ref)
+
 
 @dataclass(slots=True)
 class Inspected:
@@ -177,6 +183,12 @@ class Inspected:
         if isinstance(found, RegistryError):
             raise found
         return found
+
+    async def inspect_at_registry(
+        self, image_ref: ImageRef, _registry: Registry | None
+    ) -> ImageInfo:
+        """The same."""
+        return await self.inspect_image(image_ref)
 
 
 @dataclass(slots=True)

@@ -1,17 +1,35 @@
 """`tagboat serve`. Its options are in main.py: the server runs without loading typer."""
 
 import sys
+from types import ModuleType
 
 from tagboat.cli.context import CommandContext
+
+ABSENT = ("pydantic.v1", "rich")
+"""Modules that libraries load wherever they are installed, and do without where they are not.
+
+FastAPI looks for models of pydantic's first version, structlog prints tracebacks in colours.
+"""
+_UVICORNS_COMMAND = "uvicorn.main"
+"""Module that uvicorn imports for its own command line, with click and multiprocessing."""
 
 
 def serve_command(context: CommandContext) -> int:
     """Run the server until it is stopped; return the exit code."""
     settings = context.settings(dotenv=True)
-    # structlog loads rich wherever it is installed, 6 MB that the server never uses. None in
-    # sys.modules makes the import fail.
-    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+    leave_out()
     # Imported after the line above, which it depends on.
     from tagboat.app import serve
 
     return serve(settings)
+
+
+def leave_out() -> None:
+    """Keep modules from loading that the server never uses: 10 MB."""
+    for name in ABSENT:
+        # None makes the import fail.
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    empty = ModuleType(_UVICORNS_COMMAND)
+    # The names that uvicorn takes from it. It is pinned, see http/server.py.
+    vars(empty).update(dict.fromkeys(("Server", "main", "run")))
+    sys.modules.setdefault(_UVICORNS_COMMAND, empty)

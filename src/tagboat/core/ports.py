@@ -54,9 +54,13 @@ class ImageInspector(Protocol):
     """The source of an image's metadata (EXPOSE, HEALTHCHECK, labels).
 
     Raises RegistryError or EngineError if neither the engine nor the registry has it.
+    `inspect_at_registry` asks only the registry, as `TagSource.inspect` does.
     """
 
     async def inspect_image(self, image_ref: ImageRef) -> ImageInfo: ...
+    async def inspect_at_registry(
+        self, image_ref: ImageRef, registry: Registry | None
+    ) -> ImageInfo: ...
 
 
 class TagSource(Protocol):

@@ -1,6 +1,7 @@
 """Webhook URLs of projects, and the signatures that calls may need."""
 
 import hashlib
+import hmac
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -43,6 +44,26 @@ class ProjectWebhook:
     secret_hash: str = field(repr=False)
     signature: Signature | None = None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedHash:
+    """HMAC-SHA-256 of a secret, under a key that is not in the database.
+
+    Access to the database alone does not suffice to make one that matches a chosen secret.
+    """
+
+    key: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, key: bytes, secret: str) -> "KeyedHash":
+        """Return the hash of `secret` under `key`."""
+        return cls(key, hmac.digest(key, secret.encode("utf-8", "surrogateescape"), "sha256"))
+
+    def matches(self, offered: str) -> bool:
+        """Return whether `offered` is the secret, compared in constant time."""
+        return hmac.compare_digest(self.digest, KeyedHash.of(self.key, offered).digest)
 
 
 def hash_secret(secret: str) -> str:

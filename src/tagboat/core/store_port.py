@@ -28,7 +28,7 @@ from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Deletion, PulledImage
 from tagboat.core.matrix_port import MatrixReader
 from tagboat.core.polling import PollState, RegistryBackoff
-from tagboat.core.project_webhook import ProjectWebhook, Signature
+from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
 from tagboat.core.receipt import ReceiptLedger
 from tagboat.core.run import RunConfig
 
@@ -216,6 +216,7 @@ class SettingReader(Protocol):
     """Settings, webhook URLs, their signatures, and answers remembered by idempotency key."""
 
     def setting(self, name: str) -> object | None: ...
+    def webhook_secret_hash(self) -> KeyedHash | None: ...
     def hook(self, hook_id: str) -> ProjectWebhook: ...
     def hooks(self, project_id: str | None = None) -> list[ProjectWebhook]: ...
     def webhook_signature(self) -> Signature | None: ...

@@ -334,12 +334,15 @@ class DeployRecord:
 
         return await self._store.read(work)
 
-    async def taken_back(self, digest: Digest) -> TakenBack | None:
-        """Return the record that this digest was taken back in the stage, None if it was not."""
+    async def context_with_fuse(self) -> tuple[DeployContext, TakenBack | None]:
+        """Read the context, and the record that its digest was taken back in the stage, if any."""
 
-        def work(reader: Reader) -> TakenBack | None:
-            found = reader.taken_back(self._claimed(reader).stage_id)
-            return next((version for version in found if version.digest == digest), None)
+        def work(reader: Reader) -> tuple[DeployContext, TakenBack | None]:
+            self._claimed(reader)
+            context = self._context(reader)
+            found = reader.taken_back(context.stage.id)
+            digest = context.deploy.digest
+            return context, next((one for one in found if one.digest == digest), None)
 
         return await self._store.read(work)
 

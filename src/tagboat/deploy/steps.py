@@ -110,12 +110,9 @@ class DeploySteps:
 
     async def settle(self) -> Step:
         """Go on with the digest on record, unless it was taken back in the stage, or is live."""
-        context = await self._record.context()
-        digest = context.deploy.digest
-        if context.deploy.by_news and digest is not None:
-            version = await self._record.taken_back(digest)
-            if version is not None:
-                raise WasTakenBackError(taken_back_words(version, context.stage))
+        context, version = await self._record.context_with_fuse()
+        if context.deploy.by_news and version is not None:
+            raise WasTakenBackError(taken_back_words(version, context.stage))
         live = None if context.deploy.force else await self._live_already(context)
         if live is not None:
             if not live.watched and not await watch_over(self._services, live):

@@ -10,8 +10,9 @@ from functools import partial
 from typing import cast
 
 import structlog
-import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from tagboat.http.connection import Connection
 from tagboat.loops import wait_at_most
@@ -48,8 +49,8 @@ class HttpServer:
         self.on_stop: Callable[[], None] = lambda: None
         self.faulty = False
         self._stopping = asyncio.Event()
-        self._uvicorn = uvicorn.Server(
-            uvicorn.Config(
+        self._uvicorn = Server(
+            Config(
                 app,
                 http=cast("type[asyncio.Protocol]", partial(Connection, most_connections)),
                 loop="none",

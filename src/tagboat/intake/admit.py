@@ -45,9 +45,10 @@ class Admission:
         if reason := self.refused.get(image):
             return refused_push(push, reason)
         # Images are inspected by tag, without the digest that a call names.
-        if self.no_images and (reason := self.no_images.get(replace(push.image, digest=None))):
-            return refused_push(push, reason)
+        reason = self.no_images.get(replace(push.image, digest=None)) if self.no_images else None
         project = self.tx.project_by_image(image)
+        if reason:
+            return self._refuse(push, project, reason)
         created = project is None
         if project is None:
             project = make_project(self.tx, image, self.inspected.get(image), self.now)
@@ -69,6 +70,16 @@ class Admission:
             reason=verdict.reason,
             deploy=verdict.deploy,
         )
+
+    def _refuse(self, push: Push, project: Project | None, reason: str) -> PushResult:
+        """Return the result for something that is not an image; record its tag if it can be."""
+        if project is None:
+            return refused_push(push, reason)
+        verdict = PushVerdict(
+            at=self.now, source=push.source, outcome=Outcome.REFUSED, reason=reason, deploy=None
+        )
+        self.tx.record_tag(judged_tag(project.id, push.image.tag, push.image.digest, verdict))
+        return refused_push(push, reason, Named(project.id, project.name))
 
     def carry_out(self, push: Push, project: Project, decision: Decision) -> PushVerdict:
         """Do what was decided for the push, unless its digest was taken back; record its tag."""
@@ -108,13 +119,14 @@ class Admission:
         return verdict
 
 
-def refused_push(push: Push, reason: str) -> PushResult:
-    """Return the result of a push that is refused."""
+def refused_push(push: Push, reason: str, project: Named | None = None) -> PushResult:
+    """Return the result of a push that is refused; `project` is that of its image, if any."""
     image = push.image
     return PushResult(
         image=str(image.name),
         tag=image.tag,
         digest=image.digest,
+        project=project,
         outcome=Outcome.REFUSED,
         reason=reason,
     )

@@ -45,7 +45,8 @@ def explain_image(
 ) -> Explanation:
     """Return what a push of `ref` would do now.
 
-    `found` is the configuration of an image without a project; None if it could not be read.
+    `found` is the configuration of an image, None if it was not read. With a project, it matters
+    only if it is not an image.
     """
     project = reader.project_by_image(ref.name)
     tag = normal_tag(ref.tag, kind_at(reader, ref.name))
@@ -66,6 +67,9 @@ def explain_image(
             )
             reason = made if outcome is Outcome.QUEUED else f"{made}; {reason}"
         return Explanation(str(ref.name), tag, None, None, outcome, reason, ())
+    named = Named(project.id, project.name)
+    if isinstance(found, NotAnImageError):
+        return Explanation(str(ref.name), tag, named, None, Outcome.REFUSED, str(found), ())
     push = Push(replace(ref, tag=tag), Source.WEBHOOK)
     decision = decide(project, reader.stages(project.id), tag)
     if decision.stage and goes_by_version(decision, push.source):
@@ -80,7 +84,7 @@ def explain_image(
     return Explanation(
         image=str(ref.name),
         tag=tag,
-        project=Named(project.id, project.name),
+        project=named,
         stage=Named(stage.id, stage.name) if stage else None,
         outcome=outcome,
         reason=reason,

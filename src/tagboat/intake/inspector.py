@@ -1,5 +1,6 @@
 """Inspection of an image: on the engine first, otherwise at the registry."""
 
+from tagboat.core.catalog import Registry
 from tagboat.core.errors import EngineError
 from tagboat.core.image import ImageInfo, ImageRef
 from tagboat.core.ports import Store, TagSource
@@ -9,7 +10,15 @@ from tagboat.core.runtime import Runtime
 class EngineThenRegistry:
     """Implements `ImageInspector`. Pulls nothing: reads only the configuration at the registry."""
 
-    def __init__(self, engine: Runtime, tag_source: TagSource, store: Store) -> None:
+    # `checks` is asked what tags are: it may leave the registry's limit to deploys.
+    def __init__(
+        self,
+        engine: Runtime,
+        tag_source: TagSource,
+        store: Store,
+        checks: TagSource | None = None,
+    ) -> None:
+        self._checks = checks or tag_source
         self._engine = engine
         self._tag_source = tag_source
         self._store = store
@@ -30,3 +39,9 @@ class EngineThenRegistry:
             lambda reader: reader.registry_for_host(image_ref.name.host)
         )
         return await self._tag_source.inspect(image_ref, registry)
+
+    async def inspect_at_registry(
+        self, image_ref: ImageRef, registry: Registry | None
+    ) -> ImageInfo:
+        """Inspect a pushed tag; raise NotAnImageError if it is none, else RegistryError."""
+        return await self._checks.inspect(image_ref, registry)

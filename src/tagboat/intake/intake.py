@@ -15,7 +15,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Store, Topic, Tx
 from tagboat.core.principal import Principal
-from tagboat.core.push import Outcome, Push
+from tagboat.core.push import Outcome, Push, Source
 from tagboat.intake.admit import refused_push
 from tagboat.intake.audit import Redelivery, call_entries, calling_sender
 from tagboat.intake.distinct import distinct, distinct_as_stored
@@ -24,6 +24,7 @@ from tagboat.intake.inspections import Inspected, InspectionResult, Inspections
 from tagboat.intake.ledger import Ledger
 from tagboat.intake.receipt import Receipt, SkippedEvent, encode, shortened
 from tagboat.intake.screening import admission, screen, uninspected_images
+from tagboat.intake.tag_checks import TagChecks
 
 # Pushes of a call whose outcomes are kept with its delivery; the second value holds when the URL
 # has received very much.
@@ -79,6 +80,7 @@ class Intake:
         self._clock = clock
         self._ledger = ledger or Ledger()
         self._inspections = Inspections(inspector)
+        self._tag_checks = TagChecks(store, inspector)
 
     async def accept(
         self,
@@ -110,6 +112,8 @@ class Intake:
         caller = calling_sender(sender, hook, address)
         call = _Call(pushes, sender, draft, request, began, shown, caller, again)
         inspected: dict[ImageRef, InspectionResult] = {}
+        inspected.update(await self._tag_checks.check(pushes[:MOST_PUSHES]))
+        afresh = False
         # Usually once or twice; again if a project was deleted, or a setting changed, in between.
         while True:
             answer = await self._store.write(lambda tx: self._admit(tx, call, inspected))
@@ -118,8 +122,8 @@ class Intake:
                 self._ledger.kept(hook, request.size + answer.kept)
                 self._ledger.queued(hook, answer.queued)
                 return answer.body
-            afresh = bool(inspected)
             inspected.update(await self._inspections.inspect(answer.images, again=afresh))
+            afresh = True
 
     async def keep(
         self,
@@ -151,10 +155,14 @@ class Intake:
     async def explain(self, ref: ImageRef) -> Explanation:
         """Return what a push of `ref` would do now; inspects an image without a project."""
         explanation = await self._store.read(lambda reader: explain_image(reader, ref))
-        if explanation.project is not None or explanation.outcome is Outcome.REFUSED:
+        if explanation.outcome is Outcome.REFUSED:
             return explanation
         # By tag, as for pushes: the digest that a call names is only a hint.
-        (found,) = (await self._inspections.inspect([replace(ref, digest=None)])).values()
+        if explanation.project is None:
+            (found,) = (await self._inspections.inspect([replace(ref, digest=None)])).values()
+        else:
+            checked = await self._tag_checks.check([Push(ref, Source.WEBHOOK)])
+            found = next(iter(checked.values()), None)
         return await self._store.read(lambda reader: explain_image(reader, ref, found))
 
     def wait_s(self, hook_id: str | None) -> float:

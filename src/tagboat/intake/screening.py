@@ -65,7 +65,12 @@ def admission(
         for image, found in inspected.items()
         if isinstance(found, NotAnImageError)
     }
-    refused = {image.name: why for image, why in no_images.items() if image.name not in settled}
+    # Of an image with a project, only the tag is refused that is not an image.
+    refused = {
+        image.name: why
+        for image, why in no_images.items()
+        if image.name in screened and image.name not in settled
+    }
     refused |= {name: why for name, why in screened.items() if why is not None}
     infos = {
         image.name: found for image, found in inspected.items() if isinstance(found, ImageInfo)

@@ -1,6 +1,7 @@
 """Encryption at rest: AES-256-GCM, with the place of the value as associated data."""
 
 import hashlib
+import hmac
 import secrets
 from pathlib import Path
 
@@ -21,6 +22,10 @@ class Cipher:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self.key_id = hashlib.sha256(b"tagboat key id" + key).digest()[:_KEY_ID_BYTES]
+
+    def hash_key(self, place: str) -> bytes:
+        """Return the key for hashes of what is sealed for `place`. It says nothing of ours."""
+        return hmac.digest(self._key, f"tagboat hash {place}".encode(), "sha256")
 
     def seal(self, secret: str, place: str) -> bytes:
         """Encrypt `secret` for `place`, such as `registry/ID/password`; it opens nowhere else."""

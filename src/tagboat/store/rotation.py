@@ -5,7 +5,6 @@ holds the id of the key that it was sealed with: wherever the change is cut off,
 and the next start puts it in its place.
 """
 
-import base64
 import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -35,13 +34,13 @@ from tagboat.store.identity_tables import session_origins_table
 from tagboat.store.rows import (
     SEALED_SETTINGS,
     SIGNATURE_SETTING,
+    SealedRows,
     config_place,
     hook_place,
     id_token_place,
     is_sealed_config,
     password_place,
     run_place,
-    setting_place,
 )
 
 KEY_FILE, NEXT_KEY_FILE = "encryption.key", "encryption.key.next"
@@ -154,7 +153,7 @@ def reseal(connection: Connection, old: Cipher, new: Cipher) -> int:
             )
             connection.execute(changed)
             count += 1
-    return count + _reseal_settings(connection, seal)
+    return count + _reseal_settings(connection, old, new)
 
 
 _PLACES: tuple[tuple[Table, str, str, Callable[[str], str]], ...] = (
@@ -184,17 +183,18 @@ def _sealed(
         after = rows[-1][0]
 
 
-def _reseal_settings(connection: Connection, seal: Seal) -> int:
+def _reseal_settings(connection: Connection, old: Cipher, new: Cipher) -> int:
     settings = tables.settings_table
     found = {row.name: row.value for row in connection.execute(select(settings))}
     changed: dict[str, Any] = {}
     if isinstance(signature := found.get(SIGNATURE_SETTING), str):
-        changed[SIGNATURE_SETTING] = _base64(seal(base64.b64decode(signature), SIGNATURE_SETTING))
+        changed[SIGNATURE_SETTING] = SealedRows(new).of_signature(
+            SealedRows(old).signature(signature)
+        )
     for name in SEALED_SETTINGS:
         if isinstance(value := found.get(name), dict):
-            changed[name] = {
-                "sealed": _base64(seal(base64.b64decode(value["sealed"]), setting_place(name)))
-            }
+            opened = SealedRows(old).setting(name, value)
+            changed[name] = SealedRows(new).of_setting(name, opened)
     for name, value in changed.items():
         _set(connection, name, value)
     return len(changed)
@@ -206,7 +206,3 @@ def _set(connection: Connection, name: str, value: object) -> None:
         .where(tables.settings_table.c.name == name)
         .values(value=value)
     )
-
-
-def _base64(sealed: bytes) -> str:
-    return base64.b64encode(sealed).decode()

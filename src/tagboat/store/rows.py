@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -13,7 +13,7 @@ from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import SettingsError
 from tagboat.core.generics import T
 from tagboat.core.identities import SessionOrigin
-from tagboat.core.project_webhook import ProjectWebhook, Signature
+from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.store.cipher import Cipher
 
@@ -149,7 +149,8 @@ class SealedRows:
         if name not in SEALED_SETTINGS:
             return value
         sealed = self._cipher.seal(msgspec.json.encode(value).decode(), setting_place(name))
-        return {"sealed": base64.b64encode(sealed).decode()}
+        found = KeyedHash.of(self._cipher.hash_key(setting_place(name)), str(value))
+        return {"sealed": base64.b64encode(sealed).decode(), "hash": found.digest.hex()}
 
     def setting(self, name: str, value: object) -> object:
         """Return a setting from its row; an earlier release may have stored it unencrypted."""
@@ -169,6 +170,15 @@ class SealedRows:
         """Return the origin of a session."""
         place = id_token_place(row["session_id"])
         return SessionOrigin(**row | {"id_token": self._cipher.open(row["id_token"], place)})
+
+    def setting_hash(self, name: str, value: object) -> KeyedHash | None:
+        """Return the hash of a setting that is a secret from its row, None without a value."""
+        key = self._cipher.hash_key(setting_place(name))
+        # Nothing is opened: loading the cipher's library would double the time of a start.
+        if is_sealed_setting(value):
+            return KeyedHash(key, bytes.fromhex(value["hash"]))
+        secret = self.setting(name, value)
+        return None if secret is None else KeyedHash.of(key, str(secret))
 
     def _seal_run(self, run: RunOptions, place: str) -> bytes | None:
         return (
@@ -215,6 +225,11 @@ def id_token_place(session_id: str) -> str:
 def setting_place(name: str) -> str:
     """Return the place of a setting."""
     return f"setting/{name}"
+
+
+def is_sealed_setting(value: object) -> TypeGuard[dict[str, str]]:
+    """Return True for the row of a sealed setting with its hash, as this release stores it."""
+    return isinstance(value, dict) and "hash" in value
 
 
 def is_sealed_config(config: bytes) -> bool:

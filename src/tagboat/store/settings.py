@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import Select, delete, select, tuple_
 
+from tagboat.core.config import WEBHOOK_SECRET
 from tagboat.core.events import setting_change
 from tagboat.core.idempotency import RememberedAnswer
-from tagboat.core.project_webhook import ProjectWebhook, Signature
+from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
 from tagboat.core.store_port import Topic
 from tagboat.store import tables, upkeep_tables
 from tagboat.store.part import ReadPart
@@ -23,6 +24,12 @@ class SettingReads(ReadPart):
         table = tables.settings_table
         value = self._session.scalar(select(table.c.value).where(table.c.name == name))
         return self._rows.setting(name, value)
+
+    def webhook_secret_hash(self) -> KeyedHash | None:
+        """Return the hash of the global URL's secret, None before it was made."""
+        table = tables.settings_table
+        value = self._session.scalar(select(table.c.value).where(table.c.name == WEBHOOK_SECRET))
+        return self._rows.setting_hash(WEBHOOK_SECRET, value)
 
     def hook(self, hook_id: str) -> ProjectWebhook:
         """Return the webhook of that id, its signature in the clear."""

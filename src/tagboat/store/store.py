@@ -17,13 +17,21 @@ from tagboat.core.ids import go_on_from
 from tagboat.core.store_port import Reader, Topic, Tx
 from tagboat.store import tables
 from tagboat.store.cipher import Cipher, load_or_make_key
-from tagboat.store.database import DATABASE_FILE, begin_write, migrate, open_database, open_reading
+from tagboat.store.database import (
+    DATABASE_FILE,
+    HEAD,
+    begin_write,
+    current_revision,
+    migrate,
+    open_database,
+    open_reading,
+)
 from tagboat.store.memory import WriteMemory
 from tagboat.store.notifications import CommitNotifications
 from tagboat.store.reader import SqlReader
 from tagboat.store.readers import ReadThreads
 from tagboat.store.rotation import KEY_FILE, KEY_ID_SETTING, fitting_key, key_id_on_record
-from tagboat.store.rows import SEALED_SETTINGS, SealedRows
+from tagboat.store.rows import SEALED_SETTINGS, SealedRows, is_sealed_setting
 from tagboat.store.unit import UnitOfWork
 from tagboat.store.writer import GroupWriter, Work, WorkOutcome
 
@@ -223,6 +231,28 @@ def open_store(url: str | None, data_dir: Path) -> SqlStore:
     return SqlStore(engine, open_reading(engine, data_dir), cipher)
 
 
+def is_prepared(url: str | None, data_dir: Path) -> bool:
+    """Return whether `open_store` has nothing to create, to migrate or to seal.
+
+    False also where the database cannot be read. Raises SettingsError for an invalid `url`.
+    """
+    if url is None and not (data_dir / DATABASE_FILE).exists():
+        return False
+    engine = open_database(url, data_dir)
+    try:
+        if current_revision(engine) != HEAD:
+            return False
+        settings = tables.settings_table
+        query = select(settings.c.value).where(settings.c.name.in_(SEALED_SETTINGS))
+        with engine.connect() as connection:
+            values = connection.execute(query).scalars().all()
+        return bool(values) and all(is_sealed_setting(value) for value in values)
+    except (DBAPIError, StoreUnavailableError):
+        return False
+    finally:
+        engine.dispose()
+
+
 def _check_key(engine: Engine, cipher: Cipher) -> None:
     """Refuse a key other than the one that the database was first used with."""
     with engine.begin() as connection:
@@ -239,21 +269,26 @@ def _check_key(engine: Engine, cipher: Cipher) -> None:
 
 
 def _seal_settings(engine: Engine, cipher: Cipher) -> None:
-    """Seal the settings that are secrets and that an earlier release has stored unencrypted."""
+    """Seal the settings that are secrets, where an earlier release stored them, with their hash."""
+    rows = SealedRows(cipher)
     with engine.connect() as connection:
         found = connection.execute(
             select(tables.settings_table).where(tables.settings_table.c.name.in_(SEALED_SETTINGS))
         ).all()
-    clear = {row.name: row.value for row in found if isinstance(row.value, str)}
-    if not clear:
+    old = {
+        row.name: rows.setting(row.name, row.value)
+        for row in found
+        if not is_sealed_setting(row.value)
+    }
+    if not old:
         return
     with engine.begin() as connection:
         begin_write(connection)
         if engine.dialect.name == "sqlite":
-            # The secret must not stay in the free pages of the file either.
+            # One that was not encrypted must not stay in the free pages of the file either.
             connection.exec_driver_sql("PRAGMA secure_delete=ON")
-        unit = UnitOfWork(connection, SealedRows(cipher), WriteMemory())
-        for name, value in clear.items():
+        unit = UnitOfWork(connection, rows, WriteMemory())
+        for name, value in old.items():
             unit.put_setting(name, value)
     if engine.dialect.name == "sqlite":
         # A raw connection begins no transaction, inside which there is no checkpoint.

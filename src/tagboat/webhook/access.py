@@ -1,16 +1,14 @@
 """Authentication of webhook calls: the URL that a secret opens, and the signature it asks for."""
 
-import hmac
+import secrets
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ports import Reader, Store, Topic
-from tagboat.core.project_webhook import ProjectWebhook, Signature, hash_secret
+from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature, hash_secret
 from tagboat.core.rate import Bucket, Rate
-from tagboat.webhook.secret import stored_secret
 
 # Reads of a shared database for secrets that were wrong at the last look.
 UNKNOWN = Rate(per_s=5, burst=50)
@@ -31,7 +29,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    secret: bytes
+    secret: KeyedHash
     everywhere: Access
     hooks: Mapping[str, Access] = field(default_factory=dict)
 
@@ -91,7 +89,7 @@ class AccessCheck:
 
 
 def _opened(known: _Known, offered: str) -> Access | None:
-    if hmac.compare_digest(known.secret, offered.encode("utf-8", "surrogateescape")):
+    if known.secret.matches(offered):
         return known.everywhere
     # Looked up by hash: timing can reveal parts of the hash only, not of the secret.
     return known.hooks.get(hash_secret(offered))
@@ -110,5 +108,5 @@ def _still_opened(reader: Reader, access: Access, offered: str) -> Access | None
 
 def _read_global(reader: Reader) -> _Known:
     # A store that has no secret yet accepts nothing: a random one, used once, matches no caller.
-    secret = (stored_secret(reader) or str(uuid.uuid4())).encode()
+    secret = reader.webhook_secret_hash() or KeyedHash.of(b"", secrets.token_urlsafe())
     return _Known(secret, Access(None, reader.webhook_signature()))

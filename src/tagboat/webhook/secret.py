@@ -4,12 +4,13 @@ import uuid
 from collections.abc import Callable
 
 from tagboat.core.config import WEBHOOK_SECRET
-from tagboat.core.ports import Reader, Store, Topic, Tx
+from tagboat.core.ports import Store, Topic, Tx
 
 
-async def ensure_webhook_secret(store: Store) -> str:
-    """Return the secret; make it if there is none yet."""
-    return await store.write(lambda tx: stored_secret(tx) or _make(tx))
+async def ensure_webhook_secret(store: Store) -> None:
+    """Make the secret if there is none yet."""
+    # Asked by its hash: the secret itself is decrypted only for who is to see it.
+    await store.write(lambda tx: tx.webhook_secret_hash() or _make(tx))
 
 
 async def regenerate_webhook_secret(
@@ -25,12 +26,6 @@ async def regenerate_webhook_secret(
         return _make(tx)
 
     return await store.write(work)
-
-
-def stored_secret(reader: Reader) -> str | None:
-    """Return the secret of the global URL, None before it was made."""
-    secret = reader.setting(WEBHOOK_SECRET)
-    return secret if isinstance(secret, str) else None
 
 
 def _make(tx: Tx) -> str:

@@ -57,7 +57,7 @@ def store(tmp_path: Path) -> Iterator[SqlStore]:
 
 
 async def test_a_crowd_of_wrong_secrets_is_hardly_read_for(store: SqlStore) -> None:
-    secret = await ensure_webhook_secret(store)
+    secret = await regenerate_webhook_secret(store)
     shared = Shared(store)
     access = AccessCheck(shared)  # type: ignore[arg-type]  # all of a store that it needs
     assert await access.find(secret) is not None
@@ -71,7 +71,7 @@ async def test_a_crowd_of_wrong_secrets_is_hardly_read_for(store: SqlStore) -> N
 async def test_what_another_server_has_made_anew_counts_from_the_next_call_on(
     store: SqlStore,
 ) -> None:
-    old = await ensure_webhook_secret(store)
+    old = await regenerate_webhook_secret(store)
     access = AccessCheck(Shared(store))  # type: ignore[arg-type]  # as above
     assert await access.find(old) is not None
     new = await regenerate_webhook_secret(store)
@@ -82,7 +82,7 @@ async def test_what_another_server_has_made_anew_counts_from_the_next_call_on(
 async def test_one_call_does_not_read_all_hooks(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secret = await ensure_webhook_secret(store)
+    secret = await regenerate_webhook_secret(store)
     project = Project(
         id="p", name="app", image=parse_image_ref("git.example.com/acme/app").name, created_at=NOW
     )
@@ -113,7 +113,7 @@ async def test_nor_after_a_crowd_is_what_was_made_anew_here_taken_for_wrong(
 
 
 async def test_a_database_out_of_reach_is_told_to_each_and_asked_again(store: SqlStore) -> None:
-    secret = await ensure_webhook_secret(store)
+    secret = await regenerate_webhook_secret(store)
     shared = Shared(store)
     access = AccessCheck(shared)  # type: ignore[arg-type]  # as above
     shared.out = True

@@ -79,6 +79,7 @@ class DockerRuntime(DockerHoldings):
         self._logs = ContainerLogs(self._connection)
         self._own_container = own_container
         self._free_port = free_port
+        self._platform = ""
         self.probe = ProtocolProbe()
 
     async def close(self) -> None:
@@ -95,8 +96,11 @@ class DockerRuntime(DockerHoldings):
 
         Empty where it does not say.
         """
-        async with self._connection.use("tell its platform", ASK_S) as docker:
-            return image_wire.platform_of(await docker.version())
+        # Asked once: an engine needs several milliseconds for it, and the answer stays the same.
+        if not self._platform:
+            async with self._connection.use("tell its platform", ASK_S) as docker:
+                self._platform = image_wire.platform_of(await docker.version())
+        return self._platform
 
     async def own_network(self) -> str | None:
         """Return the network mode of our own container.

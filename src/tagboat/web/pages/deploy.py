@@ -136,13 +136,14 @@ async def _read_log(visit: Visit, page: SurroundedDeploy) -> ShownLog:
         return ShownLog(side, "", "Nothing was live before.")
     try:
         async with asyncio.timeout(_LOG_WITHIN_S):
-            lines = await visit.operations.history.instance_log(instance.id, _LOG_LINES)
+            logs = visit.operations.logs
+            lines = await logs.instance(instance.id, logs.window(_LOG_LINES, None))
     except TimeoutError:
         return ShownLog(side, "", "The engine did not answer in time. Reload the page.")
     except TagboatError as error:
         said = str(error)
         return ShownLog(side, "", f"{said[:1].upper()}{said[1:]}.")
-    return ShownLog(side, "\n".join(lines), "" if lines else "It has written nothing yet.")
+    return ShownLog(side, "\n".join(line.text for line in lines), "" if lines else "It has written nothing yet.")
 
 
 async def _read_changes(visit: Visit, deploy_id: str) -> Comparison | None:

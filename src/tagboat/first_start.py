@@ -1,0 +1,62 @@
+"""The first start, and the first one of a new release: the database, and what is set once."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from functools import partial
+
+from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
+from tagboat.core.ids import new_id
+from tagboat.core.ports import Store, Tx
+from tagboat.settings import Settings
+from tagboat.store import is_prepared, open_store
+from tagboat.webhook import ensure_webhook_secret
+
+
+def prepare(settings: Settings) -> None:
+    """Make or migrate the database if needed, without keeping the memory that this takes.
+
+    A failure is not reported: the start does again what is not done, and then says why not. The
+    process must have no other threads yet. Raises SettingsError for an invalid database URL.
+    """
+    if not is_prepared(settings.database_url, settings.data_dir):
+        # The libraries for migrations and encryption would keep 10 to 20 MB.
+        _run_in_fork(partial(_prepare, settings))
+
+
+async def set_up_once(settings: Settings, store: Store) -> str:
+    """Set what is not set yet, and return the installation's id."""
+    installation = await store.write(partial(_first_launch, settings))
+    await ensure_webhook_secret(store)
+    return installation
+
+
+def _prepare(settings: Settings) -> None:
+    store = open_store(settings.database_url, settings.data_dir)
+    try:
+        asyncio.run(set_up_once(settings, store))
+    finally:
+        store.close()
+
+
+def _first_launch(settings: Settings, tx: Tx) -> str:
+    if tx.setting(POLL_SCHEDULE) is None:
+        tx.put_setting(POLL_SCHEDULE, settings.poll_schedule)
+    installation = tx.setting(INSTALLATION_ID)
+    if installation is None:
+        installation = new_id()
+        tx.put_setting(INSTALLATION_ID, installation)
+    return str(installation)
+
+
+def _run_in_fork(work: Callable[[], object]) -> None:
+    """Do `work` in a copy of this process, and return once that has ended, however it ended."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        work()
+    finally:
+        # At once: open files, exit handlers and the traceback belong to the parent.
+        os._exit(0)

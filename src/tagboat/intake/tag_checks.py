@@ -1,0 +1,135 @@
+"""Questions to the registry about pushed tags that their project does not know: is it an image?
+
+A chart or a signature is then refused in the answer to its push. Without an answer in time the
+push is admitted, and its deploy finds out. A sender must not wait long for this, and many calls
+must not slow down the rest: so the questions are few, and a registry that is down is left alone.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from tagboat.core.catalog import KnownTag, Registry
+from tagboat.core.errors import (
+    NotAnImageError,
+    RegistryDeniedError,
+    RegistryNotFoundError,
+    TagboatError,
+)
+from tagboat.core.image import ImageName, ImageRef
+from tagboat.core.ports import ImageInspector, Reader, Store
+from tagboat.core.push import Outcome, Push
+from tagboat.core.rate import Bucket, Rate
+from tagboat.intake.admit import as_stored
+from tagboat.intake.inspections import Inspected
+
+CHECK_LIMIT_S = 1.0
+"""Seconds for which a sender waits for the answer."""
+CHECKS = Rate(per_s=5, burst=20)
+"""Calls that are looked at, of all together; beyond that, pushes are admitted without it."""
+CHECKS_OF_CALL = 5
+"""Questions for one call at most."""
+SILENCE_S = 30.0
+"""Seconds for which a registry that did not answer is not asked."""
+_REMEMBERED = 10_000
+"""Known tags that are not looked up again."""
+
+log = structlog.get_logger("tagboat.intake")
+
+
+@dataclass(frozen=True, slots=True)
+class TagQuestion:
+    """A question: an image by its tag, as its registry stores that, and the registry."""
+
+    image: ImageRef
+    registry: Registry | None
+
+
+class TagChecks:
+    """Finds the tags to ask about, and asks. `clock` is monotonic, in seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        inspector: ImageInspector,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._inspector = inspector
+        self._clock = clock
+        self._bucket = Bucket(CHECKS.burst)
+        self._images: dict[tuple[ImageName, str], None] = {}
+        self._silent_until: dict[str, float] = {}
+
+    async def check(self, pushes: Sequence[Push]) -> Inspected:
+        """Return which tags of a call are not images, and None for others that were asked about.
+
+        Nothing is read for a tag that was known at an earlier look, which is the usual one. Raises
+        StoreUnavailableError.
+        """
+        now = self._clock()
+        unsure = [
+            push
+            for push in pushes
+            if (push.image.name, push.image.tag) not in self._images
+            and self._silent_until.get(push.image.name.host, now) <= now
+        ]
+        if not unsure or self._bucket.wait(CHECKS, now):
+            return {}
+        self._bucket.tokens -= 1
+        questions = await self._store.read(lambda reader: self._questions(reader, unsure))
+        found = await asyncio.gather(*map(self._ask, questions))
+        return dict(zip([one.image for one in questions], found, strict=True))
+
+    def _questions(self, reader: Reader, pushes: Sequence[Push]) -> list[TagQuestion]:
+        projects = reader.projects_by_image({push.image.name for push in pushes})
+        found: dict[ImageRef, TagQuestion] = {}
+        for push in pushes:
+            project = projects.get(push.image.name)
+            # An image without a project is inspected if it is to become one.
+            if project is None:
+                continue
+            registry = reader.registry_of(project)
+            stored = as_stored(push, registry.kind if registry else None)
+            image = replace(stored.image, digest=None)
+            if not _is_known_image(reader.known_tag(project.id, image.tag)):
+                found[image] = TagQuestion(image, registry)
+                if len(found) == CHECKS_OF_CALL:
+                    break
+                continue
+            if len(self._images) >= _REMEMBERED:
+                self._images.clear()
+            self._images[push.image.name, push.image.tag] = None
+        return list(found.values())
+
+    async def _ask(self, question: TagQuestion) -> NotAnImageError | None:
+        host = question.image.name.host
+        try:
+            async with asyncio.timeout(CHECK_LIMIT_S):
+                await self._inspector.inspect_at_registry(question.image, question.registry)
+        except NotAnImageError as error:
+            return error
+        except (RegistryNotFoundError, RegistryDeniedError):
+            # An answer at once; the deploy says the same.
+            return None
+        except (TagboatError, TimeoutError) as error:
+            log.info(
+                "pushed tag not looked up: its deploy will find out if it is an image",
+                action="inspect",
+                image=str(question.image),
+                reason=str(error) or "it took too long",
+            )
+            now = self._clock()
+            self._silent_until = {
+                name: until for name, until in self._silent_until.items() if until > now
+            }
+            self._silent_until[host] = now + SILENCE_S
+        return None
+
+
+def _is_known_image(tag: KnownTag | None) -> bool:
+    """Return whether the tag is known, and not as something that was refused."""
+    return tag is not None and (tag.verdict is None or tag.verdict.outcome is not Outcome.REFUSED)
