@@ -143,7 +143,8 @@ async def _read_log(visit: Visit, page: SurroundedDeploy) -> ShownLog:
     except TagboatError as error:
         said = str(error)
         return ShownLog(side, "", f"{said[:1].upper()}{said[1:]}.")
-    return ShownLog(side, "\n".join(line.text for line in lines), "" if lines else "It has written nothing yet.")
+    text = "\n".join(line.text for line in lines)
+    return ShownLog(side, text, "" if lines else "It has written nothing yet.")
 
 
 async def _read_changes(visit: Visit, deploy_id: str) -> Comparison | None:
