@@ -13,6 +13,7 @@ from tagboat.core.events import Event, EventTopic
 from tagboat.core.receipt import (
     NOT_ASKED,
     NOT_ASKED_LAST,
+    OTHER_SERVERS,
     PROCESS_ENDED,
     DeployReceipt,
     ReceiptLedger,
@@ -330,3 +331,35 @@ async def test_an_app_that_cannot_run_twice_keeps_requests_waiting(led: World) -
 
 async def later(world: World, seconds: float) -> None:
     world.clock.move(seconds)
+
+
+async def test_a_server_that_stops_meanwhile_is_no_downtime(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    deploy = await second(led)
+    deploy = await led.change_deploy(deploy, status=DeployStatus.RUNNING)
+    work = asyncio.create_task(Pipeline(led.services, deploy.id).carry_out())
+
+    async def stop() -> None:
+        work.cancel()
+
+    led.calls.before("create", stop)
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    await Pipeline(led.services, deploy.id).park()
+    await requests(led, 200)()  # the old one serves again
+    await later(led, 1000)
+    deploy = await led.change_deploy(await led.deploy(deploy.id), status=DeployStatus.RUNNING)
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert 0 < receipt.downtime_s < 60
+    assert receipt.old.answered == 1
+
+
+async def test_among_several_servers_it_is_never_complete(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy = await second(led)
+    monkeypatch.setattr(type(led.store), "exclusive", False)
+    at_step(led, StepName.WATCH, requests(led, 200))
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert receipt.new.answered == 1
+    assert (receipt.complete, receipt.reason) == (False, OTHER_SERVERS)
