@@ -24,7 +24,10 @@ _API_NAMES = {"pattern": "tag_pattern", "registry_id": "registry"}
 _FLATTENED = frozenset({"run"})
 # Ids and times say nothing to a reader, and a hold is an action with a name and a time itself.
 _UNTOLD = frozenset(
-    {"id", "project_id", "created_at", "held_at", "held_by", "inspected", "secret_hash"}
+    {
+        *("id", "project_id", "created_at", "signed_in_at", "used_at", "held_at", "held_by"),
+        *("inspected", "secret_hash"),
+    }
 )
 
 
