@@ -39,6 +39,7 @@ _WEBHOOK_ROOT = WEBHOOK_PATH.rstrip("/")
 _ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     projects.router,
+    projects.poll_router,
     stages.router,
     deploys.router,
     stage_actions.router,

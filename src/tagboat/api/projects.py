@@ -12,14 +12,20 @@ from tagboat.api.pagination import Page
 from tagboat.api.run_schemas import split_run
 from tagboat.api.services import Ops
 from tagboat.api.stages import stage_fields
-from tagboat.api.tag_schemas import KnownTagOut, PollReportOut
+from tagboat.api.tag_schemas import (
+    KnownTagOut,
+    PollReportOut,
+    PollReportsOut,
+    ProjectPollOut,
+)
 from tagboat.api.values import ProjectId
-from tagboat.api.views import show_poll, show_project, show_saved_stage, show_tag
+from tagboat.api.views import name_of, show_poll, show_project, show_saved_stage, show_tag
 from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.catalog import Project
 from tagboat.core.run import NO_OPTIONS
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
+poll_router = APIRouter(prefix="/api", tags=["projects"])
 
 
 @router.get("", responses=problems(422))
@@ -97,6 +103,18 @@ async def list_tags(
     found = await operations.catalog.tags(project_id, page.after, page.with_next)
     shown, cursor = page.cut(found, lambda view: view.tag.tag)
     return schemas.PageOut(items=[show_tag(view) for view in shown], next=cursor)
+
+
+@poll_router.post("/poll", responses=problems())
+async def poll_all_projects(operations: Ops) -> PollReportsOut:
+    """Ask the registries for new tags of all projects now. Of a failed poll, `error` says why."""
+    polls = await operations.projects.poll_all()
+    return PollReportsOut(
+        items=[
+            ProjectPollOut(project=name_of(one.project), **dict(show_poll(one.report)))
+            for one in polls
+        ]
+    )
 
 
 @router.post("/{project_id}/poll", responses=problems(404))

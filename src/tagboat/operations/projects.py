@@ -1,11 +1,12 @@
 """Projects: making, changing and deleting them, and polls on request."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tagboat.core.catalog import Project
-from tagboat.core.errors import ConflictError, FieldError, NotFoundError
+from tagboat.core.errors import ConflictError, FieldError, NotFoundError, TagboatError
 from tagboat.core.ids import new_id
 from tagboat.core.keeping import LeftVolumes
 from tagboat.core.polling import PollReport
@@ -20,6 +21,17 @@ from tagboat.operations.views import ProjectView, StageView, Views
 
 Fields = Mapping[str, Any]
 """Values by the names of fields of `Project` or `Stage`."""
+
+
+POLLS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPoll:
+    """The outcome of a poll of one project."""
+
+    project: Project
+    report: PollReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,24 @@ class ProjectOperations:
         """Ask the registry for new tags now."""
         await self.services.store.read(lambda reader: reader.project(project_id))
         return await self.services.polls.poll_now(project_id)
+
+    async def poll_all(self) -> list[ProjectPoll]:
+        """Ask the registries for new tags of all projects now, in order of name.
+
+        One that cannot be polled has an error in its report, and keeps no other from it.
+        """
+        places = asyncio.Semaphore(POLLS_AT_ONCE)
+
+        async def poll(project: Project) -> ProjectPoll:
+            async with places:
+                try:
+                    report = await self.services.polls.poll_now(project.id)
+                except TagboatError as error:
+                    report = PollReport(first_poll=False, error=str(error))
+            return ProjectPoll(project, report)
+
+        projects = await self.services.store.read(lambda reader: reader.projects())
+        return await asyncio.gather(*map(poll, projects))
 
     def _check(self, reader: Reader, project: Project) -> None:
         """Raise ConflictError or FieldError unless `project` can be saved."""
