@@ -15,9 +15,21 @@ from tagboat.api.roles import least_role
 from tagboat.api.run_schemas import split_run
 from tagboat.api.services import Ops
 from tagboat.api.stages import stage_fields
-from tagboat.api.tag_schemas import KnownTagOut, PollReportOut
+from tagboat.api.tag_schemas import (
+    KnownTagOut,
+    PollReportOut,
+    PollReportsOut,
+    ProjectPollOut,
+)
 from tagboat.api.values import MAX_POSITION, PatternQuery, ProjectId, SearchText, StageId
-from tagboat.api.views import show_poll, show_preview, show_project, show_saved_stage, show_tag
+from tagboat.api.views import (
+    name_of,
+    show_poll,
+    show_preview,
+    show_project,
+    show_saved_stage,
+    show_tag,
+)
 from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.catalog import Project
 from tagboat.core.errors import FieldError
@@ -27,6 +39,7 @@ from tagboat.core.store_port import TagPlace
 from tagboat.core.tags import parse_tag_pattern
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
+poll_router = APIRouter(prefix="/api", tags=["projects"])
 
 
 @router.get("", responses=problems(422))
@@ -143,6 +156,18 @@ async def preview_pattern(
         await operations.patterns.preview_pattern(
             project_id, stage, parse_tag_pattern(pattern), position, name
         )
+    )
+
+
+@poll_router.post("/poll", responses=problems(), openapi_extra=least_role(Role.DEPLOYER))
+async def poll_all_projects(operations: Ops) -> PollReportsOut:
+    """Ask the registries for new tags of all projects now. Of a failed poll, `error` says why."""
+    polls = await operations.projects.poll_all()
+    return PollReportsOut(
+        items=[
+            ProjectPollOut(project=name_of(one.project), **dict(show_poll(one.report)))
+            for one in polls
+        ]
     )
 
 
