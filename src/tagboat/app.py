@@ -128,6 +128,7 @@ class Adapters:
     engine: DockerRuntime
     registry: RegistryClient
     ingress: HaproxyIngress | NoIngress
+    traffic: Traffic
     queue: DeployQueue
     counters: Counters
     clock: Callable[[], datetime]
@@ -136,7 +137,7 @@ class Adapters:
 
 def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
     """Build the implementations that the settings ask for; none is connected yet."""
-    clock, docker = partial(datetime.now, UTC), settings.docker
+    clock, docker, ingress = partial(datetime.now, UTC), settings.docker, _build_ingress(settings)
     return Adapters(
         store=store,
         engine=DockerRuntime(
@@ -147,7 +148,8 @@ def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
             own_container=own_container(),
         ),
         registry=RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store)),
-        ingress=_build_ingress(settings),
+        ingress=ingress,
+        traffic=Traffic(store, ingress, settings.base_domain),
         queue=DeployQueue(clock),
         counters=Counters(),
         clock=clock,
@@ -164,7 +166,7 @@ def deploy_services(settings: Settings, adapters: Adapters, installation: str) -
         clock=adapters.clock,
         installation=installation,
         counters=adapters.counters,
-        traffic=Traffic(adapters.store, adapters.ingress, settings.base_domain),
+        traffic=adapters.traffic,
         base_domain=settings.base_domain,
         front_proto=settings.public_url.partition(":")[0],
         host_path=adapters.host_path,
@@ -193,6 +195,7 @@ def operation_services(
         list_images=registry.list_images,
         list_tags=registry.list_tags,
         resolve=registry.resolve,
+        inspect=registry.inspect,
         login_for=login_for,
         new_secret=partial(regenerate_webhook_secret, adapters.store),
         redeliver=webhook.redeliver,
@@ -200,6 +203,7 @@ def operation_services(
         abandon=worker.abandon,
         ingress_trouble=ingress.trouble if has_trouble else None,
         disks=partial(look_at_disks, settings.data_dir, engine, is_local=is_local),
+        code_classes=adapters.traffic.code_classes,
         clock=adapters.clock,
         counters=adapters.counters,
         base_domain=settings.base_domain,
@@ -300,12 +304,8 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     yield "sweep", partial(run_reconciler, built.parts)
     yield "vigil", partial(keep_vigil, built.parts)
     yield "tidy", partial(keep_tidying, built.parts)
-    yield (
-        "networks",
-        partial(
-            keep_networks_tidy, built.parts.store, built.parts.runtime, built.parts.installation
-        ),
-    )
+    parts = built.parts
+    yield "networks", partial(keep_networks_tidy, parts.store, parts.runtime, parts.installation)
     yield "remove", partial(_go_on_removing, built)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
     yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)

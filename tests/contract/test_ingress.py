@@ -4,7 +4,7 @@ One suite, run on HAProxy and on the one in memory.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -13,8 +13,10 @@ import anyio
 import pytest
 
 from tagboat.core.catalog import Project, Stage
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.image import parse_image_name
 from tagboat.core.ingress import Ingress
+from tagboat.core.request_counts import EndedBy, InstanceCounts
 from tagboat.core.route import Route, RouteState
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.ingress.haproxy import HaproxyIngress
@@ -33,6 +35,7 @@ class Request(Protocol):
     """One that is under way."""
 
     async def end(self) -> str: ...
+    async def leave(self) -> None: ...
 
 
 class World(Protocol):
@@ -41,7 +44,7 @@ class World(Protocol):
     ingress: Ingress
 
     async def serve(self, name: str) -> int: ...
-    async def ask(self, host: str) -> str: ...
+    async def ask(self, host: str, status: int = 200) -> str: ...
     async def begin(self, host: str) -> Request: ...
 
 
@@ -53,6 +56,9 @@ class MemoryRequest:
     async def end(self) -> str:
         self._world.memory.end(self._port)
         return self._world.names[self._port]
+
+    async def leave(self) -> None:
+        self._world.memory.end(self._port, by=EndedBy.CLIENT)
 
 
 class MemoryWorld:
@@ -66,11 +72,11 @@ class MemoryWorld:
         self.names[port] = name
         return port
 
-    async def ask(self, host: str) -> str:
+    async def ask(self, host: str, status: int = 200) -> str:
         port = await self.memory.begin(host)
         if port is None:
             return "not live" if host in self.memory.routes else "unknown"
-        self.memory.end(port)
+        self.memory.end(port, status)
         return self.names[port]
 
     async def begin(self, host: str) -> Request:
@@ -90,6 +96,9 @@ class HaproxyRequest:
         await self._client.close()
         return str(answer.json["app"])
 
+    async def leave(self) -> None:
+        await self._client.close()
+
 
 class HaproxyWorld:
     def __init__(self, inner: IngressWorld) -> None:
@@ -99,9 +108,11 @@ class HaproxyWorld:
     async def serve(self, name: str) -> int:
         return (await self._inner.app(name)).port
 
-    async def ask(self, host: str) -> str:
-        answer = await self._inner.ask(host)
-        return {404: "unknown", 503: "not live"}.get(answer.status) or str(answer.json["app"])
+    async def ask(self, host: str, status: int = 200) -> str:
+        answer = await self._inner.ask(host, f"/status/{status}")
+        if "json" not in answer.headers.get("content-type", "json"):
+            return {404: "unknown", 503: "not live"}[answer.status]
+        return str(answer.json["app"])
 
     async def begin(self, host: str) -> Request:
         client = Client(self._inner.port)
@@ -214,6 +225,67 @@ async def test_a_request_ends_where_it_began_and_is_counted_there(world: World) 
     assert await world.ingress.in_flight(at(blue)) == 1
     assert await request.end() == "blue"
     await becomes_idle(world.ingress, blue)
+
+
+async def test_requests_are_counted_by_how_they_ended(world: World) -> None:
+    blue, green = await world.serve("blue"), await world.serve("green")
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(blue))])
+    before = await counted(world.ingress, blue, green)
+    assert before == {at(blue): InstanceCounts(), at(green): InstanceCounts()}
+    for status in (200, 200, 404, 500, 503):
+        assert await world.ask(HOST, status) == "blue"
+    await world.ask("unknown.localhost")
+    left, waiting = await world.begin(HOST), await world.begin(HOST)
+    await left.leave()
+    async with asyncio.timeout(5):
+        while await world.ingress.in_flight(at(blue)) > 1:  # noqa: ASYNC110 - the port has no events to wait for
+            await asyncio.sleep(0.01)
+    after = await counted(world.ingress, blue, green)
+    assert after[at(green)] == InstanceCounts()
+    found = after[at(blue)]
+    assert (found.answers, found.errors, found.early_ends, found.in_flight) == (3, 2, 3, 1)
+    assert [(one.number, one.by) for one in found.known_ends] == [
+        (1, EndedBy.ERROR),
+        (2, EndedBy.ERROR),
+        (3, EndedBy.CLIENT),
+    ]
+    assert not found.known_ends[2].answered
+    await waiting.end()
+    await becomes_idle(world.ingress, blue)
+    assert (await counted(world.ingress, blue))[at(blue)].answers == 4
+
+
+async def test_requests_that_meet_no_instance_are_counted_by_host(world: World) -> None:
+    await world.ingress.apply_routes([Route(HOST, RouteState.NONE)])
+    for host in (HOST, HOST, "unknown.localhost"):
+        await world.ask(host)
+    (process,) = await world.ingress.count_requests([], [HOST, "unknown.localhost"])
+    assert (process.instances, process.turned_away) == ({}, 2)
+    (process,) = await world.ingress.count_requests([], [])
+    assert process.turned_away == 0
+
+
+async def test_answers_are_counted_by_host_and_class(world: World) -> None:
+    blue = await world.serve("blue")
+    other = "other.localhost"
+    await world.ingress.apply_routes(
+        [Route(HOST, RouteState.OPEN, at(blue)), Route(other, RouteState.OPEN, at(blue))]
+    )
+    for status in (200, 201, 302, 404, 500):
+        await world.ask(HOST, status)
+    await world.ask(other)
+    for host in ("unknown.localhost", "made-up.example.com"):
+        await world.ask(host)
+    found = {
+        host: {name: number for name, number in classes.items() if number}
+        for host, classes in (await world.ingress.code_classes()).items()
+    }
+    assert found == {HOST: {"2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1}, other: {"2xx": 1}}
+
+
+async def counted(ingress: Ingress, *ports: int) -> Mapping[Endpoint, InstanceCounts]:
+    (process,) = await ingress.count_requests([at(port) for port in ports], [])
+    return process.instances
 
 
 async def test_a_held_request_waits_for_the_way_to_open(world: World) -> None:

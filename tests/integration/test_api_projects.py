@@ -271,6 +271,7 @@ async def test_tags_come_in_pages(api: Api) -> None:
         "first_seen": "2026-05-01T12:00:00Z",
         "source": "webhook",
         "reason": "the project app has no stage yet",
+        "live_in": [],
         "last": None,
     }
 

@@ -20,6 +20,7 @@ from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
 from tagboat.core.principal import PrincipalKind
 from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.traffic import Traffic
 from tagboat.front import build_front
 from tagboat.http.client_address import ClientAddress
 from tagboat.http.event_hub import EventHub
@@ -243,9 +244,14 @@ def running_api(
         return await regenerate_webhook_secret(store)
 
     inspector = Inspected()
+
+    async def inspect(image: ImageRef, _registry: Registry | None) -> ImageInfo:
+        return await inspector.inspect_image(image)
+
     deployer = DeployQueue(lambda: datetime.now(UTC))
     webhook = WebhookHandler(store, deployer, inspector)
     events = EventHub(store)
+    traffic = Traffic(store, ingress or NoIngress(), BASE_DOMAIN)
     operations = Operations(
         OperationServices(
             store=store,
@@ -257,6 +263,7 @@ def running_api(
             list_images=registries.list_images,
             list_tags=registries.list_tags,
             resolve=registries.resolve,
+            inspect=inspect,
             login_for=login_for,
             new_secret=new_secret,
             redeliver=webhook.redeliver,
@@ -264,6 +271,7 @@ def running_api(
             abandon=abandon,
             ingress_trouble=ways.ask if ingress else None,
             disks=disks,
+            code_classes=traffic.code_classes,
             clock=lambda: datetime.now(UTC),
             counters=counters,
             base_domain=BASE_DOMAIN,

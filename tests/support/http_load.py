@@ -37,7 +37,9 @@ class App:
     """Answers with what it was asked, as JSON. `/wait` is answered after `release`, an upgrade
     becomes an echo.
 
-    `/hang-up` closes without an answer the first time. `stop` closes the door and every
+    `/hang-up` closes without an answer the first time. `/status/N` is answered with that status,
+    `/cut` with half of an answer and the end of the connection, `/half` with half of an answer
+    that never gets its end. `stop` closes the door and every
     connection. A connection that is idle for `idle_s` seconds after an answer is closed.
     """
 
@@ -103,9 +105,15 @@ class App:
             self.waiting.release()
             await self._released.wait()
         answer = json.dumps(self.seen[-1]).encode()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+        status = int(path.rpartition("/")[2]) if path.startswith("/status/") else 200
+        broken = path in {"/cut", "/half"}
+        length = len(answer) * 2 if broken else len(answer)
+        writer.write(b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n%s" % (status, length, answer))
         await writer.drain()
-        return True
+        if path == "/half":
+            self.waiting.release()
+            await self._released.wait()
+        return not broken
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str) -> bool:

@@ -32,7 +32,9 @@ async def create_deploy(
 
     The answer may be a deploy that waits for the same already.
     """
-    return show_deploy(await operations.deploys.deploy(stage_id, body.tag, force=body.force))
+    return show_deploy(
+        await operations.deploys.deploy(stage_id, body.tag, force=body.force, note=body.note)
+    )
 
 
 @router.get("/deploys", responses=problems(422))

@@ -9,6 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from tagboat.core.counters import Labels
 from tagboat.core.deploy import OPEN_STATUSES
+from tagboat.core.request_counts import CODE_CLASSES, CodeClasses
 from tagboat.operations.queries.machine import MetricsSnapshot
 
 EXPOSITION_TYPE = CONTENT_TYPE_LATEST
@@ -47,6 +48,7 @@ def expose(version: str, metrics: MetricsSnapshot) -> bytes:
                 info,
                 open_deploys,
                 troubled,
+                *_requests(metrics.requests),
                 *_counters(metrics.counts),
             ]
         )
@@ -63,6 +65,20 @@ class _Snapshot:
     # The name that the library calls.
     def collect(self) -> Iterable[Metric]:
         return self._metrics
+
+
+def _requests(found: Mapping[tuple[str, str], CodeClasses] | None) -> Iterator[Metric]:
+    if found is None:
+        return
+    family = CounterMetricFamily(
+        "tagboat_requests_total",
+        "Answers to requests for stages, by the ingress.",
+        labels=["project", "stage", "code_class"],
+    )
+    for names, classes in sorted(found.items()):
+        for one in CODE_CLASSES:
+            family.add_metric([*names, one], classes.get(one, 0))
+    yield family
 
 
 def _counters(counts: Mapping[tuple[str, Labels], int]) -> Iterator[Metric]:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from tagboat.api.bodies import ResponseModel
 from tagboat.api.schemas import DeployOut, InstanceOut, RefOut, StageOut, WayBackOut
+from tagboat.operations.queries.needs import NeedKind, NeedTarget
 
 
 class WaitingPushOut(ResponseModel):
@@ -45,15 +46,29 @@ class TroubledSenderOut(ResponseModel):
     received_at: datetime
 
 
+class NeedOut(ResponseModel):
+    """A thing that needs a person."""
+
+    kind: NeedKind
+    project: RefOut | None
+    stage: RefOut | None
+    sentence: str
+    since: datetime | None
+    todo: str
+    target: NeedTarget
+    target_id: str
+
+
 class OverviewOut(ResponseModel):
     """A part of all stages. `next` is the cursor of the next part, null at the end.
 
-    `senders` is empty but in the first part.
+    `senders` and `needs` are empty but in the first part.
     """
 
     items: list[StageOverviewOut]
     next: str | None
     senders: list[TroubledSenderOut]
+    needs: list[NeedOut]
 
 
 class StageLogOut(ResponseModel):

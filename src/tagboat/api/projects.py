@@ -1,25 +1,30 @@
 """Projects, their tags, and polls on request."""
 
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from tagboat.api import schemas
 from tagboat.api.answers import problems
 from tagboat.api.etags import Versioned
+from tagboat.api.filters import NameOrId
 from tagboat.api.pagination import Page
 from tagboat.api.roles import least_role
 from tagboat.api.run_schemas import split_run
 from tagboat.api.services import Ops
 from tagboat.api.stages import stage_fields
 from tagboat.api.tag_schemas import KnownTagOut, PollReportOut
-from tagboat.api.values import ProjectId
-from tagboat.api.views import show_poll, show_project, show_saved_stage, show_tag
+from tagboat.api.values import MAX_POSITION, PatternQuery, ProjectId, SearchText, StageId
+from tagboat.api.views import show_poll, show_preview, show_project, show_saved_stage, show_tag
 from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.catalog import Project
+from tagboat.core.errors import FieldError
 from tagboat.core.principal import Role
 from tagboat.core.run import NO_OPTIONS
+from tagboat.core.store_port import TagPlace
+from tagboat.core.tags import parse_tag_pattern
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
 
@@ -93,15 +98,69 @@ async def delete_project(
 
 @router.get("/{project_id}/tags", responses=problems(404, 422))
 async def list_tags(
-    operations: Ops, project_id: ProjectId, page: Page
+    operations: Ops,
+    project_id: ProjectId,
+    page: Page,
+    text: Annotated[SearchText, Query(description="Only tags that contain this.")] = "",
+    order: Annotated[
+        Literal["name", "newest"],
+        Query(description="In order of their text, or those first seen last first."),
+    ] = "name",
 ) -> schemas.PageOut[KnownTagOut]:
-    """List the known tags, in order of their text."""
-    found = await operations.catalog.tags(project_id, page.after, page.with_next)
-    shown, cursor = page.cut(found, lambda view: view.tag.tag)
+    """List the known tags, with what became of each and where it is live."""
+    if order == "newest":
+        found = await operations.tags.tags_view(
+            project_id, text, _tag_place(page.after), page.with_next
+        )
+        shown, cursor = page.cut(
+            found, lambda view: f"{view.tag.first_seen.isoformat()} {view.tag.tag}"
+        )
+    else:
+        found = await operations.tags.tags(project_id, text, page.after, page.with_next)
+        shown, cursor = page.cut(found, lambda view: view.tag.tag)
     return schemas.PageOut(items=[show_tag(view) for view in shown], next=cursor)
+
+
+@router.get("/{project_id}/pattern", responses=problems(404, 422))
+async def preview_pattern(
+    operations: Ops,
+    project_id: ProjectId,
+    pattern: Annotated[PatternQuery, Query(description="The tag pattern to try.")],
+    stage: Annotated[
+        StageId | None, Query(description="Id of the stage that would get it; none: a new one.")
+    ] = None,
+    position: Annotated[
+        int | None,
+        Query(ge=-MAX_POSITION, le=MAX_POSITION, description="The position it would get."),
+    ] = None,
+    name: Annotated[NameOrId | None, Query(description="The name it would get.")] = None,
+) -> schemas.PatternPreviewOut:
+    """Show which known tags match a pattern, and which pushes would have gone elsewhere.
+
+    Changes nothing.
+    """
+    return show_preview(
+        await operations.patterns.preview_pattern(
+            project_id, stage, parse_tag_pattern(pattern), position, name
+        )
+    )
 
 
 @router.post("/{project_id}/poll", responses=problems(404), openapi_extra=least_role(Role.DEPLOYER))
 async def poll_project(operations: Ops, project_id: ProjectId) -> PollReportOut:
     """Ask the registry for new tags now."""
     return show_poll(await operations.projects.poll(project_id))
+
+
+def _tag_place(key: str) -> TagPlace | None:
+    """Return the place of a key, None for the start. Raises FieldError."""
+    if not key:
+        return None
+    seen, _, tag = key.partition(" ")
+    try:
+        place = datetime.fromisoformat(seen), tag
+    except ValueError:
+        place = None
+    if place is None or place[0].tzinfo is None:
+        raise FieldError("cursor", "this cursor is of another list")
+    return place

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tagboat.api import run_values, values
 from tagboat.api.bodies import RequestModel, ResponseModel, unset
+from tagboat.api.receipt_schemas import DeployReceiptOut
 from tagboat.api.run_schemas import RunModel, RunOut
 from tagboat.core.catalog import HEALTH_TIMEOUT_S, Strategy
 from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus, Trigger
@@ -194,10 +195,32 @@ class StageOut(RunOut):
     created_at: datetime
 
 
+class DivertedPushOut(ResponseModel):
+    """A push that would have gone to another stage than it did."""
+
+    tag: str
+    at: datetime
+    went_to: RefOut | None
+    would_go_to: RefOut | None
+
+
+class PatternPreviewOut(ResponseModel):
+    """The effect of a pattern on the known tags and the last pushes."""
+
+    matching: int
+    tags: int
+    newest: list[str]
+    pushes: int
+    elsewhere: list[DivertedPushOut]
+    summary: str
+    warnings: list[str]
+
+
 class SavedStageOut(StageOut):
     """A stage that was just saved, with warnings."""
 
     warnings: list[str]
+    preview: PatternPreviewOut | None
 
 
 class CreatedProjectOut(ProjectOut):
@@ -217,12 +240,14 @@ class DeployCreate(RequestModel):
 
     tag: values.TagText
     force: bool = False
+    note: values.NoteText = ""
 
 
 class RollbackCreate(RequestModel):
     """An order to roll back."""
 
     to: values.DeployId | None = None
+    note: values.NoteText = ""
 
 
 class ReleaseCreate(RequestModel):
@@ -245,6 +270,7 @@ class PromoteCreate(RequestModel):
     """An order to deploy the digest that is live in another stage."""
 
     source: values.StageId = Field(alias="from")
+    note: values.NoteText = ""
 
 
 class StepOut(ResponseModel):
@@ -268,8 +294,10 @@ class DeployOut(ResponseModel):
     trigger: Trigger
     status: DeployStatus
     reason: str | None
+    note: str
     cancelling: bool
     steps: list[StepOut]
+    receipt: DeployReceiptOut | None
     log: str
     created_at: datetime
     started_at: datetime | None

@@ -30,7 +30,8 @@ async def roll_back(
     replace serves again. While a rollback is under way, another one answers with the same deploy.
     Where the image does not exist any more, the answer is 409.
     """
-    return show_deploy(await operations.deploys.rollback(stage_id, body.to if body else None))
+    to, note = (body.to, body.note) if body else (None, "")
+    return show_deploy(await operations.deploys.rollback(stage_id, to, note))
 
 
 @router.get("/stages/{stage_id}/rollback", responses=problems(404))
@@ -49,7 +50,7 @@ async def promote(
     operations: Ops, stage_id: StageId, body: schemas.PromoteCreate
 ) -> schemas.DeployOut:
     """Queue the digest that is live in another stage of the project."""
-    return show_deploy(await operations.deploys.promote(stage_id, body.source))
+    return show_deploy(await operations.deploys.promote(stage_id, body.source, body.note))
 
 
 @router.post(

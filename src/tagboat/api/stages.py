@@ -34,7 +34,7 @@ async def get_overview(operations: Ops, page: Page, only: Only) -> overview_sche
     """
     found = await operations.overview.read(only, _place_after(page.after), page.with_next)
     shown, cursor = page.cut(found.stages, lambda row: _key(row.stage))
-    return show_overview(shown, found.senders, cursor)
+    return show_overview(shown, found.senders, found.needs, cursor)
 
 
 @router.get("/stages", responses=problems(422))

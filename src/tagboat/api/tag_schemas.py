@@ -47,4 +47,5 @@ class KnownTagOut(ResponseModel):
     first_seen: datetime
     source: str
     reason: str
+    live_in: list[RefOut]
     last: TagNewsOut | None

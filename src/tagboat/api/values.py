@@ -55,6 +55,7 @@ HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 # Blanks around a field's value are not part of it (RFC 9110, section 5.5).
 HEADER_VALUE = r"^[!-~](?:[ -~]*[!-~])?$"
 # A process gets its environment as NAME=VALUE, each ended by NUL (POSIX, chapter 8).
+_NOTE = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"  # line feeds and tabs may be in it
 ENV_NAME = r"^[^=\x00]+$"
 _LINE = r"^[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
 # In Basic authentication, the first colon ends the user's name (RFC 7617, section 2).
@@ -237,6 +238,8 @@ IMAGE_SCHEMA: Mapping[str, Any] = {
 ImageText = Annotated[ImageName, Parsed(parse_image_name, IMAGE_SCHEMA)]
 REF_SCHEMA: Mapping[str, Any] = {"format": "image-reference", "minLength": 1}
 """The published schema of an image with or without tag and digest."""
+SearchText = Annotated[str, text(NO_NUL, 128, "a text without NUL")]
+NoteText = Annotated[str, text(_NOTE, 500, "a text without control characters")]
 TagText = Annotated[str, Parsed(parse_tag, {"pattern": _TAG_TEXT})]
 PatternText = Annotated[
     TagPattern,
@@ -245,6 +248,14 @@ PatternText = Annotated[
         {"format": "tag-pattern", "minLength": 1, "maxLength": MAX_PATTERN_LENGTH},
     ),
 ]
+PatternQuery = Annotated[
+    str,
+    Parsed(
+        lambda given: parse_tag_pattern(given).text,
+        {"format": "tag-pattern", "minLength": 1, "maxLength": MAX_PATTERN_LENGTH},
+    ),
+]
+"""A pattern that stays text: FastAPI takes no other values in a query."""
 ScheduleText = Annotated[
     str,
     Parsed(

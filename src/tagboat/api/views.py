@@ -6,16 +6,19 @@ from typing import Any
 
 from tagboat.api import delivery_schemas, hook_schemas, overview_schemas, registry_schemas, schemas
 from tagboat.api.hook_schemas import signature_shown
+from tagboat.api.receipt_schemas import show_receipt
 from tagboat.api.run_schemas import run_view
 from tagboat.api.tag_schemas import KnownTagOut, PolledTagOut, PollReportOut, TagNewsOut
 from tagboat.core.catalog import Project, Registry, Stage
 from tagboat.core.config import Config
 from tagboat.core.polling import PollReport
 from tagboat.intake.receipt import Named
-from tagboat.operations.queries.catalog import TagView
 from tagboat.operations.queries.deliveries import DeliveryRow
 from tagboat.operations.queries.deploys import StageLog
+from tagboat.operations.queries.needs import Need
 from tagboat.operations.queries.overview import StageOverview
+from tagboat.operations.queries.patterns import PatternPreview
+from tagboat.operations.queries.tags import TagView
 from tagboat.operations.registries import Choice
 from tagboat.operations.views import DeployView, InstanceView, ProjectView, StageView
 from tagboat.operations.way_back import Prospect
@@ -70,7 +73,32 @@ def show_stage(view: StageView) -> schemas.StageOut:
 
 def show_saved_stage(view: StageView) -> schemas.SavedStageOut:
     """Return a stage with its warnings."""
-    return schemas.SavedStageOut(**dict(show_stage(view)), warnings=list(view.warnings))
+    return schemas.SavedStageOut(
+        **dict(show_stage(view)),
+        warnings=list(view.warnings),
+        preview=show_preview(view.preview) if view.preview else None,
+    )
+
+
+def show_preview(preview: PatternPreview) -> schemas.PatternPreviewOut:
+    """Return the effect of a pattern."""
+    return schemas.PatternPreviewOut(
+        matching=preview.matching,
+        tags=preview.tags,
+        newest=list(preview.newest),
+        pushes=preview.pushes,
+        elsewhere=[
+            schemas.DivertedPushOut(
+                tag=one.tag,
+                at=one.at,
+                went_to=name_of(one.went_to) if one.went_to else None,
+                would_go_to=name_of(one.would_go_to) if one.would_go_to else None,
+            )
+            for one in preview.elsewhere
+        ],
+        summary=preview.summary,
+        warnings=list(preview.warnings),
+    )
 
 
 def show_deploy(view: DeployView, *, with_log: bool = True) -> schemas.DeployOut:
@@ -85,6 +113,7 @@ def show_deploy(view: DeployView, *, with_log: bool = True) -> schemas.DeployOut
         trigger=deploy.trigger,
         status=deploy.status,
         reason=deploy.reason,
+        note=deploy.note,
         # The mark stays on the record; to clients it means work that is still to be done.
         cancelling=deploy.cancelling and not deploy.status.final,
         steps=[
@@ -97,6 +126,7 @@ def show_deploy(view: DeployView, *, with_log: bool = True) -> schemas.DeployOut
             )
             for step in deploy.steps
         ],
+        receipt=show_receipt(view.receipt),
         log=deploy.log if with_log else "",
         created_at=deploy.created_at,
         started_at=deploy.started_at,
@@ -152,11 +182,27 @@ def show_stage_log(log: StageLog) -> overview_schemas.StageLogOut:
 
 
 def show_overview(
-    stages: Sequence[StageOverview], senders: Sequence[DeliveryRow], cursor: str | None
+    stages: Sequence[StageOverview],
+    senders: Sequence[DeliveryRow],
+    needs: Sequence[Need],
+    cursor: str | None,
 ) -> overview_schemas.OverviewOut:
     """Return a page of the overview; `cursor` is that of the next one."""
     return overview_schemas.OverviewOut(
         items=[show_stage_overview(row) for row in stages],
+        needs=[
+            overview_schemas.NeedOut(
+                kind=need.kind,
+                project=name_of(need.project) if need.project else None,
+                stage=name_of(need.stage) if need.stage else None,
+                sentence=need.sentence,
+                since=need.since,
+                todo=need.todo,
+                target=need.target,
+                target_id=need.target_id,
+            )
+            for need in needs
+        ],
         next=cursor,
         senders=[
             overview_schemas.TroubledSenderOut(
@@ -200,6 +246,7 @@ def show_tag(view: TagView) -> KnownTagOut:
         first_seen=tag.first_seen,
         source=tag.source,
         reason=view.reason,
+        live_in=[name_of(stage) for stage in view.live_in],
         last=TagNewsOut(
             at=verdict.at,
             source=verdict.source,

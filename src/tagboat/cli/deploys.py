@@ -6,6 +6,7 @@ import typer
 
 from tagboat.cli import show
 from tagboat.cli.deploy_progress import step_duration
+from tagboat.cli.deploy_receipt import show_receipt_table
 from tagboat.cli.fields import show_fields
 from tagboat.cli.names import call_deploy, find_project, find_stage
 from tagboat.cli.options import (
@@ -82,7 +83,7 @@ def deploys_show(deploy: DeployArg, *, as_json: JsonOption = False) -> None:
     if as_json:
         show.as_json(found)
         return
-    show_fields(found, without=("steps", "log"))
+    show_fields(found, without=("steps", "log", "receipt"))
     show.line("")
     show.table(
         ("step", "status", "took", "detail"),
@@ -91,6 +92,9 @@ def deploys_show(deploy: DeployArg, *, as_json: JsonOption = False) -> None:
             for step in found["steps"]
         ),
     )
+    if receipt := found.get("receipt"):
+        show.line("\nreceipt:")
+        show_receipt_table(receipt)
     if found["log"]:
         show.line(f"\nlog:\n{found['log'].rstrip()}")
 

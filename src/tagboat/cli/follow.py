@@ -10,6 +10,7 @@ from tagboat.cli import show
 from tagboat.cli.client import ApiObject, Client
 from tagboat.cli.client_errors import ServerAwayError, TokenRefusedError
 from tagboat.cli.deploy_progress import StepPrinter
+from tagboat.cli.deploy_receipt import receipt_sentence
 from tagboat.core.errors import NotFoundError, TagboatError
 
 # How long to look for a server that does not answer: it may be restarting.
@@ -40,6 +41,8 @@ class QueuedDeploy:
             show.progress(f"deploy {deploy['id']}: {deploy['tag']} to {where}")
             try:
                 deploy = follow_deploy(client, deploy["id"])
+                if receipt := deploy.get("receipt"):
+                    show.progress(receipt_sentence(receipt))
             except KeyboardInterrupt:
                 cancel = f"'tagboat cancel {deploy['id']}'"
                 show.progress(f"\ndeploy {deploy['id']} continues; {cancel} cancels it")

@@ -57,6 +57,15 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     needs_you: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class PastPush:
+    """A push of a project's image; `stage` is where it went, None if no stage matched."""
+
+    tag: str
+    stage: Named | None
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySummary:
     """A call without its content, for lists.

@@ -92,7 +92,8 @@ class Deploy:
     Before that it is what the push named: a hint, which decides what merges into it, and which
     `resolve` does not go by but for `EXACT_TRIGGERS`. `merges` counts the pushes merged into it, so
     that a resolution that raced with one is seen to be stale. `claimed_by` is the server at work on
-    it until `claimed_until`. `cancelling` is whether somebody asked to cancel it.
+    it until `claimed_until`. `cancelling` is whether somebody asked to cancel it. `note` is the
+    reason that a person gave for it, empty for none.
 
     What it has done so far decides how it is undone: `container` is the name of its container,
     chosen before any is made; `release_id` is the engine's id of the container of its release
@@ -114,6 +115,7 @@ class Deploy:
     log: str = ""
     merges: int = 0
     cancelling: bool = False
+    note: str = ""
     image: ImageName | None = None
     container: str = ""
     release_id: str = ""
@@ -224,6 +226,9 @@ class Instance:
     of the configuration it was started with. `watched` is True once it has stayed healthy for as
     long as its stage watches a new version; until then, the instance that it has replaced is kept.
     `protocol` is the one that it speaks.
+
+    `live_at` is when it became live, None if it never did; `left_at` is when it ceased to be, None
+    while it is, and `left_for` the id of the deploy that replaced it, empty if none did.
     """
 
     id: str
@@ -241,6 +246,9 @@ class Instance:
     watched: bool = True
     started_at: datetime
     stopped_at: datetime | None = None
+    live_at: datetime | None = None
+    left_at: datetime | None = None
+    left_for: str = ""
     protocol: AppProtocol = AppProtocol.HTTP
 
     @property
@@ -262,6 +270,23 @@ class Instance:
         # An app that speaks h2c is still an `http` URL.
         scheme = "https" if self.protocol is AppProtocol.HTTPS else "http"
         return f"{scheme}://{self.endpoint}" if self.endpoint else None
+
+
+def made_live(instance: Instance, now: datetime, *, watched: bool) -> Instance:
+    """Return `instance` as live from `now` on; see its field for `watched`."""
+    return replace(
+        instance, state=InstanceState.LIVE, live_at=instance.live_at or now, watched=watched
+    )
+
+
+def made_draining(instance: Instance, now: datetime, left_for: str = "") -> Instance:
+    """Return `instance` as live no more since `now`, replaced by the deploy `left_for` if any."""
+    return replace(instance, state=InstanceState.DRAINING, left_at=now, left_for=left_for)
+
+
+def live_again(instance: Instance) -> Instance:
+    """Return a draining `instance` as live, because what replaced it was taken back."""
+    return replace(instance, state=InstanceState.LIVE, left_at=None, left_for="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Events: the record of what has changed, in the order in which it was committed."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -12,6 +12,7 @@ from tagboat.core.delivery import Delivery
 from tagboat.core.deploy import Deploy, Instance
 from tagboat.core.health import Vitals
 from tagboat.core.polling import PollState
+from tagboat.core.receipt import DeployReceipt
 
 EVENTS_KEPT = timedelta(days=7)
 """How long an event is kept at most."""
@@ -91,14 +92,34 @@ def deploy_changes(old: Deploy | None, new: Deploy) -> Iterator[StateChange]:
             new.cancelling,
         ):
             return
-    state: dict[str, object] = {
-        "status": new.status,
-        "reason": new.reason,
-        "tag": new.tag,
-        "digest": new.digest,
-        "trigger": new.trigger,
+    yield _of_deploy(EventTopic.DEPLOY, new, _deploy_state(new))
+
+
+def receipt_change(deploy: Deploy, receipt: DeployReceipt) -> StateChange:
+    """Return the change of a deploy whose receipt has changed."""
+    state = {**_deploy_state(deploy), "receipt": _shown(receipt)}
+    return _of_deploy(EventTopic.DEPLOY, deploy, state)
+
+
+def _shown(receipt: DeployReceipt) -> dict[str, object]:
+    """Return the numbers of a receipt, by the names that the API gives them."""
+    sides = {"old": receipt.old, "new": receipt.new}
+    return {
+        **{name: asdict(side) | {"requests": side.requests} for name, side in sides.items()},
+        **{name: value for name, value in asdict(receipt).items() if name not in sides},
+        "requests": receipt.requests,
+        "failed": receipt.failed,
     }
-    yield _of_deploy(EventTopic.DEPLOY, new, state)
+
+
+def _deploy_state(deploy: Deploy) -> dict[str, object]:
+    return {
+        "status": deploy.status,
+        "reason": deploy.reason,
+        "tag": deploy.tag,
+        "digest": deploy.digest,
+        "trigger": deploy.trigger,
+    }
 
 
 def _of_deploy(topic: EventTopic, deploy: Deploy, state: Mapping[str, object]) -> StateChange:

@@ -81,7 +81,8 @@ class ImageInfo:
     `volumes` are the paths of its VOLUMEs, as `volume_paths` returns them. `health_needs_s` is the
     number of seconds that its HEALTHCHECK needs for a result: start period plus interval times
     retries. `platform` is the one it is built for, such as `linux/arm64`. Both are known on an
-    engine only.
+    engine only, and so is `size`, in bytes. `exposed` are all ports of EXPOSE as they are written,
+    sorted; `healthcheck` are the words of its HEALTHCHECK.
     """
 
     digest: Digest | None = None
@@ -92,6 +93,12 @@ class ImageInfo:
     health_needs_s: float = 0.0
     platform: str = ""
     volumes: tuple[str, ...] = ()
+    user: str = ""
+    exposed: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    healthcheck: tuple[str, ...] = ()
+    size: int | None = None
 
 
 def volume_paths(declared: Iterable[object]) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """The ingress: the program that routes requests to instances."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.endpoint import Endpoint
+from tagboat.core.request_counts import CodeClasses, ProcessCounts
 from tagboat.core.route import Route
 
 
@@ -21,6 +22,9 @@ class Ingress(Protocol):
     - `change_routes` does this for the hosts of `routes`, and removes those in `gone`; all others
       stay. `apply_routes` comes first, and again after a change that failed.
     - `in_flight` counts the requests that an endpoint has yet to answer, 0 for one that had none.
+    - `count_requests` returns the counts of these endpoints by each process of the ingress, and of
+      the requests for `hosts` that it answered itself, because there was no instance.
+    - `code_classes` returns all answers by host.
 
     After an IngressUnavailableError, any mixture of old and new routes may be in force.
     """
@@ -32,3 +36,7 @@ class Ingress(Protocol):
     async def apply_routes(self, routes: Collection[Route]) -> None: ...
     async def change_routes(self, routes: Collection[Route], gone: Collection[str]) -> None: ...
     async def in_flight(self, endpoint: Endpoint) -> int: ...
+    async def count_requests(
+        self, endpoints: Sequence[Endpoint], hosts: Collection[str]
+    ) -> Sequence[ProcessCounts]: ...
+    async def code_classes(self) -> Mapping[str, CodeClasses]: ...

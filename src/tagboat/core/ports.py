@@ -43,6 +43,7 @@ class DeployTriggerer(Protocol):
         digest: Digest | None = None,
         force: bool = False,
         image: ImageName | None = None,
+        note: str = "",
     ) -> Queued: ...
 
 

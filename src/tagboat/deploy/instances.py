@@ -3,7 +3,15 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from tagboat.core.deploy import Deploy, Instance, InstanceState, TakenBack
+from tagboat.core.deploy import (
+    Deploy,
+    Instance,
+    InstanceState,
+    TakenBack,
+    live_again,
+    made_draining,
+    made_live,
+)
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.context import DeployContext
@@ -19,7 +27,9 @@ def ended(reader: Reader, instance: Instance, state: InstanceState, now: datetim
     earliest = max(
         (one.stopped_at + _NEXT for one in latest if one.stopped_at is not None), default=now
     )
-    return replace(instance, state=state, stopped_at=max(now, earliest))
+    end = max(now, earliest)
+    left = instance.left_at or (end if instance.live_at else None)
+    return replace(instance, state=state, stopped_at=end, left_at=left)
 
 
 def taken_back(instance: Instance, reason: str, now: datetime) -> TakenBack:
@@ -34,7 +44,9 @@ def taken_back(instance: Instance, reason: str, now: datetime) -> TakenBack:
     )
 
 
-def switch_instances(tx: Tx, deploy: Deploy, max_instances: int, *, watched: bool) -> Deploy:
+def switch_instances(
+    tx: Tx, deploy: Deploy, max_instances: int, now: datetime, *, watched: bool
+) -> Deploy:
     """Make the deploy's instance live, and draining the ones it replaces.
 
     Those are the instances of its tag, and the oldest beyond `max_instances`. With `watched`, it
@@ -45,13 +57,13 @@ def switch_instances(tx: Tx, deploy: Deploy, max_instances: int, *, watched: boo
     own = next((instance for instance in starting if instance.deploy_id == deploy.id), None)
     if own is None:
         raise NotFoundError("the new instance is no longer on record")
-    tx.put_instance(replace(own, state=InstanceState.LIVE, watched=watched))
+    tx.put_instance(made_live(own, now, watched=watched))
     others = [instance for instance in live if instance.tag != deploy.tag]
     replaced = [instance for instance in live if instance.tag == deploy.tag]
     # Newest first, so that the oldest go.
     replaced += others[max_instances - 1 :]
     for instance in replaced:
-        tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+        tx.put_instance(made_draining(instance, now, deploy.id))
     return replace(deploy, replaced=(*deploy.replaced, *(instance.id for instance in replaced)))
 
 
@@ -62,4 +74,4 @@ def revert_instances(tx: Tx, context: DeployContext, now: datetime) -> None:
     # Those that made way were stopped: they are live again once they have been started.
     if not context.deploy.made_way:
         for instance in context.replaced:
-            tx.put_instance(replace(instance, state=InstanceState.LIVE))
+            tx.put_instance(live_again(instance))

@@ -36,6 +36,7 @@ from tagboat.deploy.failure import (
 )
 from tagboat.deploy.following import live_reason
 from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.receipts import RequestCount
 from tagboat.deploy.record import (
     CancelRequestedError,
     ClaimLostError,
@@ -58,8 +59,9 @@ class Pipeline:
         self._services = services
         self._record = DeployRecord(services.store, services.clock, deploy_id)
         self._containers = Containers(services, self._record)
-        self._undo = Undo(services, self._record, self._containers, self._retrying)
-        self._doing = DeploySteps(services, self._record, self._containers, self._undo)
+        requests = RequestCount(services.store, services.traffic, services.clock, deploy_id)
+        self._undo = Undo(services, self._record, self._containers, self._retrying, requests)
+        self._doing = DeploySteps(services, self._record, self._containers, self._undo, requests)
         self._finished: Step | None = None
         self._at: StepName | None = None
         self._steps: Mapping[StepName, Callable[[], Awaitable[Step]]] = {

@@ -40,8 +40,9 @@ class DeployQueue:
         digest: Digest | None = None,
         force: bool = False,
         image: ImageName | None = None,
+        note: str = "",
     ) -> Queued:
-        """Queue a deploy of `image_tag`, or merge into one that will bring it.
+        """Queue a deploy of `image_tag`, or merge into one that will bring it, with a `note`.
 
         Raises NotFoundError for an unknown stage.
         """
@@ -52,7 +53,8 @@ class DeployQueue:
             if trigger not in EXACT_TRIGGERS and merges_into(deploy, image_tag, digest, force=force)
         ]
         if waiting:
-            tx.put_deploy(merged(waiting[-1], digest))
+            into = merged(waiting[-1], digest)
+            tx.put_deploy(replace(into, note=note or into.note))
             return Queued(Outcome.MERGED, waiting[-1].id)
         deploy = Deploy(
             id=new_id(),
@@ -63,6 +65,7 @@ class DeployQueue:
             trigger=trigger,
             force=force,
             image=image,
+            note=note,
             created_at=self._clock(),
         )
         self._supersede(tx, deploy)
@@ -82,6 +85,7 @@ class DeployQueue:
                 digest=older.digest,
                 force=older.force,
                 image=older.image,
+                note=older.note,
             )
 
     def _supersede(self, tx: Tx, newer: Deploy) -> None:

@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 import structlog
 
-from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.deploy import Instance, InstanceState, made_draining
 from tagboat.core.errors import (
     EngineError,
     EngineUnavailableError,
@@ -157,7 +156,7 @@ async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> list[Tagbo
 def expire(services: DeployServices, tx: Tx) -> None:
     """Let the instances drain that are older than the `ttl_h` of their stage."""
     for instance in _expired(services, tx):
-        tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+        tx.put_instance(made_draining(instance, services.clock()))
 
 
 def _expired(services: DeployServices, reader: Reader) -> list[Instance]:

@@ -18,6 +18,7 @@ from tagboat.core.deploy import (
     StepStatus,
     TakenBack,
     Trigger,
+    made_draining,
 )
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.ids import short_id
@@ -137,11 +138,14 @@ class DeployRecord:
 
         return await self._store.write(work)
 
-    async def note(self, name: StepName, detail: str) -> None:
-        """Record the progress of a running step; a failed one keeps its reason."""
+    async def note(
+        self, name: StepName, detail: str, also: Callable[[Tx], None] = lambda _: None
+    ) -> None:
+        """Record the progress of a running step, and `also`; a failed step keeps its reason."""
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
+            also(tx)
             if deploy.step(name).status is StepStatus.RUNNING:
                 tx.put_deploy(
                     deploy.with_step(replace(deploy.step(name), detail=self.masked(detail)))
@@ -213,19 +217,20 @@ class DeployRecord:
 
         await self._store.write(work)
 
-    async def make_way(self) -> None:
+    async def make_way(self, also: Callable[[Tx, Deploy], None]) -> None:
         """Record that the live instances make way for one that cannot run next to them.
 
-        Call it before they are stopped.
+        Call it before they are stopped. `also` writes what belongs to it.
         """
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
             live = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.LIVE])
             for instance in live:
-                tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+                tx.put_instance(made_draining(instance, self._clock(), deploy.id))
             replaced = (*deploy.replaced, *(instance.id for instance in live))
             tx.put_deploy(replace(deploy, replaced=replaced, made_way=True))
+            also(tx, deploy)
 
         await self._store.write(work)
 

@@ -1,6 +1,7 @@
 """The steps of a deploy, one method each, and what they leave on record."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import structlog
@@ -27,6 +28,7 @@ from tagboat.deploy.health import Health
 from tagboat.deploy.images import ensure_image
 from tagboat.deploy.instances import switch_instances
 from tagboat.deploy.pulling import Pulling
+from tagboat.deploy.receipts import RequestCount
 from tagboat.deploy.record import DeployRecord
 from tagboat.deploy.resolving import wanted_digest
 from tagboat.deploy.retirement import retire
@@ -49,9 +51,15 @@ class DeploySteps:
     """
 
     def __init__(
-        self, services: DeployServices, record: DeployRecord, containers: Containers, undo: Undo
+        self,
+        services: DeployServices,
+        record: DeployRecord,
+        containers: Containers,
+        undo: Undo,
+        requests: RequestCount,
     ) -> None:
         self._services = services
+        self._requests = requests
         self._runtime = services.runtime
         self._record = record
         self._containers = containers
@@ -70,6 +78,7 @@ class DeploySteps:
         if self._made is not None:
             known, made = tx.instance(self._made.id), self._made
             tx.put_instance(replace(known, container_id=made.container_id, endpoint=made.endpoint))
+        self._requests.save(tx)
         return deploy
 
     def make_live(self, tx: Tx, deploy: Deploy) -> Deploy:
@@ -83,7 +92,11 @@ class DeploySteps:
             return deploy
         stage = tx.stage(deploy.stage_id)
         proven = not self._services.traffic.active or not stage.watch_s
-        return switch_instances(tx, deploy, stage.max_instances, watched=proven)
+        now = self._services.clock()
+        switched = switch_instances(tx, deploy, stage.max_instances, now, watched=proven)
+        self._requests.route_away(tx, switched)
+        self._requests.save(tx)
+        return switched
 
     async def resolve(self) -> Step:
         """Look up the digest of the tag, again when a push was merged in by then."""
@@ -133,10 +146,23 @@ class DeploySteps:
 
     async def start(self) -> Step:
         """Run the release command where there is one, then start the new instance."""
+        # Next to all that follows: a deploy must not take longer because its requests are counted.
+        counting = asyncio.create_task(self._begin_count())
+        try:
+            return await self._start(counting)
+        finally:
+            await counting
+
+    async def _begin_count(self) -> None:
+        await self._requests.begin(await self._record.context())
+
+    async def _start(self, counting: Awaitable[None]) -> Step:
         context = await self._pulling.followed(await self._record.context())
         context, kept = await settle_storage(
             self._runtime, self._record, context, self._pulling.info
         )
+        # From here on the deploy can disturb what serves.
+        await counting
         # A version that is rolled back to was released in its day, and knows nothing of what
         # newer release commands have done since.
         if (
@@ -166,7 +192,12 @@ class DeploySteps:
 
     async def _stop_old(self) -> None:
         """Make way for an app that cannot run twice; requests wait until the new one is live."""
-        await self._record.make_way()
+
+        def note_dark(tx: Tx, deploy: Deploy) -> None:
+            self._requests.route_away(tx, deploy, dark=True)
+            self._requests.save(tx)
+
+        await self._record.make_way(note_dark)
         context = await self._record.context()
         # Before any of them is stopped: from here on, requests wait instead of failing.
         await self._services.traffic.apply_stage_routes(context.stage.id)
@@ -174,6 +205,7 @@ class DeploySteps:
             old = context.others_that(InstanceState.DRAINING)
             async with self._services.places.rest():
                 await self._services.traffic.drained(old, context.stage.drain_timeout_s)
+            await self._requests.look()
         for instance in context.others:
             try:
                 await self._runtime.stop(instance.handle)
@@ -185,6 +217,7 @@ class DeploySteps:
         """Wait until the new instance is healthy, by the stage's names as well."""
         context = await self._record.context()
         await self._wake(context)
+        await self._requests.add_new(context)
         health = self._health(context)
         async with self._services.places.rest():
             reason, self.warning = await asked_in_http(
@@ -203,6 +236,7 @@ class DeploySteps:
         # `check` has read the record a moment ago: reading it again would keep requests waiting.
         context = self._checked or await self._record.context()
         await self._services.traffic.apply_stage_routes(context.stage.id)
+        await self._requests.lit()
         log.info(
             "live",
             action="switch",
@@ -227,7 +261,9 @@ class DeploySteps:
         health = self._health(context)
         try:
             async with self._services.places.rest():
-                reason = await health.watch(context.stage.watch_s, successor.takes_over)
+                reason = await health.watch(
+                    context.stage.watch_s, self._telling(context, successor.takes_over)
+                )
         except DeployFailedError as error:
             raise SickenedError(str(error)) from error
         finally:
@@ -236,7 +272,28 @@ class DeploySteps:
         # A watch that was cut short goes on outside of the deploy: see `keep_vigil`.
         if not successor.took_over:
             await self._record.change_instances([context.own], watched=True)
-        return Step(StepName.WATCH, StepStatus.DONE, detail=reason)
+        await self._requests.look()
+        # Most deploys of a small site see no request: then there is nothing to say.
+        words = self._requests.words()
+        detail = reason if words.startswith("0 ") else "; ".join(filter(None, (reason, words)))
+        return Step(StepName.WATCH, StepStatus.DONE, detail=detail)
+
+    def _telling(
+        self, context: DeployContext, enough: Callable[[], Awaitable[bool]]
+    ) -> Callable[[], Awaitable[bool]]:
+        """Return `enough`, with a report of the watch's progress at each call."""
+        clock = asyncio.get_running_loop().time
+        began, watch_s = clock(), context.stage.watch_s
+
+        async def tell() -> bool:
+            words = await self._requests.progress()
+            if words is not None:
+                so_far = f"healthy for {clock() - began:.0f} s of {watch_s:g} s"
+                detail = ", ".join(filter(None, (so_far, words)))
+                await self._record.note(StepName.WATCH, detail, self._requests.save)
+            return await enough()
+
+        return tell
 
     async def drain(self) -> Step:
         """Wait until the instances to be retired have answered their requests."""
@@ -250,8 +307,16 @@ class DeploySteps:
             return _skipped_step(
                 StepName.DRAIN, _words_for_kept(context) or "there is no older instance"
             )
+        tags = ", ".join(dict.fromkeys(one.tag for one in context.retired))
+
+        async def tell(in_flight: int) -> None:
+            if await self._requests.progress() is not None:
+                detail = f"{in_flight} request{'s' if in_flight != 1 else ''} on {tags}"
+                await self._record.note(StepName.DRAIN, detail, self._requests.save)
+
         async with self._services.places.rest():
-            detail = await traffic.drained(context.retired, context.stage.drain_timeout_s)
+            detail = await traffic.drained(context.retired, context.stage.drain_timeout_s, tell)
+        await self._requests.look()
         return Step(StepName.DRAIN, StepStatus.DONE, detail=detail)
 
     async def retire(self) -> Step:

@@ -1,15 +1,18 @@
 """The traffic: applying the routes that are on record, and waiting until requests have ended."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 
 import structlog
 
 from tagboat.core.deploy import Instance
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.ingress import Ingress
 from tagboat.core.ports import Store, Topic
+from tagboat.core.request_counts import CodeClasses, ProcessCounts
 from tagboat.deploy.routes import routes_by_stage, routes_of_stage
 from tagboat.loops import PeriodicTask
 
@@ -40,6 +43,8 @@ class Traffic:
         self._turn = asyncio.Lock()
         # The stage that owns each host, None while it is not known which routes are in force.
         self._owners: dict[str, str] | None = None
+        # The last that were known, None before the first.
+        self._owners_before: dict[str, str] | None = None
 
     @property
     def active(self) -> bool:
@@ -75,17 +80,55 @@ class Traffic:
             self._owners = None  # if the next call fails, nobody knows what is in force
             await self._ingress.change_routes(found, gone)
             left = {host: owner for host, owner in owners.items() if host not in gone}
-            self._owners = left | dict.fromkeys(hosts, stage_id)
+            self._owners = self._owners_before = left | dict.fromkeys(hosts, stage_id)
 
     async def _apply_all(self) -> None:
         # Until it has succeeded: a call that fails may have applied a part.
         self._owners = None
         found = await self._store.read(lambda reader: routes_by_stage(reader, self._base_domain))
         await self._ingress.apply_routes([route for some in found.values() for route in some])
-        self._owners = {route.host: stage_id for stage_id, some in found.items() for route in some}
+        self._owners = self._owners_before = {
+            route.host: stage_id for stage_id, some in found.items() for route in some
+        }
 
-    async def drained(self, instances: Sequence[Instance], limit_s: float) -> str:
-        """Wait at most `limit_s` seconds until these answer no request; return the outcome."""
+    async def hosts(self, stage_id: str) -> tuple[str, ...]:
+        """Return the hosts of a stage that are routed, in order."""
+        found = await self._store.read(
+            lambda reader: routes_of_stage(reader, stage_id, self._base_domain)
+        )
+        return tuple(sorted(route.host for route in found))
+
+    async def count_requests(
+        self, endpoints: Sequence[Endpoint], hosts: Collection[str]
+    ) -> Sequence[ProcessCounts]:
+        """Return what the ingress has counted. Raises IngressUnavailableError."""
+        return await self._ingress.count_requests(endpoints, hosts)
+
+    async def code_classes(self) -> Mapping[str, CodeClasses]:
+        """Return the answers of every stage that was asked, by its id.
+
+        Raises IngressUnavailableError.
+        """
+        if self._owners_before is None:
+            raise IngressUnavailableError("no routes were applied yet")
+        owners = self._owners_before
+        sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for host, classes in (await self._ingress.code_classes()).items():
+            # Hosts of a stage that was deleted are still counted, but are nobody's.
+            if host in owners:
+                sums[owners[host]].update(classes)
+        return sums
+
+    async def drained(
+        self,
+        instances: Sequence[Instance],
+        limit_s: float,
+        tell: Callable[[int], Awaitable[None]] | None = None,
+    ) -> str:
+        """Wait at most `limit_s` seconds until these answer no request; return the outcome.
+
+        `tell` is called with the number of requests as long as there are some.
+        """
         if not self.active:
             return ""
         if not self._store.exclusive:
@@ -106,6 +149,8 @@ class Traffic:
             else:
                 quiet = quiet + 1 if count == 0 else 0
                 left = f"{count} request{'s were' if count != 1 else ' was'}"
+                if tell is not None and count:
+                    await tell(count)
                 if quiet >= _QUIET_LOOKS:
                     return f"no request was in flight any more after {clock() - began:.1f} s"
             await asyncio.sleep(_DRAIN_PAUSE_S)

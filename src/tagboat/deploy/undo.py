@@ -12,7 +12,14 @@ from functools import partial
 
 import structlog
 
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName
+from tagboat.core.deploy import (
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+    live_again,
+)
 from tagboat.core.errors import DeployFailedError, IngressError, InvalidValueError, TagboatError
 from tagboat.core.ports import Topic, Tx
 from tagboat.core.workload import WorkloadStatus
@@ -20,6 +27,7 @@ from tagboat.deploy.containers import Containers, last_words
 from tagboat.deploy.context import DeployContext
 from tagboat.deploy.health import Health
 from tagboat.deploy.ownership import INSTANCE
+from tagboat.deploy.receipts import RequestCount
 from tagboat.deploy.record import ClaimLostError, DeployRecord
 from tagboat.deploy.services import DeployServices
 
@@ -44,12 +52,14 @@ class Undo:
         record: DeployRecord,
         containers: Containers,
         retrying: Retrying,
+        requests: RequestCount,
     ) -> None:
         self._services = services
         self._runtime = services.runtime
         self._record = record
         self._containers = containers
         self._retrying = retrying
+        self._requests = requests
 
     async def end(
         self,
@@ -59,7 +69,13 @@ class Undo:
         also: Callable[[Tx, Deploy], None] = lambda _tx, _: None,
     ) -> None:
         """Record how the deploy ended; see `DeployRecord.end`."""
-        await self._record.end(status, reason, seen, also)
+        await self._requests.end()
+
+        def write_all(tx: Tx, deploy: Deploy) -> None:
+            self._requests.save(tx)
+            also(tx, deploy)
+
+        await self._record.end(status, reason, seen, write_all)
         self._services.counters.count("tagboat_deploys_total", status=status.value)
 
     async def take_back(self, reason: str) -> None:
@@ -117,7 +133,8 @@ class Undo:
                 await self._runtime.remove(container.id)
             for instance in context.replaced:
                 await self._runtime.start(instance.handle)
-            await self._services.store.write(partial(requeue, context))
+            await self._requests.lit()
+            await self._services.store.write(partial(requeue, context, self._requests.save))
             await self._services.traffic.apply_stage_routes(context.stage.id)
             return
         if context.deploy.made_way:
@@ -151,6 +168,7 @@ class Undo:
             await self._services.traffic.apply_stage_routes(context.stage.id)
         except (IngressError, InvalidValueError) as error:
             log.warning("traffic not held", action="undo", reason=str(error))
+        await self._requests.dark()
         await self._remove_own(context)
         trouble = []
         for instance in context.replaced:
@@ -163,17 +181,21 @@ class Undo:
                 trouble.append(f"{instance.container} did not come back: {error}")
             # Live all the same: it is the one that serves the stage, and reconcile will go on
             # trying to start it.
-            await self._record.change_instances([instance], state=InstanceState.LIVE)
+            await self._record.change_instances(
+                [instance], state=InstanceState.LIVE, left_at=None, left_for=""
+            )
         return trouble
 
 
-def requeue(context: DeployContext, tx: Tx) -> None:
+def requeue(context: DeployContext, also: Callable[[Tx], None], tx: Tx) -> None:
     """Let the stopped instances serve again, and the deploy begin again at its next claim.
 
-    A deploy that has failed keeps its steps: it is taken back at its next claim.
+    A deploy that has failed keeps its steps: it is taken back at its next claim. `also` writes what
+    belongs to it.
     """
+    also(tx)
     for instance in context.replaced:
-        tx.put_instance(replace(tx.instance(instance.id), state=InstanceState.LIVE))
+        tx.put_instance(live_again(tx.instance(instance.id)))
     deploy = replace(tx.deploy(context.deploy.id), claimed_by=None, claimed_until=None)
     if deploy.failed_step is None:
         deploy = replace(deploy, status=DeployStatus.QUEUED, made_way=False, replaced=())

@@ -9,7 +9,14 @@ from functools import partial
 
 import structlog
 
-from tagboat.core.deploy import DeployStatus, Instance, InstanceState, StepName, StepStatus
+from tagboat.core.deploy import (
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+    StepStatus,
+    live_again,
+)
 from tagboat.core.errors import DeployFailedError, EngineError, NotFoundError, TagboatError
 from tagboat.core.masking import mask_values
 from tagboat.core.ports import Reader, Topic, Tx
@@ -132,7 +139,7 @@ def revert(tx: Tx, services: DeployServices, instance: Instance, reason: str, ou
     tx.put_instance(ended(tx, current, InstanceState.FAILED, now))
     for older in tx.instances(stage_id=instance.stage_id, states=[InstanceState.DRAINING]):
         if older.id in deploy.replaced:
-            tx.put_instance(replace(older, state=InstanceState.LIVE))
+            tx.put_instance(live_again(older))
     watch = replace(
         deploy.step(StepName.WATCH), status=StepStatus.FAILED, finished_at=now, detail=reason
     )

@@ -12,12 +12,19 @@ from dataclasses import dataclass
 from tagboat.core.errors import SettingsError
 from tagboat.ingress import error_pages
 from tagboat.ingress.backends import backends
+from tagboat.ingress.counting import (
+    COUNT_TABLES,
+    COUNTING_RULES,
+    ENDS_RING,
+    ENDS_SECTION,
+    HOST_TABLE,
+    INSTANCE_TABLE,
+)
 
 CONFIG_FILE = "haproxy.cfg"
 MAP_FILE = "routes.map"
 PID_FILE = "haproxy.pid"
 MASTER_SOCKET = "master.sock"
-IN_FLIGHT_TABLE = "in_flight"
 
 # By default only fronts on this machine are believed.
 TRUSTED_FRONTS = ("127.0.0.0/8", "::1")
@@ -32,7 +39,6 @@ _BUFFER = 68 * 1024  # 64 KiB, what is reserved for additions (1 KiB), and 500 l
 _HEADER_LINES = 500
 _BIND_LINE = re.compile(r"^  bind \S+:(\d+)$", re.MULTILINE)
 _MANY_CLIENTS = 200  # connections a second: so many leave room for as many again, for a minute
-_MAX_TRACKED = 20480  # more than there are host ports for instances
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +80,11 @@ def render_config(wanted: ConfigInput) -> RenderedConfig:
             (
                 "# Written by Tagboat, which writes it again: changes made here are lost.",
                 _global_section(wanted),
+                ENDS_SECTION,
                 _DEFAULTS,
                 _frontend(wanted),
                 backends(tls=wanted.tls),
-                _COUNTS,
+                COUNT_TABLES,
             )
         ),
         _UNKNOWN_FILE: error_pages.UNKNOWN_HOST,
@@ -124,7 +131,7 @@ def _global_section(wanted: ConfigInput) -> str:
     return "\n".join(lines)
 
 
-_DEFAULTS = """\
+_DEFAULTS = f"""\
 defaults
   mode http
   timeout connect 5s
@@ -150,7 +157,11 @@ defaults
   option abortonclose
   # A client's connection keeps its own to the app. Shared, each of the four tries could meet one
   # that the app has just closed.
-  http-reuse never"""
+  http-reuse never
+  # A line only for each request that did not end well: building it is what counts them.
+  option dontlog-normal
+  option dontlognull
+  log ring@{ENDS_RING} format raw local0"""
 
 
 def answer_page(status: int, file: str, state: str, more: str = "") -> str:
@@ -168,6 +179,7 @@ def _frontend(wanted: ConfigInput) -> str:
     in_map = f"var(txn.host),map_str({MAP_FILE},unknown)"
     forwarded_host = "{ req.hdr(x-forwarded-host) -m found }"
     one_forwarded_for = "{ req.fhdr_cnt(x-forwarded-for) eq 1 }"
+    is_unknown = "{ var(txn.way) -m str unknown }"
     # A connection that is to become a WebSocket must stay (RFC 6455, section 4.1).
     no_upgrade = "!{ req.hdr(upgrade) -m found }"
     return f"""\
@@ -177,7 +189,10 @@ frontend web
   # The map says PORT or PORT/PROTOCOL, `held`, `none` or `portless`.
   http-request set-var(txn.way) str(unknown)
   http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
-  http-request set-var(txn.way) {in_map} if {{ var(txn.host) -m found }}{hold}
+  http-request set-var(txn.way) {in_map} if {{ var(txn.host) -m found }}
+  # By host for the metrics; not by those that strangers make up.
+  http-request track-sc1 var(txn.host) table {HOST_TABLE} unless {is_unknown}{hold}
+  http-request set-log-level silent if {{ var(txn.way) -m str unknown none portless held }}
 {answer_page(404, _UNKNOWN_FILE, "unknown")}
 {answer_page(503, _NOT_LIVE_FILE, "none", " hdr Retry-After 10")}
 {answer_page(503, _NO_PORT_FILE, "portless")}
@@ -202,7 +217,7 @@ frontend web
   http-request set-var(txn.protocol) var(txn.way),word(2,/)
 
   # Counted by port until the answer's last byte: so Tagboat knows when an instance is drained.
-  http-request track-sc0 var(txn.port) table {IN_FLIGHT_TABLE}
+  http-request track-sc0 var(txn.port) table {INSTANCE_TABLE}
   http-request set-dst-port var(txn.port)
 
   # The side that closes a connection keeps its port busy for a minute. When a client leaves, that
@@ -216,13 +231,9 @@ frontend web
   use_backend repeatable_https if {{ var(txn.protocol) -m str https }} repeatable
   use_backend once_https if {{ var(txn.protocol) -m str https }}
   use_backend repeatable if repeatable
-  default_backend once"""
+  default_backend once
 
-
-_COUNTS = f"""\
-backend {IN_FLIGHT_TABLE}
-  stick-table type string len 5 size {_MAX_TRACKED} expire 1m store conn_cur
-"""
+{COUNTING_RULES}"""
 
 
 # A backend cannot hold requests: without a usable server HAProxy answers 503 at once, whatever its

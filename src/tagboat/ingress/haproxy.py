@@ -6,7 +6,7 @@ switch changes one entry of it, without a reload. Decision 0007 has the reasons.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -15,8 +15,10 @@ from tagboat.core.catalog import Project, Stage
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressUnavailableError, SettingsError, TagboatError
 from tagboat.core.generics import T
+from tagboat.core.request_counts import CodeClasses, ProcessCounts
 from tagboat.core.route import Route
 from tagboat.ingress.address import StageAddresses
+from tagboat.ingress.answers import AnswersByHost
 from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput
 from tagboat.ingress.files import make_directory, write_file, write_files
 from tagboat.ingress.master import Master, WorkerSilentError
@@ -70,6 +72,7 @@ class HaproxyIngress:
         self._looked_at = -_WHOLE_LOOK_S
         self._refused: Sequence[str] = []
         self._trouble = ""
+        self._answers = AnswersByHost()
 
     def address(self, project: Project, stage: Stage) -> str | None:
         """Return the URL of the stage, whether or not it has a live instance."""
@@ -155,6 +158,24 @@ class HaproxyIngress:
     async def in_flight(self, endpoint: Endpoint) -> int:
         """Count requests between their routing and their last byte, old workers included."""
         return await self._requests_at(endpoint.port)
+
+    async def count_requests(
+        self, endpoints: Sequence[Endpoint], hosts: Collection[str]
+    ) -> Sequence[ProcessCounts]:
+        """Return what each worker has counted, old ones included."""
+        async with self._turn, self._waking():
+            return await self._of_each_worker(
+                lambda worker: self._master.counts(worker, endpoints, hosts)
+            )
+
+    async def code_classes(self) -> Mapping[str, CodeClasses]:
+        """Return the answers by host; what a worker had counted before it ended stays in it."""
+        async with self._turn, self._waking():
+            found = await self._of_each_worker(self._code_classes)
+        return self._answers.update(dict(found))
+
+    async def _code_classes(self, worker: int) -> tuple[int, Mapping[str, CodeClasses]]:
+        return worker, await self._master.code_classes(worker)
 
     async def _requests_at(self, port: int) -> int:
         async with self._turn, self._waking():

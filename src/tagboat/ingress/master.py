@@ -9,12 +9,23 @@ a worker prefixed by `@!PID`.
 import asyncio
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressUnavailableError
-from tagboat.ingress.config import IN_FLIGHT_TABLE, MAP_FILE, MASTER_SOCKET
+from tagboat.core.request_counts import CodeClasses, ProcessCounts
+from tagboat.ingress.config import MAP_FILE, MASTER_SOCKET
+from tagboat.ingress.counting import (
+    ENDS_RING,
+    HOST_TABLE,
+    INSTANCE_TABLE,
+    ended_early,
+    parse_code_classes,
+    parse_instance_counts,
+    parse_turned_away,
+)
 from tagboat.ingress.routing import RoutingMap, changes, parse_got_map, parse_shown_map
 
 CALL_S = 2.0
@@ -156,15 +167,45 @@ class Master:
 
     async def in_flight(self, worker: int, port: int) -> int:
         """Return the number of requests that a worker carries to or from 127.0.0.1:`port`."""
-        text = await self._ask_worker(worker, [f"show table {IN_FLIGHT_TABLE} key {port}"])
+        text = await self._ask_worker(worker, [f"show table {INSTANCE_TABLE} key {port}"])
         if not text.strip():  # no request has gone there of late
             return 0
-        if f"table: {IN_FLIGHT_TABLE}" not in text:
+        if f"table: {INSTANCE_TABLE}" not in text:
             raise IngressUnavailableError(
                 f"HAProxy answered {text[:200]!r} when it was asked what is in flight"
             )
         match = _CONNECTION_COUNT.search(text)
         return int(match[1]) if match else 0
+
+    async def counts(
+        self, worker: int, endpoints: Sequence[Endpoint], hosts: Collection[str]
+    ) -> ProcessCounts:
+        """Return what a worker has counted for these endpoints, and in the place of an app."""
+        rows = await self._rows(worker, INSTANCE_TABLE, [str(one.port) for one in endpoints])
+        # Asked for later: so it has all ends that the rows have counted, if there is room for them.
+        ends = (
+            await self._ask_worker(worker, [f"show events {ENDS_RING}"])
+            if ended_early(rows)
+            else ""
+        )
+        found = {one: parse_instance_counts(rows, ends, one.port) for one in endpoints}
+        return ProcessCounts(
+            process=str(worker),
+            instances={one: counts for one, counts in found.items() if counts is not None},
+            turned_away=parse_turned_away(await self._rows(worker, HOST_TABLE, hosts)),
+        )
+
+    async def code_classes(self, worker: int) -> Mapping[str, CodeClasses]:
+        """Return the answers of a worker by host and class of status code."""
+        return parse_code_classes(await self._ask_worker(worker, [f"show table {HOST_TABLE}"]))
+
+    async def _rows(self, worker: int, table: str, keys: Collection[str]) -> str:
+        text = ""
+        for batch in _batches(
+            [f"show table {table} key {key}" for key in keys], len(f"@!{worker} ; ")
+        ):
+            text += await self._ask_worker(worker, batch)
+        return text
 
     async def _ask_worker(
         self, worker: int, commands: Sequence[str], limit_s: float = WORKER_S

@@ -5,14 +5,25 @@ ends requests by hand.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressError
+from tagboat.core.request_counts import (
+    CodeClasses,
+    EarlyEnd,
+    EndedBy,
+    InstanceCounts,
+    ProcessCounts,
+)
 from tagboat.core.route import Route, RouteState
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.routing import RoutingMap, changed_map, routing_map
+
+_SERVER_ERROR = 500
 
 
 class MemoryIngress:
@@ -24,10 +35,15 @@ class MemoryIngress:
         self, *, base_domain: str = "localhost", port: int = 80, public_url: str = ""
     ) -> None:
         self.journal: list[RoutingMap] = []
+        self.process = 1
+        self._hosts: dict[int, str] = {}
         self._addresses = StageAddresses(base_domain=base_domain, port=port, public_url=public_url)
         self._routes: RoutingMap = {}
         self._changed = asyncio.Condition()
         self._in_flight: dict[int, int] = {}
+        self._counts: dict[int, InstanceCounts] = {}
+        self._answers: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._turned_away: Counter[str] = Counter()
         self._failures: dict[str, list[IngressError]] = {}
 
     @property
@@ -48,14 +64,44 @@ class MemoryIngress:
             await self._changed.wait_for(lambda: self._routes.get(host) != RouteState.HELD)
         way = self._routes.get(host, RouteState.NONE)
         if way in {RouteState.NONE, RouteState.PORTLESS}:
+            if host in self._routes:
+                self._turned_away[host] += 1
+                self._answers[host]["5xx"] += 1
             return None
         port = int(way.partition("/")[0])
+        self._hosts[port] = host
         self._in_flight[port] = self._in_flight.get(port, 0) + 1
         return port
 
-    def end(self, port: int) -> None:
-        """End a request that `begin` routed to `port`."""
+    def end(self, port: int, status: int = 200, by: EndedBy = EndedBy.NOBODY) -> None:
+        """End a request that `begin` routed to `port`: with an answer, or by a side before one."""
         self._in_flight[port] -= 1
+        counts = self._counts.get(port, InstanceCounts())
+        number = counts.early_ends + 1
+        if by is not EndedBy.NOBODY:
+            self._counts[port] = replace(
+                counts,
+                early_ends=number,
+                known_ends=(*counts.known_ends, EarlyEnd(number, by, answered=False)),
+            )
+            return
+        self._answers[self._hosts[port]][f"{status // 100}xx"] += 1
+        if status < _SERVER_ERROR:
+            self._counts[port] = replace(counts, answers=counts.answers + 1)
+        else:
+            end = EarlyEnd(number, EndedBy.ERROR, answered=True)
+            self._counts[port] = replace(
+                counts,
+                errors=counts.errors + 1,
+                early_ends=number,
+                known_ends=(*counts.known_ends, end),
+            )
+
+    def restart(self) -> None:
+        """Forget all counts, as another process does."""
+        self.process += 1
+        self._counts.clear()
+        self._turned_away.clear()
 
     def address(self, project: Project, stage: Stage) -> str | None:
         """Return the URL at which the stage would answer."""
@@ -82,6 +128,26 @@ class MemoryIngress:
         """Return the number of requests that were begun there and not ended."""
         self._fail_if_told("in_flight")
         return self._in_flight.get(endpoint.port, 0)
+
+    async def count_requests(
+        self, endpoints: Sequence[Endpoint], hosts: Collection[str]
+    ) -> Sequence[ProcessCounts]:
+        """Return the counts of the one process that there is."""
+        self._fail_if_told("count_requests")
+        found = {
+            one: replace(
+                self._counts.get(one.port, InstanceCounts()),
+                in_flight=self._in_flight.get(one.port, 0),
+            )
+            for one in endpoints
+        }
+        turned_away = sum(self._turned_away[host] for host in hosts)
+        return [ProcessCounts(process=str(self.process), instances=found, turned_away=turned_away)]
+
+    async def code_classes(self) -> Mapping[str, CodeClasses]:
+        """Return the answers by host."""
+        self._fail_if_told("code_classes")
+        return self._answers
 
     def _fail_if_told(self, call: str) -> None:
         if failures := self._failures.get(call):

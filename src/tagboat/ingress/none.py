@@ -1,9 +1,10 @@
 """No ingress: every instance is reached at its own endpoint."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.endpoint import Endpoint
+from tagboat.core.request_counts import CodeClasses, ProcessCounts
 from tagboat.core.route import Route
 
 
@@ -32,3 +33,15 @@ class NoIngress:
     async def in_flight(self, endpoint: Endpoint) -> int:  # noqa: ARG002 - the port's signature
         """Return 0: no request comes this way."""
         return 0
+
+    async def count_requests(
+        self,
+        endpoints: Sequence[Endpoint],  # noqa: ARG002 - the port's signature
+        hosts: Collection[str],  # noqa: ARG002 - the port's signature
+    ) -> Sequence[ProcessCounts]:
+        """Return nothing: no request comes this way."""
+        return ()
+
+    async def code_classes(self) -> Mapping[str, CodeClasses]:
+        """Return nothing."""
+        return {}

@@ -10,6 +10,7 @@ import msgspec
 
 from tagboat.core.auto_create import MOST_PUSHES, TOO_MANY_PUSHES
 from tagboat.core.delivery import MAX_REFUSED_BODY, NOTHING_KEPT, Delivery, RecordedRequest
+from tagboat.core.heard import calls_heard
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Store, Topic, Tx
@@ -172,6 +173,8 @@ class Intake:
 
 def _add_delivery(tx: Tx, delivery: Delivery) -> None:
     tx.add_delivery(delivery)
+    for call in calls_heard(delivery):
+        tx.note_call(call)
     tx.announce(Topic.DELIVERIES)
 
 

@@ -15,7 +15,7 @@ from tagboat.operations.way_back import Prospect, WaysBack
 
 @dataclass(frozen=True, slots=True)
 class DeployOperations:
-    """Orders of people and programs.
+    """Orders of people and programs. A `note` is kept with the deploy, and shown.
 
     All raise NotFoundError for what does not exist, and ConflictError for what cannot be done as
     things are, with what to do instead; nothing is changed then. ForbiddenError is raised where the
@@ -24,7 +24,9 @@ class DeployOperations:
 
     services: OperationServices
 
-    async def deploy(self, stage_id: str, tag: str, *, force: bool = False) -> DeployView:
+    async def deploy(
+        self, stage_id: str, tag: str, *, force: bool = False, note: str = ""
+    ) -> DeployView:
         """Queue a deploy of a tag, whatever the stage's pattern is.
 
         With `force` it is deployed even if it is live. The answer may be a deploy that waits for
@@ -38,14 +40,20 @@ class DeployOperations:
             # As the registry stores it: a Gitea keeps tags in lower case.
             wanted = normal_tag(tag, registry_kind(tx, project))
             queued = self.services.deployer.trigger_deploy(
-                project.id, stage_id, wanted, tx=tx, trigger=Trigger.MANUAL, force=force
+                project.id,
+                stage_id,
+                wanted,
+                tx=tx,
+                trigger=Trigger.MANUAL,
+                force=force,
+                note=note,
             )
             tx.record_tag(by_hand(stage, wanted, queued, self.services.clock()))
             return tx.deploy(queued.deploy_id)
 
         return await self._one(work)
 
-    async def rollback(self, stage_id: str, to: str | None = None) -> DeployView:
+    async def rollback(self, stage_id: str, to: str | None = None, note: str = "") -> DeployView:
         """Queue what the deploy `to` brought, or what served before, and hold the stage.
 
         Raises ConflictError also where the image does not exist any more.
@@ -56,7 +64,7 @@ class DeployOperations:
 
         def work(tx: Tx) -> Deploy:
             self._check_stage(tx, stage_id)
-            return tx.deploy(self._actions.rollback(tx, stage_id, to).deploy_id)
+            return tx.deploy(self._actions.rollback(tx, stage_id, to, note).deploy_id)
 
         return await self._one(work)
 
@@ -64,12 +72,12 @@ class DeployOperations:
         """Return what a rollback would bring back, and whether its image still exists."""
         return await self.ways_back.prospect(stage_id)
 
-    async def promote(self, stage_id: str, from_stage_id: str) -> DeployView:
+    async def promote(self, stage_id: str, from_stage_id: str, note: str = "") -> DeployView:
         """Queue the digest that is live in another stage of the project."""
 
         def work(tx: Tx) -> Deploy:
             self._check_stage(tx, stage_id)
-            return tx.deploy(self._actions.promote(tx, stage_id, from_stage_id).deploy_id)
+            return tx.deploy(self._actions.promote(tx, stage_id, from_stage_id, note).deploy_id)
 
         return await self._one(work)
 

@@ -9,10 +9,17 @@ from tagboat.operations.health import HealthChecks
 from tagboat.operations.hosts import ServedHosts
 from tagboat.operations.projects import ProjectOperations
 from tagboat.operations.queries.catalog import CatalogQueries
+from tagboat.operations.queries.comparisons import ComparisonQueries
+from tagboat.operations.queries.connect import ConnectQueries
 from tagboat.operations.queries.deliveries import DeliveryQueries
+from tagboat.operations.queries.deploy_page import DeployPageQuery
 from tagboat.operations.queries.deploys import DeployQueries
 from tagboat.operations.queries.machine import MachineQueries
+from tagboat.operations.queries.matrix import MatrixQuery
+from tagboat.operations.queries.needs import NeedQueries
 from tagboat.operations.queries.overview import OverviewQuery
+from tagboat.operations.queries.patterns import PatternQueries
+from tagboat.operations.queries.tags import TagQueries
 from tagboat.operations.registries import RegistryOperations
 from tagboat.operations.services import OperationServices
 from tagboat.operations.sessions import SessionOperations
@@ -44,7 +51,14 @@ class Operations:
         self.history = DeployQueries(services)
         self.deliveries = DeliveryQueries(services)
         self.overview = OverviewQuery(services)
+        self.matrix = MatrixQuery(services)
+        self.deploy_page = DeployPageQuery(services)
         self.machine = MachineQueries(services)
+        self.tags = TagQueries(services)
+        self.patterns = PatternQueries(services)
+        self.comparisons = ComparisonQueries(services)
+        self.connect = ConnectQueries(services)
+        self.needs = NeedQueries(services)
         self.explain = services.explain
 
     def by(self, actor: Principal) -> "Operations":

@@ -1,6 +1,6 @@
 """The services that operations stand on, handed in by the composition root."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -8,12 +8,13 @@ from typing import Protocol
 from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
 from tagboat.core.host_access import no_host_path
-from tagboat.core.image import Digest, ImageName, ImageRef
+from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.ingress import Ingress
 from tagboat.core.keeping import Disk
 from tagboat.core.oidc import IdentityProvider, OidcSettings
 from tagboat.core.ports import DeployTriggerer, Polls, Store
 from tagboat.core.principal import SERVER, Principal
+from tagboat.core.request_counts import CodeClasses
 from tagboat.core.runtime import Runtime
 from tagboat.intake.explain import Explanation
 from tagboat.operations.passwords import Passwords
@@ -82,19 +83,21 @@ class OperationServices:
 
     `examine` tests a registry, with the list of an image's tags where an image is given;
     `list_images` lists the images of a registry, `list_tags` the tags of an image, `resolve` looks
-    a digest up: all three raise RegistryError. `login_for` reads the login for a host from the text
-    of a Docker `config.json`, or raises InvalidValueError. `new_secret` makes and returns a new
-    secret of the global webhook URL. `redeliver` carries out the delivery of an id again and
-    returns the receipt's JSON, or raises NotFoundError, ConflictError or InvalidValueError.
+    a digest up, `inspect` reads the configuration of an image: all four raise RegistryError.
+    `login_for` reads the login for a host from the text of a Docker `config.json`, or raises
+    InvalidValueError. `new_secret` makes and returns a new secret of the global webhook URL.
+    `redeliver` carries out the delivery of an id again and returns the receipt's JSON, or raises
+    NotFoundError, ConflictError or InvalidValueError.
     `explain` returns
     what a push would do. `abandon` makes the worker let go of the deploys of stages.
     `ingress_trouble` returns what is wrong with the ingress, None for nothing; it is None where
-    there is to be no ingress. `disks` looks at the disks of data and engine. `host_path` returns a
-    path of the machine if containers may have it, else raises InvalidValueError. `base_domain` is
-    the end of the stages' own hosts, in lower case; `public_url` has no trailing slash. `actor` is
-    the one that asks for what these services are used for; `passwords` and `attempts` are shared by
-    all who sign in. `oidc` is None without an OpenID provider; without `local_sign_in`, nobody
-    signs in with a password.
+    there is to be no ingress. `disks` looks at the disks of data and engine. `code_classes`
+    returns the answers of stages by their ids, or raises IngressUnavailableError. `host_path`
+    returns a path of the machine if containers may have it, else raises InvalidValueError.
+    `base_domain` is the end of the stages' own hosts, in lower case; `public_url` has no trailing
+    slash. `actor` is the one that asks for what these services are used for; `passwords` and
+    `attempts` are shared by all who sign in. `oidc` is None without an OpenID provider; without
+    `local_sign_in`, nobody signs in with a password.
     """
 
     store: Store
@@ -106,6 +109,7 @@ class OperationServices:
     list_images: Callable[[Registry], Awaitable[Found]]
     list_tags: Callable[[ImageName, Registry | None], Awaitable[Sequence[str]]]
     resolve: Callable[[ImageName, str, Registry | None], Awaitable[Digest]]
+    inspect: Callable[[ImageRef, Registry | None], Awaitable[ImageInfo]]
     login_for: Callable[[str, str], Login]
     new_secret: Callable[[], Awaitable[str]]
     redeliver: Callable[[str], Awaitable[bytes]]
@@ -113,6 +117,7 @@ class OperationServices:
     abandon: Callable[[Iterable[str]], Awaitable[None]]
     ingress_trouble: Callable[[], Awaitable[str | None]] | None
     disks: Callable[[], Awaitable[Sequence[Disk]]]
+    code_classes: Callable[[], Awaitable[Mapping[str, CodeClasses]]]
     clock: Callable[[], datetime]
     counters: Counters
     base_domain: str

@@ -14,11 +14,13 @@ from tagboat.core.decision import decide, goes_by_version, unless_lower, unless_
 from tagboat.core.deploy import (
     Deploy,
     DeployStatus,
+    Instance,
     InstanceState,
     StepName,
     StepStatus,
     TakenBack,
     Trigger,
+    made_draining,
 )
 from tagboat.core.errors import ConflictError
 from tagboat.core.image import parse_digest
@@ -36,7 +38,7 @@ class StageActions:
     deployer: DeployTriggerer
     clock: Callable[[], datetime]
 
-    def rollback(self, tx: Tx, stage_id: str, to: str | None = None) -> Queued:
+    def rollback(self, tx: Tx, stage_id: str, to: str | None = None, note: str = "") -> Queued:
         """Queue what the deploy `to` brought, or what served before, and hold the stage.
 
         It comes with its image and configuration. A deploy at work that can still be taken back is
@@ -61,6 +63,7 @@ class StageActions:
             trigger=Trigger.ROLLBACK,
             digest=target.digest,
             image=target.image,
+            note=note,
         )
         # As it was then, not as the stage is set now: the change may be what broke the app.
         tx.put_deploy_config(queued.deploy_id, way.config)
@@ -76,7 +79,7 @@ class StageActions:
             tx.put_deploy(replace(way.cancels, cancelling=True))
             tx.announce(Topic.DEPLOYS)
         if way.drops is not None:
-            tx.put_instance(replace(way.drops, state=InstanceState.DRAINING))
+            tx.put_instance(made_draining(way.drops, self.clock()))
             tx.announce(Topic.ROUTES)
         if way.away_from is not None and way.away_from != way.target.version:
             digest, fingerprint = way.away_from
@@ -92,22 +95,10 @@ class StageActions:
                 )
             )
 
-    def promote(self, tx: Tx, stage_id: str, from_stage_id: str) -> Queued:
+    def promote(self, tx: Tx, stage_id: str, from_stage_id: str, note: str = "") -> Queued:
         """Queue in one stage the digest that is live in another of the same project."""
-        stage, source = tx.stage(stage_id), tx.stage(from_stage_id)
-        if source.project_id != stage.project_id:
-            raise ConflictError(
-                f"the stage {source.name} belongs to another project, whose image is not this one's"
-            )
-        if source.id == stage.id:
-            raise ConflictError(
-                f"the stage {stage.name} cannot be promoted to itself; name the stage to take from"
-            )
-        live = live_in(tx, source)
-        if live is None:
-            raise ConflictError(
-                f"nothing is live in the stage {source.name} that could be promoted"
-            )
+        stage = tx.stage(stage_id)
+        live = promotable(tx, stage, tx.stage(from_stage_id))
         return self.deployer.trigger_deploy(
             stage.project_id,
             stage.id,
@@ -116,6 +107,7 @@ class StageActions:
             trigger=Trigger.PROMOTE,
             digest=live.digest,
             image=live.image,
+            note=note,
         )
 
     def cancel(self, tx: Tx, deploy_id: str) -> Deploy:
@@ -269,6 +261,22 @@ class StageActions:
             deploy=deploy,
         )
         tx.record_tag(judged_tag(stage.project_id, offer.tag, None, verdict))
+
+
+def promotable(reader: Reader, stage: Stage, source: Stage) -> Instance:
+    """Return the instance of `source` that can be promoted to `stage`; raise ConflictError."""
+    if source.project_id != stage.project_id:
+        raise ConflictError(
+            f"the stage {source.name} belongs to another project, whose image is not this one's"
+        )
+    if source.id == stage.id:
+        raise ConflictError(
+            f"the stage {stage.name} cannot be promoted to itself; name the stage to take from"
+        )
+    live = live_in(reader, source)
+    if live is None:
+        raise ConflictError(f"nothing is live in the stage {source.name} that could be promoted")
+    return live
 
 
 def _serves_alone(reader: Reader, deploy: Deploy) -> bool:

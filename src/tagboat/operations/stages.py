@@ -12,6 +12,7 @@ from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
+from tagboat.operations.queries.patterns import PatternPreview, preview_stage
 from tagboat.operations.services import OperationServices, accept
 from tagboat.operations.stage_actions import StageActions
 from tagboat.operations.validation import check_host_paths, check_stage
@@ -32,15 +33,16 @@ class StageOperations:
             (made,) = Views(tx, self.services).warned_stages([stage])
             return made
 
-        return await self.services.store.write(work)
+        return await self._previewed(await self.services.store.write(work))
 
     async def change(self, stage_id: str, edit: Callable[[Stage], Mapping[str, Any]]) -> StageView:
         """Change the fields that `edit` returns; instances follow at their next deploy.
 
-        Setting `held` to False is a release. Raises ConflictError and FieldError.
+        With another pattern or position, pushes that would have gone elsewhere are named. Setting
+        `held` to False is a release. Raises ConflictError and FieldError.
         """
 
-        def work(tx: Tx) -> StageView:
+        def work(tx: Tx) -> tuple[StageView, Stage]:
             old = tx.stage(stage_id)
             stage = replace(old, **edit(old))
             check_host_paths(stage.run, old.run, self.services.host_path)
@@ -50,9 +52,11 @@ class StageOperations:
                 # Pushes that came while it was held are deployed, as by the action itself.
                 StageActions(self.services.deployer, self.services.clock).release(tx, stage_id)
             (changed,) = Views(tx, self.services).warned_stages([stage])
-            return changed
+            return changed, old
 
-        return await self.services.store.write(work)
+        changed, old = await self.services.store.write(work)
+        is_tried_as_before = _place_of(old) == _place_of(changed.stage)
+        return changed if is_tried_as_before else await self._previewed(changed)
 
     async def delete(
         self, stage_id: str, check: Callable[[Stage], None] = accept, *, volumes: bool
@@ -65,6 +69,22 @@ class StageOperations:
         await services.store.read(lambda reader: check(reader.stage(stage_id)))
         remover = Removal(services.store, services.engine, services.abandon, services.clock)
         return await remover.remove_stage(stage_id, volumes=volumes)
+
+    async def _previewed(self, saved: StageView) -> StageView:
+        """Return the stage with a preview if pushes of the past would have gone elsewhere."""
+        now = self.services.clock()
+
+        # After the write, which others wait for.
+        def work(reader: Reader) -> PatternPreview:
+            stages = reader.stages(saved.project.id)
+            return preview_stage(reader, saved.project, stages, saved.stage, now)
+
+        preview = await self.services.store.read(work)
+        return replace(saved, preview=preview) if preview.elsewhere else saved
+
+
+def _place_of(stage: Stage) -> tuple[object, ...]:
+    return stage.pattern, stage.position, stage.name
 
 
 def add_stage(

@@ -12,8 +12,10 @@ from tagboat.core.ingress import Ingress
 from tagboat.core.naming import instance_host, stage_host
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Reader
+from tagboat.core.receipt import DeployReceipt
 from tagboat.core.storage import stage_warnings, strategy_in_force
 from tagboat.core.unmatchable import unmatchable
+from tagboat.operations.queries.patterns import PatternPreview
 from tagboat.operations.registry_lookup import registry_among
 from tagboat.operations.services import OperationServices
 
@@ -32,6 +34,7 @@ class StageView:
     """A stage of `project`. `address` is its URL through the ingress, None without one.
 
     `warnings` name what will not go as one might expect; they are empty where not asked for.
+    `preview` is set where saving it has changed which stage pushes of the past would have gone to.
     """
 
     stage: Stage
@@ -39,15 +42,20 @@ class StageView:
     strategy_in_force: Strategy
     address: str | None
     warnings: tuple[str, ...] = ()
+    preview: PatternPreview | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeployView:
-    """A deploy in a stage of a project."""
+    """A deploy in a stage of a project.
+
+    `receipt` is None without an ingress, and before requests were routed to the new instance.
+    """
 
     deploy: Deploy
     project: Project
     stage: Stage
+    receipt: DeployReceipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +134,14 @@ class Views:
     def deploys(self, deploys: Sequence[Deploy]) -> list[DeployView]:
         """Return the views of deploys."""
         self._read_stages(deploys)
+        ledgers = self._reader.receipt_ledgers([one.id for one in deploys]) if deploys else {}
         return [
-            DeployView(one, self._projects[one.project_id], self._stages[one.stage_id])
+            DeployView(
+                one,
+                self._projects[one.project_id],
+                self._stages[one.stage_id],
+                ledgers[one.id].receipt if one.id in ledgers else None,
+            )
             for one in deploys
         ]
 

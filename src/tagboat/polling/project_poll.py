@@ -13,10 +13,11 @@ from tagboat.core.catalog import KnownTag, Project
 from tagboat.core.counters import Counters
 from tagboat.core.decision import Decision
 from tagboat.core.errors import NotFoundError, RegistryError, RegistryUnreachableError
+from tagboat.core.heard import found_more
 from tagboat.core.image import Digest, ImageRef
 from tagboat.core.polling import Change, PollReport, PollState, RegistryBackoff, TagReport
 from tagboat.core.ports import Store, TagSource, Tx
-from tagboat.core.push import Push, PushVerdict, Source
+from tagboat.core.push import Outcome, Push, PushVerdict, Source
 from tagboat.polling.backoff import RegistryOutages, next_backoff
 from tagboat.polling.findings import MAX_INSPECTED, Findings, find
 from tagboat.polling.fingerprints import FingerprintCache, PollFingerprint
@@ -199,6 +200,11 @@ def record_findings(
         if wanted.needed_to_choose:
             return None
     tags = record_tags(admission(tx, now), tx, target, changes, digests, findings, now, first=first)
+    pushed = [tag for tag in tags if tag.verdict.outcome is not Outcome.REFUSED]
+    if pushed and not first:
+        host = target.project.image.host
+        (before,) = tx.poll_finds(host) or (None,)
+        tx.put_poll_finds(found_more(before, host, tx.last_call_of(host), len(pushed), now))
     tx.put_poll_state(state_after(target.state, findings, now))
     tx.put_registry_backoff(RegistryBackoff(host=target.project.image.host))
     return PollReport(

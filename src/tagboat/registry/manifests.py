@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from tagboat.core.commits import REVISION_LABEL, SOURCE_LABEL
 from tagboat.core.errors import InvalidImageRefError, NotAnImageError, RegistryProtocolError
 from tagboat.core.excerpt import excerpt
 from tagboat.core.image import HIGHEST_PORT, Digest, ImageInfo, parse_digest, volume_paths
@@ -43,6 +44,7 @@ _ARCHITECTURES: Mapping[str, str] = MappingProxyType(
     }
 )
 _OWN_LABELS = "tagboat."
+_COMMIT_LABELS = frozenset({REVISION_LABEL, SOURCE_LABEL})
 _MAX_LABEL_VALUE = 1024
 """Characters; longer values are ignored."""
 
@@ -158,7 +160,7 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
     """Parse an image configuration. Invalid fields count as missing.
 
     `digest` is that of the manifest to which the reference points. Of the labels only Tagboat's
-    are kept.
+    are kept, and those of the commit.
     """
     decoded = parse_json(body, source)
     if not isinstance(decoded, dict):
@@ -171,7 +173,7 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
         name: value
         for name, value in _object(config.get("Labels")).items()
         if isinstance(name, str)
-        and name.startswith(_OWN_LABELS)
+        and (name.startswith(_OWN_LABELS) or name in _COMMIT_LABELS)
         and isinstance(value, str)
         and len(value) <= _MAX_LABEL_VALUE
     }
@@ -184,7 +186,17 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
         has_healthcheck=isinstance(kind, str) and kind not in {"NONE", ""},
         created=parse_created(decoded.get("created")),
         volumes=volume_paths(_object(config.get("Volumes"))),
+        user=user if isinstance(user := config.get("User"), str) else "",
+        exposed=tuple(sorted(map(str, _object(config.get("ExposedPorts"))))),
+        entrypoint=_words(config.get("Entrypoint")),
+        command=_words(config.get("Cmd")),
+        healthcheck=_words(test),
     )
+
+
+def _words(value: object) -> tuple[str, ...]:
+    given = value if isinstance(value, list) else []
+    return tuple(word for word in given if isinstance(word, str))
 
 
 def _is_other(media_type: object, known: Collection[str]) -> bool:

@@ -148,11 +148,16 @@ class CatalogReads(ReadPart):
         )
 
     def known_tags(
-        self, project_id: str, after: str = "", limit: int | None = None
+        self, project_id: str, after: str = "", limit: int | None = None, text: str = ""
     ) -> list[KnownTag]:
-        """Return known tags in order of their text, from the first beyond `after`."""
+        """Return known tags in order of their text, from the first beyond `after`.
+
+        With `text` only those that contain it, in any case.
+        """
         table = tables.tags_table
         query = select(table).where(table.c.project_id == project_id, table.c.tag > after)
+        if text:
+            query = query.where(table.c.tag.icontains(text, autoescape=True))
         return self._session.all(KnownTag, query.order_by(table.c.tag).limit(limit))
 
     def _first_project(self, query: Select[Any]) -> Project | None:

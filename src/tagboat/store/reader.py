@@ -5,8 +5,11 @@ from sqlalchemy import Connection
 from tagboat.store.accounts import AccountReads
 from tagboat.store.deliveries import DeliveryReads
 from tagboat.store.events import EventReads
+from tagboat.store.heard import HeardReads
 from tagboat.store.identities import IdentityReads
 from tagboat.store.instances import InstanceReads
+from tagboat.store.matrix import MatrixReads
+from tagboat.store.pages import PageReads
 from tagboat.store.polls import PollReads
 from tagboat.store.read_model import ReadModelReads
 from tagboat.store.retention import RetentionReads
@@ -17,10 +20,13 @@ from tagboat.store.settings import SettingReads
 
 class SqlReader(
     ReadModelReads,
+    PageReads,
+    MatrixReads,
     InstanceReads,
     RetentionReads,
     PollReads,
     DeliveryReads,
+    HeardReads,
     SettingReads,
     AccountReads,
     IdentityReads,

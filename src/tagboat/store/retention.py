@@ -21,14 +21,14 @@ from sqlalchemy import (
 from tagboat.core.deploy import ACTIVE_STATES
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import LEAST_TARGETS, WERE_LIVE, Deletion, PulledImage
-from tagboat.store import tables
+from tagboat.store import tables, upkeep_tables
 from tagboat.store.part import ReadPart
 from tagboat.store.session import WriteSession
 
 _DIGESTS_LOOKED_AT = 20
-_pulled = tables.pulled_images_table
+_pulled = upkeep_tables.pulled_images_table
 _deploys = tables.deploys_table
-_removals = tables.removals_table
+_removals = upkeep_tables.removals_table
 
 
 class RetentionReads(ReadPart):

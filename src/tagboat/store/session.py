@@ -18,7 +18,7 @@ from tagboat.core.errors import NotFoundError
 from tagboat.core.events import StateChange
 from tagboat.core.generics import T
 from tagboat.core.store_port import Topic
-from tagboat.store import tables
+from tagboat.store import tables, upkeep_tables
 from tagboat.store.bulk import BulkInsert, BulkUpdate, insert_into
 from tagboat.store.memory import WriteMemory
 from tagboat.store.rows import from_row
@@ -95,6 +95,10 @@ POLL_STATES = RowBatch(
     "ON CONFLICT (project_id) DO UPDATE SET first_done = excluded.first_done, "
     "last_at = excluded.last_at, error = excluded.error",
 )
+HEARD_CALLS = RowBatch(
+    upkeep_tables.heard_calls_table,
+    "ON CONFLICT (host, sender) DO UPDATE SET at = excluded.at, delivery_id = excluded.delivery_id",
+)
 NEW_EVENTS = RowBatch(tables.events_table)
 # Rows go before those that refer to them.
 _IN_ORDER = (
@@ -106,6 +110,7 @@ _IN_ORDER = (
     TAGS,
     HELD_PUSHES,
     POLL_STATES,
+    HEARD_CALLS,
     NEW_EVENTS,
 )
 

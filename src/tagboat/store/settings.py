@@ -9,7 +9,7 @@ from tagboat.core.events import setting_change
 from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.project_webhook import ProjectWebhook, Signature
 from tagboat.core.store_port import Topic
-from tagboat.store import tables
+from tagboat.store import tables, upkeep_tables
 from tagboat.store.part import ReadPart
 from tagboat.store.rows import SIGNATURE_SETTING, to_row
 from tagboat.store.session import WriteSession, missing
@@ -47,7 +47,7 @@ class SettingReads(ReadPart):
 
     def remembered_answer(self, key: str, route: str) -> RememberedAnswer | None:
         """Return the answer given before to a key at a route, None if none is kept."""
-        table = tables.idempotency_keys_table
+        table = upkeep_tables.idempotency_keys_table
         query = select(table).where(table.c.key == key, table.c.route == route)
         return self._session.first(RememberedAnswer, query)
 
@@ -93,17 +93,17 @@ class SettingWrites(SettingReads):
 
     def remember_answer(self, answer: RememberedAnswer) -> None:
         """Remember the answer to a key. One that is remembered already is a ConflictError."""
-        self._session.insert(tables.idempotency_keys_table, to_row(answer))
+        self._session.insert(upkeep_tables.idempotency_keys_table, to_row(answer))
 
     def forget_answer(self, key: str, route: str) -> None:
         """Forget the answer to a key at a route, if there is one."""
-        table = tables.idempotency_keys_table
+        table = upkeep_tables.idempotency_keys_table
         where = (table.c.key == key) & (table.c.route == route)
         self._session.execute(delete(table).where(where))
 
     def prune_answers(self, before: datetime, at_most: int) -> int:
         """Forget up to `at_most` answers given before `before`; return how many went."""
-        table = tables.idempotency_keys_table
+        table = upkeep_tables.idempotency_keys_table
         old = select(table.c.key, table.c.route).where(table.c.at < before).limit(at_most)
         key = tuple_(table.c.key, table.c.route)
         return self._session.execute(delete(table).where(key.in_(old))).rowcount

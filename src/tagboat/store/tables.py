@@ -27,11 +27,22 @@ from tagboat.core.events import EventTopic
 from tagboat.core.health import Trouble
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Outcome
-from tagboat.store.columns import IMAGE, JSON, JSON_TUPLE, PATTERN, STEPS, VERDICT, Coded, Instant
+from tagboat.store.columns import (
+    IMAGE,
+    JSON,
+    JSON_TUPLE,
+    LEDGER,
+    PATTERN,
+    STEPS,
+    VERDICT,
+    Coded,
+    Instant,
+)
 
 _IS_QUEUED, _IS_RUNNING = text("status = 'queued'"), text("status = 'running'")
 OPEN = text("status IN ('queued', 'running')")
 """Condition on the table `deploys` for those that are queued or running."""
+HAS_FAILED, HAS_RELEASED = text("status = 'failed'"), text("release_id <> ''")
 # In literals: SQLite uses a partial index only for a condition that it can prove to be the same.
 
 metadata = MetaData(
@@ -138,6 +149,7 @@ tags_table = Table(
     Column("first_seen", Instant, nullable=False),
     Column("source", Text, nullable=False),
     Column("verdict", VERDICT),
+    Index(None, "project_id", "first_seen", "tag"),
 )
 
 deploys_table = Table(
@@ -156,6 +168,7 @@ deploys_table = Table(
     Column("log", Text, nullable=False),
     Column("merges", Integer, nullable=False),
     Column("cancelling", Boolean, nullable=False, server_default=text("false")),
+    Column("note", Text, nullable=False, server_default=text("''")),
     Column("image", IMAGE),
     Column("container", Text, nullable=False, server_default=text("''")),
     Column("release_id", Text, nullable=False, server_default=text("''")),
@@ -178,6 +191,8 @@ deploys_table = Table(
     Index("ix_deploys_queued", "stage_id", "id", "status", "trigger", sqlite_where=_IS_QUEUED),
     Index("ix_deploys_running", "stage_id", "id", "status", sqlite_where=_IS_RUNNING),
     Index(None, "finished_at"),
+    Index("ix_deploys_failed", "finished_at", "stage_id", sqlite_where=HAS_FAILED),
+    Index("ix_deploys_released", "stage_id", "id", sqlite_where=HAS_RELEASED),
 )
 
 deploy_configs_table = Table(
@@ -185,6 +200,13 @@ deploy_configs_table = Table(
     metadata,
     Column("deploy_id", String, ForeignKey("deploys.id", ondelete="CASCADE"), primary_key=True),
     Column("config", LargeBinary, nullable=False),
+)
+
+receipts_table = Table(
+    "receipts",
+    metadata,
+    Column("deploy_id", String, ForeignKey("deploys.id", ondelete="CASCADE"), primary_key=True),
+    Column("ledger", LEDGER, nullable=False),
 )
 
 offers_table = Table(
@@ -221,8 +243,12 @@ instances_table = Table(
     Column("watched", Boolean, nullable=False, server_default=text("true")),
     Column("started_at", Instant, nullable=False),
     Column("stopped_at", Instant),
+    Column("live_at", Instant),
+    Column("left_at", Instant),
+    Column("left_for", Text, nullable=False, server_default=text("''")),
     Column("protocol", Coded(str, AppProtocol), nullable=False, server_default=text("'http'")),
     Index(None, "stage_id", "id"),
+    Index("ix_instances_lived", "stage_id", "id", sqlite_where=text("live_at IS NOT NULL")),
     Index(None, "project_id", "id"),
     # Few are ever active, among any number of ended ones: these find them, and those that ended
     # last, without a walk through the history.
@@ -296,6 +322,7 @@ delivery_pushes_table = Table(
     Column("outcome", Coded(str, Outcome), nullable=False),
     Column("reason", Text, nullable=False),
     Column("deploy_id", String),
+    Index(None, "project_id", "delivery_id", "position"),
 )
 
 delivery_skips_table = Table(
@@ -362,34 +389,4 @@ events_table = Table(
     Column("stage_id", Text),
     Column("deploy_id", Text),
     Column("state", JSON, nullable=False),
-)
-
-idempotency_keys_table = Table(
-    "idempotency_keys",
-    metadata,
-    Column("key", Text, primary_key=True),
-    Column("route", Text, primary_key=True),
-    Column("fingerprint", Text, nullable=False),
-    Column("status", Integer, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("at", Instant, nullable=False),
-    Index(None, "at"),
-)
-
-pulled_images_table = Table(
-    "pulled_images",
-    metadata,
-    Column("image", IMAGE, primary_key=True),
-    Column("digest", Text, primary_key=True),
-    Column("pulled_at", Instant, nullable=False),
-    Column("removing_until", Instant),
-)
-
-removals_table = Table(
-    "removals",
-    metadata,
-    # No keys of others: what is to be removed goes first.
-    Column("project_id", String, primary_key=True),
-    Column("stage_id", String, primary_key=True),
-    Column("volumes", Boolean, nullable=False),
 )

@@ -8,9 +8,11 @@ from tagboat.store.catalog import CatalogWrites
 from tagboat.store.deliveries import DeliveryWrites
 from tagboat.store.deploys import DeployWrites
 from tagboat.store.events import EventWrites
+from tagboat.store.heard import HeardWrites
 from tagboat.store.identities import IdentityWrites
 from tagboat.store.instances import InstanceWrites
 from tagboat.store.memory import WriteMemory
+from tagboat.store.pages import PageReads
 from tagboat.store.polls import PollWrites
 from tagboat.store.read_model import ReadModelReads
 from tagboat.store.retention import RetentionWrites
@@ -30,7 +32,9 @@ class UnitOfWork(
     AccountWrites,
     IdentityWrites,
     EventWrites,
+    HeardWrites,
     ReadModelReads,
+    PageReads,
 ):
     """Reads and writes in one transaction. `flush` sends what waits; nothing is committed here."""
 

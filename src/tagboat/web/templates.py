@@ -1,17 +1,20 @@
 """Templates: Jinja2, loaded at the first page, strict about names that nobody has set."""
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagboat.core.deploy import StepName
 from tagboat.web import durations
 from tagboat.web.assets import Assets
+from tagboat.web.places import deploy_path, project_path, stage_path
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
+_WHOLE_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _FOLDER = Path(__file__).parent / "templates"
 
 
@@ -44,8 +47,29 @@ class PageTemplates:
             cache_size=-1,
         )
         environment.globals["asset"] = self._assets.url
-        environment.globals["step_names"] = tuple(StepName)
+        environment.globals["project_path"] = project_path
+        environment.globals["stage_path"] = stage_path
+        environment.globals["deploy_path"] = deploy_path
         environment.filters["ago"] = durations.age
         environment.filters["exact"] = durations.exact
         environment.filters["lasted"] = durations.lasted
+        environment.filters["marked"] = _marked
+        environment.filters["short_digests"] = _short_digests
+        environment.tests["in_env"] = lambda field: str(field).startswith("env.")
         return environment
+
+
+def _marked(text: str) -> "Markup":
+    """Return a sentence as HTML, in which what stands between backticks is code."""
+    from markupsafe import Markup, escape  # noqa: PLC0415 - comes with Jinja2
+
+    parts = enumerate(text.split("`"))
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in parts
+    )
+
+
+def _short_digests(text: str) -> str:
+    """Return a text with digests of twelve digits."""
+    return _WHOLE_DIGEST.sub(r"\1…", text)

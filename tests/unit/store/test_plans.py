@@ -64,6 +64,27 @@ def plans(connection: Connection, read: Read) -> list[list[str]]:
             2,
             "ix_instances_stage_id_state_stopped_at (stage_id=? AND state=? AND stopped_at>?)",
         ),
+        (
+            lambda reader: reader.instances_that_lived("s", "i", 20),
+            1,
+            "ix_instances_lived (stage_id=? AND id<?)",
+        ),
+        (lambda reader: reader.newest_release("s"), 1, "ix_deploys_released (stage_id=?)"),
+        (
+            lambda reader: reader.tags_page("p", "v1", None, 20),
+            1,
+            "ix_tags_project_id_first_seen_tag (project_id=?)",
+        ),
+        (
+            lambda reader: reader.tags_page("p", "", (NOW, "v1"), 20),
+            1,
+            "ix_tags_project_id_first_seen_tag (project_id=? AND (first_seen,tag)<(?,?))",
+        ),
+        (
+            lambda reader: reader.tag_names("p", 20),
+            1,
+            "COVERING INDEX ix_tags_project_id_first_seen_tag (project_id=?)",
+        ),
     ],
 )
 def test_what_few_are_wanted_of_is_found_by_its_index_and_needs_no_sorting(
@@ -100,6 +121,25 @@ def test_a_look_for_work_passes_over_what_must_wait_without_reading_it(
         "CORRELATED SCALAR SUBQUERY 4",
         "SEARCH stages USING INDEX sqlite_autoindex_stages_1 (id=?)",
     ]
+
+
+def test_the_last_pushes_are_found_by_their_project(connection: Connection) -> None:
+    by_project = "ix_delivery_pushes_project_id_delivery_id_position"
+    assert plans(connection, lambda reader: reader.last_pushes("p", 200)) == [
+        [
+            f"SEARCH delivery_pushes USING INDEX {by_project} (project_id=?)",
+            "SEARCH deliveries USING INDEX sqlite_autoindex_deliveries_1 (id=?)",
+        ]
+    ]
+
+
+def test_failures_are_found_among_the_failed_and_what_mended_them_by_stage(
+    connection: Connection,
+) -> None:
+    (plan,) = plans(connection, lambda reader: reader.failed_deploys(NOW, 50))
+    assert plan[0] == "SEARCH deploys USING INDEX ix_deploys_failed (finished_at>?)"
+    assert plan[-1] == "SEARCH newer USING INDEX ix_deploys_stage_id_id (stage_id=? AND id>?)"
+    assert not any("SCAN" in line or "B-TREE" in line for line in plan)
 
 
 def test_what_disturbs_the_work_is_found_by_id(connection: Connection) -> None:

@@ -1,31 +1,13 @@
 """Projects, stages, registries, webhook URLs, and what a push of each known tag would do."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tagboat.core.catalog import KnownTag, Project, Registry, Stage
-from tagboat.core.decision import decide, unless_lower, unless_taken_back
-from tagboat.core.deploy import InstanceState, TakenBack
-from tagboat.core.image import parse_digest
+from tagboat.core.catalog import Registry
 from tagboat.core.ports import Reader
-from tagboat.core.push import Outcome, Source
-from tagboat.core.serving import Serving, serving_among
 from tagboat.core.store_port import StagePlace
 from tagboat.operations.services import OperationServices
 from tagboat.operations.views import ProjectView, StageView, Views
 from tagboat.operations.webhooks import WebhookView
-
-_BY_POLL = (
-    "a poll deploys a known tag only if its digest changes while it is live or a pattern names it"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class TagView:
-    """A known tag; `reason` says what a push of it would do now, and why."""
-
-    tag: KnownTag
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,53 +96,5 @@ class CatalogQueries:
 
         return await self.services.store.read(work)
 
-    async def tags(self, project_id: str, after: str, limit: int) -> list[TagView]:
-        """Return the known tags of a project, in order of their text."""
-
-        def work(reader: Reader) -> list[TagView]:
-            project, stages = reader.project(project_id), reader.stages(project_id)
-            ids = [stage.id for stage in stages]
-            live = reader.instances_in(ids, [InstanceState.LIVE])
-            open_deploys, back = reader.open_deploys_in(ids), reader.taken_back_in(ids)
-            # Read for all stages at once, and not once for each of up to 200 tags.
-            has = {
-                stage_id: StageFacts(
-                    serving_among(
-                        [one for one in live if one.stage_id == stage_id],
-                        [one for one in open_deploys if one.stage_id == stage_id],
-                    ),
-                    [one for one in back if one.stage_id == stage_id],
-                )
-                for stage_id in ids
-            }
-            return [
-                TagView(tag, _reason(tag, project, stages, has))
-                for tag in reader.known_tags(project.id, after, limit)
-            ]
-
-        return await self.services.store.read(work)
-
     def _views(self, reader: Reader) -> Views:
         return Views(reader, self.services)
-
-
-@dataclass(frozen=True, slots=True)
-class StageFacts:
-    """The tags that a stage has or will have, and the versions that were taken back there."""
-
-    serving: Sequence[Serving]
-    taken_back: Sequence[TakenBack]
-
-
-def _reason(
-    tag: KnownTag, project: Project, stages: Sequence[Stage], has: dict[str, StageFacts]
-) -> str:
-    decision = decide(project, stages, tag.tag)
-    if stage := decision.stage:
-        decision = unless_lower(decision, tag.tag, Source.WEBHOOK, has[stage.id].serving)
-        digest = parse_digest(tag.digest) if tag.digest else None
-        decision = unless_taken_back(decision, digest, has[stage.id].taken_back, tag.tag)
-    if decision.outcome is Outcome.QUEUED and decision.stage:
-        deployed = f"a push of it is deployed to the stage {decision.stage.name}"
-        return f"{decision.reason}: {deployed}, while {_BY_POLL}"
-    return decision.reason

@@ -9,6 +9,7 @@ from tagboat.core.masking import mask_values
 from tagboat.core.ports import Reader
 from tagboat.deploy.context import read_context
 from tagboat.operations.queries.catalog import StageFilter
+from tagboat.operations.queries.stage_history import StageHistory, read_stage_history
 from tagboat.operations.services import OperationServices
 from tagboat.operations.views import DeployView, InstanceView, Views
 
@@ -131,6 +132,15 @@ class DeployQueries:
         )
         lines = await self.services.engine.logs(instance.handle, tail)
         return tuple(mask_values("\n".join(lines), secrets).split("\n")) if lines else ()
+
+    async def stage_history(self, stage_id: str, before: str, limit: int) -> StageHistory:
+        """Return what was live in a stage, newest first, from the first older than an instance.
+
+        `before` is the id of that instance, empty for the start.
+        """
+        return await self.services.store.read(
+            lambda reader: read_stage_history(reader, self.services, stage_id, before, limit)
+        )
 
     def _views(self, reader: Reader) -> Views:
         return Views(reader, self.services)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.counters import Labels
 from tagboat.core.deploy import Deploy, InstanceState
+from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.health import Trouble
 from tagboat.core.keeping import Disk, DiskUsage
 from tagboat.core.ports import Reader
+from tagboat.core.request_counts import CodeClasses
 from tagboat.core.stage_refs import iter_stages
 from tagboat.operations.services import OperationServices
 
@@ -41,11 +43,16 @@ class SpaceTaken:
 
 @dataclass(frozen=True, slots=True)
 class MetricsSnapshot:
-    """Numbers at one moment. `troubled` counts live instances by names of project and stage."""
+    """Numbers at one moment. `troubled` counts live instances by names of project and stage.
+
+    `requests` are answers in the same way, by class of status code; None where there is no ingress,
+    or it cannot be asked.
+    """
 
     open_deploys: Sequence[Deploy]
     counts: Mapping[tuple[str, Labels], int]
     troubled: Mapping[tuple[str, str], int]
+    requests: Mapping[tuple[str, str], CodeClasses] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ class MachineQueries:
 
     async def metrics(self) -> MetricsSnapshot:
         """Return the counters and gauges of now."""
+        answers = await self._answers()
 
         def work(reader: Reader) -> MetricsSnapshot:
             live = reader.instances(states=[InstanceState.LIVE])
@@ -85,16 +93,27 @@ class MachineQueries:
             counts: dict[str, int] = {one.stage_id: 0 for one in live}
             for instance in live:
                 counts[instance.stage_id] += instance.id in unwell
-            troubled = {
-                (project.name, stage.name): counts[stage.id]
-                for project, stage in iter_stages(reader)
-                if stage.id in counts
-            }
+            names = {stage.id: (project.name, stage.name) for project, stage in iter_stages(reader)}
+            troubled = {names[key]: number for key, number in counts.items() if key in names}
             return MetricsSnapshot(
-                reader.all_open_deploys(), self.services.counters.read(), troubled
+                reader.all_open_deploys(),
+                self.services.counters.read(),
+                troubled,
+                None
+                if answers is None
+                else {name: answers.get(key, {}) for key, name in names.items()},
             )
 
         return await self.services.store.read(work)
+
+    async def _answers(self) -> Mapping[str, CodeClasses] | None:
+        if not self.services.ingress.routes_traffic:
+            return None
+        try:
+            return await self.services.code_classes()
+        except IngressUnavailableError:
+            # No series is better than one that falls to 0.
+            return None
 
 
 def stage_volumes_on_engine(reader: Reader, usage: DiskUsage) -> Iterator[StageVolume]:

@@ -12,6 +12,7 @@ from tagboat.core.ports import Reader
 from tagboat.core.store_port import StagePlace
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.queries.deliveries import DeliveryRow, senders_needing_you
+from tagboat.operations.queries.needs import Need, NeedQueries
 from tagboat.operations.registry_lookup import registry_among
 from tagboat.operations.services import OperationServices
 from tagboat.operations.views import DeployView, InstanceView, StageView, Views
@@ -45,10 +46,14 @@ class StageOverview:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A page of stages; `senders` are the newest calls of senders that need a person."""
+    """A page of stages; `senders` are the newest calls of senders that need a person.
+
+    `needs` are all things that need a person. Both are empty but on the first page.
+    """
 
     stages: tuple[StageOverview, ...]
     senders: tuple[DeliveryRow, ...]
+    needs: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,8 @@ class OverviewQuery:
             for target, prospect in zip(targets, await ways.prospects(targets), strict=True)
         }
         asked = [replace(row, way_back=found.get(row.stage.stage.id, row.way_back)) for row in rows]
-        return Overview(tuple(asked), tuple(senders))
+        needs = () if after is not None else await NeedQueries(self.services).read(only)
+        return Overview(tuple(asked), tuple(senders), needs)
 
     def _rows(
         self, reader: Reader, stages: Sequence[Stage]

@@ -45,6 +45,12 @@ def image_info(answer: Json, ref: str) -> ImageInfo:
         health_needs_s=needs_s(config),
         platform=platform_of(answer),
         volumes=volume_paths(config.get("Volumes") or {}),
+        user=config.get("User") or "",
+        exposed=tuple(sorted(config.get("ExposedPorts") or ())),
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        command=tuple(config.get("Cmd") or ()),
+        healthcheck=tuple((config.get("Healthcheck") or {}).get("Test") or ()),
+        size=answer.get("Size"),
     )
 
 

@@ -6,7 +6,7 @@ from tagboat.core.deploy import DeployStatus
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.events import EventTopic
 from tagboat.operations.queries.catalog import StageFilter
-from tagboat.web.deploy_words import deploy_tone
+from tagboat.web.deploy_words import deploy_tone, trigger_words
 from tagboat.web.paging import PAGE_LENGTH, cut_listing
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import LiveFilter, Visit
@@ -39,6 +39,7 @@ async def deploys_page(visit: Visit) -> Response:
             "status": status,
             "statuses": tuple(DeployStatus),
             "tone": deploy_tone,
+            "trigger_words": trigger_words,
         },
         live=LiveFilter(last_event, (EventTopic.DEPLOY, EventTopic.STEP)),
     )

@@ -1,0 +1,65 @@
+"""Requests as the ingress counts them: per process of it, and from the start of that process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tagboat.core.endpoint import Endpoint
+
+
+class EndedBy(StrEnum):
+    """The side by which a request ended before its answer was complete.
+
+    `nobody`: it was answered after all. `error`: it was answered with 5xx, and is counted as such.
+    """
+
+    CLIENT = "client"
+    APP = "app"
+    INGRESS = "ingress"
+    NOBODY = "nobody"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyEnd:
+    """The `number`-th request of an instance that did not end well.
+
+    `answered` is True if its answer had begun.
+    """
+
+    number: int
+    by: EndedBy
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceCounts:
+    """The requests of one instance that one process of the ingress has counted.
+
+    `answers` have begun, with a status below 500; `errors` were answered with 5xx by the app, or by
+    the ingress in its place; `early_ends` did not end well, those with 5xx among them. Of the last
+    ones `known_ends` says more, of as many as the ingress still has.
+    """
+
+    answers: int = 0
+    errors: int = 0
+    early_ends: int = 0
+    in_flight: int = 0
+    known_ends: tuple[EarlyEnd, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessCounts:
+    """The counts of one process: by instance, and of requests that met none.
+
+    `instances` lacks those that it does not count, since it was started by an earlier release.
+    """
+
+    process: str
+    instances: Mapping[Endpoint, InstanceCounts]
+    turned_away: int = 0
+
+
+CODE_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+CodeClasses = Mapping[str, int]
+"""Answers by class of status code, as in `CODE_CLASSES`."""

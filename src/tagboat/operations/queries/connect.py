@@ -1,0 +1,118 @@
+"""The last calls of senders and registries, and registries that should call and do not."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tagboat.core.ages import in_words
+from tagboat.core.catalog import Registry
+from tagboat.core.heard import HeardCall, Silence, find_silence
+from tagboat.core.ports import Reader
+from tagboat.operations.services import OperationServices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardSender:
+    """A sender that has called; `last` is its last call."""
+
+    sender: str
+    last: HeardCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardRegistry:
+    """A registry host that has a project or is configured; `registry` is None if it is not.
+
+    `last` is the last call about its images, None if nobody called; `silence` is set if it should
+    have called and did not, as seen at `now`.
+    """
+
+    host: str
+    registry: Registry | None
+    last: HeardCall | None
+    silence: Silence | None
+    now: datetime
+
+    @property
+    def silent(self) -> str:
+        """The sentence about what it did not report; empty if nothing is missing."""
+        silence = self.silence
+        if silence is None:
+            return ""
+        pushes = "1 push" if silence.pushes == 1 else f"{silence.pushes} pushes"
+        called = (
+            f"has not called for {in_words(self.now - silence.last_call)}"
+            if silence.last_call
+            else "has never called, although there is a webhook URL for it"
+        )
+        return f"Registry {self.name} {called}; polling found {pushes} it did not report."
+
+    @property
+    def name(self) -> str:
+        """The registry's name, else its host."""
+        return self.registry.name if self.registry else self.host
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The senders, the one heard last first, and the registries in order of name."""
+
+    senders: tuple[HeardSender, ...]
+    registries: tuple[HeardRegistry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectQueries:
+    """Reads of what was heard."""
+
+    services: OperationServices
+
+    async def heard(self) -> Heard:
+        """Return when each sender and each registry was heard last."""
+        now = self.services.clock()
+        return await self.services.store.read(lambda reader: read_heard(reader, now))
+
+
+def read_heard(reader: Reader, now: datetime) -> Heard:
+    """Return when each sender and each registry was heard last, as seen at `now`."""
+    calls = reader.heard_calls()
+    senders: dict[str, HeardCall] = {}
+    by_host: dict[str, HeardCall] = {}
+    # The latest come first.
+    for call in calls:
+        senders.setdefault(call.sender, call)
+        by_host.setdefault(call.host, call)
+    finds = {one.host: one for one in reader.poll_finds()}
+    configured = {registry.host: registry for registry in reader.registries()}
+    hosts = {*configured, *finds, *by_host} - {""}
+    hooked = _called_from(reader)
+    found = [
+        HeardRegistry(
+            host=host,
+            registry=configured.get(host),
+            last=by_host.get(host),
+            silence=find_silence(
+                host,
+                by_host[host].at if host in by_host else None,
+                hooked.get(host),
+                finds.get(host),
+                now,
+            ),
+            now=now,
+        )
+        for host in hosts
+    ]
+    return Heard(
+        tuple(HeardSender(sender=sender, last=call) for sender, call in senders.items()),
+        tuple(sorted(found, key=lambda one: (one.name, one.host))),
+    )
+
+
+def _called_from(reader: Reader) -> dict[str, datetime]:
+    """Return when the first webhook URL was made for a project, by its image's host."""
+    hooks = reader.hooks()
+    projects = reader.projects_by_id({hook.project_id for hook in hooks})
+    found: dict[str, datetime] = {}
+    for hook in hooks:
+        host = projects[hook.project_id].image.host
+        found[host] = min(found.get(host, hook.created_at), hook.created_at)
+    return found

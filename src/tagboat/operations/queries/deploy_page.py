@@ -1,0 +1,75 @@
+"""A deploy with what surrounds it: its instance, the one that it replaces, and what serves now."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
+from tagboat.core.errors import NotFoundError
+from tagboat.core.ports import Reader
+from tagboat.operations.services import OperationServices
+from tagboat.operations.views import DeployView, Views
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurroundedDeploy:
+    """A deploy with its surroundings.
+
+    `instance` is the one that it started, None before that. `before` is the one that it replaces or
+    was to replace, None where nothing was live. `serving` is what is live in the stage now, newest
+    first. `address` is the stage's URL through the ingress, None without one.
+    """
+
+    view: DeployView
+    instance: Instance | None
+    before: Instance | None
+    serving: tuple[Instance, ...]
+    address: str | None
+
+    @property
+    def is_live(self) -> bool:
+        """True while what it brought is live."""
+        return self.instance is not None and self.instance.state is InstanceState.LIVE
+
+    @property
+    def has_container(self) -> bool:
+        """True while the container of its instance exists, or is about to."""
+        return self.instance is not None and self.instance.state in ACTIVE_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class DeployPageQuery:
+    """Reads a deploy for its page, in one transaction."""
+
+    services: OperationServices
+
+    async def read(self, deploy_id: str) -> SurroundedDeploy:
+        """Return a deploy with its surroundings. Raises NotFoundError."""
+
+        def work(reader: Reader) -> SurroundedDeploy:
+            views = Views(reader, self.services)
+            (view,) = views.deploys([reader.deploy(deploy_id)])
+            (stage,) = views.stages([view.stage])
+            own = reader.instance_of(deploy_id)
+            live = reader.instances(stage_id=view.stage.id, states=[InstanceState.LIVE])
+            others = [one for one in live if one.deploy_id != deploy_id]
+            before = next(_replaced(reader, view), None)
+            if before is None and (own is None or own.state is not InstanceState.LIVE):
+                # Not switched yet, or taken back: what is live is what it meets.
+                before = others[0] if others else None
+            return SurroundedDeploy(
+                view=view,
+                instance=own,
+                before=before,
+                serving=tuple(live),
+                address=stage.address,
+            )
+
+        return await self.services.store.read(work)
+
+
+def _replaced(reader: Reader, view: DeployView) -> Iterator[Instance]:
+    for instance_id in view.deploy.replaced:
+        try:
+            yield reader.instance(instance_id)
+        except NotFoundError:  # forgotten with its own deploy
+            continue

@@ -1,0 +1,147 @@
+"""All projects with their stages, side by side: what runs where."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tagboat.core.catalog import HeldPush, Project, Stage
+from tagboat.core.deploy import OPEN_STATUSES, Deploy, Instance, InstanceState
+from tagboat.core.health import Trouble, Vitals
+from tagboat.core.ports import Reader
+from tagboat.operations.services import OperationServices
+from tagboat.operations.views import DeployView, Views
+
+MOST_UNDER_WAY = 8
+"""Deploys under way that are listed one by one."""
+_MOST_NAMES = 12
+_MOST_IN_STATE = 500
+_FAILED_LATELY = timedelta(hours=24)
+
+
+class ProjectState(StrEnum):
+    """A state by which projects are looked for: one of their stages is in it."""
+
+    DEPLOYING = "deploying"
+    FAILED = "failed"
+    UNHEALTHY = "unhealthy"
+    HELD = "held"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageCell:
+    """A stage as it is now.
+
+    `live` comes newest first, `under_way` (queued and running) and `waiting` (pushes that wait for
+    a person) oldest first. `newest` is the newest deploy, None before the first. `trouble` are the
+    vitals of a live instance that needs a person, None if all are well.
+    """
+
+    stage: Stage
+    live: tuple[Instance, ...] = ()
+    under_way: tuple[Deploy, ...] = ()
+    newest: Deploy | None = None
+    waiting: tuple[HeldPush, ...] = ()
+    trouble: Vitals | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    """A project with its stages, in the order in which they are tried."""
+
+    project: Project
+    cells: tuple[StageCell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """A page of projects.
+
+    `more` is True if there are projects beyond these. `names` are the most common names of stages
+    with how many projects have them, `projects` is the number of all. `under_way` are the newest
+    deploys under way, of all projects.
+    """
+
+    rows: tuple[MatrixRow, ...]
+    more: bool
+    names: tuple[tuple[str, int], ...]
+    projects: int
+    under_way: tuple[DeployView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixQuery:
+    """Reads projects with their stages, in a number of statements that does not grow with them."""
+
+    services: OperationServices
+
+    async def read(
+        self, text: str = "", state: ProjectState | None = None, after: str = "", limit: int = 50
+    ) -> Matrix:
+        """Return projects by name beyond `after`, whose name contains `text`, in that state."""
+        now = self.services.clock()
+
+        def work(reader: Reader) -> Matrix:
+            among = None if state is None else _in_state(reader, state, now - _FAILED_LATELY)
+            found = reader.projects_page(text, among, after, limit + 1)
+            newest = reader.deploys(statuses=OPEN_STATUSES, limit=MOST_UNDER_WAY)
+            return Matrix(
+                rows=_rows(reader, found[:limit]),
+                more=len(found) > limit,
+                names=tuple(reader.stage_names(_MOST_NAMES)),
+                projects=reader.count_projects(),
+                under_way=tuple(Views(reader, self.services).deploys(newest)),
+            )
+
+        return await self.services.store.read(work)
+
+
+def _in_state(reader: Reader, state: ProjectState, failed_since: datetime) -> set[str]:
+    match state:
+        case ProjectState.DEPLOYING:
+            return reader.deploying_projects()
+        case ProjectState.HELD:
+            return reader.held_projects()
+        case ProjectState.FAILED:
+            failed = reader.failed_deploys(failed_since, _MOST_IN_STATE)
+            return {deploy.project_id for deploy in failed}
+        case ProjectState.UNHEALTHY:
+            troubled = reader.troubled_instances(_MOST_IN_STATE)
+            return {instance.project_id for instance, _ in troubled}
+        case ProjectState.WAITING:
+            waiting = [one.stage_id for one in reader.waiting_pushes(_MOST_IN_STATE)]
+            return {stage.project_id for stage in reader.stages_by_id(waiting).values()}
+
+
+def _rows(reader: Reader, projects: Sequence[Project]) -> tuple[MatrixRow, ...]:
+    stages = reader.stages_by_project({project.id for project in projects})
+    ids = [stage.id for project in projects for stage in stages[project.id]]
+    live: dict[str, list[Instance]] = defaultdict(list)
+    for instance in reader.instances_in(ids, [InstanceState.LIVE]):
+        live[instance.stage_id].append(instance)
+    vitals = reader.vitals([one.id for found in live.values() for one in found])
+    under_way: dict[str, list[Deploy]] = defaultdict(list)
+    for deploy in reader.open_deploys_in(ids):
+        under_way[deploy.stage_id].append(deploy)
+    waiting: dict[str, list[HeldPush]] = defaultdict(list)
+    for push in reader.held_pushes_in(ids):
+        waiting[push.stage_id].append(push)
+    newest = reader.newest_deploys(ids)
+
+    def cell(stage: Stage) -> StageCell:
+        found = (vitals.get(one.id) for one in live[stage.id])
+        return StageCell(
+            stage=stage,
+            live=tuple(live[stage.id]),
+            under_way=tuple(under_way[stage.id]),
+            newest=newest.get(stage.id),
+            waiting=tuple(waiting[stage.id]),
+            trouble=next((one for one in found if one and one.trouble is not Trouble.NONE), None),
+        )
+
+    return tuple(
+        MatrixRow(project, tuple(cell(stage) for stage in stages[project.id]))
+        for project in projects
+    )

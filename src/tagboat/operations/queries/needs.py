@@ -1,0 +1,246 @@
+"""Everything that needs a person, as one list."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tagboat.core.catalog import Project, Stage
+from tagboat.core.delivery import Named
+from tagboat.core.deploy import Deploy, Instance, InstanceState
+from tagboat.core.errors import TagboatError
+from tagboat.core.health import Vitals
+from tagboat.core.heard import Silence
+from tagboat.core.keeping import Disk
+from tagboat.core.ports import Reader
+from tagboat.core.store_port import WaitingPushes
+from tagboat.operations.queries.catalog import StageFilter
+from tagboat.operations.queries.connect import HeardRegistry, read_heard
+from tagboat.operations.queries.deliveries import senders_needing_you
+from tagboat.operations.services import OperationServices
+
+FAILED_WITHIN = timedelta(hours=24)
+MOST_OF_A_KIND = 50
+"""The most needs of one kind that are listed."""
+DISKS_WITHIN_S = 0.5
+
+
+class NeedKind(StrEnum):
+    """The kind of a need."""
+
+    FAILED = "failed"
+    UNHEALTHY = "unhealthy"
+    HELD = "held"
+    WAITING = "waiting"
+    SENDER = "sender"
+    SILENT = "silent"
+    REGISTRY = "registry"
+    DISK = "disk"
+
+
+class NeedTarget(StrEnum):
+    """The kind of page where a need can be dealt with."""
+
+    DEPLOY = "deploy"
+    STAGE = "stage"
+    DELIVERY = "delivery"
+    REGISTRY = "registry"
+    DISK = "disk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """A thing that needs a person.
+
+    `sentence` says what is wrong, without project and stage; `todo` what to do, as a command or in
+    words. `since` is None where that is not known. `target_id` is the id that belongs to `target`:
+    of a deploy, stage, delivery or registry (a host if it is not configured), the name of a disk.
+    """
+
+    kind: NeedKind
+    project: Named | None = None
+    stage: Named | None = None
+    sentence: str
+    since: datetime | None = None
+    todo: str
+    target: NeedTarget
+    target_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedQueries:
+    """Reads of what needs a person."""
+
+    services: OperationServices
+
+    async def read(self, only: StageFilter) -> tuple[Need, ...]:
+        """Return what needs a person: deploys and instances first, then waiting pushes, the rest.
+
+        Of a project or stage only with a filter; what belongs to none is left out then.
+        """
+        now = self.services.clock()
+        disks = [] if only.project or only.stage else await self._disks()
+        found = await self.services.store.read(lambda reader: read_needs(reader, only, now))
+        return (*found, *map(_disk_need, disks))
+
+    async def _disks(self) -> Sequence[Disk]:
+        """Return the disks that will soon be full; none where the engine does not answer."""
+        try:
+            async with asyncio.timeout(DISKS_WITHIN_S):
+                return [disk for disk in await self.services.disks() if disk.low]
+        except (TimeoutError, TagboatError):
+            return []
+
+
+def read_needs(reader: Reader, only: StageFilter, now: datetime) -> list[Need]:
+    """Return the needs on record, the latest of each kind first."""
+    failed = reader.failed_deploys(now - FAILED_WITHIN, MOST_OF_A_KIND)
+    troubled = reader.troubled_instances(MOST_OF_A_KIND)
+    waiting = reader.waiting_pushes(MOST_OF_A_KIND)
+    ids = {
+        *(one.stage_id for one in failed),
+        *(instance.stage_id for instance, _ in troubled),
+        *(one.stage_id for one in waiting),
+    }
+    stages = reader.stages_by_id(ids)
+    projects = reader.projects_by_id({stage.project_id for stage in stages.values()})
+    places = {key: _Place(projects[stage.project_id], stage) for key, stage in stages.items()}
+    live = {one.stage_id: one for one in reversed(reader.instances_in(ids, [InstanceState.LIVE]))}
+    found: list[Need] = []
+    # Of each stage the latest failure only: it says what is wrong now.
+    for deploy in failed:
+        if all(need.stage is None or need.stage.id != deploy.stage_id for need in found):
+            serving = live.get(deploy.stage_id)
+            found.append(_failure_need(places[deploy.stage_id], deploy, serving))
+    found += [_health_need(places[one.stage_id], one, vitals) for one, vitals in troubled]
+    found += [_waiting_need(places[one.stage_id], one) for one in waiting]
+    if only.project or only.stage:
+        return [need for need in found if _is_of(need, only)]
+    return [*found, *_general_needs(reader, now)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    project: Project
+    stage: Stage
+
+    @property
+    def words(self) -> str:
+        """Project and stage as commands take them."""
+        return f"{self.project.name} {self.stage.name}"
+
+    def need(
+        self,
+        kind: NeedKind,
+        sentence: str,
+        todo: str,
+        *,
+        since: datetime | None,
+        target: tuple[NeedTarget, str],
+    ) -> Need:
+        """Return a need of this stage."""
+        return Need(
+            kind=kind,
+            project=Named(self.project.id, self.project.name),
+            stage=Named(self.stage.id, self.stage.name),
+            sentence=sentence,
+            since=since,
+            todo=todo,
+            target=target[0],
+            target_id=target[1],
+        )
+
+
+def _failure_need(place: _Place, deploy: Deploy, serving: Instance | None) -> Need:
+    still = f"{serving.tag} serves." if serving else "Nothing serves."
+    reason = (deploy.reason or "no reason is on record").rstrip(".")
+    return place.need(
+        NeedKind.FAILED,
+        f"{deploy.tag} failed: {reason}. {still}",
+        f"tagboat deploys show {deploy.id}",
+        since=deploy.finished_at,
+        target=(NeedTarget.DEPLOY, deploy.id),
+    )
+
+
+def _health_need(place: _Place, instance: Instance, vitals: Vitals) -> Need:
+    return place.need(
+        NeedKind.UNHEALTHY,
+        f"{instance.tag}: {vitals.detail}",
+        f"tagboat logs {place.words}",
+        since=vitals.changed_at,
+        target=(NeedTarget.STAGE, instance.stage_id),
+    )
+
+
+def _waiting_need(place: _Place, waiting: WaitingPushes) -> Need:
+    held = place.stage.held
+    one = waiting.pushes == 1
+    number = "1 push" if one else f"{waiting.pushes} pushes"
+    newest = waiting.newest if one else f"newest {waiting.newest}"
+    return place.need(
+        NeedKind.HELD if held else NeedKind.WAITING,
+        f"The stage is held; {number} came meanwhile: {newest}."
+        if held
+        else f"{number} {'waits' if one else 'wait'} for a person: {newest}.",
+        f"tagboat release {place.words}{'' if held else ' --including'}",
+        since=waiting.since,
+        target=(NeedTarget.STAGE, place.stage.id),
+    )
+
+
+def _general_needs(reader: Reader, now: datetime) -> Iterator[Need]:
+    """Yield the needs that belong to no stage."""
+    for row in senders_needing_you(reader):
+        yield Need(
+            kind=NeedKind.SENDER,
+            sentence=f"the sender {row.delivery.sender}: {row.reason}",
+            since=row.delivery.received_at,
+            todo=f"tagboat deliveries show {row.delivery.id}",
+            target=NeedTarget.DELIVERY,
+            target_id=row.delivery.id,
+        )
+    for heard in read_heard(reader, now).registries:
+        if heard.silence:
+            yield _silence_need(heard, heard.silence)
+    names = {registry.host: registry for registry in reader.registries()}
+    for failing in reader.failing_registries():
+        registry = names.get(failing.host)
+        yield Need(
+            kind=NeedKind.REGISTRY,
+            sentence=f"polls of {registry.name if registry else failing.host} fail: "
+            f"{failing.error}",
+            todo=f"tagboat registries test {registry.name}" if registry else "tagboat doctor",
+            target=NeedTarget.REGISTRY,
+            target_id=registry.id if registry else failing.host,
+        )
+
+
+def _silence_need(heard: HeardRegistry, silence: Silence) -> Need:
+    return Need(
+        kind=NeedKind.SILENT,
+        sentence=heard.silent,
+        since=silence.last_call or silence.since,
+        todo="Check the webhook at the registry: 'tagboat webhook url' shows the URL to call.",
+        target=NeedTarget.REGISTRY,
+        target_id=heard.registry.id if heard.registry else heard.host,
+    )
+
+
+def _disk_need(disk: Disk) -> Need:
+    return Need(
+        kind=NeedKind.DISK,
+        sentence=f"the disk of the {disk.name} ({disk.path}) has {disk.free >> 20} MiB free of "
+        f"{disk.total >> 20} MiB",
+        todo="tagboat doctor",
+        target=NeedTarget.DISK,
+        target_id=disk.name,
+    )
+
+
+def _is_of(need: Need, only: StageFilter) -> bool:
+    def fits(named: Named | None, wanted: str | None) -> bool:
+        return wanted is None or (named is not None and wanted in {named.id, named.name})
+
+    return fits(need.project, only.project) and fits(need.stage, only.stage)

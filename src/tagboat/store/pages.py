@@ -1,0 +1,157 @@
+"""Reads that pages are made of: one statement each, by an index."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import exists, func, literal, select, tuple_
+
+from tagboat.core.catalog import KnownTag
+from tagboat.core.delivery import Named, PastPush
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
+from tagboat.core.health import Trouble, Vitals
+from tagboat.core.image import Digest, ImageName
+from tagboat.core.push import Outcome
+from tagboat.core.store_port import TagPlace, WaitingPushes
+from tagboat.store import tables, upkeep_tables
+from tagboat.store.deploys import DeployReads
+
+_deploys, _instances, _tags = tables.deploys_table, tables.instances_table, tables.tags_table
+
+
+class PageReads(DeployReads):
+    """Implements `PageReader`."""
+
+    def deploys_by_id(self, deploy_ids: Collection[str]) -> dict[str, Deploy]:
+        """Return those of the deploys that exist, by their ids."""
+        found = self._deploys_of(select(_deploys).where(_deploys.c.id.in_(deploy_ids)))
+        return {deploy.id: deploy for deploy in found}
+
+    def instances_that_lived(
+        self, stage_id: str, before: str = "", limit: int | None = None
+    ) -> list[Instance]:
+        """Return the instances of a stage that are or were live, newest first."""
+        query = select(_instances).where(
+            _instances.c.stage_id == stage_id, _instances.c.live_at.is_not(None)
+        )
+        if before:
+            query = query.where(_instances.c.id < before)
+        return self._session.all(Instance, query.order_by(_instances.c.id.desc()).limit(limit))
+
+    def newest_release(self, stage_id: str) -> Deploy | None:
+        """Return the newest deploy of a stage that began a release command, None without one."""
+        query = select(_deploys).where(_deploys.c.stage_id == stage_id, tables.HAS_RELEASED)
+        return next(iter(self._deploys_of(query.order_by(_deploys.c.id.desc()).limit(1))), None)
+
+    def pulled_among(self, digests: Collection[Digest]) -> set[tuple[ImageName, Digest]]:
+        """Return the images of these digests that Tagboat has pulled and not removed."""
+        table = upkeep_tables.pulled_images_table
+        query = select(table.c.image, table.c.digest).where(
+            table.c.digest.in_(digests), table.c.removing_until.is_(None)
+        )
+        return {(row["image"], row["digest"]) for row in self._session.rows(query)}
+
+    def tags_page(
+        self,
+        project_id: str,
+        text: str = "",
+        after: TagPlace | None = None,
+        limit: int | None = None,
+    ) -> list[KnownTag]:
+        """Return the known tags that contain `text`, in any case, those first seen last first."""
+        query = select(_tags).where(_tags.c.project_id == project_id)
+        if text:
+            query = query.where(_tags.c.tag.icontains(text, autoescape=True))
+        if after is not None:
+            seen, tag = after
+            place = tuple_(literal(seen, _tags.c.first_seen.type), tag)
+            query = query.where(tuple_(_tags.c.first_seen, _tags.c.tag) < place)
+        order = (_tags.c.first_seen.desc(), _tags.c.tag.desc())
+        return self._session.all(KnownTag, query.order_by(*order).limit(limit))
+
+    def tag_names(self, project_id: str, limit: int) -> list[tuple[str, datetime]]:
+        """Return the names of the `limit` known tags that were first seen last, with that time."""
+        query = (
+            select(_tags.c.tag, _tags.c.first_seen)
+            .where(_tags.c.project_id == project_id)
+            .order_by(_tags.c.first_seen.desc(), _tags.c.tag.desc())
+        )
+        return [(row["tag"], row["first_seen"]) for row in self._session.rows(query.limit(limit))]
+
+    def last_pushes(self, project_id: str, limit: int) -> list[PastPush]:
+        """Return the last pushes of a project's image by webhook that went to a stage or to none.
+
+        Newest first. Refused ones are left out.
+        """
+        pushes, calls = tables.delivery_pushes_table, tables.deliveries_table
+        query = (
+            select(pushes.c.tag, pushes.c.stage_id, pushes.c.stage_name, calls.c.received_at)
+            .join(calls, calls.c.id == pushes.c.delivery_id)
+            .where(pushes.c.project_id == project_id, pushes.c.outcome != Outcome.REFUSED)
+            .order_by(pushes.c.delivery_id.desc(), pushes.c.position.desc())
+            .limit(limit)
+        )
+        return [
+            PastPush(
+                row["tag"],
+                Named(row["stage_id"], row["stage_name"]) if row["stage_id"] else None,
+                row["received_at"],
+            )
+            for row in self._session.rows(query)
+        ]
+
+    def failed_deploys(self, since: datetime, limit: int) -> list[Deploy]:
+        """Return deploys that failed since then and after which none of the stage succeeded.
+
+        The latest first.
+        """
+        newer = _deploys.alias("newer")
+        mended = exists().where(
+            newer.c.stage_id == _deploys.c.stage_id,
+            newer.c.id > _deploys.c.id,
+            newer.c.status == DeployStatus.SUCCEEDED,
+        )
+        query = select(_deploys).where(tables.HAS_FAILED, _deploys.c.finished_at >= since, ~mended)
+        return self._deploys_of(query.order_by(_deploys.c.finished_at.desc()).limit(limit))
+
+    def waiting_pushes(self, limit: int) -> list[WaitingPushes]:
+        """Return how many pushes wait in each stage, with the newest; the latest stage first."""
+        offers = tables.offers_table
+        count, newest_at = func.count(), func.max(offers.c.seen_at, type_=offers.c.seen_at.type)
+        stages = (
+            select(
+                offers.c.stage_id,
+                count.label("pushes"),
+                func.min(offers.c.seen_at, type_=offers.c.seen_at.type).label("since"),
+                newest_at.label("newest_at"),
+            )
+            .group_by(offers.c.stage_id)
+            .order_by(newest_at.desc())
+            .limit(limit)
+            .subquery()
+        )
+        newest = (
+            select(func.max(offers.c.tag))
+            .where(offers.c.stage_id == stages.c.stage_id, offers.c.seen_at == stages.c.newest_at)
+            .scalar_subquery()
+        )
+        query = select(
+            stages.c.stage_id, stages.c.pushes, newest.label("newest"), stages.c.since
+        ).order_by(stages.c.newest_at.desc())
+        return [WaitingPushes(**row) for row in self._session.rows(query)]
+
+    def troubled_instances(self, limit: int) -> list[tuple[Instance, Vitals]]:
+        """Return the live instances that need a person, with what is wrong, newest first."""
+        vitals = tables.vitals_table
+        query = (
+            select(vitals)
+            .join(_instances, _instances.c.id == vitals.c.instance_id)
+            .where(_instances.c.state == InstanceState.LIVE, vitals.c.trouble != Trouble.NONE)
+            .order_by(_instances.c.id.desc())
+            .limit(limit)
+        )
+        found = {one.instance_id: one for one in self._session.all(Vitals, query)}
+        instances = self._session.all(
+            Instance, select(_instances).where(_instances.c.id.in_(found))
+        )
+        instances.sort(key=lambda one: one.id, reverse=True)
+        return [(one, found[one.id]) for one in instances]

@@ -1,0 +1,57 @@
+"""The tables of upkeep, and of what is noted in passing: answers, images, removals, calls heard.
+
+As in `tables`, column names are the field names of the values in `tagboat.core`.
+"""
+
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text
+
+from tagboat.store.columns import IMAGE, Instant
+from tagboat.store.tables import metadata
+
+idempotency_keys_table = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index(None, "at"),
+)
+
+pulled_images_table = Table(
+    "pulled_images",
+    metadata,
+    Column("image", IMAGE, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("pulled_at", Instant, nullable=False),
+    Column("removing_until", Instant),
+)
+
+removals_table = Table(
+    "removals",
+    metadata,
+    # No keys of others: what is to be removed goes first.
+    Column("project_id", String, primary_key=True),
+    Column("stage_id", String, primary_key=True),
+    Column("volumes", Boolean, nullable=False),
+)
+
+heard_calls_table = Table(
+    "heard_calls",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("delivery_id", String, nullable=False),
+)
+
+poll_finds_table = Table(
+    "poll_finds",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("pushes", Integer, nullable=False),
+)

@@ -1,0 +1,168 @@
+"""The words of one cell of the overview: what a stage serves, and what is the matter with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tagboat.core.deploy import Deploy, DeployStatus
+from tagboat.core.health import Trouble
+from tagboat.operations.queries.matrix import MatrixRow, StageCell
+from tagboat.web.deploy_words import running_step
+from tagboat.web.messages import Tone
+
+COLUMNS = 3
+"""Names of stages that have a column; all others share one."""
+# The usual way of a tag, for stages of equal position: not the alphabet.
+_USUAL_ORDER = (
+    ("pr", "preview", "review", "feature"),
+    ("dev", "develop", "development", "main", "edge", "nightly"),
+    ("test", "testing", "qa", "ci"),
+    ("staging", "stage", "uat", "demo", "canary", "preprod", "beta"),
+    ("prod", "production", "live", "stable"),
+)
+_TROUBLE_WORDS = {
+    Trouble.DOWN: "down",
+    Trouble.PAUSED: "paused",
+    Trouble.CRASH_LOOP: "restarting",
+    Trouble.UNHEALTHY: "unhealthy",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellWords:
+    """The words of a cell.
+
+    `text` is what is served, or is about to be; `since` when that began, None where it says
+    nothing. `pill` is what a person should know, empty for nothing; `title` says it in a sentence.
+    `state` says in a word what the colour `tone` means.
+    """
+
+    tone: Tone
+    state: str
+    text: str
+    since: datetime | None = None
+    pill: str = ""
+    pill_tone: Tone = Tone.PLAIN
+    title: str = ""
+    deploy_id: str | None = None
+
+
+def cell_words(cell: StageCell) -> CellWords:
+    """Return the words of a cell: a deploy under way first, then trouble, then what is live."""
+    if cell.under_way:
+        return _under_way(cell, cell.under_way[-1])
+    if not cell.live:
+        return _nothing_live(cell)
+    newest, text = cell.live[0], _live_text(cell)
+    if cell.trouble is not None:
+        word = _TROUBLE_WORDS.get(cell.trouble.trouble, "needs you")
+        return CellWords(
+            tone=Tone.BAD,
+            state=word,
+            text=text,
+            since=cell.trouble.changed_at,
+            pill=word,
+            pill_tone=Tone.BAD,
+            title=cell.trouble.detail,
+        )
+    pill, tone, title = _notice(cell)
+    return CellWords(
+        tone=Tone.OK,
+        state="live",
+        text=text,
+        since=newest.started_at,
+        pill=pill,
+        pill_tone=tone,
+        title=title,
+    )
+
+
+def shortened(old: str, new: str) -> str:
+    """Return a change of tags as `v1.4.8 → v1.5.0`; the part before the last common dash once."""
+    common = 0
+    for index, (one, other) in enumerate(zip(old, new, strict=False)):
+        if one != other:
+            break
+        if one == "-":
+            common = index + 1
+    short = new[common:]
+    return f"{old} → {short}" if short else f"{old} → {new}"
+
+
+def column_names(rows: Sequence[MatrixRow], names: Sequence[tuple[str, int]]) -> tuple[str, ...]:
+    """Return the names of stages that get a column, in the usual way of a tag.
+
+    `names` are the most common ones with their number. Where few are in use, all of those in
+    `rows` get one.
+    """
+    here = {cell.stage.name for row in rows for cell in row.cells}
+    common = [name for name, _ in names[:COLUMNS]]
+    rest = [name for name, _ in names[COLUMNS : COLUMNS + 1] if name in here]
+    # One name more needs no more room than the column for all others would.
+    chosen = common + rest if len(here - set(common)) <= 1 else common
+    return tuple(sorted(chosen, key=_usual_place))
+
+
+def _usual_place(name: str) -> tuple[int, str]:
+    ranks = (rank for rank, names in enumerate(_USUAL_ORDER) if name.lower() in names)
+    # Unknown names stand before what is last everywhere.
+    return next(ranks, len(_USUAL_ORDER) - 1), name
+
+
+def _under_way(cell: StageCell, deploy: Deploy) -> CellWords:
+    live = cell.live[0].tag if cell.live else ""
+    text = shortened(live, deploy.tag) if live and live != deploy.tag else deploy.tag
+    step = running_step(deploy)
+    is_queued = deploy.status is DeployStatus.QUEUED
+    pill = "queued" if is_queued else step.name if step else "running"
+    if deploy.cancelling:
+        pill = "cancelling"
+    tone = Tone.WAIT if is_queued else Tone.RUN
+    return CellWords(
+        tone=tone,
+        state=deploy.status,
+        text=text,
+        pill=pill,
+        pill_tone=tone,
+        title=step.detail if step else "",
+        deploy_id=deploy.id,
+    )
+
+
+def _nothing_live(cell: StageCell) -> CellWords:
+    newest = cell.newest
+    if newest is not None and newest.status is DeployStatus.FAILED:
+        return CellWords(
+            tone=Tone.BAD,
+            state="failed",
+            text=newest.tag,
+            since=newest.finished_at,
+            pill="failed",
+            pill_tone=Tone.BAD,
+            title=newest.reason or "",
+            deploy_id=newest.id,
+        )
+    pill, tone, title = _notice(cell)
+    return CellWords(
+        tone=Tone.PLAIN, state="empty", text="nothing live", pill=pill, pill_tone=tone, title=title
+    )
+
+
+def _live_text(cell: StageCell) -> str:
+    return cell.live[0].tag if len(cell.live) == 1 else f"{len(cell.live)} live"
+
+
+def _notice(cell: StageCell) -> tuple[str, Tone, str]:
+    """Return the most important thing to know of a stage that is well, with its sentence."""
+    newest = cell.newest
+    if newest is not None and newest.status is DeployStatus.FAILED:
+        return f"{newest.tag} failed", Tone.BAD, newest.reason or ""
+    waiting = len(cell.waiting)
+    if cell.stage.held:
+        came = f"{waiting} came since" if waiting else "Pushes and polls deploy nothing here."
+        return (f"held, {waiting} wait" if waiting else "held"), Tone.WAIT, came
+    if waiting:
+        tag = cell.waiting[-1].tag
+        text = f"{tag} waits" if waiting == 1 else f"{waiting} newer wait"
+        return text, Tone.WAIT, f"Waiting for a person; newest {tag}."
+    return "", Tone.PLAIN, ""

@@ -1,0 +1,54 @@
+"""The lines of the strip "needs you": a state, a sentence, and where to go."""
+
+from dataclasses import dataclass
+
+from tagboat.operations.queries.needs import Need, NeedKind, NeedTarget
+from tagboat.web.messages import Tone
+from tagboat.web.places import stage_path
+
+_BAD = frozenset({NeedKind.FAILED, NeedKind.UNHEALTHY, NeedKind.DISK})
+_BUTTONS = {
+    NeedKind.HELD: "Release…",
+    NeedKind.WAITING: "Look",
+    NeedKind.SILENT: "Why",
+    NeedKind.SENDER: "Why",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NeedLine:
+    """One line. `path` is where to deal with it, None where that is not a page; `button` leads."""
+
+    need: Need
+    tone: Tone
+    path: str | None
+    button: str
+    sentence: str
+
+
+def need_line(need: Need) -> NeedLine:
+    """Return the line for a thing that needs a person."""
+    sentence = need.sentence[:1].upper() + need.sentence[1:]
+    return NeedLine(
+        need=need,
+        tone=Tone.BAD if need.kind in _BAD else Tone.WAIT,
+        path=need_path(need),
+        button=_BUTTONS.get(need.kind, "Open"),
+        # After the names of project and stage it goes on as it is.
+        sentence=need.sentence if need.project else sentence,
+    )
+
+
+def need_path(need: Need) -> str | None:
+    """Return the page where it can be dealt with, None where there is none."""
+    match need.target:
+        case NeedTarget.DEPLOY:
+            return f"/deploys/{need.target_id}"
+        case NeedTarget.STAGE if need.project and need.stage:
+            return stage_path(need.project.name, need.stage.name)
+        case NeedTarget.DELIVERY:
+            return f"/deliveries/{need.target_id}"
+        case NeedTarget.REGISTRY:
+            return "/connect" if need.kind is NeedKind.SILENT else "/registries"
+        case _:
+            return None

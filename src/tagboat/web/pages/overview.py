@@ -1,0 +1,66 @@
+"""The overview: what runs where, what is under way, and what needs a person."""
+
+import asyncio
+
+from starlette.responses import Response
+
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.events import EventTopic
+from tagboat.operations.queries.catalog import StageFilter
+from tagboat.operations.queries.matrix import ProjectState
+from tagboat.web.cell_words import cell_words, column_names
+from tagboat.web.deploy_words import step_sentence, trigger_words
+from tagboat.web.need_words import need_line
+from tagboat.web.routing import PageRouter
+from tagboat.web.visits import LiveFilter, Visit
+
+_TOPICS = (
+    EventTopic.DEPLOY,
+    EventTopic.STEP,
+    EventTopic.INSTANCE,
+    EventTopic.STAGE,
+    EventTopic.PROJECT,
+    EventTopic.DELIVERY,
+    EventTopic.POLL,
+)
+_PROJECTS = 60
+_MOST_NEEDS = 6
+
+router = PageRouter()
+
+
+@router.page("/")
+async def overview_page(visit: Visit) -> Response:
+    """Show projects and stages, and above them what is under way and what needs a person."""
+    last_event = await visit.last_event()
+    text, state = visit.query("q"), visit.query("state")
+    if state and state not in set(ProjectState):
+        known = ", ".join(ProjectState)
+        raise InvalidValueError(f"there is no state {state!r}; known are {known}")
+    matrix, needs = await asyncio.gather(
+        visit.operations.matrix.read(
+            text, ProjectState(state) if state else None, visit.query("after"), _PROJECTS
+        ),
+        visit.operations.needs.read(StageFilter(None, None)),
+    )
+    shown = needs if visit.query("needs") == "all" else needs[:_MOST_NEEDS]
+    columns = column_names(matrix.rows, matrix.names)
+    return visit.show(
+        "overview.html",
+        {
+            "matrix": matrix,
+            "columns": columns,
+            "has_others": any(
+                cell.stage.name not in columns for row in matrix.rows for cell in row.cells
+            ),
+            "cell_words": cell_words,
+            "needs": [need_line(need) for need in shown],
+            "all_needs": len(needs),
+            "q": text,
+            "state": state,
+            "states": tuple(ProjectState),
+            "step_sentence": step_sentence,
+            "trigger_words": trigger_words,
+        },
+        live=LiveFilter(last_event, _TOPICS),
+    )

@@ -1,0 +1,18 @@
+"""The addresses of pages, in one place."""
+
+from urllib.parse import quote
+
+
+def project_path(project: str) -> str:
+    """Return the address of a project's page, by the project's name."""
+    return f"/projects/{quote(project, safe='')}"
+
+
+def stage_path(project: str, stage: str) -> str:
+    """Return the address of a stage's page, by the names of project and stage."""
+    return f"{project_path(project)}/{quote(stage, safe='')}"
+
+
+def deploy_path(deploy_id: str) -> str:
+    """Return the address of a deploy's page."""
+    return f"/deploys/{quote(deploy_id, safe='')}"

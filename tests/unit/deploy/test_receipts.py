@@ -1,0 +1,332 @@
+"""The receipt of a deploy, with an ingress whose requests the test begins and ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import pytest
+
+from tagboat.core.catalog import Strategy
+from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName
+from tagboat.core.errors import IngressUnavailableError
+from tagboat.core.events import Event, EventTopic
+from tagboat.core.receipt import (
+    NOT_ASKED,
+    NOT_ASKED_LAST,
+    PROCESS_ENDED,
+    DeployReceipt,
+    ReceiptLedger,
+    SideCounts,
+)
+from tagboat.core.request_counts import EndedBy
+from tagboat.deploy.pipeline import Pipeline
+from tagboat.ingress.memory import MemoryIngress
+from tests.unit.deploy.deploy_harness import HOST, World
+from tests.unit.deploy.interceptor import Died
+
+pytestmark = pytest.mark.anyio
+
+AWAY = IngressUnavailableError("HAProxy does not answer")
+Do = Callable[[], Awaitable[None]]
+
+
+def ingress_of(world: World) -> MemoryIngress:
+    assert world.ingress is not None
+    return world.ingress
+
+
+def requests(world: World, *statuses: int) -> Do:
+    """Return what sends requests that are answered at once with these; 0: the client leaves."""
+
+    async def send() -> None:
+        for status in statuses:
+            port = await ingress_of(world).begin(HOST)
+            assert port is not None
+            if status:
+                ingress_of(world).end(port, status)
+            else:
+                ingress_of(world).end(port, by=EndedBy.CLIENT)
+
+    return send
+
+
+async def ledger_of(world: World, deploy: Deploy) -> ReceiptLedger | None:
+    found = await world.store.read(lambda reader: reader.receipt_ledgers([deploy.id]))
+    return found.get(deploy.id)
+
+
+async def receipt_of(world: World, deploy: Deploy) -> DeployReceipt:
+    ledger = await ledger_of(world, deploy)
+    assert ledger is not None
+    assert ledger.receipt is not None
+    return ledger.receipt
+
+
+async def second(world: World) -> Deploy:
+    await world.ship("v1")
+    world.publish("v2")
+    return await world.queue("v2")
+
+
+def at_step(world: World, step: StepName, do: Do) -> None:
+    """Do it once when the record says that this step has begun."""
+
+    async def look() -> None:
+        at_work = [one for one in await world.deploys() if not one.status.final]
+        if any(one.step(step).started_at for one in at_work):
+            await do()
+        else:
+            world.calls.after("write", look)
+
+    world.calls.after("write", look)
+
+
+async def test_requests_before_and_after_the_switch_are_those_of_old_and_new(led: World) -> None:
+    deploy = await second(led)
+    await requests(led, 200, 200, 500)()  # before it: not counted
+    led.calls.before("create", requests(led, 200, 200, 404, 500, 0))
+    at_step(led, StepName.WATCH, requests(led, 200, 503, 200, 0))
+    ended = await led.carry_out(deploy)
+    receipt = await receipt_of(led, ended)
+    assert receipt.old == SideCounts(answered=3, failed_5xx=1, aborted=1, left_by_client=1)
+    assert receipt.new == SideCounts(answered=2, failed_5xx=1, aborted=1, left_by_client=1)
+    assert (receipt.requests, receipt.failed) == (9, 4)
+    assert (receipt.downtime_s, receipt.turned_away, receipt.longest_drain_s) == (0, 0, 0)
+    assert (receipt.complete, receipt.reason) == (True, None)
+    assert receipt.until == ended.finished_at
+    assert ended.step(StepName.WATCH).detail == ("it stayed healthy for 10 s; 4 requests, 2 failed")
+
+
+async def test_there_is_none_without_an_ingress(world: World) -> None:
+    ended = await world.carry_out(await second(world))
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert await ledger_of(world, ended) is None
+
+
+async def test_there_is_none_before_the_switch(led: World) -> None:
+    deploy = await second(led)
+    led.calls.before("create", requests(led, 200))
+    led.calls.after("create", partial(cancel, led, deploy))
+    ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.CANCELLED
+    ledger = await ledger_of(led, ended)
+    assert ledger is not None
+    assert ledger.receipt is None
+
+
+async def cancel(world: World, deploy: Deploy) -> None:
+    await world.change_deploy(await world.deploy(deploy.id), cancelling=True)
+
+
+async def test_a_first_one_has_no_old_side(led: World) -> None:
+    led.publish("v1")
+    ended = await led.carry_out(await led.queue("v1"))
+    receipt = await receipt_of(led, ended)
+    assert (receipt.old, receipt.longest_drain_s) == (SideCounts(), None)
+    # Nothing was live before: that is not this deploy's doing.
+    assert (receipt.turned_away, receipt.downtime_s) == (0, 0)
+
+
+async def test_the_watch_says_each_second_how_it_goes(led: World) -> None:
+    details = await details_of(led, await second(led), StepName.WATCH)
+    assert "healthy for 6 s of 10 s, 3 requests, 1 failed" in details
+    # Less often than the watch looks.
+    assert 5 <= len(details) <= 12
+
+
+async def details_of(world: World, deploy: Deploy, step: StepName) -> list[str]:
+    at_step(world, StepName.WATCH, requests(world, 200, 500, 200))
+    await world.carry_out(deploy)
+    return [
+        str(event.state["detail"])
+        for event in await events_of(world, EventTopic.STEP, deploy)
+        if event.state["name"] == step and event.state["status"] == "running"
+    ]
+
+
+async def events_of(world: World, topic: EventTopic, deploy: Deploy) -> list[Event]:
+    found = await world.store.read(lambda reader: reader.events(0, 10_000))
+    return [one for one in found if one.topic is topic and one.deploy_id == deploy.id]
+
+
+async def test_events_bring_the_receipt_as_it_grows_and_before_the_end(led: World) -> None:
+    deploy = await second(led)
+    at_step(led, StepName.WATCH, requests(led, 200, 500, 200))
+    await led.carry_out(deploy)
+    states = [one.state for one in await events_of(led, EventTopic.DEPLOY, deploy)]
+    receipts = [state["receipt"] for state in states if "receipt" in state]
+    assert [one["requests"] for one in receipts if isinstance(one, dict)][:1] == [0]
+    last = receipts[-1]
+    assert isinstance(last, dict)
+    assert (last["requests"], last["failed"], last["complete"]) == (3, 1, True)
+    assert last["new"]["failed_5xx"] == 1
+    assert last["until"] is not None
+    assert states[-1]["status"] == DeployStatus.SUCCEEDED
+
+
+async def test_a_request_on_the_old_one_is_drained_and_counted_there(led: World) -> None:
+    deploy = await second(led)
+    open_request: list[int] = []
+
+    async def begin() -> None:
+        port = await ingress_of(led).begin(HOST)
+        assert port is not None
+        open_request.append(port)
+
+    async def end() -> None:
+        ingress_of(led).end(open_request.pop())
+
+    led.calls.before("create", begin)
+    for _ in range(60):
+        led.calls.before("in_flight", nothing)
+    led.calls.before("in_flight", end)
+    ended = await led.carry_out(deploy)
+    receipt = await receipt_of(led, ended)
+    assert receipt.old == SideCounts(answered=1)
+    # The ten seconds of the watch, and some of the drain.
+    assert receipt.longest_drain_s is not None
+    assert 10 < receipt.longest_drain_s < 14
+    details = [str(one.state["detail"]) for one in await events_of(led, EventTopic.STEP, deploy)]
+    assert "1 request on v1" in details
+
+
+async def nothing() -> None:
+    """Do nothing."""
+
+
+async def test_a_request_that_the_stop_cuts_off_is_aborted(led: World) -> None:
+    deploy = await second(led)
+    ports: list[int] = []
+
+    async def begin() -> None:
+        port = await ingress_of(led).begin(HOST)
+        assert port is not None
+        ports.append(port)
+
+    async def cut() -> None:
+        ingress_of(led).end(ports.pop(), by=EndedBy.APP)
+
+    led.calls.before("create", begin)
+    led.calls.after("remove", cut)
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert receipt.old == SideCounts(aborted=1)
+    assert receipt.longest_drain_s is not None
+    assert receipt.longest_drain_s > led.stage.drain_timeout_s
+
+
+async def test_one_that_is_taken_back_has_a_receipt_too(led: World) -> None:
+    deploy = await second(led)
+
+    async def sicken() -> None:
+        await requests(led, 200, 500)()
+        (own,) = [
+            one for one in await led.instances(InstanceState.LIVE) if one.deploy_id == deploy.id
+        ]
+        led.runtime.exit(own.container, 7)
+
+    at_step(led, StepName.WATCH, sicken)
+    led.calls.before("remove", requests(led, 200, 200, 200))
+    ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.FAILED
+    receipt = await receipt_of(led, ended)
+    assert receipt.new == SideCounts(answered=1, failed_5xx=1)
+    assert receipt.old.answered == 3
+
+
+@pytest.mark.parametrize("step", [StepName.WATCH, StepName.DRAIN, StepName.RETIRE])
+async def test_a_death_loses_no_count(led: World, step: StepName) -> None:
+    deploy = await second(led)
+    led.calls.before("create", requests(led, 200))
+
+    async def die() -> None:
+        await requests(led, 200, 500)()
+        raise Died
+
+    at_step(led, step, die)
+    with pytest.raises(Died):
+        await led.carry_out(deploy)
+    await requests(led, 200, 0)()  # while there is no server
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert receipt.old == SideCounts(answered=1)
+    assert receipt.new == SideCounts(answered=2, failed_5xx=1, aborted=1, left_by_client=1)
+    assert receipt.complete
+
+
+async def test_a_death_before_the_switch_begins_the_count_again(led: World) -> None:
+    deploy = await second(led)
+
+    async def die() -> None:
+        await requests(led, 200)()
+        raise Died
+
+    led.calls.before("create", die)
+    with pytest.raises(Died):
+        await led.carry_out(deploy)
+    led.calls.before("create", requests(led, 200, 200))
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert (receipt.old.answered, receipt.complete) == (2, True)
+
+
+async def test_a_restart_of_the_ingress_is_said(led: World) -> None:
+    deploy = await second(led)
+
+    async def restart() -> None:
+        await requests(led, 200, 200)()
+        ingress_of(led).restart()
+        await requests(led, 200)()
+
+    at_step(led, StepName.DRAIN, restart)
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert receipt.new.answered == 1
+    assert (receipt.complete, receipt.reason) == (False, PROCESS_ENDED)
+
+
+async def test_an_ingress_that_does_not_answer_fails_nothing(led: World) -> None:
+    deploy = await second(led)
+    for _ in range(2):
+        ingress_of(led).fail("count_requests", AWAY)
+    ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert (await receipt_of(led, ended)).reason == NOT_ASKED
+
+
+async def test_nor_one_that_is_silent_at_the_end(led: World) -> None:
+    deploy = await second(led)
+
+    async def fall_silent() -> None:
+        ingress_of(led).fail("count_requests", AWAY)
+
+    led.calls.after("remove", fall_silent)
+    ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert (await receipt_of(led, ended)).reason == NOT_ASKED_LAST
+
+
+async def test_a_cancelled_pipeline_leaves_the_count_to_the_next(led: World) -> None:
+    deploy = await second(led)
+    work = asyncio.create_task(Pipeline(led.services, deploy.id).carry_out())
+
+    async def stop() -> None:
+        work.cancel()
+
+    at_step(led, StepName.WATCH, stop)
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    await requests(led, 200)()
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert (receipt.new.answered, receipt.complete) == (1, True)
+
+
+async def test_an_app_that_cannot_run_twice_keeps_requests_waiting(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    deploy = await second(led)
+    deploy = await led.change_deploy(deploy, status=DeployStatus.RUNNING)
+    led.calls.before("create", partial(later, led, 7))
+    at_step(led, StepName.WATCH, requests(led, 200))
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert 7 <= receipt.downtime_s < 9
+    assert (receipt.new.answered, receipt.failed) == (1, 0)
+
+
+async def later(world: World, seconds: float) -> None:
+    world.clock.move(seconds)
