@@ -1,7 +1,8 @@
 """Reads that pages are made of: one statement each, by an index."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import exists, func, literal, select, tuple_
 
@@ -76,7 +77,8 @@ class PageReads(DeployReads):
             .order_by(_tags.c.first_seen.desc(), _tags.c.tag.desc())
         )
         # Thousands: as plain tuples they take a third of the time.
-        return [(tag, seen) for tag, seen in self._session.execute(query.limit(limit))]
+        rows: Iterable[Any] = self._session.execute(query.limit(limit))
+        return [(row[0], row[1]) for row in rows]
 
     def last_pushes(self, project_id: str, limit: int) -> list[PastPush]:
         """Return the last pushes of a project's image by webhook that went to a stage or to none.
