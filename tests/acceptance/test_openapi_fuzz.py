@@ -116,4 +116,4 @@ def test_the_api_is_as_its_description_says(tmp_path: Path, phases: str) -> None
         )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Tested: 58" in done.stdout or phases == "stateful", done.stdout
+    assert "Tested: 60" in done.stdout or phases == "stateful", done.stdout
