@@ -10,6 +10,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.keeping import LeftVolumes
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS
+from tagboat.core.run_changes import merge_run
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
 from tagboat.operations.services import OperationServices, accept
@@ -37,12 +38,12 @@ class StageOperations:
     async def change(self, stage_id: str, edit: Callable[[Stage], Mapping[str, Any]]) -> StageView:
         """Change the fields that `edit` returns; instances follow at their next deploy.
 
-        Setting `held` to False is a release. Raises ConflictError and FieldError.
+        Maps are merged. Setting `held` to False is a release. Raises ConflictError and FieldError.
         """
 
         def work(tx: Tx) -> StageView:
             old = tx.stage(stage_id)
-            stage = replace(old, **edit(old))
+            stage = replace(old, **merge_run(edit(old), old.run, old.env))
             check_host_paths(stage.run, old.run, self.services.host_path)
             _check_saved(tx, self.services, stage)
             tx.put_stage(stage)
@@ -70,7 +71,8 @@ def add_stage(
     tx: Tx, services: OperationServices, project_id: str, fields: Mapping[str, Any]
 ) -> Stage:
     """Add a stage and return it. Raises NotFoundError, ConflictError or FieldError."""
-    stage = Stage(id=new_id(), project_id=project_id, created_at=services.clock(), **fields)
+    said = merge_run(fields, NO_OPTIONS, {})
+    stage = Stage(id=new_id(), project_id=project_id, created_at=services.clock(), **said)
     check_host_paths(stage.run, NO_OPTIONS, services.host_path)
     _check_saved(tx, services, stage)
     tx.add_stage(stage)
