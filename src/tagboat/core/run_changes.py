@@ -21,7 +21,7 @@ _MOST_IN_MAP = {
     "tmpfs": MOST_ENTRIES,
 }
 """The fields that are merged name by name, with the most names each may have."""
-_OPTIONS = frozenset(field.name for field in fields(RunOptions))
+_OPTION_NAMES = frozenset(field.name for field in fields(RunOptions))
 
 
 def merge_run(
@@ -32,8 +32,8 @@ def merge_run(
     `env` are the environment variables there are. A null removes a name, or a whole map. Raises
     FieldError where a map would have too many names, or two volumes one path.
     """
-    rest = {name: value for name, value in values.items() if name not in _OPTIONS}
-    said = {name: value for name, value in values.items() if name in _OPTIONS}
+    rest = {name: value for name, value in values.items() if name not in _OPTION_NAMES}
+    said = {name: value for name, value in values.items() if name in _OPTION_NAMES}
     if "env" in rest:
         rest["env"] = _merged("env", env, rest["env"])
     for name in _MOST_IN_MAP.keys() & said.keys():
