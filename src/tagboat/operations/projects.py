@@ -13,6 +13,7 @@ from tagboat.core.keeping import LeftVolumes
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS
+from tagboat.core.run_changes import merge_run
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
 from tagboat.operations.services import OperationServices, accept
@@ -45,7 +46,7 @@ class ProjectOperations:
         self, fields: Fields, stages: Sequence[Fields] = ()
     ) -> tuple[ProjectView, list[StageView]]:
         """Make a project with `stages`, all or nothing. Raises ConflictError and FieldError."""
-        said = set_by_person(fields)
+        said = merge_run(set_by_person(fields), NO_OPTIONS, {})
         # Without a port, the first deploy's image says what port and health check are.
         said["inspected"] = "port" in said
         project = Project(id=new_id(), created_at=self.services.clock(), **said)
@@ -70,12 +71,13 @@ class ProjectOperations:
     async def change(self, project_id: str, edit: Callable[[Project], Fields]) -> ProjectView:
         """Change the fields that `edit` returns; instances follow at their next deploy.
 
-        Another image makes the tags unknown again. Raises ConflictError and FieldError.
+        Maps are merged. Another image makes the tags unknown again. Raises ConflictError and
+        FieldError.
         """
 
         def work(tx: Tx) -> ProjectView:
             old = tx.project(project_id)
-            said = set_by_person(edit(old))
+            said = merge_run(set_by_person(edit(old)), old.run, old.env)
             if "port" in said:
                 said["inspected"] = True
             project = replace(old, **said)
