@@ -95,6 +95,13 @@ class RequestCount:
         self._tell_at = began + max(TELL_EVERY_S, _LOOK_REST * (clock() - began))
         return self.words()
 
+    @property
+    def summary(self) -> str:
+        """Words for what the new instance has answered, empty if it got no request."""
+        # Most deploys of a small site see none: then there is nothing to say.
+        words = self.words()
+        return "" if words.startswith("0 ") else words
+
     def words(self) -> str:
         """Return words for what the new instance has answered so far, empty where unknown."""
         receipt = self._ledger.receipt if self._ledger is not None else None
