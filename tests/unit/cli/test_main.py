@@ -262,6 +262,7 @@ def test_a_new_server_says_how_to_begin(tagboat: Tagboat, server: FakeServer, co
         "GET /api/projects": page(),
         "GET /api/instances": page(),
         "GET /api/deploys": page(),
+        "POST /api/poll": {"items": []},
     }
     done = tagboat(command)
     assert (done.returncode, NOTHING_YET in done.stdout) == (0, True)
