@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tagboat.api import page_schemas, schemas
 from tagboat.api.views import name_of
-from tagboat.core.changes import FieldChange
+from tagboat.core.changes import ConfigChange
 from tagboat.core.heard import HeardCall
 from tagboat.operations.queries.comparisons import Comparison, PendingChanges, Side
 from tagboat.operations.queries.connect import Heard
@@ -39,8 +39,8 @@ def show_comparison(found: Comparison) -> page_schemas.ComparisonOut:
     return page_schemas.ComparisonOut(
         project=name_of(found.project),
         stage=name_of(found.stage),
-        before=_show_side(found.before) if found.before else None,
-        after=_show_side(found.after),
+        before=_show_compared(found.before) if found.before else None,
+        after=_show_compared(found.after),
         commits=page_schemas.CommitsOut(
             before=commits.before,
             after=commits.after,
@@ -89,13 +89,13 @@ def show_heard(heard: Heard) -> page_schemas.HeardOut:
     )
 
 
-def _show_side(side: Side) -> page_schemas.SideOut:
+def _show_compared(side: Side) -> page_schemas.SideOut:
     return page_schemas.SideOut(
         tag=side.tag, digest=side.digest, deploy=side.deploy_id, size=side.size
     )
 
 
-def _show_changes(changes: Sequence[FieldChange]) -> list[page_schemas.FieldChangeOut]:
+def _show_changes(changes: Sequence[ConfigChange]) -> list[page_schemas.FieldChangeOut]:
     return [
         page_schemas.FieldChangeOut(
             field=one.field, change=one.kind, before=one.before, after=one.after

@@ -32,8 +32,8 @@ from tagboat.api.views import (
 from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.catalog import Project
 from tagboat.core.errors import FieldError
+from tagboat.core.page_port import TagPlace
 from tagboat.core.principal import Role
-from tagboat.core.store_port import TagPlace
 from tagboat.core.tags import parse_tag_pattern
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])

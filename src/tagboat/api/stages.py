@@ -18,7 +18,7 @@ from tagboat.api.views import show_overview, show_saved_stage, show_stage, show_
 from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.catalog import Stage
 from tagboat.core.errors import FieldError
-from tagboat.core.store_port import StagePlace
+from tagboat.core.page_port import StagePlace
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.views import StageView
 

@@ -22,7 +22,7 @@ class ChangeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FieldChange:
+class ConfigChange:
     """One field with its values as text; None where it is not set.
 
     Keys of maps are part of the name, as in `env.LOG_LEVEL`. Values of secrets are masked.
@@ -49,7 +49,7 @@ class KeyChanges:
     changed: tuple[str, ...] = ()
 
 
-def config_changes(before: RunConfig, after: RunConfig) -> tuple[FieldChange, ...]:
+def config_changes(before: RunConfig, after: RunConfig) -> tuple[ConfigChange, ...]:
     """Return the fields by which containers of `after` are started otherwise than of `before`."""
     # The fields of a fingerprint: a deploy is due for these and for no others.
     found = [
@@ -80,7 +80,7 @@ def env_changes(before: RunConfig | None, after: RunConfig) -> KeyChanges:
     )
 
 
-def image_changes(before: ImageInfo, after: ImageInfo) -> tuple[FieldChange, ...]:
+def image_changes(before: ImageInfo, after: ImageInfo) -> tuple[ConfigChange, ...]:
     """Return the parts of the configuration of two images that differ."""
     found = [
         _field_change("user", before.user or "root", after.user or "root"),
@@ -93,26 +93,26 @@ def image_changes(before: ImageInfo, after: ImageInfo) -> tuple[FieldChange, ...
     return tuple(change for change in found if change is not None)
 
 
-def _field_change(name: str, before: object, after: object) -> FieldChange | None:
+def _field_change(name: str, before: object, after: object) -> ConfigChange | None:
     if before == after:
         return None
-    return FieldChange(name, _shown(before), _shown(after))
+    return ConfigChange(name, _value_text(before), _value_text(after))
 
 
 def _map_changes(
     name: str, before: Mapping[str, str], after: Mapping[str, str], *, masked: bool = False
-) -> Sequence[FieldChange]:
+) -> Sequence[ConfigChange]:
     def shown(values: Mapping[str, str], key: str) -> str | None:
         return None if key not in values else MASK if masked else values[key]
 
     return [
-        FieldChange(f"{name}.{key}", shown(before, key), shown(after, key))
+        ConfigChange(f"{name}.{key}", shown(before, key), shown(after, key))
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
     ]
 
 
-def _shown(value: object) -> str | None:
+def _value_text(value: object) -> str | None:
     """Return a value of an option as text, None where it is not set."""
     # 0 and empty stand for options that are not set; False says something.
     if value is None or (value in ("", 0, ()) and value is not False):

@@ -55,7 +55,7 @@ def how_it_ended(
         return Ending(EndingKind.ROLLED_BACK, f"rolled back to {successor.tag}", successor)
     if successor is not None:
         return Ending(EndingKind.REPLACED, f"replaced by {successor.tag}", successor)
-    if back := _record(instance, taken_back):
+    if back := _note_end(instance, taken_back):
         return Ending(EndingKind.ROLLED_BACK, back.reason)
     return Ending(EndingKind.RETIRED, "retired: nothing replaced it")
 
@@ -63,7 +63,7 @@ def how_it_ended(
 def _taken_back(instance: Instance, own: Deploy, taken_back: Sequence[TakenBack]) -> Ending:
     if own.status is DeployStatus.CANCELLED:
         # A rollback in the middle of a deploy cancels it; without one, a person only cancelled.
-        if back := _record(instance, taken_back):
+        if back := _note_end(instance, taken_back):
             return Ending(EndingKind.ROLLED_BACK, back.reason, own)
         return Ending(EndingKind.CANCELLED, "the deploy was cancelled", own)
     reason = own.reason or "taken back"
@@ -74,6 +74,6 @@ def _taken_back(instance: Instance, own: Deploy, taken_back: Sequence[TakenBack]
     return Ending(EndingKind.FAILED_WATCH, reason, own)
 
 
-def _record(instance: Instance, taken_back: Sequence[TakenBack]) -> TakenBack | None:
+def _note_end(instance: Instance, taken_back: Sequence[TakenBack]) -> TakenBack | None:
     version = instance.version
     return next((one for one in taken_back if (one.digest, one.fingerprint) == version), None)

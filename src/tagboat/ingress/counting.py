@@ -74,7 +74,7 @@ def parse_instance_counts(rows: str, ends: str, port: int) -> InstanceCounts | N
 
     None for a worker that does not count, since it was started by an earlier release.
     """
-    found = _rows(rows).get(str(port), {"conn_cur": 0, f"gpc{_ANSWERS}": 0})
+    found = _stat_rows(rows).get(str(port), {"conn_cur": 0, f"gpc{_ANSWERS}": 0})
     if f"gpc{_ANSWERS}" not in found:
         return None
     return InstanceCounts(
@@ -101,23 +101,23 @@ def parse_process(info: str) -> tuple[str, datetime]:
 
 def ended_early(rows: str) -> bool:
     """Return whether any of these instances has a request that did not end well."""
-    return any(counts.get(f"gpc{_EARLY_ENDS}") for counts in _rows(rows).values())
+    return any(counts.get(f"gpc{_EARLY_ENDS}") for counts in _stat_rows(rows).values())
 
 
 def parse_code_classes(rows: str) -> dict[str, dict[str, int]]:
     """Return the answers by host and class of status code from rows of the table of hosts."""
     return {
         host: {name: counts.get(f"gpc{place}", 0) for place, name in enumerate(CODE_CLASSES)}
-        for host, counts in _rows(rows).items()
+        for host, counts in _stat_rows(rows).items()
     }
 
 
 def parse_turned_away(rows: str) -> int:
     """Return how many requests met no instance, from rows of the table of hosts."""
-    return sum(counts.get(f"gpc{_TURNED_AWAY}", 0) for counts in _rows(rows).values())
+    return sum(counts.get(f"gpc{_TURNED_AWAY}", 0) for counts in _stat_rows(rows).values())
 
 
-def _rows(text: str) -> dict[str, Mapping[str, int]]:
+def _stat_rows(text: str) -> dict[str, Mapping[str, int]]:
     return {
         match[1]: {name: int(number) for name, number in _NUMBER.findall(match[2])}
         for match in _ROW.finditer(text)

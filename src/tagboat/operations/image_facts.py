@@ -12,7 +12,7 @@ from tagboat.operations.services import OperationServices
 
 WITHIN_S = 0.8
 """Seconds in which engine and registry are to describe an image."""
-_REMEMBERED = 128
+_FACTS_REMEMBERED = 128
 _NO_TAG = "latest"
 """The tag of a reference with a digest, which decides."""
 
@@ -74,7 +74,7 @@ class KnownImages:
                 return ImageFacts(None, f"the image could not be described: {error}")
             # Failures are not remembered: the registry may answer the next time.
             self._known[key] = info
-            if len(self._known) > _REMEMBERED:
+            if len(self._known) > _FACTS_REMEMBERED:
                 self._known.popitem(last=False)
         return ImageFacts(info)
 

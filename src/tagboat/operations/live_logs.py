@@ -96,7 +96,7 @@ class LiveLogs:
                     since = after and after + timedelta(microseconds=1)
                     window = LogWindow(MAX_TAIL, since)
                 followed, waits = instance.id, False
-                over = partial(_replaced, choose, instance.id, news)
+                over = partial(_replaced_line, choose, instance.id, news)
                 with suppress(EngineNotFoundError):
                     async with aclosing(items_until(over, self._lines(instance, window))) as parts:
                         async for part in parts:
@@ -132,7 +132,7 @@ def _serving(stage_id: str, reader: Reader) -> Instance | None:
     return active[0] if active else None
 
 
-async def _replaced(
+async def _replaced_line(
     choose: Callable[[], Awaitable[Instance | None]], instance_id: str, news: asyncio.Event
 ) -> None:
     """Return once another instance than that is the one whose log matters."""

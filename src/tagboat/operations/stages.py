@@ -61,7 +61,7 @@ class StageOperations:
             return changed, old
 
         changed, old = await self.services.store.write(work)
-        is_tried_as_before = _place_of(old) == _place_of(changed.stage)
+        is_tried_as_before = _order_of(old) == _order_of(changed.stage)
         return changed if is_tried_as_before else await self._previewed(changed)
 
     async def delete(
@@ -88,7 +88,7 @@ class StageOperations:
         return replace(saved, preview=preview) if preview.elsewhere else saved
 
 
-def _place_of(stage: Stage) -> tuple[object, ...]:
+def _order_of(stage: Stage) -> tuple[object, ...]:
     return stage.pattern, stage.position, stage.name
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import and_, exists, func, not_, or_, select, tuple_
 
 from tagboat.core.catalog import HeldPush, Stage
 from tagboat.core.deploy import Deploy, Instance, InstanceState, TakenBack
-from tagboat.core.store_port import StagePlace
+from tagboat.core.page_port import StagePlace
 from tagboat.store import tables
 from tagboat.store.catalog import CatalogReads
 from tagboat.store.deploys import DeployReads

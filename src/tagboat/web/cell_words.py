@@ -77,7 +77,7 @@ def cell_words(cell: StageCell) -> CellWords:
     )
 
 
-def shortened(old: str, new: str) -> str:
+def short_tag(old: str, new: str) -> str:
     """Return a change of tags as `v1.4.8 → v1.5.0`; the part before the last common dash once."""
     common = 0
     for index, (one, other) in enumerate(zip(old, new, strict=False)):
@@ -111,7 +111,7 @@ def _usual_place(name: str) -> tuple[int, str]:
 
 def _under_way(cell: StageCell, deploy: Deploy) -> CellWords:
     live = cell.live[0].tag if cell.live else ""
-    text = shortened(live, deploy.tag) if live and live != deploy.tag else deploy.tag
+    text = short_tag(live, deploy.tag) if live and live != deploy.tag else deploy.tag
     step = running_step(deploy)
     is_queued = deploy.status is DeployStatus.QUEUED
     pill = "queued" if is_queued else step.name if step else "running"

@@ -2,7 +2,7 @@
 
 from tagboat.core.changes import (
     ChangeKind,
-    FieldChange,
+    ConfigChange,
     KeyChanges,
     config_changes,
     env_changes,
@@ -31,17 +31,17 @@ NEW = RunConfig(
 
 def test_each_field_of_a_configuration_is_compared_and_secrets_are_masked() -> None:
     assert config_changes(OLD, NEW) == (
-        FieldChange("port", "80", "8080"),
-        FieldChange("protocol", "http", "h2c"),
-        FieldChange("env.B", "2", "3"),
-        FieldChange("env.C", None, ""),
-        FieldChange("secrets.GONE", "***", None),
-        FieldChange("secrets.TOKEN", "***", "***"),
-        FieldChange("secret_files.key", None, "***"),
-        FieldChange("volumes.data", None, "/d"),
-        FieldChange("memory", "5", None),
-        FieldChange("command", '["a", "b"]', None),
-        FieldChange("init", None, "false"),
+        ConfigChange("port", "80", "8080"),
+        ConfigChange("protocol", "http", "h2c"),
+        ConfigChange("env.B", "2", "3"),
+        ConfigChange("env.C", None, ""),
+        ConfigChange("secrets.GONE", "***", None),
+        ConfigChange("secrets.TOKEN", "***", "***"),
+        ConfigChange("secret_files.key", None, "***"),
+        ConfigChange("volumes.data", None, "/d"),
+        ConfigChange("memory", "5", None),
+        ConfigChange("command", '["a", "b"]', None),
+        ConfigChange("init", None, "false"),
     )
 
 
@@ -66,13 +66,13 @@ def test_the_configuration_of_two_images() -> None:
     assert image_changes(old, old) == ()
     assert image_changes(old, ImageInfo(user="root", exposed=("80/tcp",), volumes=("/a",))) == ()
     assert image_changes(old, new) == (
-        FieldChange("user", "root", "1000"),
-        FieldChange("exposed_ports", '["80/tcp"]', '["80/tcp", "53/udp"]'),
-        FieldChange("command", None, '["run"]'),
+        ConfigChange("user", "root", "1000"),
+        ConfigChange("exposed_ports", '["80/tcp"]', '["80/tcp", "53/udp"]'),
+        ConfigChange("command", None, '["run"]'),
     )
     assert [one.kind for one in image_changes(old, new)] == [
         ChangeKind.CHANGED,
         ChangeKind.CHANGED,
         ChangeKind.ADDED,
     ]
-    assert FieldChange("a", "1", None).kind is ChangeKind.REMOVED
+    assert ConfigChange("a", "1", None).kind is ChangeKind.REMOVED

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tagboat.core.catalog import Registry
+from tagboat.core.page_port import StagePlace
 from tagboat.core.ports import Reader
-from tagboat.core.store_port import StagePlace
 from tagboat.operations.services import OperationServices
 from tagboat.operations.views import ProjectView, StageView, Views
 from tagboat.operations.webhooks import WebhookView

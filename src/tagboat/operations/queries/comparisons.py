@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from tagboat.core.catalog import Project, Stage, run_config
 from tagboat.core.changes import (
-    FieldChange,
+    ConfigChange,
     KeyChanges,
     config_changes,
     env_changes,
@@ -56,8 +56,8 @@ class Comparison:
     after: Side
     commits: Commits
     env: KeyChanges
-    config: tuple[FieldChange, ...]
-    image: tuple[FieldChange, ...]
+    config: tuple[ConfigChange, ...]
+    image: tuple[ConfigChange, ...]
     release_command: bool
     changes_nothing: bool
     unknown: str
@@ -74,7 +74,7 @@ class PendingChanges:
     project: Project
     stage: Stage
     live: Instance | None
-    changes: tuple[FieldChange, ...]
+    changes: tuple[ConfigChange, ...]
     reason: str
 
 

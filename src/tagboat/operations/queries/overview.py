@@ -8,8 +8,8 @@ from typing import TypeVar
 from tagboat.core.catalog import HeldPush, Stage
 from tagboat.core.deploy import ACTIVE_STATES, Deploy, Instance, InstanceState, TakenBack, Version
 from tagboat.core.errors import ConflictError
+from tagboat.core.page_port import StagePlace
 from tagboat.core.ports import Reader
-from tagboat.core.store_port import StagePlace
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.queries.deliveries import DeliveryRow, senders_needing_you
 from tagboat.operations.queries.needs import Need, NeedQueries

@@ -29,7 +29,7 @@ _DEPLOY = "/deploys/{deploy_id}"
 _LOG_LINES = 200
 _LOG_WITHIN_S = 1.0
 _CHANGES_WITHIN_S = 0.25
-_TOPICS = (EventTopic.DEPLOY, EventTopic.STEP, EventTopic.LOG, EventTopic.INSTANCE)
+_DEPLOY_TOPICS = (EventTopic.DEPLOY, EventTopic.STEP, EventTopic.LOG, EventTopic.INSTANCE)
 
 router = PageRouter()
 
@@ -114,7 +114,7 @@ async def _show_deploy_page(visit: Visit, errors: FormErrors) -> Response:
             and deploy.status in {DeployStatus.FAILED, DeployStatus.CANCELLED}
             and not page.is_live,
         },
-        live=LiveFilter(last_event, _TOPICS, deploy=deploy.id),
+        live=LiveFilter(last_event, _DEPLOY_TOPICS, deploy=deploy.id),
         errors=errors,
     )
 

@@ -14,7 +14,7 @@ from tagboat.web.need_words import need_line
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import LiveFilter, Visit
 
-_TOPICS = (
+_OVERVIEW_TOPICS = (
     EventTopic.DEPLOY,
     EventTopic.STEP,
     EventTopic.INSTANCE,
@@ -62,5 +62,5 @@ async def overview_page(visit: Visit) -> Response:
             "step_sentence": step_sentence,
             "trigger_words": trigger_words,
         },
-        live=LiveFilter(last_event, _TOPICS),
+        live=LiveFilter(last_event, _OVERVIEW_TOPICS),
     )

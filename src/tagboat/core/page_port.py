@@ -1,0 +1,97 @@
+"""The parts of the store's port that pages are read from, with the conventions of `store_port`.
+
+Each read is one statement by an index, however much there is.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from tagboat.core.catalog import HeldPush, KnownTag, Stage
+from tagboat.core.delivery import PastPush
+from tagboat.core.deploy import Deploy, Instance, InstanceState, TakenBack
+from tagboat.core.health import Vitals
+from tagboat.core.heard import HeardCall, PollFinds
+from tagboat.core.image import Digest, ImageName
+
+# By names and position, not by id: pages follow the order that people see.
+StagePlace = tuple[str, int, str]
+"""The place of a stage among all: the name of its project, its position, its name."""
+
+
+class ReadModelReader(Protocol):
+    """Reads for many stages at once, in a fixed number of statements."""
+
+    def stages_page(
+        self,
+        *,
+        project: str | None = None,
+        stage: str | None = None,
+        after: StagePlace | None = None,
+        limit: int | None = None,
+    ) -> list[Stage]: ...
+    def stages_by_id(self, stage_ids: Collection[str]) -> dict[str, Stage]: ...
+    def open_deploys_in(self, stage_ids: Collection[str]) -> list[Deploy]: ...
+    def newest_deploys(self, stage_ids: Collection[str]) -> dict[str, Deploy]: ...
+    def instances_in(
+        self, stage_ids: Collection[str], states: Collection[InstanceState]
+    ) -> list[Instance]: ...
+    def held_pushes_in(self, stage_ids: Collection[str]) -> list[HeldPush]: ...
+    def taken_back_in(self, stage_ids: Collection[str]) -> list[TakenBack]: ...
+    def previous_instances(
+        self, stage_ids: Collection[str], *, passing_taken_back: bool
+    ) -> dict[str, Instance]: ...
+    def configured_deploys(self, deploy_ids: Collection[str]) -> set[str]: ...
+
+
+TagPlace = tuple[datetime, str]
+"""The place of a tag among those of a project, newest first: when it was first seen, its text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingPushes:
+    """The pushes that wait in a stage: how many, the newest tag, and when the first one came."""
+
+    stage_id: str
+    pushes: int
+    newest: str
+    since: datetime
+
+
+class PageReader(Protocol):
+    """Reads that pages are made of, quick however much there is."""
+
+    def deploys_by_id(self, deploy_ids: Collection[str]) -> dict[str, Deploy]: ...
+    def instances_that_lived(
+        self, stage_id: str, before: str = "", limit: int | None = None
+    ) -> list[Instance]: ...
+    def newest_release(self, stage_id: str) -> Deploy | None: ...
+    def pulled_among(self, digests: Collection[Digest]) -> set[tuple[ImageName, Digest]]: ...
+    def tags_page(
+        self,
+        project_id: str,
+        text: str = "",
+        after: TagPlace | None = None,
+        limit: int | None = None,
+    ) -> list[KnownTag]: ...
+    def tag_names(self, project_id: str, limit: int) -> list[tuple[str, datetime]]: ...
+    def last_pushes(self, project_id: str, limit: int) -> list[PastPush]: ...
+    def failed_deploys(self, since: datetime, limit: int) -> list[Deploy]: ...
+    def waiting_pushes(self, limit: int) -> list[WaitingPushes]: ...
+    def troubled_instances(self, limit: int) -> list[tuple[Instance, Vitals]]: ...
+
+
+class HeardReader(Protocol):
+    """The last calls of senders, and the pushes that only polls found."""
+
+    def heard_calls(self) -> list[HeardCall]: ...
+    def last_call_of(self, host: str) -> datetime | None: ...
+    def poll_finds(self, host: str | None = None) -> list[PollFinds]: ...
+
+
+class HeardWriter(HeardReader, Protocol):
+    """Changes of what was heard."""
+
+    def note_call(self, call: HeardCall) -> None: ...
+    def put_poll_finds(self, finds: PollFinds) -> None: ...
