@@ -181,6 +181,7 @@ def load_settings(
     host = variables.parse("TAGBOAT_HOST", parse_listen_host, default="127.0.0.1")
     port = variables.parse("TAGBOAT_PORT", parse_port, default="7070")
     ingress = _choose_ingress(variables)
+    base_domain = variables.parse("TAGBOAT_BASE_DOMAIN", parse_base_domain, default="localhost")
     return Settings(
         host=host,
         port=port,
@@ -193,7 +194,7 @@ def load_settings(
         public_url=variables.parse(
             "TAGBOAT_PUBLIC_URL", parse_http_url, default=http_url(host, port)
         ),
-        hosts=variables.parse("TAGBOAT_HOSTS", parse_hosts, default=""),
+        hosts=_read_hosts(variables, base_domain),
         admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", parse_admin_token),
         ingress=ingress,
         ingress_is_default=not {"TAGBOAT_INGRESS", "TAGBOAT_INGRESS_LISTEN"}
@@ -206,7 +207,7 @@ def load_settings(
         ingress_trusted=variables.parse(
             "TAGBOAT_INGRESS_TRUSTED", parse_networks, default="127.0.0.0/8,::1"
         ),
-        base_domain=variables.parse("TAGBOAT_BASE_DOMAIN", parse_base_domain, default="localhost"),
+        base_domain=base_domain,
         bind_roots=variables.parse("TAGBOAT_BIND_ROOTS", parse_bind_roots, default=""),
         network_pool=variables.parse(
             "TAGBOAT_NETWORK_POOL", parse_network_pool, default=DEFAULT_POOL
@@ -231,6 +232,18 @@ def load_remote_settings(environ: Mapping[str, str], *, cwd: Path) -> RemoteSett
         or None,
         token=variables.parse_secret("TAGBOAT_TOKEN", parse_bearer_token),
     )
+
+
+def _read_hosts(variables: Variables, base_domain: str) -> tuple[str, ...]:
+    hosts = variables.parse("TAGBOAT_HOSTS", parse_hosts, default="")
+    for host in hosts:
+        # Apps answer there: their pages would count as pages of the same site as ours.
+        if host.endswith(f".{base_domain}"):
+            raise SettingsError(
+                f"TAGBOAT_HOSTS cannot be used: {host} is below TAGBOAT_BASE_DOMAIN"
+                f" ({base_domain}), where the stages have their addresses"
+            )
+    return hosts
 
 
 def _read_docker(variables: Variables) -> DockerEndpoint:

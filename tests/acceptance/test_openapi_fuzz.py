@@ -40,6 +40,18 @@ include-name = ["POST /api/registries", "PATCH /api/registries/{{registry_id}}"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "413", "422"]
 checks.negative_data_rejection.expected-statuses = ["400", "401", "404", "409", "413", "415", "422"]
 
+# A project that it names need not exist, nor be for the role, and a time need not be in the future.
+[[operations]]
+include-name = ["POST /api/users", "PATCH /api/users/{{account_id}}", "POST /api/tokens"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "413", "422"]
+checks.negative_data_rejection.expected-statuses = ["400", "401", "404", "409", "413", "415", "422"]
+
+# The caller is a token, which has no password.
+[[operations]]
+include-name = ["POST /api/me/password"]
+checks.positive_data_acceptance.expected-statuses = ["403"]
+checks.negative_data_rejection.expected-statuses = ["422"]
+
 # A cursor of another list has the form of one of theirs, and is refused.
 [[operations]]
 include-name = ["GET /api/overview", "GET /api/stages"]
@@ -111,4 +123,4 @@ def test_the_api_is_as_its_description_says(tmp_path: Path, phases: str) -> None
         )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Tested: 58" in done.stdout or phases == "stateful", done.stdout
+    assert "Tested: 70" in done.stdout or phases == "stateful", done.stdout

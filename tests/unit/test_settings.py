@@ -53,6 +53,7 @@ def test_defaults(cwd: Path) -> None:
         docker=DockerEndpoint(url="unix:///var/run/docker.sock"),
         proxies=NO_PROXIES,
         public_url="http://127.0.0.1:7070",
+        hosts=(),
         admin_token=None,
         ingress=IngressKind.NONE,
         ingress_is_default=False,
@@ -85,6 +86,7 @@ def test_everything_set(cwd: Path) -> None:
             "https_proxy": "http://lower:1",
             "NO_PROXY": "*",
             "TAGBOAT_PUBLIC_URL": "https://boat.example.com/",
+            "TAGBOAT_HOSTS": "Boat.lan, 192.168.1.5:8080,fd00::5",
             "TAGBOAT_ADMIN_TOKEN": SECRET,
             "TAGBOAT_INGRESS": "none",
             "TAGBOAT_INGRESS_LISTEN": "[::1]:80",
@@ -109,6 +111,7 @@ def test_everything_set(cwd: Path) -> None:
             http=Proxy("proxy", 3128), https=Proxy("127.0.0.9", 80, "ann", "p@ss"), exempt_all=True
         ),
         public_url="https://boat.example.com",
+        hosts=("boat.lan", "192.168.1.5", "fd00::5"),
         admin_token=SECRET,
         ingress=IngressKind.NONE,
         ingress_is_default=False,
@@ -306,6 +309,8 @@ class TestSecretFiles:
             )
         ],
         ("DOCKER_HOST", "npipe:////./pipe/docker_engine", "unix:///PATH"),
+        ("TAGBOAT_HOSTS", "boat.lan, https://x", "tagboat.lan,192.168.1.5"),
+        ("TAGBOAT_HOSTS", "boat.localhost", "is below TAGBOAT_BASE_DOMAIN (localhost)"),
         *[
             ("TAGBOAT_PUBLIC_URL", value, "https://tagboat.example.com")
             for value in (

@@ -18,6 +18,10 @@ def least_role(role: Role) -> dict[str, Any]:
     return {_ROLE: role.value}
 
 
+# Said where a route could be thought to be for all who may read.
+ADMIN_ONLY = least_role(Role.ADMIN)
+
+
 def needed_role(route: APIRoute, method: str) -> Role:
     """Return the least role that a route needs for a method."""
     declared = (route.openapi_extra or {}).get(_ROLE)

@@ -8,10 +8,9 @@ from tagboat.api import hook_schemas, schemas
 from tagboat.api.answers import problems
 from tagboat.api.etags import Versioned
 from tagboat.api.hook_schemas import signature_set
-from tagboat.api.roles import least_role
+from tagboat.api.roles import ADMIN_ONLY
 from tagboat.api.services import Ops
 from tagboat.api.views import show_settings
-from tagboat.core.principal import Role
 
 router = APIRouter(prefix="/api/settings", tags=["settings"])
 
@@ -34,7 +33,7 @@ async def change_settings(
     return show_settings(config)
 
 
-@router.get("/webhook", responses=problems(), openapi_extra=least_role(Role.ADMIN))
+@router.get("/webhook", responses=problems(), openapi_extra=ADMIN_ONLY)
 async def get_webhook(operations: Ops) -> schemas.WebhookUrlOut:
     """Return the URL that senders call."""
     found = await operations.settings.webhook_url()

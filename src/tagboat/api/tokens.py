@@ -9,16 +9,15 @@ from tagboat.api.account_schemas import CreatedTokenOut, TokenCreate, TokenOut
 from tagboat.api.account_views import show_token
 from tagboat.api.answers import problems
 from tagboat.api.pagination import Page
-from tagboat.api.roles import least_role
+from tagboat.api.roles import ADMIN_ONLY
 from tagboat.api.services import Ops
 from tagboat.api.values import TokenId
 from tagboat.core.principal import Role
 
 router = APIRouter(prefix="/api/tokens", tags=["accounts"])
-_only_admin = least_role(Role.ADMIN)
 
 
-@router.get("", responses=problems(422), openapi_extra=_only_admin)
+@router.get("", responses=problems(422), openapi_extra=ADMIN_ONLY)
 async def list_tokens(operations: Ops, page: Page) -> schemas.PageOut[TokenOut]:
     """List the tokens without their secrets, in order of name."""
     found = await operations.tokens.list(page.after, page.with_next)
@@ -30,7 +29,7 @@ async def list_tokens(operations: Ops, page: Page) -> schemas.PageOut[TokenOut]:
     "",
     status_code=HTTPStatus.CREATED,
     responses=problems(409, 413, 422),
-    openapi_extra=_only_admin,
+    openapi_extra=ADMIN_ONLY,
 )
 async def create_token(operations: Ops, body: TokenCreate) -> CreatedTokenOut:
     """Make a token. It is shown only here."""
@@ -48,7 +47,7 @@ async def create_token(operations: Ops, body: TokenCreate) -> CreatedTokenOut:
     "/{token_id}",
     status_code=HTTPStatus.NO_CONTENT,
     responses=problems(404),
-    openapi_extra=_only_admin,
+    openapi_extra=ADMIN_ONLY,
 )
 async def delete_token(operations: Ops, token_id: TokenId) -> None:
     """Delete a token; it opens nothing from the next call on."""

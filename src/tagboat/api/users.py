@@ -17,16 +17,15 @@ from tagboat.api.account_views import show_account, show_refs
 from tagboat.api.answers import problems
 from tagboat.api.etags import Versioned
 from tagboat.api.pagination import Page
-from tagboat.api.roles import least_role
+from tagboat.api.roles import ADMIN_ONLY, least_role
 from tagboat.api.services import Ops
 from tagboat.api.values import AccountId
 from tagboat.core.principal import Role
 
 router = APIRouter(prefix="/api", tags=["accounts"])
-_only_admin = least_role(Role.ADMIN)
 
 
-@router.get("/users", responses=problems(422), openapi_extra=_only_admin)
+@router.get("/users", responses=problems(422), openapi_extra=ADMIN_ONLY)
 async def list_users(operations: Ops, page: Page) -> schemas.PageOut[UserOut]:
     """List the accounts, in order of name."""
     found = await operations.accounts.list(page.after, page.with_next)
@@ -38,7 +37,7 @@ async def list_users(operations: Ops, page: Page) -> schemas.PageOut[UserOut]:
     "/users",
     status_code=HTTPStatus.CREATED,
     responses=problems(409, 413, 422, 429),
-    openapi_extra=_only_admin,
+    openapi_extra=ADMIN_ONLY,
 )
 async def create_user(operations: Ops, body: UserCreate) -> UserOut:
     """Make an account."""
@@ -48,14 +47,14 @@ async def create_user(operations: Ops, body: UserCreate) -> UserOut:
     return show_account(made)
 
 
-@router.post("/users/setup-link", responses=problems(409), openapi_extra=_only_admin)
+@router.post("/users/setup-link", responses=problems(409), openapi_extra=ADMIN_ONLY)
 async def create_setup_link(operations: Ops) -> SetupLinkOut:
     """Make a new link for the first account, as long as there is none; older links end."""
     link = await operations.accounts.new_setup_link()
     return SetupLinkOut(url=link.url, expires_at=link.expires_at)
 
 
-@router.get("/users/{account_id}", responses=problems(404), openapi_extra=_only_admin)
+@router.get("/users/{account_id}", responses=problems(404), openapi_extra=ADMIN_ONLY)
 async def get_user(operations: Ops, version: Versioned, account_id: AccountId) -> UserOut:
     """Return one account."""
     found = await operations.accounts.get(account_id)
@@ -66,7 +65,7 @@ async def get_user(operations: Ops, version: Versioned, account_id: AccountId) -
 @router.patch(
     "/users/{account_id}",
     responses=problems(404, 409, 412, 413, 422, 429),
-    openapi_extra=_only_admin,
+    openapi_extra=ADMIN_ONLY,
 )
 async def change_user(
     operations: Ops, version: Versioned, account_id: AccountId, body: UserUpdate
@@ -87,7 +86,7 @@ async def change_user(
     "/users/{account_id}",
     status_code=HTTPStatus.NO_CONTENT,
     responses=problems(404, 409, 412),
-    openapi_extra=_only_admin,
+    openapi_extra=ADMIN_ONLY,
 )
 async def delete_user(operations: Ops, version: Versioned, account_id: AccountId) -> None:
     """Delete an account with its sessions. The last admin stays: 409."""
@@ -98,7 +97,7 @@ async def delete_user(operations: Ops, version: Versioned, account_id: AccountId
     "/users/{account_id}/sign-out",
     status_code=HTTPStatus.NO_CONTENT,
     responses=problems(404),
-    openapi_extra=_only_admin,
+    openapi_extra=ADMIN_ONLY,
 )
 async def sign_user_out(operations: Ops, account_id: AccountId) -> None:
     """End all sessions of an account."""

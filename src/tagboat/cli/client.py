@@ -221,12 +221,13 @@ def _build_opener(url: str) -> "OpenerDirector":
     ):
         opener.add_handler(handler)
     # A proxy cannot reach the loopback of this machine.
-    if not _is_loopback(urlsplit(url).hostname or ""):
+    if not is_this_machine(urlsplit(url).hostname or ""):
         opener.add_handler(request.ProxyHandler())
     return opener
 
 
-def _is_loopback(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Return whether a host name or address is this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

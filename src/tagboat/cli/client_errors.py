@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tagboat import __version__
 from tagboat.cli.context import ServerAddress
 from tagboat.core.errors import NotFoundError, TagboatError
-from tagboat.data_dir import server_runs
+from tagboat.data_dir import SERVER_FILE, server_runs
 from tagboat.http.problem import NO_ADDRESS
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def refused(server: ServerAddress, error: "HTTPError", body: bytes) -> TagboatEr
     if error.code == HTTPStatus.UNAUTHORIZED:
         why = "does not accept the token" if server.token else "needs a token"
         return TokenRefusedError(
-            f"the server at {server.url} {why}. Set TAGBOAT_TOKEN to its TAGBOAT_ADMIN_TOKEN"
+            f"the server at {server.url} {why}. Set TAGBOAT_TOKEN to a token of it, or log in with"
+            f" 'tagboat login {server.url}'; 'tagboat tokens create NAME' there makes one"
         )
     # urllib would follow it with the token, and make a GET of a POST.
     if location := error.headers.get("location"):
@@ -81,12 +82,13 @@ def unreachable(server: ServerAddress, error: OSError, timeout_s: float) -> Serv
     # str() of an OSError begins with its number, which nobody needs.
     why = (reason.strerror if isinstance(reason, OSError) else None) or reason
     cannot = f"cannot connect to the server at {server.url} ({why})"
-    if server.named_by == "TAGBOAT_URL":
+    if Path(server.named_by).name != SERVER_FILE:
         if getattr(reason, "reason", None) == _TLS_ANSWERED_IN_CLEAR:
             return ServerAwayError(
-                f"the server at {server.url} does not use TLS. Must TAGBOAT_URL begin with http://?"
+                f"the server at {server.url} does not use TLS."
+                f" Must {server.named_by} begin with http://?"
             )
-        return ServerAwayError(f"{cannot}. Does it run there, and is TAGBOAT_URL right?")
+        return ServerAwayError(f"{cannot}. Does it run there, and is {server.named_by} right?")
     # The file with the address stays after a crash; the lock next to it does not.
     if server_runs(Path(server.named_by).parent):
         return ServerAwayError(

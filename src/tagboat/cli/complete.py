@@ -52,6 +52,16 @@ def registry_names(incomplete: str) -> list[str]:
     return _complete(incomplete, lambda client: _field_of_items(client, "/api/registries"))
 
 
+def user_names(incomplete: str) -> list[str]:
+    """Return the names of accounts."""
+    return _complete(incomplete, lambda client: _field_of_items(client, "/api/users"))
+
+
+def token_names(incomplete: str) -> list[str]:
+    """Return the names of API tokens."""
+    return _complete(incomplete, lambda client: _field_of_items(client, "/api/tokens"))
+
+
 def image_names(incomplete: str) -> list[str]:
     """Return the images of all registries that list theirs."""
     return _complete(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tagboat.cli.login_file import login_path, read_login
 from tagboat.core.errors import TagboatError
 from tagboat.data_dir import SERVER_FILE
 
@@ -52,13 +53,20 @@ class CommandContext:
         return load_remote_settings(self.environ, cwd=self.cwd)
 
     def server(self) -> ServerAddress:
-        """Return the server of TAGBOAT_URL, else the one that runs on this machine.
+        """Return the server of TAGBOAT_URL, else of `tagboat login`, else the one that runs here.
 
-        Raises TagboatError if neither is known.
+        A data directory in the environment names the one that runs here. Raises TagboatError if
+        none is known.
         """
         remote = self.remote()
+        login_file = login_path(self.environ)
         if remote.url is not None:
-            return ServerAddress(remote.url, remote.token, "TAGBOAT_URL")
+            token = remote.token
+            if token is None and (login := read_login(login_file)) and login.url == remote.url:
+                token = login.token
+            return ServerAddress(remote.url, token, "TAGBOAT_URL")
+        if not self.environ.get("TAGBOAT_DATA_DIR") and (login := read_login(login_file)):
+            return ServerAddress(login.url, remote.token or login.token, str(login_file))
         path = self.settings().data_dir / SERVER_FILE
         try:
             written = json.loads(path.read_text())
@@ -69,12 +77,12 @@ class CommandContext:
             raise TagboatError(
                 f"no Tagboat server runs here ({path} does not exist). Start one with "
                 "'tagboat serve', or set TAGBOAT_DATA_DIR to the data directory of the one that "
-                "runs (only 'serve' reads .env), or set TAGBOAT_URL and TAGBOAT_TOKEN"
+                "runs (only 'serve' reads .env), or use another one with 'tagboat login URL'"
             ) from None
         except OSError as error:
             raise TagboatError(
                 f"{path} cannot be read ({error.strerror}). Run this command as the user that "
-                "runs the server, or set TAGBOAT_URL and TAGBOAT_TOKEN"
+                "runs the server, or use another one with 'tagboat login URL'"
             ) from None
         except (ValueError, KeyError, TypeError):
             raise TagboatError(

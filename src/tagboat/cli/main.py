@@ -13,6 +13,8 @@ from tagboat.cli import (
     registries,
     settings,
     stages,
+    tokens,
+    users,
     webhook,
 )
 from tagboat.cli.cancel import cancel_command
@@ -22,6 +24,7 @@ from tagboat.cli.doctor import doctor_command
 from tagboat.cli.explain import explain_command
 from tagboat.cli.hold import hold_command, release_command
 from tagboat.cli.images import images_command, tags_command
+from tagboat.cli.login import login_command, logout_command
 from tagboat.cli.logs import logs_command
 from tagboat.cli.poll import poll_command
 from tagboat.cli.rotate_key import rotate_key_command
@@ -30,8 +33,9 @@ from tagboat.cli.status import status_command
 
 PROGRAM_HELP = """Push an image: it goes live, or the old version stays.
 
-On the server's machine, as the server's user, no token is needed. Elsewhere set TAGBOAT_URL and
-TAGBOAT_TOKEN. Every command has a --help. Exit codes: 0 done, 1 failed, 2 wrong usage.
+On the server's machine, as the server's user, no token is needed. Elsewhere use 'tagboat login',
+or set TAGBOAT_URL and TAGBOAT_TOKEN. Every command has a --help. Exit codes: 0 done, 1 failed, 2
+wrong usage.
 """
 PROGRAM_EXAMPLES = """\b
 Examples:
@@ -108,3 +112,7 @@ app.add_typer(registries.app, name="registries")
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(ingress.app, name="ingress")
+app.add_typer(users.app, name="users")
+app.add_typer(tokens.app, name="tokens")
+app.command("login")(login_command)
+app.command("logout")(logout_command)

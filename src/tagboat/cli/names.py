@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from tagboat.cli.client import ApiObject, Client
+from tagboat.core.accounts import account_key
 from tagboat.core.errors import NotFoundError
 
 _NAMES_LISTED = 20
@@ -58,6 +59,22 @@ def project_webhooks(client: Client, project: str) -> list[ApiObject]:
 def find_registry(client: Client, name: str) -> ApiObject:
     """Return the registry of that name. Raises NotFoundError that lists the names there are."""
     return _find_by_name(client.items("/api/registries"), name, "registry")
+
+
+def find_user(client: Client, name: str) -> ApiObject:
+    """Return the account of that name, in whatever case. Raises NotFoundError with the names."""
+    return _find_account(client.items("/api/users"), name, "account")
+
+
+def find_token(client: Client, name: str) -> ApiObject:
+    """Return the token of that name, in whatever case. Raises NotFoundError with the names."""
+    return _find_account(client.items("/api/tokens"), name, "token")
+
+
+def _find_account(items: Sequence[ApiObject], name: str, noun: str) -> ApiObject:
+    key = account_key(name)
+    same = next((item for item in items if account_key(item["name"]) == key), None)
+    return same or _find_by_name(items, name, noun)
 
 
 def _find_by_name(items: Sequence[ApiObject], name: str, noun: str) -> ApiObject:

@@ -62,6 +62,27 @@ def prompt_secret(name: str, file: Path | None) -> str:
     )
 
 
+def prompt_new_password(file: Path | None) -> str:
+    """Return a new password: from `file` or a pipe, or typed twice alike.
+
+    Raises TagboatError if the two differ, and as `prompt_secret`.
+    """
+    password = prompt_secret("password", file)
+    if file is None and is_interactive() and prompt_secret("same password again", None) != password:
+        raise TagboatError("the two passwords differ; nothing was changed")
+    return password
+
+
+def prompt_line(name: str) -> str:
+    """Ask a person for a line. Raises TagboatError if nobody can be asked, or nothing is given."""
+    if is_interactive():
+        sys.stderr.write(f"{name}: ")
+        sys.stderr.flush()
+        if answer := sys.stdin.readline().strip():
+            return answer
+    raise TagboatError(f"the {name} is missing: nothing was changed")
+
+
 def read_text_file(file: Path) -> str:
     """Return the text of `file`. Raises TagboatError if it is not UTF-8 or longer than 64 KiB.
 

@@ -4,6 +4,7 @@ SETTING_MEANINGS = {
     "TAGBOAT_HOST": "address to listen on (127.0.0.1)",
     "TAGBOAT_PORT": "port to listen on (7070)",
     "TAGBOAT_PUBLIC_URL": "URL for other machines (http://HOST:PORT)",
+    "TAGBOAT_HOSTS": "further names of the server (none)",
     "TAGBOAT_DATA_DIR": "its data (~/.local/share/tagboat)",
     "TAGBOAT_DATABASE_URL": "postgresql://… (SQLite in the data dir)",
     "TAGBOAT_ADMIN_TOKEN": "a token for the API (none)",

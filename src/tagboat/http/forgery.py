@@ -39,7 +39,8 @@ async def check_change(scope: Scope, receive: Receive, csrf: str, hosts: OwnHost
             raise ForbiddenError("the call was cut off")
         if not offered:
             offered = _csrf_field(body)
-    if media_type in _FORM_TYPES and (body == b"" or _has_no_body(headers)):
+    is_empty = _has_no_body(headers) if body is None else not body
+    if media_type in _FORM_TYPES and is_empty:
         raise ForbiddenError("a form without fields is not accepted")
     if not hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), csrf.encode()):
         raise ForbiddenError(

@@ -1,4 +1,4 @@
-"""Delete what is kept for a time only: deliveries, answers to orders, events."""
+"""Delete what is kept for a time only: deliveries, answers to orders, sessions, events."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from tagboat.core.accounts import SESSION_IDLE, SESSION_LIFETIME
 from tagboat.core.config import read_config
 from tagboat.core.errors import TagboatError
 from tagboat.core.events import EVENTS_KEPT, MOST_EVENTS
@@ -77,4 +78,6 @@ def prune(tx: Tx, now: datetime) -> int:
     oldest = now - timedelta(days=config.deliveries_keep_days)
     deliveries = tx.prune_deliveries(oldest, config.deliveries_keep, _PRUNED_AT_ONCE)
     answers = tx.prune_answers(now - ANSWERS_KEPT, _PRUNED_AT_ONCE)
-    return deliveries + answers + tx.prune_events(now - EVENTS_KEPT, MOST_EVENTS, _PRUNED_AT_ONCE)
+    sessions = tx.prune_sessions(now - SESSION_LIFETIME, now - SESSION_IDLE, _PRUNED_AT_ONCE)
+    events = tx.prune_events(now - EVENTS_KEPT, MOST_EVENTS, _PRUNED_AT_ONCE)
+    return deliveries + answers + sessions + events

@@ -6,7 +6,7 @@ from threading import Thread
 import pytest
 
 from tagboat import __version__
-from tagboat.cli.client import Client, _is_loopback
+from tagboat.cli.client import Client, is_this_machine
 from tagboat.cli.context import ServerAddress
 from tagboat.core.errors import NotFoundError, TagboatError
 from tests.unit.cli.fake_server import TOKEN, FakeServer, Said, page, problem
@@ -196,8 +196,8 @@ def test_others_are_asked_through_the_proxy(
         ("", False),
     ],
 )
-def test_what_is_loopback(host: str, loopback: bool) -> None:
-    assert _is_loopback(host) is loopback
+def test_whatis_this_machine(host: str, loopback: bool) -> None:
+    assert is_this_machine(host) is loopback
 
 
 def test_the_token_is_not_in_the_text_of_a_server() -> None:

@@ -26,7 +26,7 @@ def test_no_server_on_this_machine(here: Tagboat, tmp_path: Path) -> None:
     assert here.fails("status") == (
         f"no Tagboat server runs here ({tmp_path}/data/server.json does not exist). "
         "Start one with 'tagboat serve', or set TAGBOAT_DATA_DIR to the data directory of the one "
-        "that runs (only 'serve' reads .env), or set TAGBOAT_URL and TAGBOAT_TOKEN"
+        "that runs (only 'serve' reads .env), or use another one with 'tagboat login URL'"
     )
 
 

@@ -24,3 +24,10 @@ def test_a_limited_principal_acts_on_its_projects_only() -> None:
     limited.check_project("a")
     with pytest.raises(ForbiddenError, match="ci may not act on this project"):
         limited.check_project("b")
+
+
+def test_a_role_that_is_missing_is_named() -> None:
+    viewer = Principal(kind=PrincipalKind.ACCOUNT, name="Anna", role=Role.VIEWER)
+    viewer.check_role(Role.VIEWER)
+    with pytest.raises(ForbiddenError, match="needs the role deployer, and Anna has the role view"):
+        viewer.check_role(Role.DEPLOYER)

@@ -5,7 +5,12 @@ import re
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from tagboat.http.authentication import Authentication, TokenCheck
+from tagboat.core.principal import Principal, Role
+from tagboat.http.authentication import Authentication
+from tagboat.http.client_address import ClientAddress
+from tagboat.http.identification import Authenticator, FixedTokens
+from tagboat.http.own_hosts import OwnHosts
+from tagboat.http.session_cookie import SessionCookie
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +26,18 @@ async def test_head_ends_a_stream_at_its_head() -> None:
             pieces += 1
             await send({"type": "http.response.body", "body": b"x", "more_body": True})
 
-    app = Authentication(stream, {re.compile("^/s$"): {"GET"}}, TokenCheck([]), {"/s"})
+    async def nobody(_secret: str, _address: str) -> Principal | None:
+        return None
+
+    app = Authentication(
+        stream,
+        {re.compile("^/s$"): {"GET": Role.VIEWER}},
+        Authenticator(
+            FixedTokens([]), nobody, nobody, SessionCookie(secure=True), ClientAddress([])
+        ),
+        OwnHosts("http://localhost", frozenset(), "localhost"),
+        {"/s"},
+    )
     sent: list[Message] = []
 
     async def send(message: Message) -> None:

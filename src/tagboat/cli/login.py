@@ -1,0 +1,76 @@
+"""`tagboat login` and `tagboat logout`."""
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from tagboat.cli import show
+from tagboat.cli.client import Client, is_this_machine
+from tagboat.cli.context import ServerAddress, current_context
+from tagboat.cli.login_file import StoredLogin, login_path, write_login
+from tagboat.cli.options import JsonOption
+from tagboat.cli.prompts import prompt_line, prompt_secret
+from tagboat.core.errors import TagboatError
+
+
+def login_command(
+    url: Annotated[
+        str | None,
+        typer.Argument(metavar="URL", help="The server, such as https://tagboat.example.com."),
+    ] = None,
+    *,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="A file with the token; without it, type it unseen, or pipe it in.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Use another machine's server from now on, with a token of it.
+
+    An admin makes one there with 'tagboat tokens create NAME'. URL and token are kept in
+    ~/.config/tagboat/login.json, which only you can read. TAGBOAT_URL and TAGBOAT_DATA_DIR of the
+    environment go first.
+    """
+    from tagboat.setting_values import parse_bearer_token, parse_http_url
+
+    context = current_context()
+    given = url if url is not None else prompt_line("URL")
+    try:
+        server_url = parse_http_url(given or "-").removesuffix("/api")
+        token = parse_bearer_token(prompt_secret("token", token_file))
+    except ValueError as error:
+        raise TagboatError(f"login: {error}") from None
+    if server_url.startswith("http://") and not is_this_machine(
+        urlsplit(server_url).hostname or ""
+    ):
+        show.progress("warning: without https, the token crosses the network unencrypted")
+    caller = Client(ServerAddress(server_url, token, "the URL")).get("/api/me")
+    write_login(login_path(context.environ), StoredLogin(server_url, token))
+    if as_json:
+        show.as_json(caller)
+        return
+    show.line(
+        f"logged in at {server_url} as {caller['name']}, with the role {caller['role']}."
+        " Commands use it until 'tagboat logout'"
+    )
+
+
+def logout_command() -> None:
+    """Forget the server and the token of 'tagboat login'.
+
+    The token itself holds on; 'tagboat tokens delete NAME' ends it.
+    """
+    path = login_path(current_context().environ)
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        raise TagboatError("nobody is logged in") from None
+    show.line("logged out; the token holds until 'tagboat tokens delete NAME'")
