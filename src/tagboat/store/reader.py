@@ -11,6 +11,7 @@ from tagboat.store.matrix import MatrixReads
 from tagboat.store.pages import PageReads
 from tagboat.store.polls import PollReads
 from tagboat.store.read_model import ReadModelReads
+from tagboat.store.receipts import ReceiptReads
 from tagboat.store.retention import RetentionReads
 from tagboat.store.rows import SealedRows
 from tagboat.store.session import ReadSession
@@ -21,6 +22,7 @@ class SqlReader(
     ReadModelReads,
     PageReads,
     MatrixReads,
+    ReceiptReads,
     InstanceReads,
     RetentionReads,
     PollReads,
