@@ -155,6 +155,15 @@ async def logged(engine: DockerRuntime, container: str, line: str) -> list[str]:
     return lines
 
 
+async def test_the_platform_is_asked_for_once(
+    engine: DockerRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = await engine.platform()
+    assert platform.startswith("linux/")
+    monkeypatch.setattr(aiodocker.Docker, "version", None)
+    assert await engine.platform() == platform
+
+
 async def test_the_network_of_our_own_container_is_known(engine_url: str, started: Started) -> None:
     spec = await started()
     for own, network in (
