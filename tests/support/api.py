@@ -187,6 +187,7 @@ class Api:
     registries: Registries
     ways: Ways
     inspector: Inspected
+    traffic: Traffic
 
     @property
     def anonymous(self) -> Caller:
@@ -287,6 +288,7 @@ def running_api(
             registries,
             ways,
             inspector,
+            traffic,
         )
     finally:
         store.close()
