@@ -4,13 +4,17 @@ import asyncio
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tagboat.core.deploy import DeployStatus
+from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.ports import Topic
-from tests.support.api import VERSION, Api, running_api
+from tagboat.ingress.memory import MemoryIngress
+from tagboat.operations.queries import machine
+from tests.support.api import BASE_DOMAIN, VERSION, Api, running_api
 from tests.support.records import deploy_record, put_deploy
 
 pytestmark = pytest.mark.anyio
@@ -213,3 +217,41 @@ async def test_metrics_are_prometheus_text(api: Api) -> None:
     assert samples["tagboat_webhook_calls_total", "2xx"] == 2
     assert samples["tagboat_webhook_calls_total", "4xx"] == 1
     assert samples["process_resident_memory_bytes",] > 0
+
+
+async def test_requests_are_counted_by_stage_and_missing_where_nobody_knows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingress = MemoryIngress(base_domain=BASE_DOMAIN)
+    with running_api(tmp_path, ingress) as api:
+        project = (await api.caller.post("/api/projects", {"name": "app", "image": "nginx"})).json
+        stages = f"/api/projects/{project['id']}/stages"
+        for name in ("dev", "prod"):
+            await api.caller.post(stages, {"name": name, "tag_pattern": "*"})
+
+        async def series() -> dict[tuple[str, str], float]:
+            text = (await api.caller.get("/metrics")).body.decode()
+            return {
+                (sample.labels["stage"], sample.labels["code_class"]): sample.value
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+                if sample.name == "tagboat_requests_total"
+            }
+
+        # Before the first routes nothing is known, and nothing falls to 0.
+        assert await series() == {}
+        await api.traffic.apply_routes()
+        assert await ingress.begin(f"app-dev.{BASE_DOMAIN}") is None  # a 503 without an instance
+        found = await series()
+        assert {key for key, number in found.items() if number} == {("dev", "5xx")}
+        assert len(found) == 10
+        ingress.fail("code_classes", IngressUnavailableError("HAProxy does not answer"))
+        assert await series() == {}
+
+        async def hang() -> NoReturn:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        monkeypatch.setattr(machine, "_ANSWERS_LIMIT_S", 0.05)
+        monkeypatch.setattr(ingress, "code_classes", hang)
+        assert await series() == {}

@@ -211,6 +211,7 @@ class Api:
     inspector: Inspected
     end_streams: Callable[[], None]
     operations: Operations
+    traffic: Traffic
 
     @property
     def anonymous(self) -> Caller:
@@ -327,6 +328,7 @@ def running_api(
             inspector,
             services.end_streams,
             operations,
+            traffic,
         )
     finally:
         store.close()

@@ -1,5 +1,6 @@
 """Disk space, and the numbers that monitoring reads."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from tagboat.operations.services import OperationServices
 
 # As `volume_name` makes them: the id of the stage, then the name that the person gave.
 _OF_A_STAGE = re.compile(r"tagboat-([0-9a-f]{24})-.+", re.ASCII)
+
+_ANSWERS_LIMIT_S = 1.0
+"""Seconds that a scrape waits for a hanging ingress: the other metrics are wanted all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +114,9 @@ class MachineQueries:
         if not self.services.ingress.routes_traffic:
             return None
         try:
-            return await self.services.code_classes()
-        except IngressUnavailableError:
+            async with asyncio.timeout(_ANSWERS_LIMIT_S):
+                return await self.services.code_classes()
+        except (IngressUnavailableError, TimeoutError):
             # No series is better than one that falls to 0.
             return None
 
