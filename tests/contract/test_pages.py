@@ -10,9 +10,9 @@ from tagboat.core.deploy import DeployStatus, InstanceState, made_live
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.heard import HeardCall, PollFinds
 from tagboat.core.image import ImageName
+from tagboat.core.page_port import WaitingPushes
 from tagboat.core.ports import Tx
 from tagboat.core.push import Outcome
-from tagboat.core.store_port import WaitingPushes
 from tagboat.store import SqlStore
 from tests.contract.test_store import (
     NOW,

@@ -21,9 +21,9 @@ from tagboat.api.views import show_poll, show_preview, show_project, show_saved_
 from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.catalog import Project
 from tagboat.core.errors import FieldError
+from tagboat.core.page_port import TagPlace
 from tagboat.core.principal import Role
 from tagboat.core.run import NO_OPTIONS
-from tagboat.core.store_port import TagPlace
 from tagboat.core.tags import parse_tag_pattern
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])

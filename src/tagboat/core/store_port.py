@@ -7,24 +7,22 @@ people see records its events by itself.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from tagboat.core.accounts import Account, ApiToken, Session
 from tagboat.core.catalog import HeldPush, KnownTag, Project, Registry, Stage
-from tagboat.core.delivery import Delivery, DeliverySummary, PastPush
+from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack, Version
 from tagboat.core.events import Event
 from tagboat.core.generics import T
 from tagboat.core.health import Vitals
-from tagboat.core.heard import HeardCall, PollFinds
 from tagboat.core.hosts import HostClaim
 from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Deletion, PulledImage
-from tagboat.core.matrix_port import MatrixReader
+from tagboat.core.page_port import HeardReader, HeardWriter, MatrixReader, PageReader
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.project_webhook import ProjectWebhook, Signature
 from tagboat.core.receipt import ReceiptLedger
@@ -311,58 +309,6 @@ class ReadModelReader(Protocol):
         self, stage_ids: Collection[str], *, passing_taken_back: bool
     ) -> dict[str, Instance]: ...
     def configured_deploys(self, deploy_ids: Collection[str]) -> set[str]: ...
-
-
-TagPlace = tuple[datetime, str]
-"""The place of a tag among those of a project, newest first: when it was first seen, its text."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingPushes:
-    """The pushes that wait in a stage: how many, the newest tag, and when the first one came."""
-
-    stage_id: str
-    pushes: int
-    newest: str
-    since: datetime
-
-
-class PageReader(Protocol):
-    """Reads that pages are made of, quick however much there is."""
-
-    def deploys_by_id(self, deploy_ids: Collection[str]) -> dict[str, Deploy]: ...
-    def instances_that_lived(
-        self, stage_id: str, before: str = "", limit: int | None = None
-    ) -> list[Instance]: ...
-    def newest_release(self, stage_id: str) -> Deploy | None: ...
-    def pulled_among(self, digests: Collection[Digest]) -> set[tuple[ImageName, Digest]]: ...
-    def tags_page(
-        self,
-        project_id: str,
-        text: str = "",
-        after: TagPlace | None = None,
-        limit: int | None = None,
-    ) -> list[KnownTag]: ...
-    def tag_names(self, project_id: str, limit: int) -> list[tuple[str, datetime]]: ...
-    def last_pushes(self, project_id: str, limit: int) -> list[PastPush]: ...
-    def failed_deploys(self, since: datetime, limit: int) -> list[Deploy]: ...
-    def waiting_pushes(self, limit: int) -> list[WaitingPushes]: ...
-    def troubled_instances(self, limit: int) -> list[tuple[Instance, Vitals]]: ...
-
-
-class HeardReader(Protocol):
-    """The last calls of senders, and the pushes that only polls found."""
-
-    def heard_calls(self) -> list[HeardCall]: ...
-    def last_call_of(self, host: str) -> datetime | None: ...
-    def poll_finds(self, host: str | None = None) -> list[PollFinds]: ...
-
-
-class HeardWriter(HeardReader, Protocol):
-    """Changes of what was heard."""
-
-    def note_call(self, call: HeardCall) -> None: ...
-    def put_poll_finds(self, finds: PollFinds) -> None: ...
 
 
 class Reader(

@@ -10,8 +10,8 @@ from tagboat.core.delivery import Named, PastPush
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.image import Digest, ImageName
+from tagboat.core.page_port import TagPlace, WaitingPushes
 from tagboat.core.push import Outcome
-from tagboat.core.store_port import TagPlace, WaitingPushes
 from tagboat.store import tables, upkeep_tables
 from tagboat.store.deploys import DeployReads
 

@@ -13,8 +13,8 @@ from tagboat.core.errors import TagboatError
 from tagboat.core.health import Vitals
 from tagboat.core.heard import Silence
 from tagboat.core.keeping import Disk
+from tagboat.core.page_port import WaitingPushes
 from tagboat.core.ports import Reader
-from tagboat.core.store_port import WaitingPushes
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.queries.connect import HeardRegistry, read_heard
 from tagboat.operations.queries.deliveries import senders_needing_you

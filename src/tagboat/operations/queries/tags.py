@@ -9,10 +9,10 @@ from tagboat.core.decision import decide, unless_lower, unless_taken_back
 from tagboat.core.delivery import Named
 from tagboat.core.deploy import Instance, InstanceState, TakenBack
 from tagboat.core.image import parse_digest
+from tagboat.core.page_port import TagPlace
 from tagboat.core.ports import Reader
 from tagboat.core.push import Outcome, Source
 from tagboat.core.serving import Serving, serving_among
-from tagboat.core.store_port import TagPlace
 from tagboat.operations.services import OperationServices
 
 _BY_POLL = (

@@ -1,0 +1,81 @@
+"""The parts of the store's port that pages are read from, as in `store_port`."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from tagboat.core.catalog import KnownTag, Project
+from tagboat.core.delivery import PastPush
+from tagboat.core.deploy import Deploy, Instance
+from tagboat.core.health import Vitals
+from tagboat.core.heard import HeardCall, PollFinds
+from tagboat.core.image import Digest, ImageName
+
+TagPlace = tuple[datetime, str]
+"""The place of a tag among those of a project, newest first: when it was first seen, its text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingPushes:
+    """The pushes that wait in a stage: how many, the newest tag, and when the first one came."""
+
+    stage_id: str
+    pushes: int
+    newest: str
+    since: datetime
+
+
+class PageReader(Protocol):
+    """Reads that pages are made of, quick however much there is."""
+
+    def deploys_by_id(self, deploy_ids: Collection[str]) -> dict[str, Deploy]: ...
+    def instances_that_lived(
+        self, stage_id: str, before: str = "", limit: int | None = None
+    ) -> list[Instance]: ...
+    def newest_release(self, stage_id: str) -> Deploy | None: ...
+    def pulled_among(self, digests: Collection[Digest]) -> set[tuple[ImageName, Digest]]: ...
+    def tags_page(
+        self,
+        project_id: str,
+        text: str = "",
+        after: TagPlace | None = None,
+        limit: int | None = None,
+    ) -> list[KnownTag]: ...
+    def tag_names(self, project_id: str, limit: int) -> list[tuple[str, datetime]]: ...
+    def last_pushes(self, project_id: str, limit: int) -> list[PastPush]: ...
+    def failed_deploys(self, since: datetime, limit: int) -> list[Deploy]: ...
+    def waiting_pushes(self, limit: int) -> list[WaitingPushes]: ...
+    def troubled_instances(self, limit: int) -> list[tuple[Instance, Vitals]]: ...
+
+
+class HeardReader(Protocol):
+    """The last calls of senders, and the pushes that only polls found."""
+
+    def heard_calls(self) -> list[HeardCall]: ...
+    def last_call_of(self, host: str) -> datetime | None: ...
+    def poll_finds(self, host: str | None = None) -> list[PollFinds]: ...
+
+
+class HeardWriter(HeardReader, Protocol):
+    """Changes of what was heard."""
+
+    def note_call(self, call: HeardCall) -> None: ...
+    def put_poll_finds(self, finds: PollFinds) -> None: ...
+
+
+class MatrixReader(Protocol):
+    """Reads of projects by what is written in their names, and by the state of their stages.
+
+    `projects_page` has those of the ids `among`, None for all, by name beyond `after`.
+    """
+
+    def projects_page(
+        self, text: str, among: Collection[str] | None, after: str, limit: int
+    ) -> list[Project]: ...
+
+    def deploying_projects(self) -> set[str]: ...
+
+    def held_projects(self) -> set[str]: ...
+
+    def stage_names(self, limit: int) -> Sequence[tuple[str, int]]: ...
