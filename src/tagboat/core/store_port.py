@@ -23,8 +23,13 @@ from tagboat.core.hosts import HostClaim
 from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Deletion, PulledImage
-from tagboat.core.matrix_port import MatrixReader
-from tagboat.core.page_port import HeardReader, HeardWriter, PageReader, ReadModelReader
+from tagboat.core.page_port import (
+    HeardReader,
+    HeardWriter,
+    MatrixReader,
+    PageReader,
+    ReadModelReader,
+)
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
 from tagboat.core.receipt import ReceiptLedger
