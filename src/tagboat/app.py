@@ -111,6 +111,7 @@ class _Built:
     poller: Poller
     parts: DeployServices
     ingress: HaproxyIngress | NoIngress
+    operations: Operations
     token: str
 
 
@@ -230,7 +231,6 @@ async def _building(
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
     operations = Operations(operation_services(settings, adapters, worker, poller, webhook))
-    await offer_setup(operations)
     authenticator = build_authenticator(settings, operations, token)
     api = build_api(
         ApiServices(
@@ -248,7 +248,7 @@ async def _building(
     try:
         server = HttpServer(api, room)
         server.on_stop = events.close
-        yield _Built(server, worker, poller, parts, adapters.ingress, token)
+        yield _Built(server, worker, poller, parts, adapters.ingress, operations, token)
     finally:
         await registry.close()
         await engine.close()
@@ -261,6 +261,8 @@ async def _serve_until_stopped(
     server = built.server
     if isinstance(built.ingress, HaproxyIngress):
         await built.ingress.start()
+    # Last: a start that fails is one line, without a link that leads nowhere.
+    await offer_setup(built.operations)
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, server.stop)
