@@ -1,8 +1,9 @@
 """Work that continues as long as the server runs, in spite of faults."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
 import structlog
 
@@ -88,3 +89,18 @@ async def wait_at_most(event: asyncio.Event, limit_s: float) -> bool:
             return await event.wait()
     except TimeoutError:
         return False
+
+
+@contextlib.asynccontextmanager
+async def next_to(work: Coroutine[None, None, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Do `work` next to the block, and leave that once both are done. Raises what `work` raises.
+
+    If the block fails, the work is broken off.
+    """
+    task = asyncio.create_task(work)
+    try:
+        yield task
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

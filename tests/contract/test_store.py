@@ -41,8 +41,9 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
-from tagboat.core.endpoint import loopback_endpoint
+from tagboat.core.endpoint import Endpoint, loopback_endpoint
 from tagboat.core.errors import ConflictError, NotFoundError, SettingsError, StoreUnavailableError
+from tagboat.core.events import EventTopic
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.hosts import HostClaim
 from tagboat.core.idempotency import RememberedAnswer
@@ -52,6 +53,8 @@ from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKind, hash_secret
 from tagboat.core.push import Outcome, PushVerdict, Source
+from tagboat.core.receipt import ReceiptLedger, SideCounts
+from tagboat.core.request_counts import InstanceCounts
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.store import SqlStore, open_store, tables
@@ -296,6 +299,36 @@ async def test_the_configuration_of_a_deploy_is_kept_with_it(store: SqlStore) ->
     second = replace(CONFIG, port=0, options=NO_OPTIONS)
     await store.write(lambda tx: tx.put_deploy_config(deploy.id, second))
     assert await store.read(lambda reader: reader.deploy_config(deploy.id)) == second
+
+
+async def test_the_ledger_of_a_receipt_is_kept_with_its_deploy(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy, other = a_deploy(stage), a_deploy(stage, "v2")
+    await add(store, project, stage, deploy, other)
+    ids = [deploy.id, other.id]
+    assert await store.read(lambda reader: reader.receipt_ledgers(ids)) == {}
+    ledger = ReceiptLedger(
+        since=deploy.created_at,
+        new="i1",
+        endpoints={"i1": Endpoint("127.0.0.1", 20000)},
+        counted={"i1": SideCounts(answered=3, aborted=1, left_by_client=1)},
+        seen={"1": {"i1": InstanceCounts(answers=9)}},
+        seen_away={"1": 0},
+    )
+    before = await store.read(lambda reader: reader.last_event_id())
+    await store.write(lambda tx: tx.put_receipt_ledger(deploy.id, ledger))
+    assert await store.read(lambda reader: reader.receipt_ledgers(ids)) == {deploy.id: ledger}
+    # There is no receipt yet that anyone could see.
+    assert await store.read(lambda reader: reader.events(before, 10)) == []
+    ledger = ledger.routed_away([], "i1", deploy.created_at)
+    await store.write(lambda tx: tx.put_receipt_ledger(deploy.id, ledger))
+    (told,) = await store.read(lambda reader: reader.events(before, 10))
+    receipt = told.state["receipt"]
+    assert isinstance(receipt, dict)
+    assert (told.topic, told.subject, receipt["requests"]) == (EventTopic.DEPLOY, deploy.id, 4)
+    await store.write(lambda tx: tx.delete_stage(stage.id))
+    assert await store.read(lambda reader: reader.receipt_ledgers(ids)) == {}
 
 
 async def test_a_deploy_keeps_that_it_is_to_be_cancelled_and_has_been_released(

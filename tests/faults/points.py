@@ -238,10 +238,14 @@ _REPEATED = {
     "haproxy.show table": 2,
     "haproxy.show proc": 4,
     "runtime.last_exit_code": 0,
+    "haproxy.show info": 2,
+    "haproxy.show events": 0,
+    "store.write DeployRecord.note": 0,
 }
 """What is called until something comes about.
 
-After so many, the next may be of another phase, or never come.
+After so many, the next may be of another phase, or never come. How requests ended is asked only
+where some did not end well, and progress is noted only once a second.
 
 How the program ended is asked only where a look comes upon a container that the engine has just
 started again.

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tagboat.core.deploy import DeployStatus, InstanceState, StepName
+from tagboat.core.receipt import ReceiptLedger, SideCounts
 from tests.support.api import Api, running_api
 from tests.support.records import DIGEST, deploy_record, put_deploy, put_instance
 
@@ -47,6 +48,7 @@ async def test_a_deploy_is_queued_whole(api: Api) -> None:
         "status": "queued",
         "reason": None,
         "cancelling": False,
+        "receipt": None,
         "steps": [
             {
                 "name": name,
@@ -95,6 +97,40 @@ async def test_a_forced_deploy_does_not_hide_in_another(api: Api) -> None:
     ]
 
     assert forced["id"] != first["id"]
+
+
+async def test_a_deploy_has_its_receipt_alone_and_in_lists(api: Api) -> None:
+    dev = await stage(api)
+    deploy = await put_deploy(api, deploy_record(dev["project"]["id"], dev["id"]))
+    now = deploy.created_at
+    ledger = ReceiptLedger(
+        since=now,
+        counted={
+            "old": SideCounts(answered=31, in_flight=2),
+            "new": SideCounts(answered=377, failed_5xx=1, aborted=3, left_by_client=2),
+        },
+        turned_away=1,
+        dark_s=1.5,
+        missed="HAProxy was restarted",
+    ).routed_away(["old"], "new", now)
+    await api.store.write(lambda tx: tx.put_receipt_ledger(deploy.id, ledger))
+
+    shown = (await api.caller.get(f"/api/deploys/{deploy.id}")).json["receipt"]
+
+    assert shown["old"] == {
+        "requests": 31,
+        "answered": 31,
+        "failed_5xx": 0,
+        "aborted": 0,
+        "left_by_client": 0,
+        "in_flight": 2,
+    }
+    assert (shown["new"]["requests"], shown["requests"], shown["failed"]) == (381, 412, 5)
+    assert (shown["longest_drain_s"], shown["downtime_s"], shown["turned_away"]) == (0, 1.5, 1)
+    assert (shown["complete"], shown["reason"]) == (False, "HAProxy was restarted")
+    assert shown["until"] is None
+    (listed,) = (await api.caller.get("/api/deploys")).json["items"]
+    assert listed["receipt"] == shown
 
 
 async def test_gitea_knows_tags_in_lower_case(api: Api) -> None:

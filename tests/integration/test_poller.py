@@ -26,6 +26,7 @@ from tagboat.core.errors import (
     RegistryUnreachableError,
     RepositoryUnknownError,
 )
+from tagboat.core.heard import HeardCall
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Reader, Topic, Tx
@@ -215,6 +216,29 @@ async def test_news_found_in_a_round_is_written_and_deployed(store: SqlStore) ->
     assert [(deploy.project_id, deploy.tag) for deploy in deploys] == [("p7", "v2")]
     await cycle(subject)
     assert len(await store.read(lambda reader: reader.deploys())) == 1
+
+
+async def test_pushes_that_only_polls_find_add_up_until_a_call(store: SqlStore) -> None:
+    await add_projects(store, 2)
+    tags, clock = FakeTagSource(["v1"]), Ticking(NOW)
+    subject = poller(store, tags, clock)
+    await cycle(subject)
+    assert await store.read(lambda reader: reader.poll_finds()) == [], "the first poll finds none"
+    tags.tags = ["v1", "v2", "v3"]
+    await cycle(subject)
+    await cycle(subject)
+    tags.tags = ["v1", "v2", "v3", "v4"]
+    await cycle(subject)
+    (finds,) = await store.read(lambda reader: reader.poll_finds())
+    assert finds.pushes == 2 * 3, "of two projects at one host"
+    assert finds.first_at < finds.last_at
+
+    call = HeardCall(host=finds.host, sender="gitea", at=clock.now, delivery_id="d")
+    await store.write(lambda tx: tx.note_call(call))
+    tags.tags = ["v4", "v5"]
+    await cycle(subject)
+    (since,) = await store.read(lambda reader: reader.poll_finds())
+    assert since.pushes == 2
 
 
 async def test_a_repository_at_rest_is_remembered_until_something_changes(store: SqlStore) -> None:

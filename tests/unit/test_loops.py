@@ -13,6 +13,7 @@ from tagboat.loops import (
     LONGEST_PAUSE_S,
     PeriodicTask,
     keep_going,
+    next_to,
     wait_at_most,
 )
 
@@ -193,3 +194,38 @@ async def test_the_outcome_of_a_wait_is_whether_the_event_is_set() -> None:
     assert not await wait_at_most(event, 0.001)
     event.set()
     assert await wait_at_most(event, 0.001)
+
+
+async def test_work_next_to_a_block_is_done_when_the_block_is_left() -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        await asyncio.sleep(0.01)
+        done.append("work")
+
+    async with next_to(work()):
+        done.append("block")
+    assert done == ["block", "work"]
+
+
+async def test_a_block_that_fails_breaks_the_work_off() -> None:
+    begun: list[asyncio.Task[None]] = []
+
+    async def fail_next_to_work() -> None:
+        async with next_to(asyncio.sleep(3600)) as task:
+            begun.append(task)
+            await asyncio.sleep(0)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_next_to_work()
+    assert [task.cancelled() for task in begun] == [True]
+
+
+async def test_what_the_work_raises_the_block_raises() -> None:
+    async def work() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        async with next_to(work()):
+            pass

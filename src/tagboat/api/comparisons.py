@@ -37,7 +37,7 @@ async def preview_promotion(
 
 
 @router.get("/stages/{stage_id}/pending", responses=problems(404))
-async def show_pending_changes(operations: Ops, stage_id: StageId) -> page_schemas.PendingOut:
+async def list_pending_changes(operations: Ops, stage_id: StageId) -> page_schemas.PendingOut:
     """Show the changes of a stage and its project that are saved, and not live yet."""
     return show_pending(await operations.comparisons.pending(stage_id))
 

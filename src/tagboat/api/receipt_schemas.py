@@ -18,7 +18,7 @@ class SideCountsOut(ResponseModel):
 
 
 class DeployReceiptOut(ResponseModel):
-    """What became of the requests during a deploy, as the ingress counted them."""
+    """The requests during a deploy, as the ingress counted them."""
 
     requests: int
     failed: int

@@ -5,9 +5,17 @@ from typing import Annotated
 import typer
 
 from tagboat.cli import complete, show
+from tagboat.cli.comparison import show_comparison_table
 from tagboat.cli.follow import QueuedDeploy
 from tagboat.cli.names import find_stage, unknown_deploy
-from tagboat.cli.options import JsonOption, ProjectArg, StageArg, WaitOption, connect
+from tagboat.cli.options import (
+    JsonOption,
+    NoteOption,
+    ProjectArg,
+    StageArg,
+    WaitOption,
+    connect,
+)
 from tagboat.core.errors import NotFoundError
 
 
@@ -23,6 +31,7 @@ def deploy_command(
     force: Annotated[
         bool, typer.Option("--force", help="Deploy even if this digest is live already.")
     ] = False,
+    note: NoteOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Deploy a tag to a stage, whatever its pattern.
@@ -32,7 +41,9 @@ def deploy_command(
     """
     client = connect()
     found = find_stage(client, project, stage)
-    queued = client.post(f"/api/stages/{found['id']}/deploys", {"tag": tag, "force": force})
+    queued = client.post(
+        f"/api/stages/{found['id']}/deploys", {"tag": tag, "force": force, **_noted(note)}
+    )
     QueuedDeploy(project, found, queued).finish(client, wait=wait, as_json=as_json)
 
 
@@ -45,6 +56,7 @@ def rollback_command(
         typer.Option("--to", metavar="DEPLOY", help="Go back to the result of this deploy."),
     ] = None,
     wait: WaitOption = False,
+    note: NoteOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Go back to what was live before in a stage, and hold it.
@@ -55,7 +67,7 @@ def rollback_command(
     client = connect()
     found = find_stage(client, project, stage)
     try:
-        queued = client.post(f"/api/stages/{found['id']}/rollback", {"to": to})
+        queued = client.post(f"/api/stages/{found['id']}/rollback", {"to": to, **_noted(note)})
     except NotFoundError:
         # The stage was found just before: without --to its error is about something else.
         if to is None:
@@ -85,12 +97,27 @@ def promote_command(
         ),
     ],
     *,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only show what would change: deploy nothing.")
+    ] = False,
     wait: WaitOption = False,
+    note: NoteOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Deploy to a stage exactly the digest that is live in another."""
     client = connect()
     taken_from, found = find_stage(client, project, source), find_stage(client, project, target)
+    if preview:
+        shown = client.get(f"/api/stages/{found['id']}/promotion", **{"from": taken_from["id"]})
+        show.as_json(shown) if as_json else show_comparison_table(shown)
+        return
     # Only ids: two stages of one name cannot be confused.
-    queued = client.post(f"/api/stages/{found['id']}/promote", {"from": taken_from["id"]})
+    queued = client.post(
+        f"/api/stages/{found['id']}/promote", {"from": taken_from["id"], **_noted(note)}
+    )
     QueuedDeploy(project, found, queued).finish(client, wait=wait, as_json=as_json)
+
+
+def _noted(note: str) -> dict[str, str]:
+    # Left out where there is none: an older server does not know the field.
+    return {"note": note} if note else {}

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from tagboat.cli import show
+from tagboat.cli.comparison import show_comparison_table
 from tagboat.cli.deploy_progress import step_duration
 from tagboat.cli.deploy_receipt import show_receipt_table
 from tagboat.cli.fields import show_fields
@@ -97,6 +98,16 @@ def deploys_show(deploy: DeployArg, *, as_json: JsonOption = False) -> None:
         show_receipt_table(receipt)
     if found["log"]:
         show.line(f"\nlog:\n{found['log'].rstrip()}")
+
+
+@app.command("changes")
+def deploys_changes(deploy: DeployArg, *, as_json: JsonOption = False) -> None:
+    """Show what a deploy changes, or has changed: commits, environment, image, configuration."""
+    found = call_deploy(deploy, lambda path: connect().get(f"{path}/changes"))
+    if as_json:
+        show.as_json(found)
+    else:
+        show_comparison_table(found)
 
 
 @app.command("logs")

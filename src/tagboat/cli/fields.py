@@ -117,6 +117,8 @@ def show_fields(answer: Mapping[str, object], *, without: Sequence[str] = ()) ->
 
 
 def show_warnings(answer: ApiObject) -> None:
-    """Print the warnings that came with an answer to stderr."""
+    """Print the warnings that came with an answer to stderr, and which pushes go elsewhere now."""
     for warning in answer.get("warnings", ()):
         show.progress(f"warning: {warning}")
+    if preview := answer.get("preview"):
+        show.progress(f"note: {preview['summary']}")

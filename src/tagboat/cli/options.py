@@ -57,6 +57,11 @@ ImageArg = Annotated[
 ]
 
 
+NoteOption = Annotated[
+    str, typer.Option("--note", metavar="TEXT", help="A reason, kept with the deploy and shown.")
+]
+
+
 def connect() -> Client:
     """Return a client of the server. Raises TagboatError if no server is known."""
     context = current_context()

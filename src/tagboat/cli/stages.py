@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tagboat.cli import show
+from tagboat.cli.comparison import show_pending_changes
 from tagboat.cli.fields import (
     SetOption,
     body_fields,
@@ -18,7 +19,9 @@ from tagboat.cli.fields import (
 from tagboat.cli.names import find_project, find_stage
 from tagboat.cli.options import (
     JsonOption,
+    LimitOption,
     OptionalProjectArg,
+    OptionalStageArg,
     ProjectArg,
     StageArg,
     VolumesOption,
@@ -206,6 +209,81 @@ def stages_edit(
     else:
         show.line(f"the stage {saved['name']} of {project} is changed, from the next deploy on")
     show_warnings(saved)
+
+
+@app.command("history")
+def stages_history(
+    project: ProjectArg, stage: StageArg, *, limit: LimitOption = 20, as_json: JsonOption = False
+) -> None:
+    """List what was live in a stage, newest first, and how each ended.
+
+    'tagboat rollback PROJECT STAGE --to DEPLOY' goes back to one of them.
+    """
+    client = connect()
+    found = find_stage(client, project, stage)
+    items = client.get(f"/api/stages/{found['id']}/history", limit=limit)["items"]
+    if as_json:
+        show.as_json(items)
+    elif items:
+        show.table(
+            ("deploy", "tag", "digest", "live from", "until", "rollback", "how it ended"),
+            (
+                (
+                    item["deploy"],
+                    item["tag"],
+                    show.short_digest(item["digest"]),
+                    show.timestamp(item["live_from"]),
+                    show.timestamp(item["live_until"]) or "now",
+                    "yes" if item["rollback_possible"] else "no",
+                    "; ".join(filter(None, (item["reason"], item["note"], item["warning"]))),
+                )
+                for item in items
+            ),
+        )
+    else:
+        show.line("Nothing was ever live.")
+
+
+@app.command("pending")
+def stages_pending(project: ProjectArg, stage: StageArg, *, as_json: JsonOption = False) -> None:
+    """Show the changes of a stage that are saved, and not live before the next deploy."""
+    client = connect()
+    found = client.get(f"/api/stages/{find_stage(client, project, stage)['id']}/pending")
+    if as_json:
+        show.as_json(found)
+    else:
+        show_pending_changes(found)
+
+
+@app.command("preview")
+def stages_preview(
+    project: ProjectArg,
+    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="The tag pattern to try.")],
+    stage: OptionalStageArg = None,
+    *,
+    position: PositionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Try a tag pattern on the known tags and the last pushes, without saving it.
+
+    With STAGE it is tried in place of that stage's own, else as a new stage's.
+    """
+    client = connect()
+    query: dict[str, object] = {"pattern": pattern}
+    if stage is not None:
+        query["stage"] = find_stage(client, project, stage)["id"]
+    if position is not None:
+        query["position"] = position
+    path = f"/api/projects/{find_project(client, project)['id']}/pattern"
+    found = client.get(path, **query)
+    if as_json:
+        show.as_json(found)
+        return
+    newest = f": {', '.join(found['newest'])}" if found["newest"] else ""
+    show.line(f"{found['matching']} of {found['tags']} known tags match{newest}")
+    if found["pushes"]:
+        show.line(found["summary"] or f"the last {found['pushes']} pushes would not have changed")
+    show_warnings(found)
 
 
 @app.command("delete")

@@ -52,10 +52,18 @@ def status_command(*, as_json: JsonOption = False) -> None:
             for sentence in row["needs_you"]:
                 where = f"{row['project']} {row['stage']['name']}"
                 show.line(f"{where} needs attention: {sentence}")
+        for need in filter(_is_told_nowhere_else, pages[0]["needs"] if pages else []):
+            where = f"{need['project']['name']} {need['stage']['name']}" if need["stage"] else ""
+            show.line(f"{where} {need['kind']}: {need['sentence']}".lstrip())
         for call in senders:
             show.line(f"the webhook's sender {call['sender']} needs attention: {call['reason']}")
     if health["status"] != "ok":
         raise typer.Exit(1)
+
+
+def _is_told_nowhere_else(need: ApiObject) -> bool:
+    # The others are in the health, in the lines of stages, or among the senders.
+    return need["kind"] in {"failed", "held", "waiting", "silent"}
 
 
 def _stage_rows(row: ApiObject) -> Iterator[tuple[object, ...]]:

@@ -58,6 +58,32 @@ def webhook_url(registry: RegistryOption = None, *, as_json: JsonOption = False)
     _show_url(found, as_json=as_json)
 
 
+@app.command("heard")
+def webhook_heard(*, as_json: JsonOption = False) -> None:
+    """Show when each sender and each registry called last, and which should have and did not."""
+    found = connect().get("/api/heard")
+    if as_json:
+        show.as_json(found)
+        return
+    show.table(
+        ("sender", "last call", "about"),
+        ((one["sender"], show.timestamp(one["at"]), one["host"]) for one in found["senders"]),
+    )
+    show.line("")
+    show.table(
+        ("registry", "last call", "by", "missing"),
+        (
+            (
+                one["registry"]["name"] if one["registry"] else one["host"],
+                show.timestamp(one["last"]["at"]) if one["last"] else "never",
+                one["last"]["sender"] if one["last"] else None,
+                one["silent"],
+            )
+            for one in found["registries"]
+        ),
+    )
+
+
 @app.command("regenerate")
 def webhook_regenerate(*, yes: YesOption = False, as_json: JsonOption = False) -> None:
     """Replace the URL for all images; the old one ends at once."""

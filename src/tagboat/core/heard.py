@@ -8,7 +8,7 @@ from tagboat.core.delivery import DeliverySummary
 SILENCE_SHOWN = timedelta(days=7)
 """For how long after the last missed push a silent registry is reported."""
 _FIRST_REFUSAL = 400
-BETWEEN_MISSES = timedelta(minutes=1)
+BETWEEN_MISSES = timedelta(minutes=10)
 """Two finds of polls closer than this count as one occasion."""
 
 

@@ -1,4 +1,4 @@
-"""The receipt of a deploy: what became of the requests while it replaced an instance.
+"""The receipt of a deploy: how requests ended while it replaced an instance.
 
 The ingress counts from its own start. A ledger remembers what it had counted at the last look, and
 adds up what came after: so neither a death of Tagboat nor one of the ingress makes up a number.
@@ -6,7 +6,7 @@ adds up what came after: so neither a death of Tagboat nor one of the ingress ma
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.request_counts import EndedBy, InstanceCounts, ProcessCounts
@@ -17,6 +17,7 @@ NOT_ASKED = "HAProxy could not be asked when the counting began: what came befor
 NOT_ASKED_LAST = "HAProxy could not be asked at the end: what came after the last count is missing"
 MOVED = "an instance was started again at another port: what it answered by then is missing"
 UNKNOWN_ENDS = "too many requests failed at once to know how each ended; all count as aborted"
+_START_TICK = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +37,12 @@ class SideCounts:
 
     @property
     def requests(self) -> int:
-        """All that have ended."""
+        """Requests that have ended."""
         return self.answered + self.failed_5xx + self.aborted
 
     @property
     def failed(self) -> int:
-        """Those without a complete answer below 500."""
+        """Requests without a complete answer below 500."""
         return self.failed_5xx + self.aborted
 
     def __add__(self, other: "SideCounts") -> "SideCounts":
@@ -52,7 +53,7 @@ class SideCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployReceipt:
-    """What became of the requests from `since` to `until`, which is None while it goes on.
+    """Requests from `since` to `until`, which is None while it goes on, and how they ended.
 
     `longest_drain_s` is how many seconds after traffic had left them the old instances answered
     their last request, None without an old instance. For `downtime_s` seconds no instance took
@@ -154,9 +155,19 @@ class ReceiptLedger:
         return replace(self, dark_at=None, dark_s=self.dark_s + took_s)
 
     def ended(self, now: datetime) -> "ReceiptLedger":
-        """Return the ledger of a deploy that has ended."""
+        """Return the ledger of a deploy that has ended, without what only counting needs."""
         done = self.lit(now)
-        return replace(done, until=now, drained_s=done.drain_s(now), draining=False)
+        return replace(
+            done,
+            until=now,
+            drained_s=done.drain_s(now),
+            draining=False,
+            # There may be a million of these on record.
+            hosts=(),
+            endpoints={},
+            seen={},
+            seen_away={},
+        )
 
     def drain_s(self, now: datetime) -> float:
         """Return the seconds that old instances have needed for their last requests so far."""
@@ -170,8 +181,9 @@ def count(
 ) -> ReceiptLedger:
     """Return the ledger after another look at the ingress.
 
-    What is seen for the first time in a process that was there before is counted from now on: its
-    port may have been another's. A process that is new has counted nothing before it began.
+    An instance that is seen for the first time in a process that was there before is counted from
+    now on: its port may have been another's. So are those of a process that is older than the
+    ledger, but was not seen: it is another server's.
     """
     found = {one.process: one for one in processes}
     begun = bool(ledger.seen)
@@ -181,22 +193,27 @@ def count(
     turned_away = ledger.turned_away
     for name, process in found.items():
         before, seen[name] = ledger.seen.get(name), {}
+        is_newer = process.started_at + _START_TICK > ledger.since
         for key, endpoint in ledger.endpoints.items():
             now_counted = process.instances.get(endpoint)
             if now_counted is None:
                 missed = missed or PROCESS_ENDED
                 continue
-            last = before.get(key) if before is not None else InstanceCounts()
+            if before is None and is_newer:
+                last: InstanceCounts | None = InstanceCounts()
+            else:
+                last = (before or {}).get(key)
             if last is None and ledger.away_at is not None:
-                missed = missed or NOT_ASKED
+                missed = missed or (NOT_ASKED if before is not None else PROCESS_ENDED)
             added, why = _between(last if begun and last is not None else now_counted, now_counted)
             missed = missed or why
             total = counted.get(key, SideCounts()) + added
             # One that began before the counting and was cut in it is taken off, but was not added.
             counted[key] = replace(total, answered=max(0, total.answered))
             seen[name][key] = replace(now_counted, known_ends=())
+        away_before = ledger.seen_away.get(name, 0 if is_newer else process.turned_away)
         if begun:
-            turned_away += max(0, process.turned_away - ledger.seen_away.get(name, 0))
+            turned_away += max(0, process.turned_away - away_before)
     result = replace(
         ledger,
         counted=counted,

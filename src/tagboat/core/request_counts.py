@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from tagboat.core.endpoint import Endpoint
@@ -50,12 +51,14 @@ class InstanceCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessCounts:
-    """The counts of one process: by instance, and of requests that met none.
+    """The counts of one process since `started_at`: by instance, and of requests that met none.
 
-    `instances` lacks those that it does not count, since it was started by an earlier release.
+    `started_at` is exact to the second. `instances` lacks those that it does not count, since it
+    was started by an earlier release.
     """
 
     process: str
+    started_at: datetime
     instances: Mapping[Endpoint, InstanceCounts]
     turned_away: int = 0
 

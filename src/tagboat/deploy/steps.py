@@ -38,6 +38,7 @@ from tagboat.deploy.storage import settle_storage
 from tagboat.deploy.successor import Successor
 from tagboat.deploy.undo import Undo
 from tagboat.deploy.vigil import watch_over
+from tagboat.loops import next_to
 
 log = structlog.get_logger("tagboat.deploy")
 
@@ -147,17 +148,12 @@ class DeploySteps:
     async def start(self) -> Step:
         """Run the release command where there is one, then start the new instance."""
         # Next to all that follows: a deploy must not take longer because its requests are counted.
-        counting = asyncio.create_task(self._begin_count())
-        try:
-            return await self._start(counting)
-        finally:
-            await counting
+        context = await self._record.context()
+        async with next_to(self._requests.begin(context)) as counting:
+            return await self._start(context, counting)
 
-    async def _begin_count(self) -> None:
-        await self._requests.begin(await self._record.context())
-
-    async def _start(self, counting: Awaitable[None]) -> Step:
-        context = await self._pulling.followed(await self._record.context())
+    async def _start(self, context: DeployContext, counting: Awaitable[None]) -> Step:
+        context = await self._pulling.followed(context)
         context, kept = await settle_storage(
             self._runtime, self._record, context, self._pulling.info
         )
@@ -217,9 +213,8 @@ class DeploySteps:
         """Wait until the new instance is healthy, by the stage's names as well."""
         context = await self._record.context()
         await self._wake(context)
-        await self._requests.add_new(context)
         health = self._health(context)
-        async with self._services.places.rest():
+        async with next_to(self._requests.add_new(context)), self._services.places.rest():
             reason, self.warning = await asked_in_http(
                 self._runtime.probe, context, health.until_healthy()
             )
@@ -273,9 +268,7 @@ class DeploySteps:
         if not successor.took_over:
             await self._record.change_instances([context.own], watched=True)
         await self._requests.look()
-        # Most deploys of a small site see no request: then there is nothing to say.
-        words = self._requests.words()
-        detail = reason if words.startswith("0 ") else "; ".join(filter(None, (reason, words)))
+        detail = "; ".join(filter(None, (reason, self._requests.summary)))
         return Step(StepName.WATCH, StepStatus.DONE, detail=detail)
 
     def _telling(

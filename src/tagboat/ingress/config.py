@@ -17,7 +17,7 @@ from tagboat.ingress.counting import (
     COUNTING_RULES,
     ENDS_RING,
     ENDS_SECTION,
-    HOST_TABLE,
+    HOST_COUNTING,
     INSTANCE_TABLE,
 )
 
@@ -179,7 +179,6 @@ def _frontend(wanted: ConfigInput) -> str:
     in_map = f"var(txn.host),map_str({MAP_FILE},unknown)"
     forwarded_host = "{ req.hdr(x-forwarded-host) -m found }"
     one_forwarded_for = "{ req.fhdr_cnt(x-forwarded-for) eq 1 }"
-    is_unknown = "{ var(txn.way) -m str unknown }"
     # A connection that is to become a WebSocket must stay (RFC 6455, section 4.1).
     no_upgrade = "!{ req.hdr(upgrade) -m found }"
     return f"""\
@@ -190,9 +189,7 @@ frontend web
   http-request set-var(txn.way) str(unknown)
   http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
   http-request set-var(txn.way) {in_map} if {{ var(txn.host) -m found }}
-  # By host for the metrics; not by those that strangers make up.
-  http-request track-sc1 var(txn.host) table {HOST_TABLE} unless {is_unknown}{hold}
-  http-request set-log-level silent if {{ var(txn.way) -m str unknown none portless held }}
+{HOST_COUNTING}{hold}
 {answer_page(404, _UNKNOWN_FILE, "unknown")}
 {answer_page(503, _NOT_LIVE_FILE, "none", " hdr Retry-After 10")}
 {answer_page(503, _NO_PORT_FILE, "portless")}

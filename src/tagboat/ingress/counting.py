@@ -1,10 +1,11 @@
-"""What HAProxy counts: the part of its configuration for that, and its answers read. Pure.
+"""Counts of HAProxy: the part of its configuration for them, and its answers about them. Pure.
 
 It counts by the port of an instance, and by host. Decision 0029 has the reasons.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
 from tagboat.core.request_counts import CODE_CLASSES, EarlyEnd, EndedBy, InstanceCounts
 
@@ -19,11 +20,9 @@ _TURNED_AWAY = len(CODE_CLASSES)
 _MAX_INSTANCES = 20480  # more than there are host ports for instances
 _MAX_HOSTS = 65536
 _ROW = re.compile(r"^0x[0-9a-f]+: key=(\S+) use=.*?((?: (?:conn_cur|gpc\d+)=\d+)+)", re.MULTILINE)
-_COUNT = re.compile(r" (conn_cur|gpc\d+)=(\d+)")
-_END = re.compile(
-    r"^(?P<port>\d+) (?P<number>\d+) (?P<state>\S\S) (?P<status>-?\d+) \S+ (?P<head>[-1])$",
-    re.MULTILINE,
-)
+_NUMBER = re.compile(r" (conn_cur|gpc\d+)=(\d+)")
+_END = r"(?m)^%d (?P<number>\d+) (?P<state>\S\S) (?P<status>-?\d+) \S+ (?P<head>[-1])$"
+_INFO = re.compile(r"^(Pid|Start_time_sec|node): (\S+)$", re.MULTILINE)
 _WITH_ERROR = 500
 _SWITCHING = 101
 
@@ -31,9 +30,11 @@ _SWITCHING = 101
 def _rules() -> str:
     # HAProxy 2.6 has no action that counts in `http-after-response`, which alone sees the answers
     # that it makes by itself; a fetch that counts can be read there.
+    # A 4xx of its own is for a client that has gone.
+    by_app = " { var(txn.head) -m found }"
     by_class = "\n".join(
         f"  http-after-response set-var(txn.n) sc_inc_gpc({place},1)"
-        f" if {{ status {name[0]}00:{name[0]}99 }}"
+        f" if {{ status {name[0]}00:{name[0]}99 }}{by_app if name == '4xx' else ''}"
         for place, name in enumerate(CODE_CLASSES)
     )
     no_instance = "{ var(txn.way) -m str none portless held }"
@@ -49,6 +50,10 @@ def _rules() -> str:
 
 
 COUNTING_RULES = _rules()
+HOST_COUNTING = f"""\
+  # By host for the metrics; not by those that strangers make up.
+  http-request track-sc1 var(txn.host) table {HOST_TABLE} unless {{ var(txn.way) -m str unknown }}
+  http-request set-log-level silent if {{ var(txn.way) -m str unknown none portless held }}"""
 # Nothing expires: a count that begins again by itself would look like one that was never made.
 COUNT_TABLES = f"""\
 backend {INSTANCE_TABLE}
@@ -81,6 +86,19 @@ def parse_instance_counts(rows: str, ends: str, port: int) -> InstanceCounts | N
     )
 
 
+def parse_process(info: str) -> tuple[str, datetime]:
+    """Return a name for a worker that no other one ever has, and its start, from `show info`.
+
+    Raises ValueError for another text.
+    """
+    found = dict(_INFO.findall(info))
+    try:
+        started = int(found["Start_time_sec"])
+        return f"{found['node']}/{found['Pid']}/{started}", datetime.fromtimestamp(started, UTC)
+    except KeyError as missing:
+        raise ValueError(f"it has no {missing}") from None
+
+
 def ended_early(rows: str) -> bool:
     """Return whether any of these instances has a request that did not end well."""
     return any(counts.get(f"gpc{_EARLY_ENDS}") for counts in _rows(rows).values())
@@ -101,19 +119,19 @@ def parse_turned_away(rows: str) -> int:
 
 def _rows(text: str) -> dict[str, Mapping[str, int]]:
     return {
-        match[1]: {name: int(number) for name, number in _COUNT.findall(match[2])}
+        match[1]: {name: int(number) for name, number in _NUMBER.findall(match[2])}
         for match in _ROW.finditer(text)
     }
 
 
 def _early_ends(text: str, port: int) -> Iterator[EarlyEnd]:
-    for match in _END.finditer(text):
-        if int(match["port"]) == port:
-            yield EarlyEnd(
-                number=int(match["number"]),
-                by=_ended_by(match["state"], int(match["status"])),
-                answered=match["head"] == "1",
-            )
+    # Lines of other ports, of which there may be thousands, fail at their first letters.
+    for match in re.finditer(_END % port, text):
+        yield EarlyEnd(
+            number=int(match["number"]),
+            by=_ended_by(match["state"], int(match["status"])),
+            answered=match["head"] == "1",
+        )
 
 
 def _ended_by(state: str, status: int) -> EndedBy:

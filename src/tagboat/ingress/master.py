@@ -24,6 +24,7 @@ from tagboat.ingress.counting import (
     ended_early,
     parse_code_classes,
     parse_instance_counts,
+    parse_process,
     parse_turned_away,
 )
 from tagboat.ingress.routing import RoutingMap, changes, parse_got_map, parse_shown_map
@@ -182,6 +183,13 @@ class Master:
     ) -> ProcessCounts:
         """Return what a worker has counted for these endpoints, and in the place of an app."""
         rows = await self._rows(worker, INSTANCE_TABLE, [str(one.port) for one in endpoints])
+        info = await self._ask_worker(worker, ["show info"])
+        try:
+            name, started_at = parse_process(info)
+        except ValueError as error:
+            raise IngressUnavailableError(
+                f"HAProxy answered {info[:200]!r} when it was asked about itself: {error}"
+            ) from None
         # Asked for later: so it has all ends that the rows have counted, if there is room for them.
         ends = (
             await self._ask_worker(worker, [f"show events {ENDS_RING}"])
@@ -190,7 +198,8 @@ class Master:
         )
         found = {one: parse_instance_counts(rows, ends, one.port) for one in endpoints}
         return ProcessCounts(
-            process=str(worker),
+            process=name,
+            started_at=started_at,
             instances={one: counts for one, counts in found.items() if counts is not None},
             turned_away=parse_turned_away(await self._rows(worker, HOST_TABLE, hosts)),
         )

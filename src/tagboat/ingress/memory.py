@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.endpoint import Endpoint
@@ -36,6 +37,7 @@ class MemoryIngress:
     ) -> None:
         self.journal: list[RoutingMap] = []
         self.process = 1
+        self.started_at = datetime.min.replace(tzinfo=UTC)
         self._hosts: dict[int, str] = {}
         self._addresses = StageAddresses(base_domain=base_domain, port=port, public_url=public_url)
         self._routes: RoutingMap = {}
@@ -97,9 +99,10 @@ class MemoryIngress:
                 known_ends=(*counts.known_ends, end),
             )
 
-    def restart(self) -> None:
+    def restart(self, now: datetime) -> None:
         """Forget all counts, as another process does."""
         self.process += 1
+        self.started_at = now
         self._counts.clear()
         self._turned_away.clear()
 
@@ -142,7 +145,14 @@ class MemoryIngress:
             for one in endpoints
         }
         turned_away = sum(self._turned_away[host] for host in hosts)
-        return [ProcessCounts(process=str(self.process), instances=found, turned_away=turned_away)]
+        return [
+            ProcessCounts(
+                process=str(self.process),
+                started_at=self.started_at,
+                instances=found,
+                turned_away=turned_away,
+            )
+        ]
 
     async def code_classes(self) -> Mapping[str, CodeClasses]:
         """Return the answers by host."""

@@ -46,6 +46,7 @@ class KnownImages:
 
     async def describe(self, images: Collection[ImageAt]) -> Mapping[Digest, ImageFacts]:
         """Return the description of each of `images` by digest, within `WITHIN_S` seconds."""
+        # Both at once: the limit is for the page, and not for each image.
         wanted = {one.digest: one for one in images}
         tasks = {
             digest: asyncio.ensure_future(self._describe(one)) for digest, one in wanted.items()
@@ -71,6 +72,7 @@ class KnownImages:
                 info = await self._inspect(one)
             except TagboatError as error:
                 return ImageFacts(None, f"the image could not be described: {error}")
+            # Failures are not remembered: the registry may answer the next time.
             self._known[key] = info
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)

@@ -13,7 +13,6 @@ from sqlalchemy.types import TypeDecorator
 from tagboat.core.deploy import PENDING_STEPS, Step, StepName, StepStatus
 from tagboat.core.image import ImageName
 from tagboat.core.push import PushVerdict
-from tagboat.core.receipt import ReceiptLedger
 from tagboat.core.tags import parse_tag_pattern
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,5 +81,4 @@ IMAGE = Coded(str, lambda text: ImageName(*text.split("/", 1)))
 # Patterns are compiled when they are parsed, and every poll reads those of all stages.
 PATTERN = Coded(lambda pattern: str(pattern.text), lru_cache(1024)(parse_tag_pattern))
 STEPS = Coded(_encode_steps, _decode_steps)
-LEDGER = Coded(to_json, msgspec.json.Decoder(ReceiptLedger).decode)
 VERDICT = Coded(to_json, msgspec.json.Decoder(PushVerdict).decode)

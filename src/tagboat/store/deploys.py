@@ -8,9 +8,8 @@ from sqlalchemy import ColumnElement, Select, delete, select
 
 from tagboat.core.catalog import HeldPush
 from tagboat.core.deploy import Deploy, DeployStatus, TakenBack
-from tagboat.core.events import deploy_changes, receipt_change
+from tagboat.core.events import deploy_changes
 from tagboat.core.image import Digest
-from tagboat.core.receipt import ReceiptLedger
 from tagboat.core.run import RunConfig
 from tagboat.store import claims, tables
 from tagboat.store.part import ReadPart, newest_first
@@ -33,12 +32,6 @@ class DeployReads(ReadPart):
         table = tables.deploy_configs_table
         sealed = self._session.scalar(select(table.c.config).where(table.c.deploy_id == deploy_id))
         return None if sealed is None else self._rows.config(sealed, deploy_id)
-
-    def receipt_ledgers(self, deploy_ids: Collection[str]) -> dict[str, ReceiptLedger]:
-        """Return the ledgers of these deploys by id; most that never reached `start` have none."""
-        table = tables.receipts_table
-        found = self._session.rows(select(table).where(table.c.deploy_id.in_(deploy_ids)))
-        return {row["deploy_id"]: row["ledger"] for row in found}
 
     def held_pushes(self, stage_id: str) -> list[HeldPush]:
         """Return what came while the stage was held, oldest first."""
@@ -156,12 +149,6 @@ class DeployWrites(DeployReads):
         self._session.upsert(
             tables.deploy_configs_table, {"deploy_id": deploy_id, "config": sealed}
         )
-
-    def put_receipt_ledger(self, deploy_id: str, ledger: ReceiptLedger) -> None:
-        """Record the ledger of a deploy, and tell of its receipt once it has one."""
-        self._session.upsert(tables.receipts_table, {"deploy_id": deploy_id, "ledger": ledger})
-        if (receipt := ledger.receipt) is not None:
-            self._session.record(receipt_change(self.deploy(deploy_id), receipt))
 
     def add_held_push(self, offer: HeldPush) -> None:
         """Keep a push until its stage is released; a later one of the tag replaces it."""

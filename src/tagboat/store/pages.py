@@ -75,7 +75,8 @@ class PageReads(DeployReads):
             .where(_tags.c.project_id == project_id)
             .order_by(_tags.c.first_seen.desc(), _tags.c.tag.desc())
         )
-        return [(row["tag"], row["first_seen"]) for row in self._session.rows(query.limit(limit))]
+        # Thousands: as plain tuples they take a third of the time.
+        return [(row.tag, row.first_seen) for row in self._session.execute(query.limit(limit))]
 
     def last_pushes(self, project_id: str, limit: int) -> list[PastPush]:
         """Return the last pushes of a project's image by webhook that went to a stage or to none.
@@ -104,6 +105,7 @@ class PageReads(DeployReads):
 
         The latest first.
         """
+        # By id, which rises with time: a deploy that ended later may have been ordered before.
         newer = _deploys.alias("newer")
         mended = exists().where(
             newer.c.stage_id == _deploys.c.stage_id,
@@ -129,6 +131,7 @@ class PageReads(DeployReads):
             .limit(limit)
             .subquery()
         )
+        # Two may have come in one call, at the same microsecond: one of them stands for both.
         newest = (
             select(func.max(offers.c.tag))
             .where(offers.c.stage_id == stages.c.stage_id, offers.c.seen_at == stages.c.newest_at)
@@ -142,6 +145,7 @@ class PageReads(DeployReads):
     def troubled_instances(self, limit: int) -> list[tuple[Instance, Vitals]]:
         """Return the live instances that need a person, with what is wrong, newest first."""
         vitals = tables.vitals_table
+        # From the few live instances: reports of ended ones stay as they were.
         query = (
             select(vitals)
             .join(_instances, _instances.c.id == vitals.c.instance_id)

@@ -12,6 +12,7 @@ from tagboat.store.matrix import MatrixReads
 from tagboat.store.pages import PageReads
 from tagboat.store.polls import PollReads
 from tagboat.store.read_model import ReadModelReads
+from tagboat.store.receipts import ReceiptReads
 from tagboat.store.retention import RetentionReads
 from tagboat.store.rows import SealedRows
 from tagboat.store.session import ReadSession
@@ -22,6 +23,7 @@ class SqlReader(
     ReadModelReads,
     PageReads,
     MatrixReads,
+    ReceiptReads,
     InstanceReads,
     RetentionReads,
     PollReads,

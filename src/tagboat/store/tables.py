@@ -27,17 +27,7 @@ from tagboat.core.events import EventTopic
 from tagboat.core.health import Trouble
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Outcome
-from tagboat.store.columns import (
-    IMAGE,
-    JSON,
-    JSON_TUPLE,
-    LEDGER,
-    PATTERN,
-    STEPS,
-    VERDICT,
-    Coded,
-    Instant,
-)
+from tagboat.store.columns import IMAGE, JSON, JSON_TUPLE, PATTERN, STEPS, VERDICT, Coded, Instant
 
 _IS_QUEUED, _IS_RUNNING = text("status = 'queued'"), text("status = 'running'")
 OPEN = text("status IN ('queued', 'running')")
@@ -200,13 +190,6 @@ deploy_configs_table = Table(
     metadata,
     Column("deploy_id", String, ForeignKey("deploys.id", ondelete="CASCADE"), primary_key=True),
     Column("config", LargeBinary, nullable=False),
-)
-
-receipts_table = Table(
-    "receipts",
-    metadata,
-    Column("deploy_id", String, ForeignKey("deploys.id", ondelete="CASCADE"), primary_key=True),
-    Column("ledger", LEDGER, nullable=False),
 )
 
 offers_table = Table(

@@ -15,6 +15,7 @@ from tagboat.store.memory import WriteMemory
 from tagboat.store.pages import PageReads
 from tagboat.store.polls import PollWrites
 from tagboat.store.read_model import ReadModelReads
+from tagboat.store.receipts import ReceiptWrites
 from tagboat.store.retention import RetentionWrites
 from tagboat.store.rows import SealedRows
 from tagboat.store.session import WriteSession
@@ -24,6 +25,7 @@ from tagboat.store.settings import SettingWrites
 class UnitOfWork(
     CatalogWrites,
     DeployWrites,
+    ReceiptWrites,
     InstanceWrites,
     RetentionWrites,
     PollWrites,

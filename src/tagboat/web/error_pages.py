@@ -12,11 +12,13 @@ _SAID: Mapping[int, tuple[str, str]] = {
     403: ("Not allowed", "Your role does not allow this."),
     404: ("Nothing here", "There is no page at this address. It may have been deleted."),
     405: ("Not possible here", "This address takes forms of its own page only."),
+    409: ("Not possible now", "It conflicts with something that exists."),
     410: ("Deleted", "This has been deleted."),
     421: (
         "Unknown host",
         "Tagboat does not answer to this host name. Add it to TAGBOAT_HOSTS and restart Tagboat.",
     ),
+    422: ("Not understood", "A value in the address or the form cannot be used."),
     500: ("A fault inside Tagboat", "The log of the server says more."),
     503: ("Not available now", "Something that this page needs does not answer."),
 }

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,37 +26,41 @@ class PageTemplates:
 
     def fill(self, name: str, values: Mapping[str, object]) -> str:
         """Return the text of a template; raise jinja2.UndefinedError for a name without value."""
-        return self._environment.get_template(name).render(values)
+        return _environment().get_template(name).render({"asset": self._assets.url, **values})
 
-    @cached_property
-    def _environment(self) -> "Environment":
-        from jinja2 import (  # noqa: PLC0415 - two megabytes that only a look at a page needs
-            Environment,
-            FileSystemLoader,
-            StrictUndefined,
-        )
 
-        environment = Environment(
-            loader=FileSystemLoader(_FOLDER),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            # A page must not look at the disk for each of its parts.
-            auto_reload=False,
-            cache_size=-1,
-        )
-        environment.globals["asset"] = self._assets.url
-        environment.globals["project_path"] = project_path
-        environment.globals["stage_path"] = stage_path
-        environment.globals["deploy_path"] = deploy_path
-        environment.filters["ago"] = durations.age
-        environment.filters["exact"] = durations.exact
-        environment.filters["lasted"] = durations.lasted
-        environment.filters["marked"] = _marked
-        environment.filters["short_digests"] = _short_digests
-        environment.tests["in_env"] = lambda field: str(field).startswith("env.")
-        return environment
+@cache
+def _environment() -> "Environment":
+    from jinja2 import (  # noqa: PLC0415 - two megabytes that only a look at a page needs
+        Environment,
+        FileSystemLoader,
+        StrictUndefined,
+    )
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # A page must not look at the disk for each of its parts.
+        auto_reload=False,
+        cache_size=-1,
+    )
+    environment.globals |= {
+        "project_path": project_path,
+        "stage_path": stage_path,
+        "deploy_path": deploy_path,
+    }
+    environment.filters |= {
+        "ago": durations.age,
+        "exact": durations.exact,
+        "lasted": durations.lasted,
+        "marked": _marked,
+        "short_digests": _short_digests,
+    }
+    environment.tests["in_env"] = lambda field: str(field).startswith("env.")
+    return environment
 
 
 def _marked(text: str) -> "Markup":

@@ -55,6 +55,24 @@ DEPLOY = {
     "trigger": "webhook",
     "created_at": "2026-11-24T10:00:00Z",
 }
+COMPARISON = {
+    "project": {"id": "p1", "name": "app"},
+    "stage": {"id": "s1", "name": "dev"},
+    "before": {"tag": "v1", "digest": DIGEST, "deploy": "d1", "size": 10 << 20},
+    "after": {"tag": "v2", "digest": None, "deploy": "d2", "size": None},
+    "commits": {
+        "before": "1",
+        "after": "2",
+        "source": "https://forge.example",
+        "compare_url": "https://forge.example/compare/1...2",
+    },
+    "env": {"added": ["SMTP_HOST"], "removed": [], "changed": ["CACHE_URL"]},
+    "config": [{"field": "port", "change": "added", "before": None, "after": "80"}],
+    "image": [{"field": "user", "change": "changed", "before": "root", "after": "1000"}],
+    "release_command": True,
+    "changes_nothing": False,
+    "unknown": "the digest of v2 is not known yet",
+}
 INSTANCE = {
     "id": "i1",
     "project": {"id": "p1", "name": "app"},
@@ -188,7 +206,7 @@ def overview(fake: "FakeServer", _asked: Asked) -> object:
         for call in newest.values()
         if call.get("needs_you")
     ]
-    return page(*rows) | {"senders": senders}
+    return page(*rows) | {"senders": senders, "needs": fake.answers["needs"]}
 
 
 def named_stages(fake: "FakeServer", asked: Asked) -> object:
@@ -207,6 +225,7 @@ def usual_answers() -> dict[str, Any]:
     """`METHOD PATH` to a body, a Said, a list of such, of which the last stays, or a function."""
     return {
         "GET /api/overview": overview,
+        "needs": [],
         "GET /api/stages": named_stages,
         "POST /api/stages/s1/cancel": Said(
             {"items": [DEPLOY | {"status": "cancelled", "reason": "cancelled"}]}, 202

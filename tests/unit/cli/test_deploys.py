@@ -1,7 +1,7 @@
 """`tagboat deploys`."""
 
 from tests.unit.cli.conftest import Tagboat
-from tests.unit.cli.fake_server import FakeServer
+from tests.unit.cli.fake_server import COMPARISON, FakeServer
 
 
 def test_deploys_of_a_stage_by_status(tagboat: Tagboat, server: FakeServer) -> None:
@@ -12,3 +12,9 @@ def test_deploys_of_a_stage_by_status(tagboat: Tagboat, server: FakeServer) -> N
     assert server.asked[-1].query == {"stage": "s1", "status": "failed", "limit": "3"}
     assert tagboat("deploys", "list", "app").returncode == 0
     assert server.asked[-1].query == {"project": "p1", "limit": "20"}
+
+
+def test_the_changes_of_a_deploy(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/deploys/d1/changes"] = COMPARISON
+    assert "v1 -> v2" in tagboat("deploys", "changes", "d1").stdout
+    assert "there is no deploy d9" in tagboat.fails("deploys", "changes", "d9")

@@ -143,3 +143,18 @@ def test_a_sender_that_needs_a_person_is_told_by_status_until_it_is_understood(
     ] == ["v0"]
     server.answers["GET /api/deliveries"] = page(DELIVERY | {"sender": "zot"}, zot)
     assert "needs attention" not in tagboat("status").stdout
+
+
+def test_status_tells_what_needs_a_person_once(tagboat: Tagboat, server: FakeServer) -> None:
+    where = {"project": {"id": "p1", "name": "app"}, "stage": {"id": "s1", "name": "dev"}}
+    nowhere = {"project": None, "stage": None}
+    server.answers["needs"] = [
+        where | {"kind": "failed", "sentence": "v2 failed: why. v1 serves."},
+        # It is among the stage's own sentences already.
+        where | {"kind": "unhealthy", "sentence": "v1: it restarts"},
+        nowhere | {"kind": "silent", "sentence": "Registry forge has not called for 3 days."},
+    ]
+    said = tagboat("status").stdout.splitlines()
+    assert "app dev failed: v2 failed: why. v1 serves." in said
+    assert "silent: Registry forge has not called for 3 days." in said
+    assert not any("it restarts" in line for line in said)

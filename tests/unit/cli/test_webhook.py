@@ -105,3 +105,25 @@ def test_the_url_for_a_registry_that_does_not_say_where_it_is(
     assert "there is no registry named 'none'; there are: Our own & only" in tagboat.fails(
         "webhook", "url", "--registry", "none"
     )
+
+
+def test_who_was_heard_last(tagboat: Tagboat, server: FakeServer) -> None:
+    call = {"sender": "gitea", "host": "git.example.com", "at": "2026-11-24T10:00:00Z"}
+    silent = "Registry forge has not called for 3 days; polling found 4 pushes it did not report."
+    server.answers["GET /api/heard"] = {
+        "senders": [call],
+        "registries": [
+            {"host": "git.example.com", "registry": None, "last": call, "silent": None},
+            {
+                "host": "b.example",
+                "registry": {"id": "r", "name": "forge"},
+                "last": None,
+                "silent": silent,
+            },
+        ],
+    }
+    said = tagboat("webhook", "heard").stdout.splitlines()
+    assert said[2].split() == ["gitea", "2026-11-24", "10:00:00Z", "git.example.com"]
+    assert said[-2].split() == ["git.example.com", "2026-11-24", "10:00:00Z", "gitea", "-"]
+    assert said[-1].split()[:2] == ["forge", "never"]
+    assert said[-1].endswith(silent)

@@ -34,9 +34,12 @@ def process(
     *,
     name: str = "1",
     turned_away: int = 0,
+    started: float = -60,
 ) -> ProcessCounts:
     instances = {OLD: old} if new is None else {OLD: old, NEW: new}
-    return ProcessCounts(process=name, instances=instances, turned_away=turned_away)
+    return ProcessCounts(
+        process=name, started_at=at(started), instances=instances, turned_away=turned_away
+    )
 
 
 def begun(*processes: ProcessCounts) -> ReceiptLedger:
@@ -152,9 +155,19 @@ def test_all_processes_count_and_one_that_ended_is_missed() -> None:
 
 def test_a_process_that_began_later_counts_from_its_first_request() -> None:
     ledger = switched(begun(process(name="1")))
-    found = [process(name="1"), process(new=InstanceCounts(answers=4), name="2")]
-    receipt = receipt_of(count(ledger, found, at(1)))
-    assert (receipt.new.answered, receipt.complete) == (4, True)
+    later = process(new=InstanceCounts(answers=4), name="2", turned_away=3, started=0)
+    receipt = receipt_of(count(ledger, [process(name="1"), later], at(1)))
+    assert (receipt.new.answered, receipt.turned_away, receipt.complete) == (4, 3, True)
+
+
+def test_what_another_servers_ingress_has_long_counted_is_not_this_deploys() -> None:
+    ledger = switched(begun(process(name="1")))
+    other = process(new=InstanceCounts(answers=4000), name="2", turned_away=7, started=-3600)
+    ledger = count(ledger, [other], at(1))
+    other = replace(other, instances={**other.instances, NEW: InstanceCounts(answers=4002)})
+    receipt = receipt_of(count(ledger, [other], at(2)))
+    assert (receipt.new.answered, receipt.turned_away) == (2, 0)
+    assert (receipt.complete, receipt.reason) == (False, PROCESS_ENDED)
 
 
 def test_another_process_of_the_same_number_is_noticed() -> None:
@@ -165,7 +178,7 @@ def test_another_process_of_the_same_number_is_noticed() -> None:
 
 def test_a_process_that_does_not_count_is_said() -> None:
     ledger = switched(begun())
-    found = [process(), ProcessCounts(process="0", instances={})]
+    found = [process(), ProcessCounts(process="0", started_at=at(-60), instances={})]
     assert receipt_of(count(ledger, found, at(1))).reason == PROCESS_ENDED
 
 
@@ -218,6 +231,14 @@ def test_downtime_is_the_time_without_an_instance() -> None:
     assert receipt_of(ledger).downtime_s == 2.5
     # One that has nothing to go back to ends dark.
     assert receipt_of(ledger.dark(at(5)).ended(at(6))).downtime_s == 3.5
+
+
+def test_an_ended_one_keeps_its_receipt_and_little_else() -> None:
+    counts = InstanceCounts(answers=2, errors=1, early_ends=1)
+    ledger = count(switched(begun()), [process(counts, counts, turned_away=1)], at(1))
+    before, ended = receipt_of(ledger), ledger.ended(at(2))
+    assert receipt_of(ended) == replace(before, until=at(2))
+    assert len(msgspec.json.encode(ended)) < 700
 
 
 def test_a_ledger_survives_the_database() -> None:

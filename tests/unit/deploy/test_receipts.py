@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import NoReturn
 
 import pytest
 
@@ -13,12 +14,14 @@ from tagboat.core.events import Event, EventTopic
 from tagboat.core.receipt import (
     NOT_ASKED,
     NOT_ASKED_LAST,
+    OTHER_SERVERS,
     PROCESS_ENDED,
     DeployReceipt,
     ReceiptLedger,
     SideCounts,
 )
 from tagboat.core.request_counts import EndedBy
+from tagboat.deploy import receipts
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.ingress.memory import MemoryIngress
 from tests.unit.deploy.deploy_harness import HOST, World
@@ -154,9 +157,9 @@ async def test_events_bring_the_receipt_as_it_grows_and_before_the_end(led: Worl
     at_step(led, StepName.WATCH, requests(led, 200, 500, 200))
     await led.carry_out(deploy)
     states = [one.state for one in await events_of(led, EventTopic.DEPLOY, deploy)]
-    receipts = [state["receipt"] for state in states if "receipt" in state]
-    assert [one["requests"] for one in receipts if isinstance(one, dict)][:1] == [0]
-    last = receipts[-1]
+    told = [state["receipt"] for state in states if "receipt" in state]
+    assert [one["requests"] for one in told if isinstance(one, dict)][:1] == [0]
+    last = told[-1]
     assert isinstance(last, dict)
     assert (last["requests"], last["failed"], last["complete"]) == (3, 1, True)
     assert last["new"]["failed_5xx"] == 1
@@ -272,7 +275,7 @@ async def test_a_restart_of_the_ingress_is_said(led: World) -> None:
 
     async def restart() -> None:
         await requests(led, 200, 200)()
-        ingress_of(led).restart()
+        ingress_of(led).restart(led.clock.now())
         await requests(led, 200)()
 
     at_step(led, StepName.DRAIN, restart)
@@ -286,6 +289,23 @@ async def test_an_ingress_that_does_not_answer_fails_nothing(led: World) -> None
     for _ in range(2):
         ingress_of(led).fail("count_requests", AWAY)
     ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert (await receipt_of(led, ended)).reason == NOT_ASKED
+
+
+async def test_an_ingress_that_hangs_is_not_waited_for(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy = await second(led)
+
+    async def hang(*_: object) -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(receipts, "_LOOK_LIMIT_S", 0.05)
+    monkeypatch.setattr(ingress_of(led), "count_requests", hang)
+    async with asyncio.timeout(60):
+        ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED
     assert (await receipt_of(led, ended)).reason == NOT_ASKED
 
@@ -330,3 +350,35 @@ async def test_an_app_that_cannot_run_twice_keeps_requests_waiting(led: World) -
 
 async def later(world: World, seconds: float) -> None:
     world.clock.move(seconds)
+
+
+async def test_a_server_that_stops_meanwhile_is_no_downtime(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    deploy = await second(led)
+    deploy = await led.change_deploy(deploy, status=DeployStatus.RUNNING)
+    work = asyncio.create_task(Pipeline(led.services, deploy.id).carry_out())
+
+    async def stop() -> None:
+        work.cancel()
+
+    led.calls.before("create", stop)
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    await Pipeline(led.services, deploy.id).park()
+    await requests(led, 200)()  # the old one serves again
+    await later(led, 1000)
+    deploy = await led.change_deploy(await led.deploy(deploy.id), status=DeployStatus.RUNNING)
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert 0 < receipt.downtime_s < 60
+    assert receipt.old.answered == 1
+
+
+async def test_among_several_servers_it_is_never_complete(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy = await second(led)
+    monkeypatch.setattr(type(led.store), "exclusive", False)
+    at_step(led, StepName.WATCH, requests(led, 200))
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert receipt.new.answered == 1
+    assert (receipt.complete, receipt.reason) == (False, OTHER_SERVERS)

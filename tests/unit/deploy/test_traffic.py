@@ -588,3 +588,27 @@ async def test_where_others_write_too_their_ingresses_are_given_time_to_follow(
     instance = await an_instance(led, "v1", 40001)
     await traffic_of(led).drained([instance], 30)
     assert led.clock.slept[0] == 2 * FOLLOW_S
+
+
+async def test_answers_are_of_the_stage_that_owns_the_host(led: World) -> None:
+    assert led.ingress is not None
+    traffic = Traffic(led.store, led.ingress, BASE_DOMAIN)
+    with pytest.raises(IngressUnavailableError):
+        await traffic.code_classes()
+    await led.change_stage(domains=("shop.example.com",))
+    port = port_of(await an_instance(led, "v1", 20000))
+    await traffic.apply_routes()
+    for host, status in ((HOST, 200), (HOST, 404), ("shop.example.com", 200)):
+        assert await led.ingress.begin(host) == port
+        led.ingress.end(port, status)
+    assert await led.ingress.begin("unknown.localhost") is None
+    found = await traffic.code_classes()
+    assert {key: dict(classes) for key, classes in found.items()} == {
+        led.stage.id: {"2xx": 2, "4xx": 1}
+    }
+    assert await traffic.hosts(led.stage.id) == (HOST, "shop.example.com")
+    # Known from before, while it is not known which routes are in force.
+    led.ingress.fail("apply_routes", AWAY)
+    with pytest.raises(IngressUnavailableError):
+        await traffic.apply_routes()
+    assert (await traffic.code_classes()).keys() == {led.stage.id}

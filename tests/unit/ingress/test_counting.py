@@ -1,5 +1,7 @@
 """HAProxy's answers about its counts, as they come from several of its versions."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tagboat.core.request_counts import EarlyEnd, EndedBy, InstanceCounts
@@ -7,6 +9,7 @@ from tagboat.ingress.counting import (
     ended_early,
     parse_code_classes,
     parse_instance_counts,
+    parse_process,
     parse_turned_away,
 )
 
@@ -36,6 +39,16 @@ def test_a_port_without_a_request_has_no_row() -> None:
 
 def test_a_worker_of_an_earlier_release_does_not_count() -> None:
     assert parse_instance_counts("0x1: key=20000 use=1 exp=59000 conn_cur=1\n", "", 20000) is None
+
+
+def test_a_worker_is_named_by_machine_number_and_start() -> None:
+    info = "Name: HAProxy\nPid: 24920\nUptime: 0d\nnode: vm\nStart_time_sec: 1795933999\n"
+    assert parse_process(info) == (
+        "vm/24920/1795933999",
+        datetime(2026, 11, 29, 6, 33, 19, tzinfo=UTC),
+    )
+    with pytest.raises(ValueError, match="Start_time_sec"):
+        parse_process("Pid: 7\nnode: vm\n")
 
 
 def test_whether_any_ended_early() -> None:

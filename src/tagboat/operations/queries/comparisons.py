@@ -112,6 +112,7 @@ class ComparisonQueries:
 
         def work(reader: Reader) -> ComparedFacts:
             stage = reader.stage(stage_id)
+            # The rule of the order itself: nothing is shown that would be refused.
             source = promotable(reader, stage, reader.stage(from_stage_id))
             project = reader.project(stage.project_id)
             after = Side(tag=source.tag, digest=source.digest, deploy_id=source.deploy_id)
@@ -222,6 +223,7 @@ def _facts(
 
 def _replaced_by(reader: Reader, deploy: Deploy, stage: Stage) -> Instance | None:
     """Return the instance that a deploy replaced or would replace, None if nothing was live."""
+    # Newest first; an instance may be forgotten with its deploy by now.
     for instance_id in deploy.replaced:
         with contextlib.suppress(NotFoundError):
             return reader.instance(instance_id)

@@ -83,6 +83,7 @@ def read_heard(reader: Reader, now: datetime) -> Heard:
         by_host.setdefault(call.host, call)
     finds = {one.host: one for one in reader.poll_finds()}
     configured = {registry.host: registry for registry in reader.registries()}
+    # Calls that pushed nothing to a project have no host.
     hosts = {*configured, *finds, *by_host} - {""}
     hooked = _called_from(reader)
     found = [
@@ -109,6 +110,7 @@ def read_heard(reader: Reader, now: datetime) -> Heard:
 
 def _called_from(reader: Reader) -> dict[str, datetime]:
     """Return when the first webhook URL was made for a project, by its image's host."""
+    # The URL for all images says nothing: nobody knows which registries were given it.
     hooks = reader.hooks()
     projects = reader.projects_by_id({hook.project_id for hook in hooks})
     found: dict[str, datetime] = {}

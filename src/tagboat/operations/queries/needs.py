@@ -80,6 +80,7 @@ class NeedQueries:
         Of a project or stage only with a filter; what belongs to none is left out then.
         """
         now = self.services.clock()
+        # Not on record, and the engine's disk is asked of the engine, which may hang.
         disks = [] if only.project or only.stage else await self._disks()
         found = await self.services.store.read(lambda reader: read_needs(reader, only, now))
         return (*found, *map(_disk_need, disks))
@@ -204,6 +205,7 @@ def _general_needs(reader: Reader, now: datetime) -> Iterator[Need]:
     for heard in read_heard(reader, now).registries:
         if heard.silence:
             yield _silence_need(heard, heard.silence)
+    # A host without a registry entry can fail, too.
     names = {registry.host: registry for registry in reader.registries()}
     for failing in reader.failing_registries():
         registry = names.get(failing.host)

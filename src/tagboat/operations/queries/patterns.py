@@ -23,7 +23,7 @@ PUSHES_LOOKED_AT = 200
 TAGS_LOOKED_AT = 10_000
 """Known tags that a pattern is tried on: those first seen last."""
 _NAMED_IN_SUMMARY = 3
-_COMPARED, _PAIRED = 1000, 60
+_COMPARED, _PAIRED = 300, 60
 _NEW = ""
 """The id of a stage that is not saved yet."""
 
@@ -98,6 +98,7 @@ def preview_stage(
     """Return the effect of `stage`, saved or not, among the other `stages` of its project."""
     known = reader.tag_names(project.id, TAGS_LOOKED_AT)
     matching = [(tag, seen) for tag, seen in known if stage.pattern.matches(tag)]
+    # What is refused was no image, and went nowhere by any pattern.
     pushes = last_pushes(reader, project.id)
     tried = in_order(stages, stage)
     elsewhere = find_diverted(project, tried, pushes)

@@ -57,6 +57,7 @@ def read_stage_history(
     (view,) = Views(reader, services).stages([stage])
     lived = reader.instances_that_lived(stage_id, before, limit)
     live = reader.instances(stage_id=stage_id, states=[InstanceState.LIVE])
+    # Of the whole page at once: a page is as quick as a row.
     ids = {key for one in lived for key in (one.deploy_id, one.left_for) if key}
     deploys = reader.deploys_by_id(ids)
     kept = reader.configured_deploys([one.deploy_id for one in lived])
@@ -107,6 +108,7 @@ def _option(
         )
     if not is_kept:
         return RollbackOption(possible=False, reason=not_kept(instance))
+    # Its registry is asked when the rollback is ordered: a page must not wait for that.
     if not is_pulled:
         return RollbackOption(
             possible=True,

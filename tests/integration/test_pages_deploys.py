@@ -1,0 +1,196 @@
+"""The list of deploys, and the page of one with its orders."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tagboat.core.deploy import DeployStatus, InstanceState
+from tagboat.core.principal import Role
+from tests.support.api import Api, running_api
+from tests.support.pages import Browser, signed_in, words
+from tests.support.records import put_instance
+from tests.support.sample_pages import Filled, fill
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with running_api(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser(api: Api) -> Browser:
+    return await signed_in(api)
+
+
+@pytest.fixture
+async def filled(api: Api) -> Filled:
+    return await fill(api.store)
+
+
+async def test_the_list_is_filtered_and_says_what_happened(
+    browser: Browser, filled: Filled
+) -> None:
+    assert filled
+    seen = words(await browser.get("/deploys?status=failed"))
+    assert "failed mailer prod v0.9.2 Nothing accepted a connection on port 8080" in seen
+    assert "succeeded shop" not in seen
+    assert "running shop prod v1.5.0" in words(await browser.get("/deploys?project=shop"))
+    assert "No deploy matches" in words(await browser.get("/deploys?project=nobody"))
+
+
+async def test_a_stage_that_several_projects_have_needs_the_project(
+    browser: Browser, filled: Filled
+) -> None:
+    assert filled
+    answer = await browser.get("/deploys?stage=prod")
+    assert answer.status == 422
+    assert "Several projects have a stage named prod" in words(answer)
+    assert (await browser.get("/deploys?project=shop&stage=prod")).status == 200
+
+
+async def test_the_list_has_pages(api: Api, browser: Browser) -> None:
+    await fill(api.store, [f"s{number:02}" for number in range(20)])
+    page = await browser.get("/deploys?status=succeeded")
+    following = page.body.decode().partition('rel="next"')[0].rpartition('href="')[2]
+    following = following.partition('"')[0].replace("&amp;", "&")
+
+    second = await browser.get(following)
+    assert "Newest" in words(second)
+    first_rows, second_rows = (
+        {part.partition('"')[0] for part in one.body.decode().split('href="/deploys/')[1:]}
+        for one in (page, second)
+    )
+    assert len(first_rows) == 50
+    assert second_rows
+    assert not first_rows & second_rows
+
+
+async def test_a_failed_deploy_says_why_and_shows_its_last_lines(
+    browser: Browser, filled: Filled
+) -> None:
+    answer = await browser.get(f"/deploys/{filled.failed}")
+    seen = words(answer)
+    assert "v0.9.1 → v0.9.2 Deploy again" in seen
+    assert "v0.9.2 failed: Nothing accepted a connection on port 8080 within 60 s." in seen
+    assert "v0.9.1 serves." in seen
+    assert b"<code>tagboat projects edit mailer --port N</code>" in answer.body
+    # First the sentence, then the last lines, then the steps and the whole log.
+    order = ["v0.9.2 failed:", "KeyError: &#39;DATABASE_URL&#39;", "Resolve", "starting mailer"]
+    page = answer.body.decode()
+    places = [page.index(part) for part in order]
+    assert places == sorted(places)
+    assert "56 s Check connection refused" in seen
+
+
+async def test_a_running_deploy_can_be_cancelled(
+    api: Api, browser: Browser, filled: Filled
+) -> None:
+    path = f"/deploys/{filled.running}"
+    page = await browser.get(path)
+    assert "v1.4.8 → v1.5.0 Cancel" in words(page)
+    assert 'data-live="/live?after=' in page.body.decode()
+    assert f"deploy={filled.running}" in page.body.decode()
+
+    done = await browser.post(f"{path}/cancel")
+    assert done.headers["location"] == path
+    after = words(await browser.follow(done))
+    assert "It is being taken back." in after
+    assert "Cancelling: what served before serves again. v1.4.8 serves." in after
+    assert (await api.caller.get(f"/api{path}")).json["cancelling"] is True
+
+
+async def test_a_queued_deploy_is_cancelled_at_once(browser: Browser, filled: Filled) -> None:
+    path = f"/deploys/{filled.queued}"
+    seen = words(await browser.follow(await browser.post(f"{path}/cancel")))
+    assert "It is cancelled." in seen
+    assert "v2.0.0-rc3 was cancelled. v2.0.0-rc2 serves." in seen
+
+
+async def test_an_order_that_cannot_be_carried_out_says_why_on_the_page(
+    browser: Browser, filled: Filled
+) -> None:
+    answer = await browser.post(f"/deploys/{filled.failed}/cancel")
+    assert answer.status == 409
+    assert 'role="alert"' in answer.body.decode()
+    assert "v0.9.1 → v0.9.2" in words(answer)
+
+
+async def test_a_failed_deploy_is_deployed_again(
+    api: Api, browser: Browser, filled: Filled
+) -> None:
+    done = await browser.post(f"/deploys/{filled.failed}/again")
+    new = done.headers["location"]
+    assert new != f"/deploys/{filled.failed}"
+    assert "v0.9.2 is queued." in words(await browser.follow(done))
+    queued = (await api.caller.get(f"/api{new}")).json
+    assert (queued["status"], queued["tag"], queued["trigger"]) == ("queued", "v0.9.2", "manual")
+
+
+async def test_a_rollback_from_the_page_keeps_the_reason(browser: Browser, filled: Filled) -> None:
+    done = await browser.post(f"/deploys/{filled.live}/rollback", {"note": " checkout is broken "})
+    # A deploy under way is taken back by it, which needs no image.
+    assert done.status in {303, 409}, words(done)
+    if done.status == 303:
+        shown = words(await browser.follow(done))
+        assert "checkout is broken" in shown
+
+
+async def test_viewers_see_no_orders_and_may_give_none(api: Api, filled: Filled) -> None:
+    viewer = await signed_in(api, Role.VIEWER, "vera")
+    page = (await viewer.get(f"/deploys/{filled.running}")).body.decode()
+    assert "/cancel" not in page
+    for order in ("cancel", "again", "rollback"):
+        answer = await viewer.post(f"/deploys/{filled.running}/{order}")
+        assert answer.status == 403, order
+
+
+async def test_a_deployer_of_another_project_is_told_so(api: Api, filled: Filled) -> None:
+    limited = await signed_in(api, Role.DEPLOYER, "dora", projects=("another",))
+    answer = await limited.post(f"/deploys/{filled.running}/cancel")
+    assert answer.status == 403
+    assert "may not act on this project" in words(answer)
+
+
+async def test_the_log_is_that_of_the_new_container_or_of_the_old(
+    api: Api, browser: Browser
+) -> None:
+    project = (
+        await api.caller.post("/api/projects", {"name": "app", "image": "git.example.com/acme/app"})
+    ).json["id"]
+    stage = (
+        await api.caller.post(
+            f"/api/projects/{project}/stages", {"name": "dev", "tag_pattern": "*"}
+        )
+    ).json["id"]
+    container = await put_instance(api, project, stage, InstanceState.LIVE)
+    api.engine.say(container, "listening on :8080")
+    api.engine.say(container, "<b>bold</b>")
+    (instance,) = (await api.caller.get("/api/instances")).json["items"]
+    (deploy,) = (await api.caller.get("/api/deploys")).json["items"]
+    assert instance["container"] == container
+
+    answer = await browser.get(f"/deploys/{deploy['id']}")
+    assert "listening on :8080" in words(answer)
+    assert b"&lt;b&gt;bold" in answer.body
+    assert "Nothing was live before." in words(
+        await browser.get(f"/deploys/{deploy['id']}?log=old")
+    )
+
+
+async def test_a_deploy_that_does_not_exist_is_a_page_that_says_so(browser: Browser) -> None:
+    for order in ("", "/cancel", "/again", "/rollback"):
+        path = f"/deploys/18ec0000{order}"
+        answer = await (browser.post(path) if order else browser.get(path))
+        assert answer.status == 404, order
+        assert "There is no deploy '18ec0000'." in words(answer)
+
+
+def test_every_state_has_words() -> None:
+    from tagboat.web.deploy_words import _FROM, _TONES  # noqa: PLC0415
+
+    assert set(_TONES) == set(DeployStatus)
+    assert len(_FROM) == 5

@@ -1,0 +1,134 @@
+"""The overview: what runs where, what is under way, what needs a person."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tagboat.core.principal import Role
+from tests.support.api import Api, running_api
+from tests.support.pages import Browser, signed_in, words
+from tests.support.sample_pages import Filled, fill
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with running_api(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser(api: Api) -> Browser:
+    return await signed_in(api)
+
+
+@pytest.fixture
+async def filled(api: Api) -> Filled:
+    return await fill(api.store)
+
+
+async def test_with_nothing_yet_it_says_what_to_do(api: Api, browser: Browser) -> None:
+    seen = words(await browser.get("/"))
+    assert "Nothing is deployed yet. Three steps:" in seen
+    assert "docker push REGISTRY/shop:v1.0.0" in seen
+    assert "Show the URL" in seen
+
+    viewer = await signed_in(api, Role.VIEWER, "vera")
+    assert "Show the URL" not in words(await viewer.get("/"))
+
+
+async def test_stages_have_columns_and_cells_say_what_serves(
+    browser: Browser, filled: Filled
+) -> None:
+    page = (await browser.get("/")).body.decode()
+    heads = [part.partition("<")[0] for part in page.split('<th scope="col">')[1:]]
+    assert heads == ["Project", "dev", "staging", "prod", "other"]
+
+    seen = words(await browser.get("/"))
+    assert "v1.4.8 → v1.5.0 check" in seen
+    assert "v2.0.0-rc2 → rc3 queued" in seen
+    assert "v1.4.9 2 h held, 2 wait" in seen
+    assert "v0.9.1 21 d v0.9.2 failed" in seen
+    assert "main-77aa012 20 min restarting" in seen
+    assert "4 stages" in seen
+    assert f'href="/deploys/{filled.running}"' in page
+
+
+async def test_what_is_under_way_stands_above_with_its_step(
+    browser: Browser, filled: Filled
+) -> None:
+    seen = words(await browser.get("/"))
+    assert filled
+    assert "2 deploys under way" in seen
+    assert (
+        "shop prod v1.5.0 Waiting until it is healthy: GET /health: connection refused, "
+        "12 s of 60 s from webhook ·"
+    ) in seen
+    assert "billing staging v2.0.0-rc3 Queued from webhook ·" in seen
+
+
+async def test_what_needs_a_person_has_its_sentence_and_a_way(
+    browser: Browser, filled: Filled
+) -> None:
+    answer = await browser.get("/")
+    seen = words(answer)
+    assert "5 things need you" in seen
+    assert "failed mailer prod: v0.9.2 failed: Nothing accepted a connection on port 8080" in seen
+    assert "unhealthy importer dev: main-77aa012: it has crashed 5 times in a row" in seen
+    assert "held shop staging:" in seen
+    page = answer.body.decode()
+    assert f'href="/deploys/{filled.failed}" aria-label="Open: mailer failed"' in page
+    assert 'href="/projects/shop/staging" aria-label="Release…: shop held"' in page
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("?q=MAIL", ["mailer"]),
+        ("?state=deploying", ["billing", "shop"]),
+        ("?state=failed", ["mailer"]),
+        ("?state=unhealthy", ["importer"]),
+        ("?state=held", ["shop"]),
+        ("?state=waiting", ["importer", "shop"]),
+        ("?q=imp&state=waiting", ["importer"]),
+    ],
+)
+async def test_projects_are_filtered_by_the_address(
+    browser: Browser, filled: Filled, query: str, shown: list[str]
+) -> None:
+    assert filled
+    page = (await browser.get(f"/{query}")).body.decode()
+    rows = page.split('<th scope="row" class="proj">')[1:]
+    assert [row.partition('">')[2].partition("<")[0] for row in rows] == shown
+
+
+async def test_a_filter_that_nothing_fits_says_so(browser: Browser, filled: Filled) -> None:
+    assert filled
+    assert "No project matches Show all 6" in words(await browser.get("/?q=nothing"))
+
+
+async def test_an_unknown_state_is_named(browser: Browser) -> None:
+    answer = await browser.get("/?state=ill")
+    assert answer.status == 422
+    assert "known are deploying, failed, unhealthy, held, waiting" in words(answer)
+
+
+async def test_many_projects_come_in_pages(api: Api, browser: Browser) -> None:
+    await fill(api.store, [f"service-{number:03}" for number in range(70)])
+    page = (await browser.get("/?q=service")).body.decode()
+    assert 'href="/?q=service&amp;after=service-059"' in page
+    second = await browser.get("/?q=service&after=service-059")
+    assert "service-069" in words(second)
+    assert "More projects" not in words(second)
+    assert b'href="/?q=service">First' in second.body
+
+
+async def test_it_reads_itself_again_after_events_since_it_was_read(
+    api: Api, browser: Browser, filled: Filled
+) -> None:
+    assert filled
+    last = await api.store.read(lambda reader: reader.last_event_id())
+    page = (await browser.get("/")).body.decode()
+    assert f'data-live="/live?after={last}&amp;topic=deploy&amp;topic=step' in page
