@@ -72,6 +72,7 @@ def parse_issuer(text: str) -> str:
     url = text.removesuffix(_WELL_KNOWN)
     parsed = parse_http_url(url)
     parts = urlsplit(parsed)
+    # Tokens name the tenant there, so that these would fit none.
     if "{" in url or parts.path.rstrip("/") in {"/common/v2.0", "/organizations/v2.0"}:
         raise ValueError(
             "the issuer of one tenant is expected, with the tenant's id, such as "
@@ -95,6 +96,7 @@ def parse_roles(text: str) -> tuple[tuple[str, Role], ...]:
     """Return pairs of claim value and role from a list `VALUE=ROLE,VALUE=ROLE`."""
     pairs = []
     for part in text.split(","):
+        # From the right: names in directories have equal signs.
         value, separator, role = part.strip().rpartition("=")
         value, role = value.strip(), role.strip()
         if not (separator and value) or role not in set(_GIVEN):

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import text
 
 from tagboat.core.accounts import Account, Session
 from tagboat.core.identities import Identity, SessionOrigin
+from tagboat.core.ports import Reader, Tx
 from tagboat.core.principal import Role
 from tagboat.store import SqlStore, open_store, rotate_encryption_key
 from tagboat.store.database import open_database
@@ -51,20 +53,30 @@ async def store(url: str | None, tmp_path: Path) -> AsyncIterator[SqlStore]:
     await opened.write(lambda tx: tx.put_identity(IDENTITY))
     for number, sid in (("1", "p1"), ("2", "p2"), ("3", None), ("4", "local")):
         session = replace(SESSION, id=f"s{number}", secret_hash=f"hash-{number}")
-        await opened.write(lambda tx, session=session: tx.add_session(session))
+        await opened.write(partial(put, session))
         if sid != "local":
             origin = replace(ORIGIN, session_id=session.id, sid=sid)
-            await opened.write(lambda tx, origin=origin: tx.add_session_origin(origin))
+            await opened.write(partial(put, origin))
     yield opened
     opened.close()
+
+
+def put(value: Session | SessionOrigin, tx: Tx) -> None:
+    if isinstance(value, Session):
+        tx.add_session(value)
+    else:
+        tx.add_session_origin(value)
+
+
+def person(issuer: str, subject: str, reader: Reader) -> Identity | None:
+    return reader.identity(issuer, subject)
 
 
 async def test_a_person_is_found_by_issuer_and_subject_only(store: SqlStore) -> None:
     assert await store.read(lambda reader: reader.identity(ISSUER, "ada-1")) == IDENTITY
     assert await store.read(lambda reader: reader.identities("a1")) == [IDENTITY]
     for issuer, subject in ((ISSUER, "Ada-1"), (ISSUER, ""), (f"{ISSUER}/", "ada-1")):
-        found = await store.read(lambda reader, i=issuer, s=subject: reader.identity(i, s))
-        assert found is None
+        assert await store.read(partial(person, issuer, subject)) is None
 
 
 async def test_a_person_is_replaced_and_goes_with_the_account(store: SqlStore) -> None:

@@ -261,8 +261,14 @@ async def test_requests_that_meet_no_instance_are_counted_by_host(world: World) 
         await world.ask(host)
     (process,) = await world.ingress.count_requests([], [HOST, "unknown.localhost"])
     assert (process.instances, process.turned_away) == ({}, 2)
-    (process,) = await world.ingress.count_requests([], [])
-    assert process.turned_away == 0
+    for hosts in (
+        [],
+        ["a b", f"x;clear table hosts key {HOST}", f"x\nclear table hosts key {HOST}"],
+    ):
+        (process,) = await world.ingress.count_requests([], hosts)
+        assert process.turned_away == 0
+    (process,) = await world.ingress.count_requests([], [HOST])
+    assert process.turned_away == 2
 
 
 async def test_answers_are_counted_by_host_and_class(world: World) -> None:

@@ -915,6 +915,22 @@ async def test_a_host_is_of_one_stage(store: SqlStore) -> None:
     await add(store, rival)
 
 
+async def test_projects_are_found_by_the_label_of_their_names(store: SqlStore) -> None:
+    names = ("my_app", "my.app", "my-app2")
+    for name in names:
+        one = replace(a_project(), name=name, image=ImageName("git.example.com", name))
+        await add(store, one)
+
+    def found(reader: Reader) -> set[str]:
+        return {project.name for project in reader.projects_by_slug("my-app")}
+
+    assert await store.read(found) == {"my_app", "my.app"}
+    renamed = await store.read(lambda reader: reader.project_by_name("my.app"))
+    assert renamed is not None
+    await store.write(lambda tx: tx.put_project(replace(renamed, name="other")))
+    assert await store.read(found) == {"my_app"}
+
+
 async def test_a_host_claimed_twice_since_long_ago_is_on_record_for_both(open_again: Open) -> None:
     store = open_again()
     project = a_project("app")

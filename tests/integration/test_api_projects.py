@@ -9,7 +9,7 @@ import pytest
 
 from tagboat.core.catalog import KnownTag, Stage, judged_tag
 from tagboat.core.deploy import InstanceState, TakenBack
-from tagboat.core.errors import EngineUnavailableError
+from tagboat.core.errors import EngineUnavailableError, StoreUnavailableError
 from tagboat.core.image import Digest
 from tagboat.core.polling import Change, PollReport, PollState, TagReport
 from tagboat.core.push import Outcome, PushVerdict, Source
@@ -415,6 +415,30 @@ async def test_a_poll_is_made_at_once_and_reported(api: Api) -> None:
         "error": None,
     }
     assert api.polls.asked == [made["id"]]
+
+
+async def test_all_projects_are_polled_in_one_call_and_none_keeps_another(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = {}
+    for name in ("b", "a"):
+        body = {"name": name, "image": f"git.example.com/acme/{name}"}
+        ids[name] = (await api.caller.post("/api/projects", body)).json["id"]
+    poll = api.polls.poll_now
+
+    async def refuse_one(project_id: str) -> PollReport:
+        if project_id == ids["a"]:
+            raise StoreUnavailableError("the database is away")
+        return await poll(project_id)
+
+    monkeypatch.setattr(type(api.polls), "poll_now", lambda _, project: refuse_one(project))
+    answer = await api.caller.post("/api/poll")
+
+    assert answer.status == 200
+    assert [(one["project"], one["error"], one["new_tags"]) for one in answer.json["items"]] == [
+        ({"id": ids["a"], "name": "a"}, "the database is away", []),
+        ({"id": ids["b"], "name": "b"}, None, ["v1"]),
+    ]
 
 
 async def test_the_error_of_the_last_poll_shows(api: Api) -> None:

@@ -50,6 +50,7 @@ AT_ANY_HOST = (WEBHOOK_PATH, LIVE_PATH, READY_PATH, ask.ASK_PATH)
 _ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     projects.router,
+    projects.poll_router,
     stages.router,
     deploys.router,
     stage_actions.router,

@@ -17,8 +17,8 @@ from tagboat.api.values import NO_NUL, Parsed, map_schema, text, without_repeats
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.host_access import parse_bind, parse_device, parse_published
 from tagboat.core.run import KEEP_ENTRYPOINT
+from tagboat.core.run_changes import MOST_ENTRIES
 
-MOST_ENTRIES = 50
 _MAX_HOST = 253
 _MAX_OPTIONS = 255
 _MAX_ITEM = 512

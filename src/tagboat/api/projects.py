@@ -12,21 +12,32 @@ from tagboat.api.etags import Versioned
 from tagboat.api.filters import NameOrId
 from tagboat.api.pagination import Page
 from tagboat.api.roles import least_role
-from tagboat.api.run_schemas import split_run
 from tagboat.api.services import Ops
 from tagboat.api.stages import stage_fields
-from tagboat.api.tag_schemas import KnownTagOut, PollReportOut
+from tagboat.api.tag_schemas import (
+    KnownTagOut,
+    PollReportOut,
+    PollReportsOut,
+    ProjectPollOut,
+)
 from tagboat.api.values import MAX_POSITION, PatternQuery, ProjectId, SearchText, StageId
-from tagboat.api.views import show_poll, show_preview, show_project, show_saved_stage, show_tag
+from tagboat.api.views import (
+    name_of,
+    show_poll,
+    show_preview,
+    show_project,
+    show_saved_stage,
+    show_tag,
+)
 from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.catalog import Project
 from tagboat.core.errors import FieldError
 from tagboat.core.principal import Role
-from tagboat.core.run import NO_OPTIONS
 from tagboat.core.store_port import TagPlace
 from tagboat.core.tags import parse_tag_pattern
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
+poll_router = APIRouter(prefix="/api", tags=["projects"])
 
 
 @router.get("", responses=problems(422))
@@ -45,8 +56,8 @@ async def create_project(
     fields = body.given(registry="registry_id")
     # They are no fields of the project: each is made by the rules of stages, with its defaults.
     fields.pop("stages", None)
-    stages = [split_run(stage_fields(stage), NO_OPTIONS, {}) for stage in body.stages]
-    project, made = await operations.projects.create(split_run(fields, NO_OPTIONS, {}), stages)
+    stages = [stage_fields(stage) for stage in body.stages]
+    project, made = await operations.projects.create(fields, stages)
     shown = show_project(project)
     if not made:
         return shown
@@ -72,7 +83,7 @@ async def change_project(
 
     def edit(project: Project) -> dict[str, Any]:
         version.check(project)
-        return split_run(fields, project.run, project.env)
+        return fields
 
     changed = await operations.projects.change(project_id, edit)
     version.mark(changed.project)
@@ -143,6 +154,18 @@ async def preview_pattern(
         await operations.patterns.preview_pattern(
             project_id, stage, parse_tag_pattern(pattern), position, name
         )
+    )
+
+
+@poll_router.post("/poll", responses=problems(), openapi_extra=least_role(Role.DEPLOYER))
+async def poll_all_projects(operations: Ops) -> PollReportsOut:
+    """Ask the registries for new tags of all projects now. Of a failed poll, `error` says why."""
+    polls = await operations.projects.poll_all()
+    return PollReportsOut(
+        items=[
+            ProjectPollOut(project=name_of(one.project), **dict(show_poll(one.report)))
+            for one in polls
+        ]
     )
 
 

@@ -1,26 +1,14 @@
 """How an app is run, as requests and responses of projects and stages have it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 from tagboat.api import host_values, run_values, values
 from tagboat.api.bodies import RequestModel, ResponseModel, unset, write_only
-from tagboat.core.errors import FieldError, InvalidValueError
 from tagboat.core.run import RunOptions
+from tagboat.core.run_changes import LIST_OPTIONS
 
 _SECRET_MAPS = ("secrets", "secret_files")
-_MOST_IN_MAP = {
-    "env": values.MAX_ENV,
-    "secrets": values.MAX_ENV,
-    "secret_files": values.MAX_ENV,
-    "volumes": run_values.MAX_VOLUMES,
-    "labels": run_values.MAX_LABELS,
-    "extra_hosts": host_values.MOST_ENTRIES,
-    "tmpfs": host_values.MOST_ENTRIES,
-}
-"""The fields that are merged name by name, with the most names each may have."""
-_LISTS = ("command", "networks", "release_command", "cap_add", "devices", "binds", "publish")
 
 
 class RunModel(RequestModel):
@@ -91,46 +79,6 @@ class RunOut(ResponseModel):
     image_labels: bool | None
 
 
-def split_run(
-    values: Mapping[str, Any], before: RunOptions, env: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return `values` with the run options as one value `run`, merged into those `before`.
-
-    `env` are the environment variables there are. Raises FieldError where a map would have too
-    many names, or two volumes one path.
-    """
-    rest = {name: value for name, value in values.items() if name not in RunModel.model_fields}
-    said = {name: value for name, value in values.items() if name not in rest}
-    for name in _MOST_IN_MAP.keys() & said.keys():
-        said[name] = _merged(name, env if name == "env" else getattr(before, name), said[name])
-    # Values of the core are immutable: lists of requests become tuples.
-    for name in _LISTS:
-        if name in said:
-            said[name] = tuple(said[name])
-    if isinstance(said.get("entrypoint"), list):
-        said["entrypoint"] = tuple(said["entrypoint"])
-    if "env" in said:
-        rest["env"] = said.pop("env")
-    return {**rest, "run": replace(before, **said)}
-
-
-def _merged(
-    field: str, before: Mapping[str, str], changes: Mapping[str, str | None] | None
-) -> dict[str, str]:
-    # The rules of one request are checked by its model; only here it is known what it is added to.
-    both = {**before, **changes} if changes is not None else {}
-    merged = {name: value for name, value in both.items() if value is not None}
-    most = _MOST_IN_MAP[field]
-    if len(merged) > most:
-        raise FieldError(field, f"would be {len(merged)} with those there are; at most {most}")
-    if field == "volumes":
-        try:
-            run_values.refuse_one_path_twice(merged)
-        except InvalidValueError as error:
-            raise FieldError(field, str(error)) from None
-    return merged
-
-
 def run_view(run: RunOptions) -> dict[str, Any]:
     """Return the fields of `RunOut`."""
     shown: dict[str, object] = {name: getattr(run, name) for name in RunOut.model_fields}
@@ -139,5 +87,5 @@ def run_view(run: RunOptions) -> dict[str, Any]:
         **shown,
         "entrypoint": entrypoint,
         **{name: sorted(getattr(run, name)) for name in _SECRET_MAPS},
-        **{name: list(getattr(run, name)) for name in _LISTS},
+        **{name: list(getattr(run, name)) for name in LIST_OPTIONS},
     }

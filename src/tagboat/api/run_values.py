@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSch
 
 from tagboat.api.values import (
     ENV_NAME,
-    MAX_ENV,
     MAX_ENV_VALUE,
     NO_NUL,
     EnvName,
@@ -26,6 +25,7 @@ from tagboat.api.values import (
 from tagboat.core.catalog import Strategy
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.protocol import AppProtocol
+from tagboat.core.run_changes import MAX_ENV, MAX_LABELS, MAX_VOLUMES, refuse_one_path_twice
 
 Path = TypeVar("Path", str, str | None)
 
@@ -39,7 +39,7 @@ MIN_CPUS, MAX_CPUS = 0.01, 1024
 MAX_SECRET_FILE = 512 * 1024
 MAX_CONTAINER_PATH = 255
 MAX_WORD, MAX_WORDS = 4096, 200
-MAX_VOLUMES, _MAX_NETWORKS, MAX_LABELS = 50, 20, 100
+_MAX_NETWORKS = 20
 # /run/secrets has the secret files; the others are the kernel's.
 _SYSTEM_PATHS = ("/proc", "/sys", "/dev", "/run/secrets")
 # Docker's own networks: a container cannot join them in addition to another.
@@ -81,15 +81,6 @@ def parse_container_path(path: str) -> str:
     if not _PATH_CHARACTERS.fullmatch(path):
         raise InvalidValueError("has a character other than letters, digits and - _ . + @ / in it")
     return path
-
-
-def refuse_one_path_twice(volumes: dict[str, Path]) -> dict[str, Path]:
-    """Return `volumes` if no two have one path; else raise InvalidValueError."""
-    paths = [path for path in volumes.values() if path is not None]
-    twice = next((path for path in paths if paths.count(path) > 1), None)
-    if twice:
-        raise InvalidValueError(f"two volumes have the path {twice}; give each its own")
-    return volumes
 
 
 def read_memory(value: object) -> object:

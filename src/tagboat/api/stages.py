@@ -12,14 +12,12 @@ from tagboat.api.etags import Versioned
 from tagboat.api.filters import NameOrId, Only
 from tagboat.api.log_streams import LOG_STREAM, AskedLog, Stopping
 from tagboat.api.pagination import Page
-from tagboat.api.run_schemas import split_run
 from tagboat.api.services import Ops
 from tagboat.api.values import MAX_POSITION, ProjectId, StageId
 from tagboat.api.views import show_overview, show_saved_stage, show_stage, show_stage_log
 from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.catalog import Stage
 from tagboat.core.errors import FieldError
-from tagboat.core.run import NO_OPTIONS
 from tagboat.core.store_port import StagePlace
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.views import StageView
@@ -74,8 +72,7 @@ async def create_stage(
     operations: Ops, project_id: ProjectId, body: schemas.StageCreate
 ) -> schemas.SavedStageOut:
     """Make a stage. Tags known by then are not news to it."""
-    fields = split_run(stage_fields(body), NO_OPTIONS, {})
-    return show_saved_stage(await operations.stages.create(project_id, fields))
+    return show_saved_stage(await operations.stages.create(project_id, stage_fields(body)))
 
 
 @router.get("/stages/{stage_id}", responses=problems(404))
@@ -95,7 +92,7 @@ async def change_stage(
 
     def edit(stage: Stage) -> dict[str, Any]:
         version.check(stage)
-        return split_run(fields, stage.run, stage.env)
+        return fields
 
     changed = await operations.stages.change(stage_id, edit)
     version.mark(changed.stage)

@@ -29,6 +29,18 @@ class PollReportOut(ResponseModel):
     error: str | None
 
 
+class ProjectPollOut(PollReportOut):
+    """The result of a poll of one of all projects."""
+
+    project: RefOut
+
+
+class PollReportsOut(ResponseModel):
+    """The results of polls of all projects, in order of name."""
+
+    items: list[ProjectPollOut]
+
+
 class TagNewsOut(ResponseModel):
     """The outcome for a tag when it was last new or changed."""
 

@@ -33,13 +33,13 @@ from tagboat.core.image import (
 from tagboat.core.image_glob import parse_image_glob
 from tagboat.core.inspection import MAX_HEALTHCHECK_LENGTH, MAX_PORT, is_healthcheck
 from tagboat.core.naming import MAX_LENGTH, parse_name
+from tagboat.core.run_changes import MAX_ENV
 from tagboat.core.schedule import parse_schedule
 from tagboat.core.tags import MAX_PATTERN_LENGTH, TagPattern, parse_tag_pattern
 from tagboat.registry.trust import trust_context
 
 Item = TypeVar("Item")
 
-MAX_ENV = 200
 MAX_ENV_VALUE = 32 * 1024  # characters
 MAX_DOMAINS = 100
 # Positions of any sign sort as text in cursors, with a fixed number of digits.

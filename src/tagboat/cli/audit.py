@@ -45,9 +45,10 @@ def audit_command(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show who changed what: the newest first, with the values before and after.
+    """Show who changed what, and when.
 
-    Secrets are shown as ***. Only admins may see it.
+    The newest comes first, with the values before and after; secrets are shown as ***. Only admins
+    may see it.
     """
     asked = {"project": project, "actor": actor, "action": action, "since": since, "until": until}
     query = {name: value for name, value in asked.items() if value is not None}

@@ -9,6 +9,7 @@ from tagboat.cli.options import JsonOption, OptionalProjectArg, connect
 from tagboat.cli.projects import NO_PROJECT_YET
 from tagboat.core.errors import TagboatError
 
+_ALL_TIMEOUT_S = 600.0
 _NEW_TAGS_SHOWN = 5
 _REASONS_SHOWN = 20
 
@@ -19,19 +20,19 @@ def poll_command(project: OptionalProjectArg = None, *, as_json: JsonOption = Fa
     The first poll of an image only records its tags. Exit code 1 if any poll failed.
     """
     client = connect()
-    projects = (
-        [find_project(client, project)] if project is not None else client.items("/api/projects")
-    )
-    reports = []
-    for item in projects:
-        # A registry may take a minute to answer.
-        show.progress(f"polling {item['image']}")
+    # A registry may take a minute to answer.
+    if project is None:
+        show.progress("polling all projects")
+        polled = client.post("/api/poll", timeout_s=_ALL_TIMEOUT_S)["items"]
+        reports = [ApiObject(report, project=report["project"]["name"]) for report in polled]
+    else:
+        found = find_project(client, project)
+        show.progress(f"polling {found['image']}")
         try:
-            report = client.post(f"/api/projects/{item['id']}/poll", timeout_s=LONG_TIMEOUT_S)
+            report = client.post(f"/api/projects/{found['id']}/poll", timeout_s=LONG_TIMEOUT_S)
         except TagboatError as error:
-            # One project that cannot be polled does not keep the others from it.
             report = ApiObject(first_poll=False, new_tags=[], deploys=[], tags=[], error=str(error))
-        reports.append(ApiObject(project=item["name"], **report))
+        reports = [ApiObject(report, project=found["name"])]
     if as_json:
         show.as_json(reports)
     elif reports:

@@ -70,6 +70,7 @@ def config_changes(before: RunConfig, after: RunConfig) -> tuple[FieldChange, ..
 
 def env_changes(before: RunConfig | None, after: RunConfig) -> KeyChanges:
     """Return the names of variables, secret ones included, that differ; None counts as empty."""
+    # To an app, a secret is a variable like any other.
     old = {**before.env, **before.options.secrets} if before else {}
     new = {**after.env, **after.options.secrets}
     return KeyChanges(
@@ -113,6 +114,7 @@ def _map_changes(
 
 def _shown(value: object) -> str | None:
     """Return a value of an option as text, None where it is not set."""
+    # 0 and empty stand for options that are not set; False says something.
     if value is None or (value in ("", 0, ()) and value is not False):
         return None
     if isinstance(value, tuple):

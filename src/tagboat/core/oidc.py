@@ -66,11 +66,13 @@ class SignInAttempt:
         return self._derived("code verifier")
 
     def _derived(self, purpose: str) -> str:
+        # One secret for three values: each needs a purpose of its own, or one would reveal another.
         digest = hmac.digest(self.secret.encode(), purpose.encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
     def owns(self, state: str) -> bool:
         """Return whether `state` is that of this attempt, in constant time."""
+        # Bytes: compare_digest refuses texts that are not ASCII, and anybody may send one.
         return hmac.compare_digest(self.state.encode(), state.encode())
 
 

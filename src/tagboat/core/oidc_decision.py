@@ -45,16 +45,18 @@ def decide_sign_in(
     """Return the role and name of a person with these claims, or why they may not sign in."""
     if settings.allowed_domains and (refusal := _refuse_domain(claims, settings)):
         return refusal
-    found = claim_at(claims, settings.role_claim)
+    claim, who = settings.role_claim, settings.name
+    # Anybody can write any address into an account that is not verified.
+    found = verified_email(claims) if claim == "email" else claim_at(claims, claim)
     role = choose_role(claim_values(found), settings.roles)
     if role is not None:
         name = displayed_name(claims)
         return AdmittedPerson(role, name, verified_email(claims) or "")
-    claim, who = settings.role_claim, settings.name
     if found is None:
+        claim_words = "a verified e-mail address" if claim == "email" else f"the claim '{claim}'"
         return RejectedPerson(
             WhyNoSignIn.CLAIM_MISSING,
-            f"{who} did not send the claim '{claim}', which decides the role in Tagboat. "
+            f"{who} did not send {claim_words}, which decides the role in Tagboat. "
             f"An administrator can make {who} send it to Tagboat, add a scope to "
             "TAGBOAT_OIDC_SCOPES, or name another claim in TAGBOAT_OIDC_ROLE_CLAIM.",
         )
@@ -90,6 +92,7 @@ def _refuse_domain(claims: Mapping[str, object], settings: OidcSettings) -> Reje
 def choose_role(values: frozenset[str], roles: tuple[tuple[str, Role], ...]) -> Role | None:
     """Return the highest role that the values of the claim give, None for none."""
     given = [role for value, role in roles if value == ANYBODY or value in values]
+    # By rank, not by place in the list: whoever adds a rule for all must not take a role away.
     ranks = list(Role)
     return max(given, key=ranks.index, default=None)
 
@@ -115,9 +118,11 @@ def claim_values(claim: object) -> frozenset[str]:
 
     Anything else has none. A string is one value, even with blanks or commas in it.
     """
+    # Before numbers would be looked at: True is one in Python.
     if isinstance(claim, bool):
         return frozenset({str(claim).lower()})
     if isinstance(claim, str):
+        # Not split: a group may be called "ops, night shift".
         return frozenset({claim})
     if isinstance(claim, list | Mapping):
         return frozenset(one for one in list(claim)[:_MAX_VALUES] if isinstance(one, str))

@@ -21,6 +21,7 @@ class Diverted:
 
 def in_order(stages: Sequence[Stage], changed: Stage) -> list[Stage]:
     """Return the stages in the order of being tried, with `changed` in place of itself."""
+    # As the store sorts them: two rules for one order would differ some day.
     others = [stage for stage in stages if stage.id != changed.id]
     return sorted([*others, changed], key=lambda stage: (stage.position, stage.name))
 

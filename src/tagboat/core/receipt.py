@@ -155,9 +155,19 @@ class ReceiptLedger:
         return replace(self, dark_at=None, dark_s=self.dark_s + took_s)
 
     def ended(self, now: datetime) -> "ReceiptLedger":
-        """Return the ledger of a deploy that has ended."""
+        """Return the ledger of a deploy that has ended, without what only counting needs."""
         done = self.lit(now)
-        return replace(done, until=now, drained_s=done.drain_s(now), draining=False)
+        return replace(
+            done,
+            until=now,
+            drained_s=done.drain_s(now),
+            draining=False,
+            # There may be a million of these on record.
+            hosts=(),
+            endpoints={},
+            seen={},
+            seen_away={},
+        )
 
     def drain_s(self, now: datetime) -> float:
         """Return the seconds that old instances have needed for their last requests so far."""

@@ -29,6 +29,8 @@ TELL_EVERY_S = 1.0
 """Seconds between two reports of progress at least."""
 _LOOK_REST = 20
 """How many times as long as a look took the next one waits: many deploys may watch at once."""
+_LOOK_LIMIT_S = 1.0
+"""Seconds for a look: the watch, which looks at the app's health as well, must not wait longer."""
 _SETTLES_S = 0.5
 _SETTLE_PAUSE_S = 0.02
 
@@ -92,6 +94,13 @@ class RequestCount:
         await self.look()
         self._tell_at = began + max(TELL_EVERY_S, _LOOK_REST * (clock() - began))
         return self.words()
+
+    @property
+    def summary(self) -> str:
+        """Words for what the new instance has answered, empty if it got no request."""
+        # Most deploys of a small site see none: then there is nothing to say.
+        words = self.words()
+        return "" if words.startswith("0 ") else words
 
     def words(self) -> str:
         """Return words for what the new instance has answered so far, empty where unknown."""
@@ -175,12 +184,13 @@ class RequestCount:
     async def _look(self, missed: str) -> None:
         if self._ledger is None:
             return
+        endpoints = list(dict.fromkeys(self._ledger.endpoints.values()))
         try:
-            counts = await self._traffic.count_requests(
-                list(dict.fromkeys(self._ledger.endpoints.values())), self._ledger.hosts
-            )
-        except IngressUnavailableError as error:
-            log.warning("requests not counted", action="receipt", reason=str(error))
+            async with asyncio.timeout(_LOOK_LIMIT_S):
+                counts = await self._traffic.count_requests(endpoints, self._ledger.hosts)
+        except (IngressUnavailableError, TimeoutError) as error:
+            reason = str(error) or f"HAProxy did not answer within {_LOOK_LIMIT_S:g} s"
+            log.warning("requests not counted", action="receipt", reason=reason)
             if missed:
                 self._ledger = self._ledger.without(missed)
         else:

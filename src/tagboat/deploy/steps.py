@@ -265,9 +265,7 @@ class DeploySteps:
         if not successor.took_over:
             await self._record.change_instances([context.own], watched=True)
         await self._requests.look()
-        # Most deploys of a small site see no request: then there is nothing to say.
-        words = self._requests.words()
-        detail = reason if words.startswith("0 ") else "; ".join(filter(None, (reason, words)))
+        detail = "; ".join(filter(None, (reason, self._requests.summary)))
         return Step(StepName.WATCH, StepStatus.DONE, detail=detail)
 
     def _telling(

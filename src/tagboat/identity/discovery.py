@@ -50,6 +50,7 @@ class Discovery:
 
     async def metadata(self) -> ProviderMetadata:
         """Return the metadata. Raises IdentityProviderError if it was never read."""
+        # One reading for all who come at the same time.
         async with self._lock:
             if self._known is None or time.monotonic() >= self._ask_at:
                 try:
@@ -58,6 +59,7 @@ class Discovery:
                 except IdentityProviderError as error:
                     if self._known is None:
                         raise
+                    # Endpoints change rarely: the known ones are better than none.
                     self._ask_at = time.monotonic() + _RETRY_S
                     log.warning("provider not asked again", action="oidc", reason=str(error))
             return self._known
@@ -78,6 +80,7 @@ def read_metadata(document: Mapping[str, object], issuer: str, who: str) -> Prov
     A slash at the end of the issuer does not count when it is compared with `issuer`.
     """
     named = document.get("issuer")
+    # Else a provider could answer in the name of another (OpenID Connect Discovery, section 4.3).
     if not isinstance(named, str) or named.rstrip("/") != issuer.rstrip("/"):
         shown = named if isinstance(named, str) and named.isprintable() else "none"
         raise IdentityProviderError(

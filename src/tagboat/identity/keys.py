@@ -72,6 +72,7 @@ class ProviderKeys:
             if must_succeed:
                 raise
             log.warning("keys not read again", action="oidc", reason=str(error))
+        # After a failure too: it must not be asked again at once.
         self._read_at = time.monotonic()
 
     async def _read(self, url: str) -> Mapping[str, object]:
@@ -91,6 +92,7 @@ def public_keys(document: Mapping[str, object]) -> list[_PublicKey]:
     entries = document.get("keys")
     found = []
     for entry in entries[:_MAX_KEYS] if isinstance(entries, list) else []:
+        # A shared key in a public list is nobody's secret.
         if not isinstance(entry, dict) or entry.get("kty") not in _KEY_KINDS:
             continue
         if entry.get("use", "sig") != "sig":

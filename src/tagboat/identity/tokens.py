@@ -136,6 +136,7 @@ def check_logout_token(
     # With a nonce it would be an ID token, which any client can get.
     if not is_event or "nonce" in claims or header.get("typ", "").lower() == "id_token+jwt":
         raise IdentityRejectedError("the logout token is not valid: it is another kind of token")
+    # Not each provider gives them an end.
     if claims["iat"] < now - _MAX_LOGOUT_AGE_S:
         raise IdentityRejectedError("the logout token is not valid: it is too old")
     subject = _subject(claims) if "sub" in claims else None

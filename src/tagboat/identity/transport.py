@@ -71,6 +71,7 @@ class ProviderTransport:
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str], form: str | None
     ) -> ProviderResponse:
+        # Here too, although metadata is checked: the first address comes from the settings.
         expect_safe_url(url, self._who)
         try:
             return await self._exchange(method, URL(url, encoded=True), headers, form)
@@ -125,6 +126,7 @@ class ProviderTransport:
     def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=16, resolver=_SafeResolver()),
+            # Its cookies would be those of all people who sign in.
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             headers={"User-Agent": f"tagboat/{__version__}"},

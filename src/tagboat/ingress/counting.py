@@ -21,10 +21,7 @@ _MAX_INSTANCES = 20480  # more than there are host ports for instances
 _MAX_HOSTS = 65536
 _ROW = re.compile(r"^0x[0-9a-f]+: key=(\S+) use=.*?((?: (?:conn_cur|gpc\d+)=\d+)+)", re.MULTILINE)
 _NUMBER = re.compile(r" (conn_cur|gpc\d+)=(\d+)")
-_END = re.compile(
-    r"^(?P<port>\d+) (?P<number>\d+) (?P<state>\S\S) (?P<status>-?\d+) \S+ (?P<head>[-1])$",
-    re.MULTILINE,
-)
+_END = r"(?m)^%d (?P<number>\d+) (?P<state>\S\S) (?P<status>-?\d+) \S+ (?P<head>[-1])$"
 _INFO = re.compile(r"^(Pid|Start_time_sec|node): (\S+)$", re.MULTILINE)
 _WITH_ERROR = 500
 _SWITCHING = 101
@@ -128,13 +125,13 @@ def _rows(text: str) -> dict[str, Mapping[str, int]]:
 
 
 def _early_ends(text: str, port: int) -> Iterator[EarlyEnd]:
-    for match in _END.finditer(text):
-        if int(match["port"]) == port:
-            yield EarlyEnd(
-                number=int(match["number"]),
-                by=_ended_by(match["state"], int(match["status"])),
-                answered=match["head"] == "1",
-            )
+    # Lines of other ports, of which there may be thousands, fail at their first letters.
+    for match in re.finditer(_END % port, text):
+        yield EarlyEnd(
+            number=int(match["number"]),
+            by=_ended_by(match["state"], int(match["status"])),
+            answered=match["head"] == "1",
+        )
 
 
 def _ended_by(state: str, status: int) -> EndedBy:

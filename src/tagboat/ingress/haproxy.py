@@ -23,7 +23,14 @@ from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput
 from tagboat.ingress.files import make_directory, write_file, write_files
 from tagboat.ingress.master import Master, WorkerSilentError
 from tagboat.ingress.process import end_haproxy
-from tagboat.ingress.routing import RoutingMap, changed_map, map_file, refusals, routing_map
+from tagboat.ingress.routing import (
+    RoutingMap,
+    changed_map,
+    is_route_host,
+    map_file,
+    refusals,
+    routing_map,
+)
 from tagboat.ingress.supervisor import HaproxySupervisor
 
 _WATCH_S = 1.0
@@ -163,9 +170,10 @@ class HaproxyIngress:
         self, endpoints: Sequence[Endpoint], hosts: Collection[str]
     ) -> Sequence[ProcessCounts]:
         """Return what each worker has counted, old ones included."""
+        routed = [host for host in hosts if is_route_host(host)]
         async with self._turn, self._waking():
             return await self._of_each_worker(
-                lambda worker: self._master.counts(worker, endpoints, hosts)
+                lambda worker: self._master.counts(worker, endpoints, routed)
             )
 
     async def code_classes(self) -> Mapping[str, CodeClasses]:

@@ -44,8 +44,13 @@ def refusals(routes: Collection[Route]) -> list[str]:
     return said
 
 
+def is_route_host(host: str) -> bool:
+    """Return whether a host can be in the map, and a part of a command."""
+    return _ROUTE_HOST.fullmatch(host) is not None
+
+
 def _refusal(route: Route) -> str | None:
-    if not _ROUTE_HOST.fullmatch(route.host):
+    if not is_route_host(route.host):
         return (
             f"{route.host[:80]!r} cannot be a route's host: lower-case letters, digits, '.', '-',"
             " '_', at most 253; shorten the name of its project or stage"

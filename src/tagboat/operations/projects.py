@@ -1,17 +1,19 @@
 """Projects: making, changing and deleting them, and polls on request."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tagboat.core.audit import AuditAction, changes_between, project_subject
 from tagboat.core.catalog import Project
-from tagboat.core.errors import ConflictError, FieldError, NotFoundError
+from tagboat.core.errors import ConflictError, FieldError, NotFoundError, TagboatError
 from tagboat.core.ids import new_id
 from tagboat.core.keeping import LeftVolumes
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS
+from tagboat.core.run_changes import merge_run
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
 from tagboat.operations.services import OperationServices, accept
@@ -21,6 +23,17 @@ from tagboat.operations.views import ProjectView, StageView, Views
 
 Fields = Mapping[str, Any]
 """Values by the names of fields of `Project` or `Stage`."""
+
+
+POLLS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPoll:
+    """The outcome of a poll of one project."""
+
+    project: Project
+    report: PollReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,7 @@ class ProjectOperations:
         self, fields: Fields, stages: Sequence[Fields] = ()
     ) -> tuple[ProjectView, list[StageView]]:
         """Make a project with `stages`, all or nothing. Raises ConflictError and FieldError."""
-        said = set_by_person(fields)
+        said = merge_run(set_by_person(fields), NO_OPTIONS, {})
         # Without a port, the first deploy's image says what port and health check are.
         said["inspected"] = "port" in said
         project = Project(id=new_id(), created_at=self.services.clock(), **said)
@@ -58,12 +71,13 @@ class ProjectOperations:
     async def change(self, project_id: str, edit: Callable[[Project], Fields]) -> ProjectView:
         """Change the fields that `edit` returns; instances follow at their next deploy.
 
-        Another image makes the tags unknown again. Raises ConflictError and FieldError.
+        Maps are merged. Another image makes the tags unknown again. Raises ConflictError and
+        FieldError.
         """
 
         def work(tx: Tx) -> ProjectView:
             old = tx.project(project_id)
-            said = set_by_person(edit(old))
+            said = merge_run(set_by_person(edit(old)), old.run, old.env)
             if "port" in said:
                 said["inspected"] = True
             project = replace(old, **said)
@@ -102,6 +116,25 @@ class ProjectOperations:
         await self.services.store.read(lambda reader: reader.project(project_id))
         self.services.actor.check_project(project_id)
         return await self.services.polls.poll_now(project_id, self.services.actor)
+
+    async def poll_all(self) -> list[ProjectPoll]:
+        """Ask the registries for new tags of all projects of the actor now, in order of name.
+
+        One that cannot be polled has an error in its report, and keeps no other from it.
+        """
+        places, actor = asyncio.Semaphore(POLLS_AT_ONCE), self.services.actor
+
+        async def poll(project: Project) -> ProjectPoll:
+            async with places:
+                try:
+                    report = await self.services.polls.poll_now(project.id, actor)
+                except TagboatError as error:
+                    report = PollReport(first_poll=False, error=str(error))
+            return ProjectPoll(project, report)
+
+        projects = await self.services.store.read(lambda reader: reader.projects())
+        allowed = [one for one in projects if actor.projects is None or one.id in actor.projects]
+        return await asyncio.gather(*map(poll, allowed))
 
     def _check(self, reader: Reader, project: Project) -> None:
         """Raise ConflictError or FieldError unless `project` can be saved."""

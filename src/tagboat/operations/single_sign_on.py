@@ -157,7 +157,7 @@ def _account_of(
         # Never the account of the same name or address: at many providers people choose those.
         account = Account(
             id=new_id(),
-            name=_free_name(tx, admitted.name, provider),
+            name=_free_account_name(tx, admitted.name, provider),
             role=admitted.role,
             created_at=now,
             signed_in_at=now,
@@ -180,7 +180,7 @@ def _account_of(
     return account
 
 
-def _free_name(tx: Tx, wanted: str, provider: str) -> str:
+def _free_account_name(tx: Tx, wanted: str, provider: str) -> str:
     """Return the name wanted, or if another account has it, one that also names the provider."""
     try:
         name = parse_account_name(wanted)
@@ -209,6 +209,7 @@ def _note_origin(tx: Tx, begun: SignedIn, person: ProviderSession) -> None:
 
 def _end_all(tx: Tx, person: ProviderSession) -> None:
     """End the sessions of a person who has lost the role, wherever they began."""
+    # Also those that began with a password: the person is the same.
     known = tx.identity(person.issuer, person.subject)
     if known is not None:
         tx.delete_sessions(known.account_id)

@@ -11,6 +11,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.keeping import LeftVolumes
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS
+from tagboat.core.run_changes import merge_run
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
 from tagboat.operations.queries.patterns import PatternPreview, preview_stage
@@ -39,14 +40,14 @@ class StageOperations:
     async def change(self, stage_id: str, edit: Callable[[Stage], Mapping[str, Any]]) -> StageView:
         """Change the fields that `edit` returns; instances follow at their next deploy.
 
-        With another pattern or position, pushes that would have gone elsewhere are named. Setting
-        `held` to False is a release. Raises ConflictError and FieldError.
+        Maps are merged. With another pattern or position, pushes that would have gone elsewhere
+        are named. Setting `held` to False is a release. Raises ConflictError and FieldError.
         """
 
         def work(tx: Tx) -> tuple[StageView, Stage]:
             old = tx.stage(stage_id)
             services = self.services
-            stage = replace(old, **edit(old))
+            stage = replace(old, **merge_run(edit(old), old.run, old.env))
             stage = with_hold(old, stage, services.actor.name, services.clock())
             check_host_paths(stage.run, old.run, services.host_path)
             _check_saved(tx, services, stage)
@@ -95,8 +96,8 @@ def add_stage(
     tx: Tx, services: OperationServices, project_id: str, fields: Mapping[str, Any]
 ) -> Stage:
     """Add a stage and return it. Raises NotFoundError, ConflictError or FieldError."""
-    now = services.clock()
-    stage = Stage(id=new_id(), project_id=project_id, created_at=now, **fields)
+    now, said = services.clock(), merge_run(fields, NO_OPTIONS, {})
+    stage = Stage(id=new_id(), project_id=project_id, created_at=now, **said)
     stage = with_hold(None, stage, services.actor.name, now)
     check_host_paths(stage.run, NO_OPTIONS, services.host_path)
     _check_saved(tx, services, stage)

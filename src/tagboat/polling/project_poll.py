@@ -224,6 +224,7 @@ def record_findings(
             return None
     tags = record_tags(admission(tx, now), tx, target, changes, digests, findings, now, first=first)
     pushed = [tag for tag in tags if tag.verdict.outcome is not Outcome.REFUSED]
+    # The first poll finds what was there before: nobody failed to report it.
     if pushed and not first:
         host = target.project.image.host
         (before,) = tx.poll_finds(host) or (None,)

@@ -10,6 +10,7 @@ from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.events import project_change, registry_change, stage_change
 from tagboat.core.hosts import HostClaim, claims_of
 from tagboat.core.image import ImageName
+from tagboat.core.naming import slug
 from tagboat.core.store_port import Topic
 from tagboat.store import tables
 from tagboat.store.part import ReadPart
@@ -49,6 +50,13 @@ class CatalogReads(ReadPart):
         return self._first_project(
             select(tables.projects_table).where(tables.projects_table.c.name == name)
         )
+
+    def projects_by_slug(self, label: str) -> list[Project]:
+        """Return the projects whose names become this label, in no order."""
+        table = tables.projects_table
+        found = self._projects_of(select(table).where(table.c.slug.in_([label, ""])))
+        # Servers of before leave the column empty: few rows, while they still run.
+        return [project for project in found if slug(project.name) == label]
 
     def projects(self, after: str = "", limit: int | None = None) -> list[Project]:
         """Return projects in order of name, from the first name beyond `after`."""

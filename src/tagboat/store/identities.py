@@ -61,6 +61,7 @@ class IdentityWrites(IdentityReads):
 
     def delete_sessions_without_origin(self) -> int:
         """End the sessions that began with a password; return how many."""
+        # The column is never null, which NOT IN would not survive.
         known = select(session_origins_table.c.session_id)
         table = sessions_table
         return self._session.execute(delete(table).where(table.c.id.not_in(known))).rowcount

@@ -76,7 +76,7 @@ class PageReads(DeployReads):
             .order_by(_tags.c.first_seen.desc(), _tags.c.tag.desc())
         )
         # Thousands: as plain tuples they take a third of the time.
-        return [(row[0], row[1]) for row in self._session.execute(query.limit(limit))]
+        return [(row.tag, row.first_seen) for row in self._session.execute(query.limit(limit))]
 
     def last_pushes(self, project_id: str, limit: int) -> list[PastPush]:
         """Return the last pushes of a project's image by webhook that went to a stage or to none.

@@ -13,6 +13,7 @@ from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import SettingsError
 from tagboat.core.generics import T
 from tagboat.core.identities import SessionOrigin
+from tagboat.core.naming import slug
 from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.store.cipher import Cipher
@@ -61,14 +62,16 @@ class SealedRows:
     def of_project(self, project: Project) -> dict[str, Any]:
         """Return the row of a project."""
         return to_row(project) | {
-            "run": self._seal_run(project.run, run_place("project", project.id))
+            "run": self._seal_run(project.run, run_place("project", project.id)),
+            "slug": slug(project.name),
         }
 
     def project(self, row: Mapping[str, Any]) -> Project:
         """Return the project of a row."""
-        return Project(
-            **{**row, "run": self._open_run(row["run"], run_place("project", row["id"]))}
-        )
+        # Derived from the name.
+        fields = {name: value for name, value in row.items() if name != "slug"}
+        fields["run"] = self._open_run(row["run"], run_place("project", row["id"]))
+        return Project(**fields)
 
     def of_stage(self, stage: Stage) -> dict[str, Any]:
         """Return the row of a stage."""

@@ -70,6 +70,8 @@ projects_table = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
+    # The name as one label of a host; empty where a server of before has written the row.
+    Column("slug", Text, nullable=False, server_default=text("''"), index=True),
     Column("image", IMAGE, nullable=False, unique=True),
     Column("port", Integer, nullable=False),
     Column("healthcheck", Text, nullable=False),

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from tagboat.core.oidc import SignInAttempt
 from tagboat.web.security import own_path
 
-_MAX_AGE_S = 600
+_ATTEMPT_S = 600
 """Seconds that a person has to sign in at the provider."""
-_MAX_PATH = 2_000
-_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
+_MAX_KEPT_PATH = 2_000
+_ATTEMPT_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,10 @@ class OidcCookie:
 
     def set_header(self, attempt: SignInAttempt, path: str) -> tuple[bytes, bytes]:
         """Return the header that gives a browser the attempt and the page to go to."""
-        kept = path if len(path) <= _MAX_PATH else "/"
+        # Browsers drop a cookie of more than 4 KiB, and the sign-in would fail for it.
+        kept = path if len(path) <= _MAX_KEPT_PATH else "/"
         encoded = base64.urlsafe_b64encode(kept.encode()).rstrip(b"=").decode("ascii")
-        return self._header(f"{attempt.secret}.{encoded}", _MAX_AGE_S)
+        return self._header(f"{attempt.secret}.{encoded}", _ATTEMPT_S)
 
     def clear_header(self) -> tuple[bytes, bytes]:
         """Return the header that takes the attempt away: it counts once."""
@@ -44,7 +45,7 @@ class OidcCookie:
     def read(self, request: Request) -> tuple[SignInAttempt, str] | None:
         """Return the attempt of this browser and the page to go to, None without one."""
         secret, _, encoded = request.cookies.get(self.name, "").partition(".")
-        if not _SECRET.fullmatch(secret):
+        if not _ATTEMPT_SECRET.fullmatch(secret):
             return None
         try:
             path = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()

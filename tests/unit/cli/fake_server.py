@@ -150,6 +150,13 @@ POLLED = {
     "reason": "tag v1 matches *",
     "deploy": "d1",
 }
+FIRST_POLL = {
+    "first_poll": True,
+    "new_tags": ["v1"],
+    "deploys": [],
+    "tags": [POLLED],
+    "error": None,
+}
 
 
 @dataclass(frozen=True)
@@ -264,13 +271,8 @@ def usual_answers() -> dict[str, Any]:
         "POST /api/stages/s1/hold": STAGE | {"held": True},
         "POST /api/stages/s1/release": STAGE | {"deploys": ["d1"]},
         "POST /api/deploys/d1/cancel": DEPLOY | {"status": "cancelled", "reason": "cancelled"},
-        "POST /api/projects/p1/poll": {
-            "first_poll": True,
-            "new_tags": ["v1"],
-            "deploys": [],
-            "tags": [POLLED],
-            "error": None,
-        },
+        "POST /api/projects/p1/poll": FIRST_POLL,
+        "POST /api/poll": {"items": [FIRST_POLL | {"project": {"id": "p1", "name": "app"}}]},
         "GET /api/settings/webhook": {
             "url": SECRET_URL,
             "allows": "Any caller of this URL can do much.",

@@ -116,6 +116,17 @@ def test_no_other_address_may(claims: dict[str, object], reason: WhyNoSignIn) ->
     assert decided.reason is reason
 
 
+@pytest.mark.parametrize("verified", [None, False, "false", 1])
+def test_a_role_by_address_needs_a_verified_one(verified: object) -> None:
+    by_address = replace(SETTINGS, role_claim="email", roles=(("ada@example.com", Role.ADMIN),))
+    claims = {**ADA, "email": "ada@example.com", "email_verified": verified}
+    decided = decide_sign_in(claims, by_address)
+    assert isinstance(decided, RejectedPerson)
+    assert "did not send a verified e-mail address" in decided.sentence
+    decided = decide_sign_in(claims | {"email_verified": True}, by_address)
+    assert decided == AdmittedPerson(Role.ADMIN, "ada", "ada@example.com")
+
+
 def test_an_unverified_address_is_not_kept() -> None:
     claims = {**ADA, "groups": ["devs"], "email": "ada@example.com"}
     assert decide_sign_in(claims, SETTINGS) == AdmittedPerson(Role.DEPLOYER, "ada", "")

@@ -233,6 +233,14 @@ def test_downtime_is_the_time_without_an_instance() -> None:
     assert receipt_of(ledger.dark(at(5)).ended(at(6))).downtime_s == 3.5
 
 
+def test_an_ended_one_keeps_its_receipt_and_little_else() -> None:
+    counts = InstanceCounts(answers=2, errors=1, early_ends=1)
+    ledger = count(switched(begun()), [process(counts, counts, turned_away=1)], at(1))
+    before, ended = receipt_of(ledger), ledger.ended(at(2))
+    assert receipt_of(ended) == replace(before, until=at(2))
+    assert len(msgspec.json.encode(ended)) < 700
+
+
 def test_a_ledger_survives_the_database() -> None:
     counts = InstanceCounts(answers=2, early_ends=1, known_ends=ends((EndedBy.APP, True)))
     ledger = count(switched(begun()).dark(at(1)), [process(new=counts)], at(2))

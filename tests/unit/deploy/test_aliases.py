@@ -5,6 +5,9 @@ from dataclasses import replace
 import pytest
 
 from tagboat.core.deploy import DeployStatus, InstanceState
+from tagboat.core.ids import new_id
+from tagboat.core.image import ImageName
+from tagboat.core.ports import Tx
 from tagboat.core.run import RunOptions
 from tagboat.deploy.reconcile import reconcile
 from tests.unit.deploy.deploy_harness import REFUSED, World
@@ -91,6 +94,27 @@ async def test_the_project_s_name_is_nobody_s_where_two_stages_are_on_a_network(
     first = await joined.ship("v1")
     aliases = joined.runtime.spec(first.container).aliases
     assert (aliases["back"], aliases["front"]) == (("my-app-dev",), ("my-app-dev", "my-app"))
+
+
+@pytest.mark.parametrize(
+    ("project", "stage", "claims"),
+    [("my-app", "prod", True), ("my", "app", True), ("my-app2", "dev", False)],
+)
+async def test_the_project_s_name_is_nobody_s_where_another_project_could_mean_it(
+    joined: World, project: str, stage: str, *, claims: bool
+) -> None:
+    image = ImageName("git.example.com", f"acme/{project}")
+    other = replace(joined.project, id=new_id(), name=project, image=image, run=RunOptions())
+    its = replace(joined.stage, id=new_id(), project_id=other.id, name=stage)
+
+    def add(tx: Tx) -> None:
+        tx.add_project(other)
+        tx.add_stage(replace(its, run=RunOptions(networks=("back",))))
+
+    await joined.store.write(add)
+    aliases = joined.runtime.spec((await joined.ship("v1")).container).aliases
+    assert aliases["back"] == (("my-app-dev",) if claims else ("my-app-dev", "my-app"))
+    assert aliases["front"] == ("my-app-dev", "my-app")
 
 
 async def test_what_is_made_again_is_found_again(joined: World) -> None:

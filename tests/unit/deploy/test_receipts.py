@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import NoReturn
 
 import pytest
 
@@ -20,6 +21,7 @@ from tagboat.core.receipt import (
     SideCounts,
 )
 from tagboat.core.request_counts import EndedBy
+from tagboat.deploy import receipts
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.ingress.memory import MemoryIngress
 from tests.unit.deploy.deploy_harness import HOST, World
@@ -155,9 +157,9 @@ async def test_events_bring_the_receipt_as_it_grows_and_before_the_end(led: Worl
     at_step(led, StepName.WATCH, requests(led, 200, 500, 200))
     await led.carry_out(deploy)
     states = [one.state for one in await events_of(led, EventTopic.DEPLOY, deploy)]
-    receipts = [state["receipt"] for state in states if "receipt" in state]
-    assert [one["requests"] for one in receipts if isinstance(one, dict)][:1] == [0]
-    last = receipts[-1]
+    told = [state["receipt"] for state in states if "receipt" in state]
+    assert [one["requests"] for one in told if isinstance(one, dict)][:1] == [0]
+    last = told[-1]
     assert isinstance(last, dict)
     assert (last["requests"], last["failed"], last["complete"]) == (3, 1, True)
     assert last["new"]["failed_5xx"] == 1
@@ -287,6 +289,23 @@ async def test_an_ingress_that_does_not_answer_fails_nothing(led: World) -> None
     for _ in range(2):
         ingress_of(led).fail("count_requests", AWAY)
     ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert (await receipt_of(led, ended)).reason == NOT_ASKED
+
+
+async def test_an_ingress_that_hangs_is_not_waited_for(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy = await second(led)
+
+    async def hang(*_: object) -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(receipts, "_LOOK_LIMIT_S", 0.05)
+    monkeypatch.setattr(ingress_of(led), "count_requests", hang)
+    async with asyncio.timeout(60):
+        ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED
     assert (await receipt_of(led, ended)).reason == NOT_ASKED
 

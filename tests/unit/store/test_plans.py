@@ -60,6 +60,7 @@ def plans(connection: Connection, read: Read) -> list[list[str]]:
             "ix_instances_state_id (state=?)",
         ),
         (lambda reader: reader.host_claims(["a", "b"]), 1, "ix_hosts_host (host=?)"),
+        (lambda reader: reader.projects_by_slug("a-b"), 1, "ix_projects_slug (slug=?)"),
         (lambda reader: reader.stages_with_ttl(), 1, "ix_stages_mortal"),
         (
             lambda reader: reader.recent_instances("s", ENDED, 20),

@@ -72,6 +72,7 @@ async def callback_page(visit: Visit) -> Response:
         return await _fail(visit, "/", _OTHER_BROWSER, HTTPStatus.BAD_REQUEST)
     attempt, wanted = kept
     code = visit.query("code")
+    # Only known errors are shown: `error_description` is a text that anybody can put into a link.
     if not 0 < len(code) <= _MAX_CODE:
         unknown = "{who} sent no code. Sign in again."
         said = _SAID_BY_PROVIDER.get(visit.query("error"), unknown).format(who=who)

@@ -1,0 +1,102 @@
+"""A real browser, and the pages of a filled server."""
+
+import asyncio
+import os
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.support.api import Api, running_api
+from tests.support.pages import signed_in
+from tests.support.sample_pages import Filled, fill
+from tests.support.served import served
+
+CHROMIUM = "/usr/bin/chromium"
+Result = TypeVar("Result")
+
+
+def run(work: Coroutine[object, object, Result]) -> Result:
+    """Run a coroutine to its end, in a thread: Playwright has a loop in this one."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, work).result()
+
+
+@dataclass(slots=True)
+class Site:
+    """A server with its sample, and a browser that is signed in as an admin."""
+
+    url: str
+    api: Api
+    filled: Filled
+    cookies: dict[str, str]
+    browser: Browser
+    complaints: list[str] = field(default_factory=list)
+
+    def context(self, *, signed_in: bool = True, **options: object) -> BrowserContext:
+        """A new window; what it complains about is kept."""
+        context = self.browser.new_context(base_url=self.url, **options)  # type: ignore[arg-type]
+        if signed_in:
+            context.add_cookies(
+                [
+                    {
+                        "name": name,
+                        "value": value,
+                        "domain": "127.0.0.1",
+                        "path": "/",
+                        "secure": True,
+                    }
+                    for name, value in self.cookies.items()
+                ]
+            )
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        context.on("console", lambda message: self._keep(message.type, message.text))
+        context.on("request", lambda request: self._check(request.url))
+        return context
+
+    def page(self, path: str, **options: object) -> Page:
+        """A page in a new window."""
+        page = self.context(**options).new_page()  # type: ignore[arg-type]
+        page.goto(path)
+        return page
+
+    def _keep(self, kind: str, text: str) -> None:
+        if kind in {"error", "warning"}:
+            self.complaints.append(text)
+
+    def _check(self, url: str) -> None:
+        if not url.startswith((self.url, "data:")):
+            self.complaints.append(f"asked another host: {url}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Chromium; as root it runs without its sandbox, which needs another user."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path, chromium: Browser) -> Iterator[Site]:
+    """The pages over HTTP; at the end nobody has complained."""
+
+    async def prepare(api: Api) -> tuple[Filled, dict[str, str]]:
+        return await fill(api.store), (await signed_in(api)).cookies
+
+    with running_api(tmp_path) as api:
+        filled, cookies = run(prepare(api))
+        with served(api.app) as url:
+            site = Site(url, api, filled, cookies, chromium)
+            yield site
+            for context in chromium.contexts:
+                context.close()
+            api.events.close()
+        assert site.complaints == []
