@@ -294,7 +294,11 @@ CHANGES: Mapping[str, tuple[Try, list[tuple[str, str]]]] = {
 """How each changing route is called, and the entries that this leaves, newest first."""
 # A poll is recorded with what it finds, by the poller: `test_poller.py` shows that. A password is
 # changed by its account: see below.
-BY_OTHERS = {"POST /api/projects/{project_id}/poll", "POST /api/me/password"}
+BY_OTHERS = {
+    "POST /api/poll",
+    "POST /api/projects/{project_id}/poll",
+    "POST /api/me/password",
+}
 
 
 async def _after(
