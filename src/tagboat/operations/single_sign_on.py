@@ -26,6 +26,7 @@ from tagboat.core.oidc import ProviderAnswer, ProviderSession, SignInAttempt
 from tagboat.core.oidc_decision import AdmittedPerson, RejectedPerson, decide_sign_in
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
+from tagboat.operations.account_audit import record_account
 from tagboat.operations.services import OidcService, OperationServices
 from tagboat.operations.sessions import SessionOperations, SignedIn, begin_session
 
@@ -88,6 +89,8 @@ class SingleSignOn:
 
         def work(tx: Tx) -> SignedIn:
             now = self.services.clock()
+            known = tx.identity(person.issuer, person.subject)
+            old = tx.account(known.account_id) if known else None
             account = _account_of(tx, person, decided, oidc.settings.name, now)
             if before := previous and tx.session_by_hash(hash_credential(previous)):
                 tx.delete_session(before[0].id)
@@ -101,6 +104,7 @@ class SingleSignOn:
                     id_token=person.id_token,
                 )
             )
+            record_account(tx, begun.principal, now, old, account)
             return begun
 
         try:
