@@ -116,6 +116,7 @@ class _Built:
     poller: Poller
     parts: DeployServices
     ingress: HaproxyIngress | NoIngress
+    operations: Operations
     token: str
 
 
@@ -246,7 +247,6 @@ async def _building(
     token = secrets.token_urlsafe(32)
     oidc = build_oidc(settings)
     operations = Operations(operation_services(settings, adapters, worker, poller, webhook, oidc))
-    await (offer_setup if settings.local_sign_in else end_sessions_with_passwords)(operations)
     services = ApiServices(
         operations=operations,
         store=store,
@@ -260,7 +260,7 @@ async def _building(
     try:
         server = HttpServer(build_front(services, clock, log_call), room)
         server.on_stop = services.end_streams
-        yield _Built(server, worker, poller, parts, adapters.ingress, token)
+        yield _Built(server, worker, poller, parts, adapters.ingress, operations, token)
     finally:
         if oidc:
             await oidc.provider.close()
@@ -275,6 +275,9 @@ async def _serve_until_stopped(
     server = built.server
     if isinstance(built.ingress, HaproxyIngress):
         await built.ingress.start()
+    # Last: a start that fails is one line, without a link that leads nowhere.
+    begin = offer_setup if settings.local_sign_in else end_sessions_with_passwords
+    await begin(built.operations)
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, server.stop)

@@ -13,6 +13,7 @@ from tagboat.web.app import build_web
 from tagboat.web.services import WebServices
 
 _WEBHOOK_ROOT = WEBHOOK_PATH.rstrip("/")
+# All below them is answered in JSON, also what does not exist.
 _API_ROOTS = ("/api", "/metrics")
 
 

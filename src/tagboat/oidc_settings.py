@@ -53,7 +53,12 @@ def read_oidc(variables: Variables) -> OidcSettings | None:
         roles=variables.parse("TAGBOAT_OIDC_ROLES", parse_roles, default=""),
         allowed_domains=variables.parse("TAGBOAT_OIDC_ALLOWED_DOMAINS", parse_domains, default=""),
     )
-    _expect_not_open_to_all(settings)
+    of_anybody = any(value == ANYBODY for value, _ in settings.roles)
+    if of_anybody and host in _PUBLIC_HOSTS and not settings.allowed_domains:
+        raise SettingsError(
+            f"TAGBOAT_OIDC_ROLES gives a role to everybody ({ANYBODY}), and anybody can have an "
+            f"account at {host}; set TAGBOAT_OIDC_ALLOWED_DOMAINS, or name who has a role"
+        )
     return settings
 
 
@@ -135,13 +140,3 @@ def _one_line(text: str) -> str:
     if not text.isprintable() or text != text.strip():
         raise ValueError("one line without blanks around it is expected")
     return text
-
-
-def _expect_not_open_to_all(settings: OidcSettings) -> None:
-    of_anybody = {role for value, role in settings.roles if value == ANYBODY}
-    host = urlsplit(settings.issuer).hostname
-    if of_anybody and host in _PUBLIC_HOSTS and not settings.allowed_domains:
-        raise SettingsError(
-            f"TAGBOAT_OIDC_ROLES gives a role to everybody ({ANYBODY}), and anybody can have an "
-            f"account at {host}; set TAGBOAT_OIDC_ALLOWED_DOMAINS, or name who has a role"
-        )

@@ -19,7 +19,7 @@ from tests.support.server import PROGRAM, TOKEN, Server
 
 SECRET = "a-secret-that-is-never-repeated"
 UNFINISHED = f"""POST /api/projects HTTP/1.1\r
-Host: tagboat\r
+Host: localhost\r
 Authorization: Bearer {TOKEN}\r
 Expect: 100-continue\r
 Content-Type: application/json\r

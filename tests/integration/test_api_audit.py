@@ -21,7 +21,7 @@ from tests.support.asgi import Answer
 from tests.support.records import put_instance
 
 pytestmark = pytest.mark.anyio
-SECRETS = ("correct horse", "battery staple", "pass phrase")
+SECRETS = ("correct horse battery", "battery staple horse", "a pass phrase of no use")
 ADA = Principal(
     kind=PrincipalKind.ACCOUNT, name="ada", role=Role.ADMIN, id="a1", address="192.0.2.7"
 )
@@ -70,6 +70,12 @@ class Scene:
         path = f"/api/projects/{self.project}/webhooks"
         return await self.made(path, {"name": "ci", "signature": signature})
 
+    async def user(self) -> str:
+        return await self.made("/api/users", _user("anna"))
+
+    async def token(self) -> str:
+        return await self.made("/api/tokens", {"name": "ci", "role": "viewer"})
+
     async def deploy(self) -> str:
         return await self.made(f"/api/stages/{self.dev}/deploys", {"tag": "v1"})
 
@@ -105,6 +111,10 @@ async def scene(api: Api) -> Scene:
 
 
 Try = Callable[[Scene], Awaitable[Answer]]
+
+
+def _user(name: str) -> dict[str, str]:
+    return {"name": name, "role": "viewer", "password": SECRETS[0]}
 
 
 async def _create_project(scene: Scene) -> Answer:
@@ -246,14 +256,49 @@ CHANGES: Mapping[str, tuple[Try, list[tuple[str, str]]]] = {
         lambda scene: scene.api.caller.delete("/api/settings/webhook/signature"),
         [("settings.webhook-signature", "")],
     ),
+    "POST /api/users/setup-link": (
+        lambda scene: scene.api.caller.post("/api/users/setup-link"),
+        [("settings.setup-link", "")],
+    ),
+    "POST /api/users": (
+        lambda scene: scene.api.caller.post("/api/users", _user("ben")),
+        [("account.create", "ben")],
+    ),
+    "PATCH /api/users/{account_id}": (
+        lambda scene: _after(
+            scene.user(), "PATCH", "/api/users/{}", scene, {"password": SECRETS[1]}
+        ),
+        [("account.change", "anna")],
+    ),
+    "DELETE /api/users/{account_id}": (
+        lambda scene: _after(scene.user(), "DELETE", "/api/users/{}", scene),
+        [("account.delete", "anna")],
+    ),
+    "POST /api/users/{account_id}/sign-out": (
+        lambda scene: _after(scene.user(), "POST", "/api/users/{}/sign-out", scene),
+        [("account.sign-out", "anna")],
+    ),
+    "POST /api/tokens": (
+        lambda scene: scene.api.caller.post("/api/tokens", {"name": "ci", "role": "viewer"}),
+        [("token.create", "ci")],
+    ),
+    "DELETE /api/tokens/{token_id}": (
+        lambda scene: _after(scene.token(), "DELETE", "/api/tokens/{}", scene),
+        [("token.delete", "ci")],
+    ),
     "POST /api/settings/webhook/regenerate": (
         lambda scene: scene.api.caller.post("/api/settings/webhook/regenerate"),
         [("settings.webhook-url", "")],
     ),
 }
 """How each changing route is called, and the entries that this leaves, newest first."""
-# A poll is recorded with what it finds, by the poller: `test_poller.py` shows that.
-BY_OTHERS = {"POST /api/projects/{project_id}/poll"}
+# A poll is recorded with what it finds, by the poller: `test_poller.py` shows that. A password is
+# changed by its account: see below.
+BY_OTHERS = {
+    "POST /api/poll",
+    "POST /api/projects/{project_id}/poll",
+    "POST /api/me/password",
+}
 
 
 async def _after(
@@ -273,7 +318,7 @@ async def test_each_change_has_its_entry_without_secrets(scene: Scene, route: st
     assert answer.status < 300, answer.body
     found = await entries(scene.api)
     assert in_short(found)[: len(expected)] == expected
-    assert {item["actor"]["kind"] for item in found[: len(expected)]} == {"server"}
+    assert {item["actor"]["kind"] for item in found[: len(expected)]} == {"admin-token"}
     for secret in SECRETS:
         assert secret not in json.dumps(found)
 
@@ -287,6 +332,43 @@ async def test_every_changing_route_is_listed_here(api: Api) -> None:
         if method not in {"get", "head"} and path != "/api/webhook/{secret}"
     }
     assert changing == CHANGES.keys() | NO_CHANGE | BY_OTHERS
+
+
+async def test_people_are_recorded_as_themselves(scene: Scene) -> None:
+    account = await scene.user()
+    operations = scene.api.operations
+    begun = await operations.sessions.sign_in(
+        "anna", SECRETS[0], address="192.0.2.7", user_agent="Firefox"
+    )
+    as_anna = operations.by(begun.principal)
+    await as_anna.accounts.change_own_password(SECRETS[0], SECRETS[1])
+    await as_anna.sessions.sign_out(begun.principal.session_id or "")
+
+    found = await entries(scene.api, "&actor=anna")
+
+    assert in_short(found) == [
+        ("account.sign-out", "anna"),
+        ("account.change", "anna"),
+        ("account.sign-in", "anna"),
+    ]
+    assert {(one["actor"]["id"], one["address"]) for one in found} == {(account, "192.0.2.7")}
+    assert found[1]["changes"] == [{"field": "password", "before": "***", "after": "***"}]
+
+
+async def test_the_first_admin_is_recorded_with_the_set_up(api: Api) -> None:
+    link = (await api.caller.post("/api/users/setup-link")).json["url"]
+    await api.operations.accounts.set_up(
+        link.rpartition("/")[2], "ada", SECRETS[0], address="192.0.2.7", user_agent=""
+    )
+    found = await entries(api)
+    assert in_short(found) == [
+        ("account.create", "ada"),
+        ("account.sign-in", "ada"),
+        ("settings.setup-link", ""),
+    ]
+    assert found[0]["actor"]["name"] == "ada"
+    assert SECRETS[0] not in json.dumps(found)
+    assert link.rpartition("/")[2] not in json.dumps(found)
 
 
 async def test_a_refused_change_leaves_no_entry(scene: Scene) -> None:
@@ -311,8 +393,8 @@ async def test_an_entry_has_what_was_before_and_after(scene: Scene) -> None:
     assert found | {"id": 0, "at": ""} == {
         "id": 0,
         "at": "",
-        "actor": {"kind": "server", "name": "Tagboat", "id": None},
-        "address": None,
+        "actor": {"kind": "admin-token", "name": "TAGBOAT_ADMIN_TOKEN", "id": None},
+        "address": "127.0.0.1",
         "action": "project.change",
         "subject": {"kind": "project", **reference},
         "project": reference,

@@ -13,6 +13,7 @@ from tagboat.api.answers import Responses, problems
 from tagboat.api.bodies import ResponseModel
 from tagboat.api.filters import NameOrId
 from tagboat.api.pagination import Page
+from tagboat.api.roles import ADMIN_ONLY
 from tagboat.api.services import Ops
 from tagboat.api.values import NO_NUL, text
 from tagboat.core.audit import AuditAction, AuditEntry, AuditPlace
@@ -95,7 +96,7 @@ Wanted = Annotated[AuditQuestion, Depends(get_question)]
 """The parameters that filter the audit."""
 
 
-@router.get("", responses=problems(403, 422))
+@router.get("", responses=problems(422), openapi_extra=ADMIN_ONLY)
 async def list_audit(operations: Ops, page: Page, wanted: Wanted) -> schemas.PageOut[AuditEntryOut]:
     """List who changed what, newest first. Only for admins."""
     found = await operations.audit.entries(wanted, _place_of(page.after), page.with_next)
@@ -103,7 +104,9 @@ async def list_audit(operations: Ops, page: Page, wanted: Wanted) -> schemas.Pag
     return schemas.PageOut(items=[show_audit_entry(one) for one in shown], next=cursor)
 
 
-@router.get("/export", response_class=StreamingResponse, responses=_exported)
+@router.get(
+    "/export", response_class=StreamingResponse, responses=_exported, openapi_extra=ADMIN_ONLY
+)
 async def export_audit(operations: Ops, wanted: Wanted) -> StreamingResponse:
     """Return all that the filters let through, oldest first, as JSON lines. Only for admins."""
     batches = operations.audit.export(wanted)

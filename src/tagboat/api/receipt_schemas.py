@@ -40,8 +40,8 @@ def show_receipt(receipt: DeployReceipt | None) -> DeployReceiptOut | None:
     return DeployReceiptOut(
         requests=receipt.requests,
         failed=receipt.failed,
-        old=_show_side(receipt.old),
-        new=_show_side(receipt.new),
+        old=_show_counts(receipt.old),
+        new=_show_counts(receipt.new),
         longest_drain_s=receipt.longest_drain_s,
         downtime_s=receipt.downtime_s,
         turned_away=receipt.turned_away,
@@ -52,7 +52,7 @@ def show_receipt(receipt: DeployReceipt | None) -> DeployReceiptOut | None:
     )
 
 
-def _show_side(side: SideCounts) -> SideCountsOut:
+def _show_counts(side: SideCounts) -> SideCountsOut:
     return SideCountsOut(
         requests=side.requests,
         answered=side.answered,

@@ -1,4 +1,4 @@
-"""The parts of the store's port on who may call: accounts, sessions, tokens and identities.
+"""The parts of the store's port on who may call: accounts, sessions and tokens.
 
 The conventions are those of `store_port`.
 """
@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Protocol
 
 from tagboat.core.accounts import Account, ApiToken, Session
-from tagboat.core.identities import Identity, SessionOrigin
 
 
 class AccountReader(Protocol):
@@ -42,20 +41,3 @@ class AccountWriter(AccountReader, Protocol):
     def add_api_token(self, token: ApiToken) -> None: ...
     def note_token_use(self, token_id: str, now: datetime) -> None: ...
     def delete_api_token(self, token_id: str) -> None: ...
-
-
-class IdentityReader(Protocol):
-    """People at an OpenID provider, and the sessions that come from there."""
-
-    def identity(self, issuer: str, subject: str) -> Identity | None: ...
-    def identities(self, account_id: str) -> list[Identity]: ...
-    def session_origin(self, session_id: str) -> SessionOrigin | None: ...
-    def sessions_from(self, issuer: str, subject: str | None, sid: str | None) -> list[str]: ...
-
-
-class IdentityWriter(IdentityReader, Protocol):
-    """Changes of these. An account takes its identities with it, a session its origin."""
-
-    def put_identity(self, identity: Identity) -> None: ...
-    def add_session_origin(self, origin: SessionOrigin) -> None: ...
-    def delete_sessions_without_origin(self) -> int: ...

@@ -59,6 +59,14 @@ class AuditAction(StrEnum):
     SETTINGS_CHANGE = "settings.change"
     SETTINGS_WEBHOOK_URL = "settings.webhook-url"
     SETTINGS_WEBHOOK_SIGNATURE = "settings.webhook-signature"
+    SETTINGS_SETUP_LINK = "settings.setup-link"
+    ACCOUNT_CREATE = "account.create"
+    ACCOUNT_CHANGE = "account.change"
+    ACCOUNT_DELETE = "account.delete"
+    ACCOUNT_SIGN_IN = "account.sign-in"
+    ACCOUNT_SIGN_OUT = "account.sign-out"
+    TOKEN_CREATE = "token.create"  # noqa: S105 - the name of an action
+    TOKEN_DELETE = "token.delete"  # noqa: S105 - the name of an action
     SERVER_ROTATE_KEY = "server.rotate-key"
 
 

@@ -14,7 +14,7 @@ REVISION_LABEL = "org.opencontainers.image.revision"
 SOURCE_LABEL = "org.opencontainers.image.source"
 _REVISION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/-]{0,127}", re.ASCII)
 _SCP_FORM = re.compile(r"(?:[\w.-]+@)?([\w.-]+):(?!/)([\w./~-]+)", re.ASCII)
-_FORGE_HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII)
+_SOURCE_HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII)
 _PATH_PARTS = 2
 
 
@@ -56,7 +56,7 @@ def repository_url(source: str) -> str | None:
     # Without a login that may stand in it; and never a scheme that a browser would run.
     host = parts.netloc.rpartition("@")[2]
     path = parts.path.strip("/").removesuffix(".git")
-    if scheme not in {"http", "https"} or not _FORGE_HOST.fullmatch(host) or path.count("/") < 1:
+    if scheme not in {"http", "https"} or not _SOURCE_HOST.fullmatch(host) or path.count("/") < 1:
         return None
     if parts.scheme in {"ssh", "git"}:
         host = host.partition(":")[0]

@@ -97,11 +97,11 @@ def deploy_changes(old: Deploy | None, new: Deploy) -> Iterator[StateChange]:
 
 def receipt_change(deploy: Deploy, receipt: DeployReceipt) -> StateChange:
     """Return the change of a deploy whose receipt has changed."""
-    state = {**_deploy_state(deploy), "receipt": _shown(receipt)}
+    state = {**_deploy_state(deploy), "receipt": _receipt_state(receipt)}
     return _of_deploy(EventTopic.DEPLOY, deploy, state)
 
 
-def _shown(receipt: DeployReceipt) -> dict[str, object]:
+def _receipt_state(receipt: DeployReceipt) -> dict[str, object]:
     """Return the numbers of a receipt, by the names that the API gives them."""
     sides = {"old": receipt.old, "new": receipt.new}
     return {

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,3 +33,32 @@ class SessionOrigin:
     subject: str
     sid: str | None
     id_token: str = field(repr=False)
+
+
+class IdentityReader(Protocol):
+    """The part of the store that has people at a provider, and sessions that come from there."""
+
+    def identity(self, issuer: str, subject: str) -> Identity | None:
+        """Return a person, None for an unknown one."""
+
+    def identities(self, account_id: str) -> list[Identity]:
+        """Return the people to whom an account belongs."""
+
+    def session_origin(self, session_id: str) -> SessionOrigin | None:
+        """Return where a session comes from, None for a sign-in with a password."""
+
+    def sessions_from(self, issuer: str, subject: str | None, sid: str | None) -> list[str]:
+        """Return the ids of the sessions from a person, or a provider's session; None is any."""
+
+
+class IdentityWriter(IdentityReader, Protocol):
+    """Changes of these. An account takes its identities with it, a session its origin."""
+
+    def put_identity(self, identity: Identity) -> None:
+        """Add a person, or replace the one of that issuer and subject."""
+
+    def add_session_origin(self, origin: SessionOrigin) -> None:
+        """Put on record where a session comes from."""
+
+    def delete_sessions_without_origin(self) -> int:
+        """End the sessions that began with a password; return how many."""

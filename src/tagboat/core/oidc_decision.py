@@ -43,7 +43,7 @@ def decide_sign_in(
     claims: Mapping[str, object], settings: OidcSettings
 ) -> AdmittedPerson | RejectedPerson:
     """Return the role and name of a person with these claims, or why they may not sign in."""
-    if settings.allowed_domains and (refusal := _refuse_domain(claims, settings)):
+    if settings.allowed_domains and (refusal := refuse_domain(claims, settings)):
         return refusal
     claim, who = settings.role_claim, settings.name
     # Anybody can write any address into an account that is not verified.
@@ -67,7 +67,8 @@ def decide_sign_in(
     )
 
 
-def _refuse_domain(claims: Mapping[str, object], settings: OidcSettings) -> RejectedPerson | None:
+def refuse_domain(claims: Mapping[str, object], settings: OidcSettings) -> RejectedPerson | None:
+    """Return why the e-mail address of a person keeps them out, None if it does not."""
     email, who = claims.get("email"), settings.name
     if not isinstance(email, str) or not email:
         return RejectedPerson(

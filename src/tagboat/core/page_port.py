@@ -3,12 +3,12 @@
 Each read is one statement by an index, however much there is.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from tagboat.core.catalog import HeldPush, KnownTag, Stage
+from tagboat.core.catalog import HeldPush, KnownTag, Project, Stage
 from tagboat.core.delivery import PastPush
 from tagboat.core.deploy import Deploy, Instance, InstanceState, TakenBack
 from tagboat.core.health import Vitals
@@ -95,3 +95,20 @@ class HeardWriter(HeardReader, Protocol):
 
     def note_call(self, call: HeardCall) -> None: ...
     def put_poll_finds(self, finds: PollFinds) -> None: ...
+
+
+class MatrixReader(Protocol):
+    """Reads of projects by what is written in their names, and by the state of their stages.
+
+    `projects_page` has those of the ids `among`, None for all, by name beyond `after`.
+    """
+
+    def projects_page(
+        self, text: str, among: Collection[str] | None, after: str, limit: int
+    ) -> list[Project]: ...
+
+    def deploying_projects(self) -> set[str]: ...
+
+    def held_projects(self) -> set[str]: ...
+
+    def stage_names(self, limit: int) -> Sequence[tuple[str, int]]: ...

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from tagboat.core.account_port import AccountReader, AccountWriter, IdentityReader, IdentityWriter
+from tagboat.core.account_port import AccountReader, AccountWriter
 from tagboat.core.audit import AuditEntry, AuditFilter, AuditPlace
 from tagboat.core.catalog import HeldPush, KnownTag, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
@@ -21,10 +21,16 @@ from tagboat.core.generics import T
 from tagboat.core.health import Vitals
 from tagboat.core.hosts import HostClaim
 from tagboat.core.idempotency import RememberedAnswer
+from tagboat.core.identities import IdentityReader, IdentityWriter
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Deletion, PulledImage
-from tagboat.core.matrix_port import MatrixReader
-from tagboat.core.page_port import HeardReader, HeardWriter, PageReader, ReadModelReader
+from tagboat.core.page_port import (
+    HeardReader,
+    HeardWriter,
+    MatrixReader,
+    PageReader,
+    ReadModelReader,
+)
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
 from tagboat.core.receipt import ReceiptLedger

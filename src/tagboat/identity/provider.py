@@ -103,7 +103,7 @@ class OidcProvider:
             nonce=attempt.nonce,
             access_token=access,
         )
-        if access and metadata.userinfo_endpoint and self._lacks_claims(claims):
+        if access and metadata.userinfo_endpoint and lacks_claims(claims, self._settings):
             more = await self._userinfo(metadata.userinfo_endpoint, access, subject)
             claims = {**more, **claims}
         sid = claims.get("sid")
@@ -156,7 +156,7 @@ class OidcProvider:
             # Only this error leaves the code unused.
             if not (isinstance(body, Mapping) and body.get("error") == "invalid_client"):
                 break
-        raise _token_error(self._settings.name, response)
+        raise token_error(self._settings.name, response)
 
     def _auth_methods(self, metadata: ProviderMetadata) -> list[str]:
         if self._settings.client_secret is None:
@@ -185,13 +185,6 @@ class OidcProvider:
         _, headers, form = ClientAuth(client_id, secret, method).prepare("POST", url, {}, body)
         return await self._transport.post(url, headers, form)
 
-    def _lacks_claims(self, claims: Mapping[str, object]) -> bool:
-        """Return whether the ID token does not answer what the decision asks for."""
-        lacks_role = claim_at(claims, self._settings.role_claim) is None
-        lacks_email = self._settings.allowed_domains and "email" not in claims
-        lacks_name = not {"preferred_username", "email", "name"} & claims.keys()
-        return bool(lacks_role or lacks_email or lacks_name)
-
     async def _userinfo(self, url: str, access_token: str, subject: str) -> dict[str, object]:
         response = await self._transport.get(url, access_token)
         body = response.body
@@ -205,7 +198,15 @@ class OidcProvider:
         return {str(name): value for name, value in body.items()}
 
 
-def _token_error(who: str, response: ProviderResponse | None) -> IdentityRejectedError:
+def lacks_claims(claims: Mapping[str, object], settings: OidcSettings) -> bool:
+    """Return whether an ID token does not answer what the decision asks for."""
+    lacks_role = claim_at(claims, settings.role_claim) is None
+    lacks_email = bool(settings.allowed_domains) and "email" not in claims
+    return lacks_role or lacks_email or not {"preferred_username", "email", "name"} & claims.keys()
+
+
+def token_error(who: str, response: ProviderResponse | None) -> IdentityRejectedError:
+    """Return the error for an answer of the token endpoint without tokens."""
     body = response.body if response else None
     error = body.get("error") if isinstance(body, Mapping) else None
     if error == "invalid_client":

@@ -1,5 +1,6 @@
 """HTTP to the provider: time-outs, size limits, no redirects, and no errors but the core's."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,8 +96,15 @@ class ProviderTransport:
         self, method: str, url: URL, headers: Mapping[str, str], form: str | None
     ) -> ProviderResponse:
         proxy = self._proxies.of(url.scheme, url.host or "", url.port)
-        session = self._session or self._open()
-        async with session.request(
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=16, resolver=_SafeResolver()),
+                # Its cookies would be those of all people who sign in.
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=self._timeout,
+                headers={"User-Agent": f"tagboat/{__version__}"},
+            )
+        async with self._session.request(
             method,
             url,
             headers={"Accept": "application/json", **headers},
@@ -106,32 +114,19 @@ class ProviderTransport:
             # Of https only: http is used on loopback, where there is no proxy.
             proxy_headers=proxy_login(proxy) or None,
         ) as response:
-            host = f"{self._who} ({shown_host_of(str(url))})"
-            if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise IdentityProviderError(
-                    f"{host} failed with status {response.status}; its own log says why"
-                )
-            if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
-                raise IdentityProviderError(
-                    f"{host} answered with a redirect, which is not followed: "
-                    "TAGBOAT_OIDC_ISSUER must be the issuer's own URL"
-                )
+            expect_answer(response, f"{self._who} ({shown_host_of(str(url))})")
             body = bytearray()
             async for chunk in response.content.iter_chunked(_CHUNK):
                 body += chunk
                 if len(body) > _MAX_BODY:
-                    raise IdentityProviderError(f"{host} answered with over {_MAX_BODY} bytes")
-            return ProviderResponse(response.status, _json_of(bytes(body)))
-
-    def _open(self) -> aiohttp.ClientSession:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=16, resolver=_SafeResolver()),
-            # Its cookies would be those of all people who sign in.
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=self._timeout,
-            headers={"User-Agent": f"tagboat/{__version__}"},
-        )
-        return self._session
+                    raise IdentityProviderError(
+                        f"{self._who} ({url.authority}) answered with over {_MAX_BODY} bytes"
+                    )
+            content: object = None
+            # RecursionError: brackets in brackets.
+            with contextlib.suppress(ValueError, RecursionError):
+                content = json.loads(bytes(body))
+            return ProviderResponse(response.status, content)
 
 
 class _SafeResolver(AbstractResolver):
@@ -179,8 +174,15 @@ def shown_host_of(url: str) -> str:
     return URL(url, encoded=True).authority.rpartition("@")[2]
 
 
-def _json_of(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+def expect_answer(response: aiohttp.ClientResponse, host: str) -> None:
+    """Raise IdentityProviderError for a 5xx or a redirect."""
+    if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise IdentityProviderError(
+            f"{host} failed with status {response.status}; its own log says why"
+        )
+    if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
+        # A redirected POST would bring the client secret to wherever it leads.
+        raise IdentityProviderError(
+            f"{host} answered with a redirect, which is not followed: "
+            "TAGBOAT_OIDC_ISSUER must be the issuer's own URL"
+        )

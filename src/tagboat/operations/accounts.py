@@ -12,6 +12,7 @@ from tagboat.core.accounts import (
     check_rights,
     parse_account_name,
 )
+from tagboat.core.audit import AuditAction, AuditSubject
 from tagboat.core.errors import (
     ConflictError,
     FieldError,
@@ -22,6 +23,7 @@ from tagboat.core.errors import (
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.principal import Principal, PrincipalKind, Role
+from tagboat.operations.account_audit import record_account
 from tagboat.operations.rights import (
     AccountView,
     ProjectRef,
@@ -58,9 +60,13 @@ class AccountOperations:
     async def new_setup_link(self) -> SetupLink:
         """Make a link for the first account. Raises ConflictError once there is an account."""
         self.services.actor.check_role(Role.ADMIN)
-        return await self.services.store.write(
-            lambda tx: new_setup_link(tx, self.services.public_url, self.services.clock())
-        )
+
+        def work(tx: Tx) -> SetupLink:
+            link = new_setup_link(tx, self.services.public_url, self.services.clock())
+            self.services.record(tx, AuditAction.SETTINGS_SETUP_LINK, AuditSubject())
+            return link
+
+        return await self.services.store.write(work)
 
     async def check_setup_link(self, link_token: str) -> None:
         """Raise NotFoundError unless the set-up link of that token holds."""
@@ -85,7 +91,9 @@ class AccountOperations:
             tx.put_setting(SETUP_LINK, None)
             made = replace(account, signed_in_at=now)
             tx.add_account(made)
-            return begin_session(tx, made, now, address, user_agent)
+            begun = begin_session(tx, made, now, address, user_agent)
+            record_account(tx, begun.principal, now, None, made)
+            return begun
 
         return await self.services.store.write(work)
 
@@ -127,6 +135,7 @@ class AccountOperations:
             made = replace(account, projects=find_projects(tx, projects))
             _check_account_name(tx, made)
             tx.add_account(made)
+            self._record(tx, None, made)
             # The link is for whoever has no other way in.
             tx.put_setting(SETUP_LINK, None)
             return _view(tx, made)
@@ -161,6 +170,7 @@ class AccountOperations:
             if old.role is Role.ADMIN and account.role is not Role.ADMIN:
                 _check_other_admin(tx, f"{old.name} keeps the role admin")
             tx.put_account(account)
+            self._record(tx, old, account)
             if account.password != old.password:
                 tx.delete_sessions(account_id, self.services.actor.session_id)
             return _view(tx, account)
@@ -180,6 +190,7 @@ class AccountOperations:
             if account.role is Role.ADMIN:
                 _check_other_admin(tx, f"{account.name} stays")
             tx.delete_account(account_id)
+            self._record(tx, account, None)
 
         await self.services.store.write(work)
 
@@ -206,10 +217,16 @@ class AccountOperations:
         hashed = await services.passwords.hash(new)
 
         def work(tx: Tx) -> None:
-            tx.put_account(replace(tx.account(account_id), password=hashed))
+            old = tx.account(account_id)
+            changed = replace(old, password=hashed)
+            tx.put_account(changed)
+            self._record(tx, old, changed)
             tx.delete_sessions(account_id, actor.session_id)
 
         await services.store.write(work)
+
+    def _record(self, tx: Tx, old: Account | None, new: Account | None) -> None:
+        record_account(tx, self.services.actor, self.services.clock(), old, new)
 
     async def _new_account(self, name: str, role: Role, password: str) -> Account:
         name = _checked_name(name)

@@ -18,6 +18,7 @@ from tagboat.core.accounts import (
     principal_of_account,
     use_is_news,
 )
+from tagboat.core.audit import AuditAction
 from tagboat.core.errors import (
     InvalidValueError,
     SignInError,
@@ -27,6 +28,7 @@ from tagboat.core.errors import (
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.principal import Principal, Role
+from tagboat.operations.account_audit import account_subject, record_sign_in
 from tagboat.operations.services import OperationServices
 
 
@@ -115,8 +117,10 @@ class SessionOperations:
         """End a session. Raises NotFoundError for one that does not exist."""
 
         def work(tx: Tx) -> None:
-            self._check_owner(tx.session(session_id).account_id)
+            account = tx.account(tx.session(session_id).account_id)
+            self._check_owner(account.id)
             tx.delete_session(session_id)
+            self._record_sign_out(tx, account, "one session")
 
         await self.services.store.write(work)
 
@@ -125,10 +129,15 @@ class SessionOperations:
         self._check_owner(account_id)
 
         def work(tx: Tx) -> None:
-            tx.account(account_id)
+            account = tx.account(account_id)
             tx.delete_sessions(account_id)
+            self._record_sign_out(tx, account, "all sessions")
 
         await self.services.store.write(work)
+
+    def _record_sign_out(self, tx: Tx, account: Account, note: str) -> None:
+        subject = account_subject(account)
+        self.services.record(tx, AuditAction.ACCOUNT_SIGN_OUT, subject, note=note)
 
     def _check_owner(self, account_id: str) -> None:
         if self.services.actor.session_id is None or self.services.actor.id != account_id:
@@ -151,7 +160,9 @@ def begin_session(
         user_agent=shown,
     )
     tx.add_session(session)
-    return SignedIn(principal_of_account(account, session.id, address), secret)
+    principal = principal_of_account(account, session.id, address)
+    record_sign_in(tx, principal, now, account)
+    return SignedIn(principal, secret)
 
 
 def _sign_in_key(name: str) -> str:

@@ -26,6 +26,7 @@ from tagboat.core.oidc import ProviderAnswer, ProviderSession, SignInAttempt
 from tagboat.core.oidc_decision import AdmittedPerson, RejectedPerson, decide_sign_in
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
+from tagboat.operations.account_audit import record_account
 from tagboat.operations.services import OidcService, OperationServices
 from tagboat.operations.sessions import SessionOperations, SignedIn, begin_session
 
@@ -73,19 +74,37 @@ class SingleSignOn:
         """
         oidc = self._oidc
         person = await oidc.provider.redeem(answer, attempt)
+
+        def end_sessions(tx: Tx) -> None:
+            # Also those that began with a password: the person is the same.
+            known = tx.identity(person.issuer, person.subject)
+            if known is not None:
+                tx.delete_sessions(known.account_id)
+
         decided = decide_sign_in(person.claims, oidc.settings)
         if isinstance(decided, RejectedPerson):
             log.warning("no sign-in", action="oidc", reason=decided.reason, subject=person.subject)
-            await self.services.store.write(lambda tx: _end_all(tx, person))
+            await self.services.store.write(end_sessions)
             raise ForbiddenError(decided.sentence)
 
         def work(tx: Tx) -> SignedIn:
             now = self.services.clock()
+            known = tx.identity(person.issuer, person.subject)
+            old = tx.account(known.account_id) if known else None
             account = _account_of(tx, person, decided, oidc.settings.name, now)
             if before := previous and tx.session_by_hash(hash_credential(previous)):
                 tx.delete_session(before[0].id)
             begun = begin_session(tx, account, now, address, user_agent)
-            _note_origin(tx, begun, person)
+            tx.add_session_origin(
+                SessionOrigin(
+                    session_id=str(begun.principal.session_id),
+                    issuer=person.issuer,
+                    subject=person.subject,
+                    sid=person.sid,
+                    id_token=person.id_token,
+                )
+            )
+            record_account(tx, begun.principal, now, old, account)
             return begun
 
         try:
@@ -188,24 +207,3 @@ def _free_account_name(tx: Tx, wanted: str, provider: str) -> str:
         if tx.account_by_key(account_key(candidate)) is None:
             return candidate
     raise ConflictError(f"there are too many accounts named {name}")
-
-
-def _note_origin(tx: Tx, begun: SignedIn, person: ProviderSession) -> None:
-    if begun.principal.session_id is not None:
-        tx.add_session_origin(
-            SessionOrigin(
-                session_id=begun.principal.session_id,
-                issuer=person.issuer,
-                subject=person.subject,
-                sid=person.sid,
-                id_token=person.id_token,
-            )
-        )
-
-
-def _end_all(tx: Tx, person: ProviderSession) -> None:
-    """End the sessions of a person who has lost the role, wherever they began."""
-    # Also those that began with a password: the person is the same.
-    known = tx.identity(person.issuer, person.subject)
-    if known is not None:
-        tx.delete_sessions(known.account_id)

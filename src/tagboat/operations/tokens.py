@@ -15,6 +15,7 @@ from tagboat.core.accounts import (
     principal_of_token,
     use_is_news,
 )
+from tagboat.core.audit import AuditAction, AuditSubject, changes_between
 from tagboat.core.errors import (
     ConflictError,
     FieldError,
@@ -90,6 +91,7 @@ class TokenOperations:
                     f" 'tagboat tokens delete NAME', or choose another name"
                 )
             tx.add_api_token(made)
+            self._record(tx, AuditAction.TOKEN_CREATE, None, made)
             (view,) = token_views(tx, [made])
             return NewToken(view, secret)
 
@@ -107,10 +109,18 @@ class TokenOperations:
         self.services.actor.check_role(Role.ADMIN)
 
         def work(tx: Tx) -> None:
-            tx.api_token(token_id)
+            token = tx.api_token(token_id)
             tx.delete_api_token(token_id)
+            self._record(tx, AuditAction.TOKEN_DELETE, token, None)
 
         await self.services.store.write(work)
+
+    def _record(
+        self, tx: Tx, action: AuditAction, old: ApiToken | None, new: ApiToken | None
+    ) -> None:
+        if token := new or old:
+            subject = AuditSubject(id=token.id, name=token.name)
+            self.services.record(tx, action, subject, changes_between(old, new))
 
     async def find(self, secret: str, address: str) -> Principal | None:
         """Return the token as the one that asks; None if it is unknown or has expired.

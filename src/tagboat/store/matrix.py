@@ -19,6 +19,7 @@ class MatrixReads(CatalogReads):
     ) -> list[Project]:
         """Return projects whose name contains `text`, by name, beyond `after`."""
         query = select(_projects).where(_projects.c.name > after)
+        # What people type is a text, not a pattern: `%` is a percent sign.
         if text:
             query = query.where(_projects.c.name.icontains(text, autoescape=True))
         if among is not None:
@@ -27,6 +28,7 @@ class MatrixReads(CatalogReads):
 
     def deploying_projects(self) -> set[str]:
         """Return the ids of projects that have a queued or running deploy."""
+        # By the partial index of open deploys, however many there ever were.
         table = tables.deploys_table
         return set(self._session.scalars(select(table.c.project_id).where(tables.OPEN).distinct()))
 

@@ -30,6 +30,7 @@ from tagboat.web.services import WebServices
 from tagboat.web.templates import PageTemplates
 from tagboat.web.visits import SIGN_IN, Visit
 
+# A tuple, not a search of the folder: what the server answers can be read here.
 ROUTERS: tuple[PageRouter, ...] = (
     overview.router,
     deploys.router,
@@ -75,6 +76,7 @@ class Pages:
 
     async def http_error(self, request: Request, error: Exception) -> Response:
         """Answer an address or method that does not exist."""
+        # Starlette hands over nothing else; its type says Exception.
         if not isinstance(error, HTTPException):
             raise error
         visit = await self._visit_after_error(request)
@@ -91,6 +93,7 @@ class Pages:
                 # Its text is for the log only: it was not written for people who see pages.
                 log.exception("unexpected error", action="answer")
             except HTTPException:
+                # A form that is too large: Starlette has its own handler for these.
                 raise
             except Exception:
                 log.exception("a fault inside Tagboat", action="answer")
@@ -105,9 +108,11 @@ class Pages:
         visit = await self._visit(request)
         if route.needs is not None:
             if visit.principal is None:
+                # Not 401: a browser would ask for a password by itself.
                 return _to_sign_in(request)
             visit.principal.check_role(route.needs)
         if route.method == "POST" and not route.from_elsewhere:
+            # Only now: a stranger cannot make the server read a body.
             visit = replace(visit, form=await self._read_order(request))
         return await route.handler(visit)
 
@@ -123,6 +128,7 @@ class Pages:
 
     async def _visit(self, request: Request) -> Visit:
         services, scope = self._services, request.scope
+        # The page of an error is made after the page itself has asked already.
         principal = scope.get(PRINCIPAL) or await services.authenticator.identify(scope)
         return Visit(request, services, self._templates, principal, services.clock())
 

@@ -10,6 +10,7 @@ from tagboat.operations.queries.matrix import MatrixRow, StageCell
 from tagboat.web.deploy_words import running_step
 from tagboat.web.messages import Tone
 
+# More columns than these would be empty for most projects.
 COLUMNS = 3
 """Names of stages that have a column; all others share one."""
 # The usual way of a tag, for stages of equal position: not the alphabet.
@@ -49,17 +50,23 @@ class CellWords:
 
 def cell_words(cell: StageCell) -> CellWords:
     """Return the words of a cell: a deploy under way first, then trouble, then what is live."""
+    # What happens now is what somebody looks for who has just pushed.
     if cell.under_way:
+        # Of several the last one is what the stage will have in the end.
         return _under_way(cell, cell.under_way[-1])
     if not cell.live:
         return _nothing_live(cell)
-    newest, text = cell.live[0], _live_text(cell)
+    newest = cell.live[0]
+    # With several side by side, such as previews, their number says more than one of them.
+    text = newest.tag if len(cell.live) == 1 else f"{len(cell.live)} live"
     if cell.trouble is not None:
+        # A kind of trouble that comes later still has a word.
         word = _TROUBLE_WORDS.get(cell.trouble.trouble, "needs you")
         return CellWords(
             tone=Tone.BAD,
             state=word,
             text=text,
+            # Since when it is ill, not since when it runs.
             since=cell.trouble.changed_at,
             pill=word,
             pill_tone=Tone.BAD,
@@ -77,12 +84,13 @@ def cell_words(cell: StageCell) -> CellWords:
     )
 
 
-def short_tag(old: str, new: str) -> str:
+def tag_change(old: str, new: str) -> str:
     """Return a change of tags as `v1.4.8 → v1.5.0`; the part before the last common dash once."""
     common = 0
     for index, (one, other) in enumerate(zip(old, new, strict=False)):
         if one != other:
             break
+        # Only whole parts: rc2 and rc3 have letters in common that say nothing alone.
         if one == "-":
             common = index + 1
     short = new[common:]
@@ -100,21 +108,23 @@ def column_names(rows: Sequence[MatrixRow], names: Sequence[tuple[str, int]]) ->
     rest = [name for name, _ in names[COLUMNS : COLUMNS + 1] if name in here]
     # One name more needs no more room than the column for all others would.
     chosen = common + rest if len(here - set(common)) <= 1 else common
-    return tuple(sorted(chosen, key=_usual_place))
+    last = len(_USUAL_ORDER) - 1
 
+    def place(name: str) -> tuple[int, str]:
+        ranks = (rank for rank, usual in enumerate(_USUAL_ORDER) if name.lower() in usual)
+        # Unknown names stand before what is last everywhere.
+        return next(ranks, last), name
 
-def _usual_place(name: str) -> tuple[int, str]:
-    ranks = (rank for rank, names in enumerate(_USUAL_ORDER) if name.lower() in names)
-    # Unknown names stand before what is last everywhere.
-    return next(ranks, len(_USUAL_ORDER) - 1), name
+    return tuple(sorted(chosen, key=place))
 
 
 def _under_way(cell: StageCell, deploy: Deploy) -> CellWords:
     live = cell.live[0].tag if cell.live else ""
-    text = short_tag(live, deploy.tag) if live and live != deploy.tag else deploy.tag
+    text = tag_change(live, deploy.tag) if live and live != deploy.tag else deploy.tag
     step = running_step(deploy)
     is_queued = deploy.status is DeployStatus.QUEUED
     pill = "queued" if is_queued else step.name if step else "running"
+    # The step goes on until the worker has seen the order.
     if deploy.cancelling:
         pill = "cancelling"
     tone = Tone.WAIT if is_queued else Tone.RUN
@@ -131,6 +141,7 @@ def _under_way(cell: StageCell, deploy: Deploy) -> CellWords:
 
 def _nothing_live(cell: StageCell) -> CellWords:
     newest = cell.newest
+    # Without a failure it is a new stage, or one whose instance was removed.
     if newest is not None and newest.status is DeployStatus.FAILED:
         return CellWords(
             tone=Tone.BAD,
@@ -148,15 +159,12 @@ def _nothing_live(cell: StageCell) -> CellWords:
     )
 
 
-def _live_text(cell: StageCell) -> str:
-    return cell.live[0].tag if len(cell.live) == 1 else f"{len(cell.live)} live"
-
-
 def _notice(cell: StageCell) -> tuple[str, Tone, str]:
     """Return the most important thing to know of a stage that is well, with its sentence."""
     newest = cell.newest
     if newest is not None and newest.status is DeployStatus.FAILED:
         return f"{newest.tag} failed", Tone.BAD, newest.reason or ""
+    # A failure comes first: a push that waits may be the cure.
     waiting = len(cell.waiting)
     if cell.stage.held:
         came = f"{waiting} came since" if waiting else "Pushes and polls deploy nothing here."

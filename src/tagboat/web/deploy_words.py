@@ -41,12 +41,14 @@ def trigger_words(trigger: Trigger) -> str:
 
 def step_sentence(deploy: Deploy) -> str:
     """Return what a deploy is doing now, such as `Watching: healthy for 6 s of 10 s`."""
+    # Its steps are all pending, and say nothing.
     if deploy.status is DeployStatus.QUEUED:
         return "Queued"
     if deploy.cancelling:
         return "Cancelling: what served before serves again"
     step = running_step(deploy)
     if step is None:
+        # The worker records one step before it begins the next.
         failed = deploy.failed_step
         return f"Taking it back: {failed.name} failed" if failed else "Between two steps"
     doing = _DOING[step.name]
@@ -92,6 +94,7 @@ _STEP_TONES = {
 
 def step_words(step: Step, now: datetime) -> StepWords:
     """Return the words of a step."""
+    # A step that was skipped has times, but took no time.
     begun = step.started_at is not None and step.status is not StepStatus.SKIPPED
     lasted = (step.finished_at or now) - step.started_at if step.started_at and begun else None
     return StepWords(step.name, step.status, _STEP_TONES[step.status], step.detail, lasted)
@@ -125,6 +128,7 @@ def deploy_sentence(page: SurroundedDeploy) -> str:
 
 def serves(page: SurroundedDeploy) -> str:
     """Return the sentence that says which tags serve now."""
+    # One tag can have two instances for a moment, while one replaces the other.
     tags = list(dict.fromkeys(one.tag for one in page.serving))
     if not tags:
         return "Nothing serves."
@@ -141,6 +145,7 @@ def _running_sentence(page: SurroundedDeploy) -> str:
         return (
             f"{deploy.tag} is live and being watched: {_ended(step.detail or 'just begun')}{kept}"
         )
+    # From the switch on the new one serves, whatever step follows.
     if page.is_live:
         return f"{deploy.tag} is live. {_ended(step_sentence(deploy))}"
     return f"{_ended(step_sentence(deploy))} {serves(page)}"
@@ -157,4 +162,5 @@ def _succeeded_sentence(page: SurroundedDeploy) -> str:
 
 
 def _ended(text: str) -> str:
+    # After a command a full stop would be copied with it.
     return text if text.endswith((".", "!", "?", "`")) else f"{text}."

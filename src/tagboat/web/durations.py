@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+# Beyond it nobody counts days any more.
 _OLD_DAYS = 100
 
 
@@ -35,6 +36,7 @@ def lasted(duration: timedelta) -> str:
         return f"{round(seconds * 1000)} ms"
     if seconds < 9.95:  # noqa: PLR2004 - from there on it would round to 10.0
         return f"{seconds:.1f} s"
+    # Rounded once, so that no minute has 60 seconds.
     whole = round(seconds)
     if whole < _MINUTE:
         return f"{whole} s"

@@ -35,14 +35,14 @@ def error_page(
     title, usual = _SAID.get(status, (status.phrase, "The page cannot be shown."))
     response = visit.show(
         "error.html",
-        {"title": title, "status": int(status), "said": _sentence(said) or usual},
+        {"title": title, "status": int(status), "said": sentence_of(said) or usual},
         status=status,
     )
     response.headers.update({**problem_headers(status), **(headers or {})})
     return response
 
 
-def _sentence(said: str) -> str:
+def sentence_of(said: str) -> str:
     """Return the text of an error as a sentence: they are written to follow a colon."""
     text = said[:1].upper() + said[1:]
     return text if not text or text.endswith((".", "?", "!", ":")) else f"{text}."

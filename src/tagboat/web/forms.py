@@ -25,7 +25,9 @@ from tagboat.core.errors import (
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_FORM_BYTES = 1 << 20
+# As many as the check of the token reads: a page has a few dozen.
 _MAX_FIELDS = 1000
+# In this order: FieldError and its like are InvalidValueErrors, too.
 _ERROR_STATUS: Mapping[type[TagboatError], HTTPStatus] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
@@ -112,9 +114,11 @@ def status_of(error: TagboatError) -> HTTPStatus:
 async def read_form(request: Request) -> Form:
     """Read what a browser posts; raise InvalidValueError for anything but a form of 1 MiB."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # Pages send no files, so that multipart needs no parser.
     if kind != FORM_TYPE:
         raise InvalidValueError("this address takes forms of a browser only")
     body = bytearray()
+    # Counted here as well: who calls this need not have capped it.
     async for part in request.stream():
         body += part
         if len(body) > MAX_FORM_BYTES:

@@ -15,6 +15,7 @@ from tagboat.web.visits import Visit
 
 LIVE_AT_MOST_S = 300.0
 """Seconds after which a stream ends. The browser connects again, and its session is looked at."""
+# A column of the database has 63 bits; a longer number is no id.
 _LONGEST_ID = 18
 
 router = PageRouter()
@@ -31,6 +32,7 @@ async def follow_page(visit: Visit) -> Response:
     except ValueError:
         raise InvalidValueError("there is no such topic") from None
     wanted = EventFilter(topics, asked.get("project"), asked.get("stage"), asked.get("deploy"))
+    # A cookie-like header can be anything: without a number the stream begins now.
     known = after.isdecimal() and after.isascii() and len(after) <= _LONGEST_ID
     start = int(after) if known else await visit.last_event()
     return StreamingResponse(

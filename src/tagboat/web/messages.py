@@ -8,7 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 _COOKIE = "tagboat-said"
+# A page that never came must not find it tomorrow.
 _KEPT_S = 60
+# Browsers drop cookies of more than 4 kB, and a quoted character has up to twelve.
 _LONGEST = 300
 
 
@@ -33,6 +35,7 @@ class Message:
 def take_message(request: Request) -> Message | None:
     """Return the message that the page before left, None for none."""
     tone, _, text = request.cookies.get(_COOKIE, "").partition(":")
+    # Anybody can write their own cookies: what is shown is text, and nothing else.
     if tone not in set(Tone) or not text:
         return None
     return Message(unquote(text)[:_LONGEST], Tone(tone))

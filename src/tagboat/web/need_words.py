@@ -49,6 +49,8 @@ def need_path(need: Need) -> str | None:
         case NeedTarget.DELIVERY:
             return f"/deliveries/{need.target_id}"
         case NeedTarget.REGISTRY:
+            # A registry that does not call needs its webhook looked at, not its login.
             return "/connect" if need.kind is NeedKind.SILENT else "/registries"
+        # A disk has no page: the sentence says it all.
         case _:
             return None

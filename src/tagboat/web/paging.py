@@ -23,6 +23,7 @@ def cut_listing(
     visit: Visit, found: Sequence[Shown], key: Callable[[Shown], str], length: int = PAGE_LENGTH
 ) -> Listing[Shown]:
     """Return the page of up to `length` + 1 items found; one more says that there is a next."""
+    # By key, not by number: a row that comes meanwhile moves no page.
     shown = found[:length]
     following = visit.address(after=key(shown[-1])) if len(found) > length else None
     return Listing(shown, following, visit.address(after=None) if visit.query("after") else None)

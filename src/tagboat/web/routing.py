@@ -51,6 +51,7 @@ class PageRouter:
 
     def _declare(self, path: str, method: str, needs: Role | None) -> Callable[[Handler], Handler]:
         def declared(handler: Handler) -> Handler:
+            # Kept as a value: tests compare the roles of all routes with a table.
             self.routes.append(PageRoute(path, method, needs, handler))
             return handler
 

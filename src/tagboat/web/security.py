@@ -10,6 +10,7 @@ POLICY = (
     "connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
+# The policy refuses anything inline, so that text of a registry or a log can never run.
 _HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -32,6 +33,7 @@ class PageHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers[name] = value
+                # Static files have their own; all else may hold what only one person may see.
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 

@@ -16,6 +16,7 @@ async def choose_theme(visit: Visit) -> Response:
     """Remember the colours that a browser wants, and go back to the page."""
     response = visit.go(own_path(visit.form.text("next")))
     theme = visit.form.text("theme")
+    # Not HttpOnly: it is no secret, and a script may want to read it.
     if theme in THEMES:
         response.set_cookie(THEME_COOKIE, theme, max_age=_A_YEAR_S, samesite="lax")
     return response

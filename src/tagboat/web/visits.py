@@ -66,6 +66,7 @@ class Visit:
     @cached_property
     def operations(self) -> Operations:
         """The operations, asked for by the principal."""
+        # The pages around signing in ask for nobody.
         operations = self.site.operations
         return operations.by(self.principal) if self.principal else operations
 
@@ -99,6 +100,7 @@ class Visit:
 
     def address(self, **changed: str | None) -> str:
         """Return the address of this page with other parameters; None and empty drop one."""
+        # None drops a parameter, and so does an empty text: addresses stay short.
         asked = {**self.request.query_params, **changed}
         query = urlencode({name: value for name, value in asked.items() if value})
         return f"{self.request.url.path}?{query}" if query else self.request.url.path
@@ -132,6 +134,7 @@ class Visit:
                 "roles": Role,
                 "csrf": self.csrf,
                 "now": self.now,
+                # The cookie is written by anybody; only known words reach the page.
                 "theme": theme if theme in THEMES else THEMES[0],
                 "message": message,
                 "live": live,
@@ -142,12 +145,14 @@ class Visit:
             },
         )
         response = HTMLResponse(text, errors.status if errors is not NO_ERRORS else status)
+        # Shown once: the next page does not say it again.
         if message is not None:
             forget_message(response)
         return response
 
     def go(self, path: str, said: str = "", tone: Tone = Tone.OK) -> Response:
         """Return the way to another page after an order, which then shows the sentence `said`."""
+        # 303, so that reloading the next page does not give the order again (RFC 9110, 15.4.4).
         response = RedirectResponse(path, HTTPStatus.SEE_OTHER)
         if said:
             leave_message(response, Message(said, tone))

@@ -18,7 +18,7 @@ from tagboat.core.health import Trouble, Vitals
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.operations.queries.matrix import MatrixRow, StageCell
-from tagboat.web.cell_words import CellWords, cell_words, column_names, short_tag
+from tagboat.web.cell_words import CellWords, cell_words, column_names, tag_change
 from tagboat.web.messages import Tone
 
 NOW = datetime(2026, 11, 29, 14, tzinfo=UTC)
@@ -176,7 +176,7 @@ def test_a_cell_says_since_when_and_why() -> None:
     ],
 )
 def test_a_change_of_tags_names_the_common_part_once(old: str, new: str, text: str) -> None:
-    assert short_tag(old, new) == text
+    assert tag_change(old, new) == text
 
 
 def rows(*names: str) -> list[MatrixRow]:

@@ -1,6 +1,6 @@
 """A deploy with what surrounds it: its instance, the one that it replaces, and what serves now."""
 
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
@@ -33,6 +33,7 @@ class SurroundedDeploy:
     @property
     def has_container(self) -> bool:
         """True while the container of its instance exists, or is about to."""
+        # While it starts it is on record before its container exists.
         return self.instance is not None and self.instance.state in ACTIVE_STATES
 
 
@@ -52,7 +53,10 @@ class DeployPageQuery:
             own = reader.instance_of(deploy_id)
             live = reader.instances(stage_id=view.stage.id, states=[InstanceState.LIVE])
             others = [one for one in live if one.deploy_id != deploy_id]
-            before = next(_replaced(reader, view), None)
+            before: Instance | None = None
+            for instance_id in view.deploy.replaced[:1]:
+                with suppress(NotFoundError):  # forgotten with its own deploy
+                    before = reader.instance(instance_id)
             if before is None and (own is None or own.state is not InstanceState.LIVE):
                 # Not switched yet, or taken back: what is live is what it meets.
                 before = others[0] if others else None
@@ -65,11 +69,3 @@ class DeployPageQuery:
             )
 
         return await self.services.store.read(work)
-
-
-def _replaced(reader: Reader, view: DeployView) -> Iterator[Instance]:
-    for instance_id in view.deploy.replaced:
-        try:
-            yield reader.instance(instance_id)
-        except NotFoundError:  # forgotten with its own deploy
-            continue

@@ -13,9 +13,11 @@ from tagboat.core.ports import Reader
 from tagboat.operations.services import OperationServices
 from tagboat.operations.views import DeployView, Views
 
+# A burst of pushes must not hide what runs where.
 MOST_UNDER_WAY = 8
 """Deploys under way that are listed one by one."""
 _MOST_NAMES = 12
+# A page shows few of them; without a limit a bad day would be read whole.
 _MOST_IN_STATE = 500
 _FAILED_LATELY = timedelta(hours=24)
 
@@ -81,6 +83,7 @@ class MatrixQuery:
         self, text: str = "", state: ProjectState | None = None, after: str = "", limit: int = 50
     ) -> Matrix:
         """Return projects by name beyond `after`, whose name contains `text`, in that state."""
+        # Outside of the transaction, which may be run again.
         now = self.services.clock()
 
         def work(reader: Reader) -> Matrix:
@@ -88,7 +91,7 @@ class MatrixQuery:
             found = reader.projects_page(text, among, after, limit + 1)
             newest = reader.deploys(statuses=OPEN_STATUSES, limit=MOST_UNDER_WAY)
             return Matrix(
-                rows=_rows(reader, found[:limit]),
+                rows=_matrix_rows(reader, found[:limit]),
                 more=len(found) > limit,
                 names=tuple(reader.stage_names(_MOST_NAMES)),
                 projects=reader.count_projects(),
@@ -115,7 +118,7 @@ def _in_state(reader: Reader, state: ProjectState, failed_since: datetime) -> se
             return {stage.project_id for stage in reader.stages_by_id(waiting).values()}
 
 
-def _rows(reader: Reader, projects: Sequence[Project]) -> tuple[MatrixRow, ...]:
+def _matrix_rows(reader: Reader, projects: Sequence[Project]) -> tuple[MatrixRow, ...]:
     stages = reader.stages_by_project({project.id for project in projects})
     ids = [stage.id for project in projects for stage in stages[project.id]]
     live: dict[str, list[Instance]] = defaultdict(list)

@@ -19,6 +19,7 @@ from tagboat.web.deploy_words import (
     step_words,
     trigger_words,
 )
+from tagboat.web.error_pages import sentence_of
 from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.messages import Tone
 from tagboat.web.places import deploy_path
@@ -26,8 +27,10 @@ from tagboat.web.routing import PageRouter
 from tagboat.web.visits import LiveFilter, Visit
 
 _DEPLOY = "/deploys/{deploy_id}"
+# As much as a person scrolls through; the page of logs has all.
 _LOG_LINES = 200
 _LOG_WITHIN_S = 1.0
+# The page is needed at night, while the engine may be what hangs.
 _CHANGES_WITHIN_S = 0.25
 _DEPLOY_TOPICS = (EventTopic.DEPLOY, EventTopic.STEP, EventTopic.LOG, EventTopic.INSTANCE)
 
@@ -87,8 +90,10 @@ async def again_order(visit: Visit) -> Response:
 
 
 async def _show_deploy_page(visit: Visit, errors: FormErrors) -> Response:
+    # Before the page is read: what happens in between comes as an event.
     last_event = await visit.last_event()
     page = await visit.operations.deploy_page.read(visit.path("deploy_id"))
+    # Both ask the engine: together they take as long as the slower one.
     log, changes = await asyncio.gather(
         _read_log(visit, page), _read_changes(visit, page.view.deploy.id)
     )
@@ -109,6 +114,7 @@ async def _show_deploy_page(visit: Visit, errors: FormErrors) -> Response:
             "log": log,
             "changes": changes,
             "can_cancel": may and is_open and not deploy.cancelling,
+            # What is not live any more has been gone back from already.
             "can_roll_back": may and page.is_live and page.before is not None,
             "can_repeat": may
             and deploy.status in {DeployStatus.FAILED, DeployStatus.CANCELLED}
@@ -124,6 +130,7 @@ async def _read_log(visit: Visit, page: SurroundedDeploy) -> ShownLog:
     deploy, old = page.view.deploy, page.before
     side = visit.query("log")
     if side not in {"new", "old"}:
+        # Before anything was started, the log of what serves says more than none.
         begins_old = page.instance is None and not deploy.log and not deploy.status.final
         side = "old" if begins_old and old else "new"
     instance = old if side == "old" else page.instance
@@ -141,8 +148,7 @@ async def _read_log(visit: Visit, page: SurroundedDeploy) -> ShownLog:
     except TimeoutError:
         return ShownLog(side, "", "The engine did not answer in time. Reload the page.")
     except TagboatError as error:
-        said = str(error)
-        return ShownLog(side, "", f"{said[:1].upper()}{said[1:]}.")
+        return ShownLog(side, "", sentence_of(str(error)))
     text = "\n".join(line.text for line in lines)
     return ShownLog(side, text, "" if lines else "It has written nothing yet.")
 

@@ -17,6 +17,7 @@ router = PageRouter()
 @router.page("/deploys")
 async def deploys_page(visit: Visit) -> Response:
     """Show the deploys of all stages, or of one project or stage, in one state or in any."""
+    # Before the list is read, so that nothing is missed.
     last_event = await visit.last_event()
     project, stage = visit.query("project") or None, visit.query("stage") or None
     status = visit.query("status")

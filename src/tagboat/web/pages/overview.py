@@ -23,7 +23,9 @@ _OVERVIEW_TOPICS = (
     EventTopic.DELIVERY,
     EventTopic.POLL,
 )
+# Two screens: whoever has more projects filters.
 _PROJECTS = 60
+# More would push the projects off the screen.
 _MOST_NEEDS = 6
 
 router = PageRouter()
@@ -32,11 +34,13 @@ router = PageRouter()
 @router.page("/")
 async def overview_page(visit: Visit) -> Response:
     """Show projects and stages, and above them what is under way and what needs a person."""
+    # Before the page is read, so that nothing is missed.
     last_event = await visit.last_event()
     text, state = visit.query("q"), visit.query("state")
     if state and state not in set(ProjectState):
         known = ", ".join(ProjectState)
         raise InvalidValueError(f"there is no state {state!r}; known are {known}")
+    # The needs look at disks, too, which may take a moment.
     matrix, needs = await asyncio.gather(
         visit.operations.matrix.read(
             text, ProjectState(state) if state else None, visit.query("after"), _PROJECTS

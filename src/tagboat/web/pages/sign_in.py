@@ -41,6 +41,7 @@ async def sign_in_order(visit: Visit) -> Response:
             visit.form.exact("password"),
             address=visit.remote_address,
             user_agent=visit.user_agent,
+            # The session before ends: nobody keeps what was put into the browser by others.
             previous=visit.site.authenticator.cookie.read(visit.request.scope),
         )
     except TagboatError as error:
@@ -74,6 +75,7 @@ async def sign_out_order(visit: Visit) -> Response:
 @router.page(_SETUP, needs=None)
 async def setup_page(visit: Visit) -> Response:
     """Show the form for the first account; a link that does not hold is 404."""
+    # Before the form is shown: who comes too late is told so at once.
     await visit.operations.accounts.check_setup_link(visit.path("token"))
     return visit.show("setup.html", {})
 
@@ -82,6 +84,7 @@ async def setup_page(visit: Visit) -> Response:
 async def setup_order(visit: Visit) -> Response:
     """Make the first account, an admin, and sign it in."""
     password = visit.form.exact("password")
+    # Only the browser knows both; the operation takes one.
     if password != visit.form.exact("repeated"):
         return visit.show("setup.html", {}, errors=_NOT_THE_SAME)
     try:
