@@ -163,18 +163,15 @@ async def _domain_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidValueError):
         field = error.field if isinstance(error, FieldError) else "body"
         return _unprocessable([(field, str(error))])
+    headers = {}
+    if isinstance(error, TooManyAttemptsError):
+        headers["retry-after"] = str(max(1, round(error.wait_s)))
     for type_, (status, kind) in _STATUS_OF.items():
         if isinstance(error, type_):
-            return problem_response(status, str(error), headers=_retry_after(error), kind=kind)
+            return problem_response(status, str(error), headers=headers, kind=kind)
     # Its text is for the log only: an error without a status was not written for callers.
     log.error("unexpected error", action="answer", reason=str(error))
     return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, _FAULT)
-
-
-def _retry_after(error: TagboatError) -> Mapping[str, str] | None:
-    if isinstance(error, TooManyAttemptsError):
-        return {"retry-after": str(max(1, round(error.wait_s)))}
-    return None
 
 
 def _unprocessable(found: Sequence[tuple[str, str]]) -> Response:

@@ -100,7 +100,7 @@ Wanted = Annotated[AuditQuestion, Depends(get_question)]
 async def list_audit(operations: Ops, page: Page, wanted: Wanted) -> schemas.PageOut[AuditEntryOut]:
     """List who changed what, newest first. Only for admins."""
     found = await operations.audit.entries(wanted, _place_of(page.after), page.with_next)
-    shown, cursor = page.cut(found, _key_of)
+    shown, cursor = page.cut(found, lambda entry: f"{entry.at.isoformat()} {entry.id}")
     return schemas.PageOut(items=[show_audit_entry(one) for one in shown], next=cursor)
 
 
@@ -152,10 +152,6 @@ def _reference(key: str | None, name: str | None) -> schemas.RefOut | None:
 
 def _as_lines(entries: Sequence[AuditEntry]) -> str:
     return "".join(f"{show_audit_entry(entry).model_dump_json()}\n" for entry in entries)
-
-
-def _key_of(entry: AuditEntry) -> str:
-    return f"{entry.at.isoformat()} {entry.id}"
 
 
 def _place_of(key: str) -> AuditPlace | None:

@@ -221,7 +221,12 @@ def count(
         seen_away={name: one.turned_away for name, one in found.items()},
         turned_away=turned_away,
     )
-    return _drained(result.without(missed) if missed else result, now)
+    if missed:
+        result = result.without(missed)
+    if ledger.away_at is None:
+        return result
+    draining = result.side(result.old).in_flight > 0
+    return replace(result, draining=draining, drained_s=result.drain_s(now))
 
 
 def _between(last: InstanceCounts, now: InstanceCounts) -> tuple[SideCounts, str]:
@@ -246,10 +251,3 @@ def _between(last: InstanceCounts, now: InstanceCounts) -> tuple[SideCounts, str
         in_flight=now.in_flight,
     )
     return added, UNKNOWN_ENDS if unknown else ""
-
-
-def _drained(ledger: ReceiptLedger, now: datetime) -> ReceiptLedger:
-    if ledger.away_at is None:
-        return ledger
-    draining = ledger.side(ledger.old).in_flight > 0
-    return replace(ledger, draining=draining, drained_s=ledger.drain_s(now))

@@ -129,10 +129,6 @@ class _HeadAnswered(Exception):  # noqa: N818 - not an error: ends a stream that
     pass
 
 
-def _header(scope: Scope, wanted: bytes) -> bytes:
-    return next((value for name, value in scope["headers"] if name == wanted), b"")
-
-
 def head_only(send: Send) -> Send:
     """Return `send`, but sending an empty body (RFC 9110, section 9.3.2)."""
 
@@ -153,7 +149,8 @@ def capped(scope: Scope, receive: Receive) -> Receive:
     too_large = HTTPException(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BODY_BYTES} bytes"
     )
-    announced = _header(scope, b"content-length")
+    headers = scope["headers"]
+    announced = next((value for name, value in headers if name == b"content-length"), b"")
     got = 0
 
     async def capped() -> Message:

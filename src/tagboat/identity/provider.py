@@ -148,7 +148,12 @@ class OidcProvider:
     ) -> Mapping[str, object]:
         """Return the answer of the token endpoint to the code."""
         response = None
-        for method in self._auth_methods(metadata):
+        # A provider that lists neither may have left out the one that it was told to use.
+        methods = [one for one in (_BASIC, _POST) if one in metadata.auth_methods] or [
+            _BASIC,
+            _POST,
+        ]
+        for method in ["none"] if self._settings.client_secret is None else methods:
             response = await self._ask_for_tokens(metadata.token_endpoint, method, code, attempt)
             body = response.body
             if response.status == HTTPStatus.OK and isinstance(body, Mapping):
@@ -157,13 +162,6 @@ class OidcProvider:
             if not (isinstance(body, Mapping) and body.get("error") == "invalid_client"):
                 break
         raise token_error(self._settings.name, response)
-
-    def _auth_methods(self, metadata: ProviderMetadata) -> list[str]:
-        if self._settings.client_secret is None:
-            return ["none"]
-        usable = [name for name in (_BASIC, _POST) if name in metadata.auth_methods]
-        # A provider that lists neither may have left out the one that it was told to use.
-        return usable or [_BASIC, _POST]
 
     async def _ask_for_tokens(
         self, url: str, method: str, code: str, attempt: SignInAttempt

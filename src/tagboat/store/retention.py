@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -73,7 +72,12 @@ class RetentionReads(ReadPart):
     def deletions(self) -> list[Deletion]:
         """Return the projects and stages that are being deleted, or were as the server died."""
         rows = self._session.rows(select(_removals))
-        return [Deletion(**{**row, "actor": _actor_of(row["actor"])}) for row in rows]
+        # Servers of before do not say who ordered it.
+        return [
+            Deletion(**{**row, "actor": msgspec.convert(actor, Principal) if actor else SERVER})
+            for row in rows
+            for actor in [row["actor"]]
+        ]
 
 
 class RetentionWrites(RetentionReads):
@@ -133,11 +137,6 @@ class RetentionWrites(RetentionReads):
             _removals.c.stage_id == deletion.stage_id,
         )
         self._session.execute(delete(_removals).where(*of_it))
-
-
-def _actor_of(row: dict[str, Any] | None) -> Principal:
-    # Servers of before do not say who ordered it.
-    return SERVER if row is None else msgspec.convert(row, Principal)
 
 
 def _is_image(image: ImageName, digest: Digest) -> ColumnElement[bool]:
