@@ -82,6 +82,7 @@ class LogRequest:
             # No `end`: the client connects again, and goes on.
             yield self._event(_broken(error))
             return
+        # At a stop without `end`: the client is to connect again, to the next server.
         if not stopping.is_set():
             yield b"event: end\ndata: {}\n\n"
 
@@ -101,6 +102,7 @@ class LogRequest:
         if part.instance is None:
             return b"event: note\ndata: %b\n\n" % msgspec.json.encode({"text": text})
         data = msgspec.json.encode({"instance": part.instance, "at": part.at, "text": text})
+        # A line without a time has no id: with one, the client could not go on after it.
         mark = b"id: %b\n" % _written(part).encode() if part.at else b""
         return b"%bevent: line\ndata: %b\n\n" % (mark, data)
 

@@ -75,6 +75,7 @@ async def change_user(
     The last admin keeps its role: 409.
     """
     fields = body.given()
+    # The operation takes the core's value; the body has its word.
     if "role" in fields:
         fields["role"] = Role(fields["role"])
     changed = await operations.accounts.change(account_id, fields, version.check)

@@ -136,6 +136,7 @@ def check_rights(role: Role, projects: Collection[str] | None, allowed: Collecti
     """Raise FieldError unless an account or token may have these rights."""
     if role not in allowed:
         raise FieldError("role", f"must be one of {', '.join(allowed)}")
+    # Viewers see all projects, and admins change the server: a limit would promise too much.
     if projects is not None and role is not Role.DEPLOYER:
         raise FieldError(
             "projects", f"only a deployer can be limited to projects, not the role {role}"

@@ -129,6 +129,8 @@ class AccountOperations:
         """
         self.services.actor.check_role(Role.ADMIN)
         check_rights(role, projects, ACCOUNT_ROLES)
+        # Before the transaction: a hash takes a good part of a second, in which no other could
+        # write.
         account = await self._new_account(name, role, password)
 
         def work(tx: Tx) -> AccountView:
@@ -171,6 +173,7 @@ class AccountOperations:
                 _check_other_admin(tx, f"{old.name} keeps the role admin")
             tx.put_account(account)
             self._record(tx, old, account)
+            # Whoever knew the old one may be signed in. The one that asks stays so.
             if account.password != old.password:
                 tx.delete_sessions(account_id, self.services.actor.session_id)
             return _view(tx, account)
@@ -187,6 +190,7 @@ class AccountOperations:
         def work(tx: Tx) -> None:
             account = tx.account(account_id)
             check(account)
+            # In here: of two admins that delete each other, the second one stays.
             if account.role is Role.ADMIN:
                 _check_other_admin(tx, f"{account.name} stays")
             tx.delete_account(account_id)

@@ -73,6 +73,7 @@ class LiveLogs:
         shown: dict[str, datetime] = {}
         followed: str | None = None
         waits = False
+        # Before the first look: a change between look and wait must not be missed.
         news = asyncio.Event()
         self._news.add(news)
         self._services.store.listen(Topic.EVENTS, self._wake)

@@ -117,6 +117,7 @@ class MemoryState:
         self.network: str | None = None
         self.probe: Probe = AnsweringProbe()
         self.free_port: FreePort = self._next_port
+        # By `NAME@DIGEST`: what can be pulled, what was, and what of it bears a tag besides.
         self._registry: dict[str, MemoryImage] = {}
         self._images: dict[str, MemoryImage] = {}
         self._tagged: set[str] = set()
@@ -202,6 +203,7 @@ class MemoryState:
         found.status = replace(
             found.status, running=False, restarting=again, restarts=restarts, exit_code=code
         )
+        # Kept apart: a start sets the code in the status back, as Docker does.
         found.last_code = code
         self._tell(found)
 
@@ -221,6 +223,7 @@ class MemoryState:
 
     def _record(self, call: str, what: str) -> None:
         found = self._find(what)
+        # A call that fails was asked for all the same.
         self.journal.append(f"{call} {found.spec.name if found else what}")
         self.raise_failure(call)
 
@@ -246,6 +249,7 @@ class MemoryState:
         return found
 
     def _next_port(self, taken: Collection[int]) -> int:
+        # The lowest, so that a test knows which port comes next.
         unfit = {*taken, *self.ports_in_use()}
         return next(port for port in range(_FIRST_PORT, 65536) if port not in unfit)
 

@@ -100,6 +100,7 @@ class RetentionWrites(RetentionReads):
 
         Return False where it is wanted again, or another is removing it at `now`.
         """
+        # In the update itself: a deploy may have begun to want it since it was listed.
         free = or_(_pulled.c.removing_until.is_(None), _pulled.c.removing_until <= now)
         query = update(_pulled).where(
             _is_image(image, digest), free, ~_is_wanted(_pulled.c.digest, keep)
@@ -122,11 +123,13 @@ class RetentionWrites(RetentionReads):
 
         Return how many went.
         """
+        # By the condition of the list, again: a rollback may need one of them since.
         old = delete(_deploys).where(_deploys.c.id.in_(deploy_ids), _is_old(before, newest, keep))
         return self._session.execute(old).rowcount
 
     def begin_deletion(self, deletion: Deletion) -> None:
         """Record that a project or stage is being deleted, so that the next start finishes it."""
+        # Of two orders the later one counts: it may say otherwise about the volumes.
         self.end_deletion(deletion)
         self._session.insert(_removals, to_row(deletion))
 

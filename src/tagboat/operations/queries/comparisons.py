@@ -136,6 +136,7 @@ class ComparisonQueries:
             deploy = reader.deploy(deploy_id)
             project, stage = reader.project(deploy.project_id), reader.stage(deploy.stage_id)
             after = Side(tag=deploy.tag, digest=deploy.digest, deploy_id=deploy.id)
+            # On record once it has begun; until then it would take that of now.
             config = reader.deploy_config(deploy.id) or run_config(project, stage)
             before = _replaced_by(reader, deploy, stage)
             return deploy, _facts(reader, (project, stage), before, after, deploy.image, config)
@@ -164,6 +165,7 @@ class ComparisonQueries:
         return await self._services.store.read(work)
 
     async def _compare(self, facts: ComparedFacts, *, release_command: bool) -> Comparison:
+        # Outside of the transaction: the engine or a registry may have to be asked.
         described = await self._images.describe(facts.images)
         before, after, config = facts.before, facts.after, facts.after_config
         old = described.get(before.digest) if before else None
@@ -239,4 +241,5 @@ def _unknown(facts: ComparedFacts, old: ImageFacts | None, new: ImageFacts | Non
         yield _NO_CONFIG
     if facts.after.digest is None:
         yield f"the digest of {facts.after.tag} is not known yet"
+    # Each reason once: most often both images cannot be read for the same one.
     yield from dict.fromkeys(one.reason for one in (old, new) if one and one.reason)
