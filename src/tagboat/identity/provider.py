@@ -148,7 +148,7 @@ class OidcProvider:
     ) -> Mapping[str, object]:
         """Return the answer of the token endpoint to the code."""
         response = None
-        for method in self._auth_methods(metadata):
+        for method in auth_methods(self._settings, metadata):
             response = await self._ask_for_tokens(metadata.token_endpoint, method, code, attempt)
             body = response.body
             if response.status == HTTPStatus.OK and isinstance(body, Mapping):
@@ -157,13 +157,6 @@ class OidcProvider:
             if not (isinstance(body, Mapping) and body.get("error") == "invalid_client"):
                 break
         raise token_error(self._settings.name, response)
-
-    def _auth_methods(self, metadata: ProviderMetadata) -> list[str]:
-        if self._settings.client_secret is None:
-            return ["none"]
-        usable = [name for name in (_BASIC, _POST) if name in metadata.auth_methods]
-        # A provider that lists neither may have left out the one that it was told to use.
-        return usable or [_BASIC, _POST]
 
     async def _ask_for_tokens(
         self, url: str, method: str, code: str, attempt: SignInAttempt
@@ -196,6 +189,15 @@ class OidcProvider:
         if body.get("sub") != subject:
             raise IdentityRejectedError("the endpoint userinfo answered about another person")
         return {str(name): value for name, value in body.items()}
+
+
+def auth_methods(settings: OidcSettings, metadata: ProviderMetadata) -> list[str]:
+    """Return the ways in which to prove the client to the token endpoint, the best one first."""
+    if settings.client_secret is None:
+        return ["none"]
+    usable = [name for name in (_BASIC, _POST) if name in metadata.auth_methods]
+    # A provider that lists neither may have left out the one that it was told to use.
+    return usable or [_BASIC, _POST]
 
 
 def lacks_claims(claims: Mapping[str, object], settings: OidcSettings) -> bool:
