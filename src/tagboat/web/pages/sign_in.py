@@ -44,6 +44,7 @@ async def sign_in_order(visit: Visit) -> Response:
         )
     except TagboatError as error:
         response = await _show_sign_in(visit, wanted, form_errors(error, {}))
+        # For programs; the sentence on the page says it to people.
         if isinstance(error, TooManyAttemptsError):
             response.headers["Retry-After"] = str(max(1, round(error.wait_s)))
         return response
@@ -91,6 +92,7 @@ async def setup_order(visit: Visit) -> Response:
 
 
 async def _show_sign_in(visit: Visit, wanted: str, errors: FormErrors) -> Response:
+    # With a hint in place of a form that nobody could fill in.
     needed = await visit.operations.accounts.setup_needed()
     return visit.show(
         "sign_in.html",
