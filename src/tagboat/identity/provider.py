@@ -148,12 +148,7 @@ class OidcProvider:
     ) -> Mapping[str, object]:
         """Return the answer of the token endpoint to the code."""
         response = None
-        # A provider that lists neither may have left out the one that it was told to use.
-        methods = [one for one in (_BASIC, _POST) if one in metadata.auth_methods] or [
-            _BASIC,
-            _POST,
-        ]
-        for method in ["none"] if self._settings.client_secret is None else methods:
+        for method in auth_methods(self._settings, metadata):
             response = await self._ask_for_tokens(metadata.token_endpoint, method, code, attempt)
             body = response.body
             if response.status == HTTPStatus.OK and isinstance(body, Mapping):
@@ -194,6 +189,15 @@ class OidcProvider:
         if body.get("sub") != subject:
             raise IdentityRejectedError("the endpoint userinfo answered about another person")
         return {str(name): value for name, value in body.items()}
+
+
+def auth_methods(settings: OidcSettings, metadata: ProviderMetadata) -> list[str]:
+    """Return the ways in which to prove the client to the token endpoint, the best one first."""
+    if settings.client_secret is None:
+        return ["none"]
+    usable = [name for name in (_BASIC, _POST) if name in metadata.auth_methods]
+    # A provider that lists neither may have left out the one that it was told to use.
+    return usable or [_BASIC, _POST]
 
 
 def lacks_claims(claims: Mapping[str, object], settings: OidcSettings) -> bool:

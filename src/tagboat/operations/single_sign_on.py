@@ -91,7 +91,7 @@ class SingleSignOn:
             now = self.services.clock()
             known = tx.identity(person.issuer, person.subject)
             old = tx.account(known.account_id) if known else None
-            account = _account_of(tx, person, decided, oidc.settings.name, now)
+            account = account_of_person(tx, person, decided, oidc.settings.name, now)
             if before := previous and tx.session_by_hash(hash_credential(previous)):
                 tx.delete_session(before[0].id)
             begun = begin_session(tx, account, now, address, user_agent)
@@ -163,7 +163,7 @@ class SingleSignOn:
         return self.services.oidc
 
 
-def _account_of(
+def account_of_person(
     tx: Tx, person: ProviderSession, admitted: AdmittedPerson, provider: str, now: datetime
 ) -> Account:
     """Return the account of a person with the role that the claims give, made if there is none."""
@@ -172,7 +172,7 @@ def _account_of(
         # Never the account of the same name or address: at many providers people choose those.
         account = Account(
             id=new_id(),
-            name=_free_account_name(tx, admitted.name, provider),
+            name=free_account_name(tx, admitted.name, provider),
             role=admitted.role,
             created_at=now,
             signed_in_at=now,
@@ -195,7 +195,7 @@ def _account_of(
     return account
 
 
-def _free_account_name(tx: Tx, wanted: str, provider: str) -> str:
+def free_account_name(tx: Tx, wanted: str, provider: str) -> str:
     """Return the name wanted, or if another account has it, one that also names the provider."""
     try:
         name = parse_account_name(wanted)

@@ -103,6 +103,7 @@ def column_names(rows: Sequence[MatrixRow], names: Sequence[tuple[str, int]]) ->
     `names` are the most common ones with their number. Where few are in use, all of those in
     `rows` get one.
     """
+    # By names that most projects have: a column for each would be mostly empty.
     here = {cell.stage.name for row in rows for cell in row.cells}
     common = [name for name, _ in names[:COLUMNS]]
     rest = [name for name, _ in names[COLUMNS : COLUMNS + 1] if name in here]

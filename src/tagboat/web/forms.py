@@ -70,6 +70,7 @@ class Form:
         if not text:
             return None
         # Twenty digits are more than any field takes, and Python refuses to read thousands.
+        # Not int() alone: it takes underscores and digits of all scripts.
         if not text.removeprefix("-").isdecimal() or len(text) > 20:  # noqa: PLR2004
             raise FieldError(name, "must be a whole number")
         return int(text)

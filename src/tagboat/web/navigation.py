@@ -16,11 +16,13 @@ class NavigationEntry:
 
     def holds(self, path: str) -> bool:
         """Return whether the page at `path` belongs to this place."""
+        # Every path begins with it; projects and stages belong to it.
         if self.path == "/":
             return path == "/" or path.startswith("/projects")
         return path == self.path or path.startswith(f"{self.path}/")
 
 
+# As many as fit next to one another at the bottom of a phone.
 _ENTRIES = (
     NavigationEntry("/", "Overview", "house"),
     NavigationEntry("/deploys", "Deploys", "rocket"),

@@ -24,4 +24,5 @@ class WebServices:
     events: EventHub
     authenticator: Authenticator
     hosts: OwnHosts
+    # Handed in, so that tests decide what time it is.
     clock: Callable[[], datetime]

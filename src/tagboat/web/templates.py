@@ -41,6 +41,7 @@ def _environment() -> "Environment":
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
+        # A name that is misspelt must fail in a test, not show nothing at night.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -48,6 +49,7 @@ def _environment() -> "Environment":
         auto_reload=False,
         cache_size=-1,
     )
+    # Addresses are written in one place, also those in templates.
     environment.globals |= {
         "project_path": project_path,
         "stage_path": stage_path,

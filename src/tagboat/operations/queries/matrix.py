@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tagboat.core.catalog import HeldPush, Project, Stage
-from tagboat.core.deploy import OPEN_STATUSES, Deploy, Instance, InstanceState
+from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.ports import Reader
 from tagboat.operations.services import OperationServices
@@ -89,7 +89,7 @@ class MatrixQuery:
         def work(reader: Reader) -> Matrix:
             among = None if state is None else _in_state(reader, state, now - _FAILED_LATELY)
             found = reader.projects_page(text, among, after, limit + 1)
-            newest = reader.deploys(statuses=OPEN_STATUSES, limit=MOST_UNDER_WAY)
+            newest = reader.newest_open_deploys(MOST_UNDER_WAY)
             return Matrix(
                 rows=_matrix_rows(reader, found[:limit]),
                 more=len(found) > limit,
@@ -120,6 +120,7 @@ def _in_state(reader: Reader, state: ProjectState, failed_since: datetime) -> se
 
 def _matrix_rows(reader: Reader, projects: Sequence[Project]) -> tuple[MatrixRow, ...]:
     stages = reader.stages_by_project({project.id for project in projects})
+    # All at once from here on: a page of projects is as many statements as one.
     ids = [stage.id for project in projects for stage in stages[project.id]]
     live: dict[str, list[Instance]] = defaultdict(list)
     for instance in reader.instances_in(ids, [InstanceState.LIVE]):

@@ -46,6 +46,7 @@ async def sign_in_order(visit: Visit) -> Response:
         )
     except TagboatError as error:
         response = await show_sign_in(visit, wanted, form_errors(error, {}))
+        # For programs; the sentence on the page says it to people.
         if isinstance(error, TooManyAttemptsError):
             response.headers["Retry-After"] = str(max(1, round(error.wait_s)))
         return response
