@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tagboat.core.ages import in_words
-from tagboat.core.catalog import Registry
+from tagboat.core.catalog import Project, Registry
+from tagboat.core.errors import FieldError
 from tagboat.core.heard import HeardCall, Silence, find_silence
 from tagboat.core.ports import Reader
 from tagboat.operations.queries.deliveries import DeliveryRow, read_row
@@ -87,6 +88,13 @@ class ConnectQueries:
             return sorted(found, key=lambda view: (view.project.name, view.webhook.name))
 
         return await self.services.store.read(work)
+
+    async def project_named(self, name: str) -> Project:
+        """Return the project of a name. Raises FieldError."""
+        found = await self.services.store.read(lambda reader: reader.project_by_name(name))
+        if found is None:
+            raise FieldError("project", f"there is no project named {name}" if name else "is empty")
+        return found
 
     async def last_call(self) -> str:
         """Return the id of the newest call, empty before the first."""
