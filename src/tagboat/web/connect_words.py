@@ -13,7 +13,7 @@ from tagboat.web.messages import Tone
 
 
 @dataclass(frozen=True, slots=True)
-class TestWords:
+class WaitWords:
     """What the test of the webhook says: a sentence, and what to do or to know."""
 
     tone: Tone
@@ -31,11 +31,11 @@ def why_no_url(role: Role) -> str:
     return f"You are a {role}: the URL is a secret that only an admin sees. Ask one for it."
 
 
-def test_words(calls: Sequence[DeliveryRow], began: datetime | None, now: datetime) -> TestWords:
+def wait_words(calls: Sequence[DeliveryRow], began: datetime | None, now: datetime) -> WaitWords:
     """Return what the test says; `calls` came since it `began`, newest first."""
     if not calls:
         waited = f" for {age(began, now)}" if began else ""
-        return TestWords(
+        return WaitWords(
             Tone.RUN,
             f"Waiting for a call{waited}.",
             "Push an image, or let your sender send a test. A call with a wrong URL is answered "
@@ -45,7 +45,7 @@ def test_words(calls: Sequence[DeliveryRow], began: datetime | None, now: dateti
     took = f" after {age(began, first.delivery.received_at)}" if began else ""
     others = len(calls) - 1
     more = f" {others} more came since." if others else ""
-    return TestWords(
+    return WaitWords(
         call_tone(first),
         f"{first.delivery.sender} called{took}.",
         f"{call_sentence(first)}{more}",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.run_changes import MAX_ENV
 
-_MAX_VALUE = 32 * 1024
+_MAX_NAME, _MAX_VALUE = 255, 32 * 1024
 
 
 def parse_env_lines(text: str) -> dict[str, str]:
@@ -21,6 +21,8 @@ def parse_env_lines(text: str) -> dict[str, str]:
         name = name.strip()
         if not equals or not name:
             raise InvalidValueError(f"line {number} is not NAME=VALUE")
+        if len(name) > _MAX_NAME:
+            raise InvalidValueError(f"the name in line {number} is over {_MAX_NAME} characters")
         if name in found:
             raise InvalidValueError(f"{name} is there twice, in line {number} again")
         if len(value) > _MAX_VALUE:

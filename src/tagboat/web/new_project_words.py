@@ -13,10 +13,10 @@ def matches_sentence(matches: TagMatches) -> str:
     if not matches.tags:
         return "The registry has no tag of this image yet. The first push decides."
     if not matches.matching:
-        return f"None of the {_tags(matches.tags)} match: nothing would be deployed."
+        return f"No tag of {matches.tags} matches: nothing would be deployed."
     if matches.matching == matches.tags:
-        return f"All {_tags(matches.tags)} match." if matches.tags > 1 else "The only tag matches."
-    return f"{matches.matching} of {_tags(matches.tags)} match."
+        return f"All {matches.tags} tags match." if matches.tags > 1 else "The only tag matches."
+    return f"{matches.matching} of {matches.tags} tags match."
 
 
 def found_sentences(look: ImageLook) -> tuple[str, ...]:
@@ -38,7 +38,3 @@ def found_sentences(look: ImageLook) -> tuple[str, ...]:
         paths = ", ".join(info.volumes)
         said.append(f"It keeps data in {paths}: those become lasting volumes.")
     return tuple(said)
-
-
-def _tags(count: int) -> str:
-    return "1 tag" if count == 1 else f"{count} tags"

@@ -24,8 +24,8 @@ SENDER_GUIDES = (
         "Gitea and Forgejo",
         (
             (
-                "Open Settings → Webhooks of the organisation or user that owns the package, and add "
-                "one of the type Gitea (or Forgejo)."
+                "Open Settings → Webhooks of the organisation or user that owns the package, and"
+                " add one of the type Gitea (or Forgejo)."
             ),
             "Target URL: the webhook URL. Content type: `application/json`.",
             "Trigger on: custom events, only “Package”.",
@@ -50,8 +50,8 @@ SENDER_GUIDES = (
         "GitLab, self-managed",
         (
             (
-                "In `gitlab.rb`, add to `registry['notifications']`: `{ 'name' => 'tagboat', 'url' => "
-                "'URL', 'timeout' => '5s', 'threshold' => 5, 'backoff' => '10s' }`."
+                "In `gitlab.rb`, add to `registry['notifications']`: `{ 'name' => 'tagboat', 'url'"
+                " => 'URL', 'timeout' => '5s', 'threshold' => 5, 'backoff' => '10s' }`."
             ),
             "Run `gitlab-ctl reconfigure`.",
         ),

@@ -10,7 +10,7 @@ from tagboat.core.naming import parse_name
 from tagboat.core.principal import Role
 from tagboat.operations.webhooks import WebhookView
 from tagboat.web.ci_snippets import URL_SECRET, ci_snippets
-from tagboat.web.connect_words import test_words, url_for, why_no_url
+from tagboat.web.connect_words import url_for, wait_words, why_no_url
 from tagboat.web.delivery_words import call_tone
 from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors, parsed
 from tagboat.web.routing import PageRouter
@@ -86,7 +86,7 @@ async def test_page(visit: Visit) -> Response:
         "connect_test.html",
         {
             "calls": calls,
-            "words": test_words(calls, began, visit.now),
+            "words": wait_words(calls, began, visit.now),
             "tone": call_tone,
         },
         live=LiveFilter(last_event, (EventTopic.DELIVERY,)),
