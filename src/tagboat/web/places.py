@@ -16,3 +16,8 @@ def stage_path(project: str, stage: str) -> str:
 def deploy_path(deploy_id: str) -> str:
     """Return the address of a deploy's page."""
     return f"/deploys/{quote(deploy_id, safe='')}"
+
+
+def delivery_path(delivery_id: str) -> str:
+    """Return the address of the page of a webhook call."""
+    return f"/deliveries/{quote(delivery_id, safe='')}"
