@@ -29,6 +29,7 @@ from tagboat.web.pages import (
     deploy,
     deploys,
     explain,
+    logs,
     new_project,
     oidc,
     overview,
@@ -50,6 +51,7 @@ ROUTERS: tuple[PageRouter, ...] = (
     connect.router,
     # Before the pages of projects, whose names stand where its address has "new".
     new_project.router,
+    logs.router,
     sign_in.router,
     oidc.router,
     live.router,
