@@ -33,15 +33,15 @@ async def check_change(scope: Scope, receive: Receive, csrf: str, hosts: OwnHost
     media_type = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0]
     media_type = media_type.strip().lower()
     offered, body = headers.get(_CSRF_HEADER, b"").decode("latin-1"), None
-    if media_type == _URLENCODED:
+    if media_type in _FORM_TYPES:
+        # Read, and not guessed from the headers: a body that is sent in chunks may be empty, too.
         body = await _read_body(receive)
         if body is None:
             raise ForbiddenError("the call was cut off")
-        if not offered:
+        if not body:
+            raise ForbiddenError("a form without fields is not accepted")
+        if media_type == _URLENCODED and not offered:
             offered = _csrf_field(body)
-    is_empty = _has_no_body(headers) if body is None else not body
-    if media_type in _FORM_TYPES and is_empty:
-        raise ForbiddenError("a form without fields is not accepted")
     if not hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), csrf.encode()):
         raise ForbiddenError(
             "the form is of another session, or has no token; load the page again, and repeat it"
@@ -65,11 +65,6 @@ def check_origin(scope: Scope, hosts: OwnHosts) -> None:
             "the form is from another site; if it is not, set TAGBOAT_PUBLIC_URL to the address in"
             " your browser, and restart Tagboat"
         )
-
-
-def _has_no_body(headers: dict[bytes, bytes]) -> bool:
-    length = headers.get(b"content-length", b"0").strip()
-    return b"transfer-encoding" not in headers and length.strip(b"0") == b""
 
 
 def _csrf_field(body: bytes) -> str:
