@@ -30,6 +30,7 @@ def build_front(
         authenticator=services.authenticator,
         hosts=services.hosts,
         clock=clock,
+        stopping=services.stopping,
     )
     front = Front(services.webhook, build_api(services), build_web(web))
     return AccessLog(HostCheck(front, services.hosts, AT_ANY_HOST), log_call)

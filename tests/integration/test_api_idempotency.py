@@ -8,8 +8,8 @@ import pytest
 
 from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.idempotency import RememberedAnswer
-from tests.support.api import Api, running_api
-from tests.support.asgi import Answer
+from tests.support.api import ADMIN, Api, running_api
+from tests.support.asgi import Answer, Caller
 
 pytestmark = pytest.mark.anyio
 APP = {"name": "app", "image": "git.example.com/acme/app"}
@@ -23,6 +23,10 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 async def order(api: Api, path: str, body: object, key: str = "key-1") -> Answer:
     return await api.caller.call("POST", path, body, headers={"idempotency-key": key})
+
+
+def route_of(path: str) -> str:
+    return f"POST {path} by {ADMIN.kind} {ADMIN.name}"
 
 
 async def stage(api: Api) -> str:
@@ -91,7 +95,7 @@ async def test_what_did_nothing_may_be_repeated(api: Api) -> None:
 async def test_an_order_that_was_cut_off_is_not_carried_out_again(api: Api) -> None:
     path = f"/api/stages/{await stage(api)}/deploys"
     first = await order(api, path, {"tag": "v1"})
-    cut_off = await api.store.read(lambda reader: reader.remembered_answer("key-1", f"POST {path}"))
+    cut_off = await api.store.read(lambda reader: reader.remembered_answer("key-1", route_of(path)))
     assert cut_off is not None
     claim = RememberedAnswer(
         key="key-2",
@@ -108,6 +112,26 @@ async def test_an_order_that_was_cut_off_is_not_carried_out_again(api: Api) -> N
     assert await deploys(api) == [first.json["id"]]
 
 
+async def test_the_key_of_another_caller_answers_nobody_else(api: Api) -> None:
+    path = f"/api/stages/{await stage(api)}/deploys"
+    other = {"name": "other", "image": "git.example.com/acme/other"}
+    mine = (await api.caller.post("/api/projects", other)).json["id"]
+    rights: list[dict[str, object]] = [{}, {"projects": [mine]}]
+    tokens = [
+        (await api.caller.post("/api/tokens", {"name": f"t{n}", "role": "deployer", **right})).json
+        for n, right in enumerate(rights)
+    ]
+    headers = {"idempotency-key": "1"}
+    first = await order(api, path, {"tag": "v1"}, "1")
+    free, limited = [
+        await Caller(api.app, token["token"]).call("POST", path, {"tag": "v1"}, headers=headers)
+        for token in tokens
+    ]
+
+    assert (first.status, free.status, limited.status) == (202, 202, 403)
+    assert "idempotency-replayed" not in free.headers
+
+
 async def test_an_answer_with_a_secret_is_not_kept(api: Api) -> None:
     project = (await api.caller.post("/api/projects", APP)).json["id"]
     path = f"/api/projects/{project}/webhooks"
@@ -117,7 +141,7 @@ async def test_an_answer_with_a_secret_is_not_kept(api: Api) -> None:
     assert (first.status, second.status) == (201, 409)
     assert "held a secret" in second.json["detail"]
     assert len((await api.caller.get(path)).json["items"]) == 1
-    kept = await api.store.read(lambda reader: reader.remembered_answer("key-1", f"POST {path}"))
+    kept = await api.store.read(lambda reader: reader.remembered_answer("key-1", route_of(path)))
     assert kept is not None
     assert (kept.status, kept.body) == (201, "")
 

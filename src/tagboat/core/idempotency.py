@@ -11,7 +11,7 @@ ANSWERS_KEPT = timedelta(hours=24)
 class RememberedAnswer:
     """The answer to an order that bore an Idempotency-Key.
 
-    `route` is the method and path of the order: the same key may be used at several.
+    `route` is the method and path of the order, and its caller: each may use the same key.
     `fingerprint` identifies the body of the request; `status` and `body` are the HTTP status and
     the text of the answer.
     """

@@ -33,18 +33,15 @@ async def check_change(scope: Scope, receive: Receive, csrf: str, hosts: OwnHost
     media_type = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0]
     media_type = media_type.strip().lower()
     offered, body = headers.get(_CSRF_HEADER, b"").decode("latin-1"), None
-    if media_type == _URLENCODED:
+    if media_type in _FORM_TYPES:
+        # Read, and not guessed from the headers: a body that is sent in chunks may be empty, too.
         body = await _read_body(receive)
         if body is None:
             raise ForbiddenError("the call was cut off")
-        if not offered:
+        if not body:
+            raise ForbiddenError("a form without fields is not accepted")
+        if media_type == _URLENCODED and not offered:
             offered = _csrf_field(body)
-    # One that is not read here, such as a form with a file, is known by its headers only.
-    length = headers.get(b"content-length", b"0").strip(b" 0")
-    is_unsent = not length and b"transfer-encoding" not in headers
-    is_empty = is_unsent if body is None else not body
-    if media_type in _FORM_TYPES and is_empty:
-        raise ForbiddenError("a form without fields is not accepted")
     if not hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), csrf.encode()):
         raise ForbiddenError(
             "the form is of another session, or has no token; load the page again, and repeat it"

@@ -13,7 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tagboat.core.errors import ConflictError, StoreUnavailableError
 from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.ports import Store
+from tagboat.core.principal import Principal
 from tagboat.core.store_port import Tx
+from tagboat.http.identification import PRINCIPAL
 from tagboat.http.problem import ProblemKind, problem, send_json, send_problem
 
 MAX_KEY = 200
@@ -36,7 +38,7 @@ log = structlog.get_logger("tagboat.api")
 
 
 class IdempotentOrders:
-    """Answers a POST whose `Idempotency-Key` is known with the answer that it had before.
+    """Answers a POST whose `Idempotency-Key` is known with the answer that its caller had before.
 
     The key is stored before the order is carried out, so that a crash in between cannot make it
     happen twice. Answers that did nothing (4xx, 503) are forgotten: the same call may be repeated.
@@ -94,7 +96,8 @@ class IdempotentOrders:
                 break
         claim = RememberedAnswer(
             key=key,
-            route=f"POST {scope['path']}",
+            # Of this caller: who happens upon another's key neither sees nor blocks its order.
+            route=f"POST {scope['path']} by {_name_of(scope[PRINCIPAL])}",
             fingerprint=hashlib.sha256(scope["query_string"] + b"\0" + body).hexdigest(),
             status=_UNFINISHED,
             body="",
@@ -168,3 +171,8 @@ class IdempotentOrders:
             log.warning("answer not remembered", action="answer", reason=str(error))
         for message in sent:
             await send(message)
+
+
+def _name_of(caller: Principal) -> str:
+    """Return the caller by what stays the same while its name and address change."""
+    return f"{caller.kind} {caller.id or caller.name}"

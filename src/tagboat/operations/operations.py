@@ -16,6 +16,7 @@ from tagboat.operations.queries.connect import ConnectQueries
 from tagboat.operations.queries.deliveries import DeliveryQueries
 from tagboat.operations.queries.deploy_page import DeployPageQuery
 from tagboat.operations.queries.deploys import DeployQueries
+from tagboat.operations.queries.image_look import ImageLookQueries
 from tagboat.operations.queries.logs import LogQueries
 from tagboat.operations.queries.machine import MachineQueries
 from tagboat.operations.queries.matrix import MatrixQuery
@@ -23,6 +24,7 @@ from tagboat.operations.queries.needs import NeedQueries
 from tagboat.operations.queries.overview import OverviewQuery
 from tagboat.operations.queries.patterns import PatternQueries
 from tagboat.operations.queries.tags import TagQueries
+from tagboat.operations.quick_deploys import QuickDeploys
 from tagboat.operations.registries import RegistryOperations
 from tagboat.operations.services import OperationServices
 from tagboat.operations.sessions import SessionOperations
@@ -43,6 +45,7 @@ class Operations:
         self.registries = RegistryOperations(services)
         self.webhooks = WebhookOperations(services)
         self.deploys = DeployOperations(services)
+        self.quick_deploys = QuickDeploys(services)
         self.settings = SettingsOperations(services)
         self.accounts = AccountOperations(services)
         self.sessions = SessionOperations(services)
@@ -63,6 +66,7 @@ class Operations:
         self.patterns = PatternQueries(services)
         self.comparisons = ComparisonQueries(services)
         self.connect = ConnectQueries(services)
+        self.image_look = ImageLookQueries(services)
         self.needs = NeedQueries(services)
         self.audit = AuditQueries(services)
         self.explain = services.explain

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from tagboat.core.colours import coloured
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import (
     EngineError,
@@ -83,7 +84,9 @@ class MemoryContainer:
 
     def write(self, lines: Iterable[str], at: datetime) -> None:
         """Add lines to the log, and wake whoever follows it."""
-        self.log.extend(LogLine(line, at) for line in lines)
+        for line in lines:
+            text, marks = coloured(line)
+            self.log.append(LogLine(text, at, marks))
         self.wake()
 
     def wake(self) -> None:

@@ -23,7 +23,18 @@ from tagboat.web import live, theme
 from tagboat.web.assets import STATIC_PATH, Assets
 from tagboat.web.error_pages import error_page
 from tagboat.web.forms import Form, read_form, status_of
-from tagboat.web.pages import deploy, deploys, oidc, overview, sign_in
+from tagboat.web.pages import (
+    connect,
+    deliveries,
+    deploy,
+    deploys,
+    explain,
+    logs,
+    new_project,
+    oidc,
+    overview,
+    sign_in,
+)
 from tagboat.web.routing import PageRoute, PageRouter
 from tagboat.web.security import PageHeaders
 from tagboat.web.services import WebServices
@@ -35,6 +46,12 @@ ROUTERS: tuple[PageRouter, ...] = (
     overview.router,
     deploys.router,
     deploy.router,
+    deliveries.router,
+    explain.router,
+    connect.router,
+    # Before the pages of projects, whose names stand where its address has "new".
+    new_project.router,
+    logs.router,
     sign_in.router,
     oidc.router,
     live.router,

@@ -1,6 +1,6 @@
 """Forms: what a browser posts, and the errors that are shown next to its fields."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from tagboat.core.errors import (
     TagboatError,
     TooManyAttemptsError,
 )
+from tagboat.core.generics import T
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_FORM_BYTES = 1 << 20
@@ -102,6 +103,16 @@ def form_errors(error: TagboatError, field_of: Mapping[type[TagboatError], str])
         if isinstance(error, type_):
             return FormErrors({name: str(error)}, status=status)
     return FormErrors(whole=str(error), status=status)
+
+
+def parsed(field_name: str, parse: Callable[[str], T], text: str) -> T:
+    """Return what `parse` makes of a field's text; raise FieldError where that is invalid."""
+    try:
+        return parse(text)
+    except FieldError:
+        raise
+    except InvalidValueError as error:
+        raise FieldError(field_name, str(error)) from None
 
 
 def status_of(error: TagboatError) -> HTTPStatus:

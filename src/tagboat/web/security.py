@@ -1,7 +1,5 @@
 """Headers of every page, and the addresses to which pages lead back."""
 
-from urllib.parse import urlsplit
-
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,9 +40,7 @@ class PageHeaders:
 
 def own_path(address: str) -> str:
     """Return `address` if it is a path of this site, else `/`."""
-    parts = urlsplit(address)
-    # Browsers read `//host` and `/\host` as another host's address.
+    # Browsers read `//host` and `/\host` as another host's address. Nothing is parsed: a text of
+    # anybody's may be no address at all.
     is_path = address.startswith("/") and not address.startswith(("//", "/\\"))
-    if not is_path or parts.scheme or parts.netloc or not address.isprintable():
-        return "/"
-    return address
+    return address if is_path and address.isprintable() else "/"

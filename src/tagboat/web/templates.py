@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tagboat.web import durations
 from tagboat.web.assets import Assets
-from tagboat.web.places import deploy_path, project_path, stage_path
+from tagboat.web.places import delivery_path, deploy_path, project_path, stage_path
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -54,6 +54,7 @@ def _environment() -> "Environment":
         "project_path": project_path,
         "stage_path": stage_path,
         "deploy_path": deploy_path,
+        "delivery_path": delivery_path,
     }
     environment.filters |= {
         "ago": durations.age,

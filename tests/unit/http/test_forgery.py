@@ -110,8 +110,10 @@ async def test_a_form_without_a_body_is_refused(content_type: str, length: dict[
         await body_after("POST", headers)
 
 
-async def test_a_form_sent_in_chunks_that_are_none_is_refused() -> None:
-    headers = {**OURS, "x-csrf-token": CSRF, "content-type": FORM, "transfer-encoding": "chunked"}
+@pytest.mark.parametrize("content_type", [FORM, "multipart/form-data; boundary=x", "text/plain"])
+async def test_a_form_sent_in_chunks_that_are_none_is_refused(content_type: str) -> None:
+    headers = {**OURS, "x-csrf-token": CSRF, "content-type": content_type}
+    headers["transfer-encoding"] = "chunked"
     with pytest.raises(ForbiddenError, match="a form without fields"):
         await body_after("POST", headers)
 

@@ -17,6 +17,9 @@ from tagboat.web.security import POLICY, own_path
         ("javascript:alert(1)", "/"),
         ("/\n/evil.example.com", "/"),
         ("/\t/evil.example.com", "/"),
+        ("//[", "/"),
+        ("//\u2100", "/"),
+        ("/[", "/["),
     ],
 )
 def test_only_paths_of_this_site_are_gone_to(address: str, kept: str) -> None:
