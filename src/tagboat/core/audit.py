@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tagboat.core.accounts import Account, ApiToken
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.deploy import Deploy
 from tagboat.core.masking import MASK
@@ -60,6 +61,14 @@ class AuditAction(StrEnum):
     SETTINGS_WEBHOOK_URL = "settings.webhook-url"
     SETTINGS_WEBHOOK_SIGNATURE = "settings.webhook-signature"
     SERVER_ROTATE_KEY = "server.rotate-key"
+    ACCOUNT_CREATE = "account.create"
+    ACCOUNT_CHANGE = "account.change"
+    ACCOUNT_PASSWORD = "account.password"  # noqa: S105 - the name of an action
+    ACCOUNT_DELETE = "account.delete"
+    ACCOUNT_SIGN_IN = "account.sign-in"
+    ACCOUNT_SIGN_OUT = "account.sign-out"
+    TOKEN_CREATE = "token.create"  # noqa: S105 - as above
+    TOKEN_DELETE = "token.delete"  # noqa: S105 - as above
 
 
 class FieldChange(msgspec.Struct, frozen=True, array_like=True):
@@ -124,6 +133,16 @@ def webhook_subject(project: Project, webhook: ProjectWebhook) -> AuditSubject:
     return AuditSubject(
         id=webhook.id, name=webhook.name, project_id=project.id, project_name=project.name
     )
+
+
+def account_subject(account: Account) -> AuditSubject:
+    """Return an account as the subject of a change."""
+    return AuditSubject(id=account.id, name=account.name)
+
+
+def token_subject(token: ApiToken) -> AuditSubject:
+    """Return a token as the subject of a change."""
+    return AuditSubject(id=token.id, name=token.name)
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):

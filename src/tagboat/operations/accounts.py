@@ -12,6 +12,7 @@ from tagboat.core.accounts import (
     check_rights,
     parse_account_name,
 )
+from tagboat.core.audit import AuditAction, account_subject, changes_between
 from tagboat.core.errors import (
     ConflictError,
     FieldError,
@@ -30,16 +31,20 @@ from tagboat.operations.rights import (
     project_refs,
 )
 from tagboat.operations.services import OperationServices, accept
-from tagboat.operations.sessions import SignedIn, begin_session
+from tagboat.operations.sessions import SignedIn, begin_session, record_sign_in
 from tagboat.operations.setup_links import SetupLink, check_setup_token, new_setup_link
 
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """The one that asks, and the projects that it is limited to; None for all."""
+    """The one that asks, and the projects that it is limited to; None for all.
+
+    `has_password` is False for a token, and for an account that signs in at a provider only.
+    """
 
     principal: Principal
     projects: tuple[ProjectRef, ...] | None
+    has_password: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +90,28 @@ class AccountOperations:
             tx.put_setting(SETUP_LINK, None)
             made = replace(account, signed_in_at=now)
             tx.add_account(made)
-            return begin_session(tx, made, now, address, user_agent)
+            begun = begin_session(tx, made, now, address, user_agent)
+            person = replace(self.services, actor=begun.principal)
+            _record_new(person, tx, made, "by the set-up link")
+            record_sign_in(self.services, tx, begun, "by the set-up link")
+            return begun
 
         return await self.services.store.write(work)
 
     async def me(self) -> Me:
         """Return the one that asks."""
         actor = self.services.actor
-        limits = actor.projects
-        if limits is None:
-            return Me(actor, None)
-        found = await self.services.store.read(lambda reader: reader.projects_by_id(limits))
-        return Me(actor, project_refs(limits, {key: one.name for key, one in found.items()}))
+
+        def work(reader: Reader) -> Me:
+            limits, projects = actor.projects, None
+            if limits is not None:
+                found = reader.projects_by_id(limits)
+                projects = project_refs(limits, {key: one.name for key, one in found.items()})
+            is_account = actor.kind is PrincipalKind.ACCOUNT and actor.id is not None
+            has_password = is_account and reader.account(actor.id or "").password is not None
+            return Me(actor, projects, has_password)
+
+        return await self.services.store.read(work)
 
     async def list(self, after: str = "", limit: int | None = None) -> Sequence[AccountView]:
         """Return accounts in order of name, those after the name key `after`."""
@@ -129,6 +144,7 @@ class AccountOperations:
             tx.add_account(made)
             # The link is for whoever has no other way in.
             tx.put_setting(SETUP_LINK, None)
+            _record_new(self.services, tx, made)
             return _view(tx, made)
 
         return await self.services.store.write(work)
@@ -163,6 +179,14 @@ class AccountOperations:
             tx.put_account(account)
             if account.password != old.password:
                 tx.delete_sessions(account_id, self.services.actor.session_id)
+            changes = changes_between(old, account)
+            only_password = [change.field for change in changes] == ["password"]
+            self.services.record(
+                tx,
+                AuditAction.ACCOUNT_PASSWORD if only_password else AuditAction.ACCOUNT_CHANGE,
+                account_subject(account),
+                changes,
+            )
             return _view(tx, account)
 
         return await self.services.store.write(work)
@@ -180,6 +204,7 @@ class AccountOperations:
             if account.role is Role.ADMIN:
                 _check_other_admin(tx, f"{account.name} stays")
             tx.delete_account(account_id)
+            self.services.record(tx, AuditAction.ACCOUNT_DELETE, account_subject(account))
 
         await self.services.store.write(work)
 
@@ -206,8 +231,16 @@ class AccountOperations:
         hashed = await services.passwords.hash(new)
 
         def work(tx: Tx) -> None:
-            tx.put_account(replace(tx.account(account_id), password=hashed))
+            current = tx.account(account_id)
+            renewed = replace(current, password=hashed)
+            tx.put_account(renewed)
             tx.delete_sessions(account_id, actor.session_id)
+            services.record(
+                tx,
+                AuditAction.ACCOUNT_PASSWORD,
+                account_subject(renewed),
+                changes_between(current, renewed),
+            )
 
         await services.store.write(work)
 
@@ -217,6 +250,11 @@ class AccountOperations:
         hashed = await self.services.passwords.hash(password)
         now = self.services.clock()
         return Account(id=new_id(), name=name, role=role, password=hashed, created_at=now)
+
+
+def _record_new(services: OperationServices, tx: Tx, made: Account, note: str = "") -> None:
+    changes = changes_between(None, made)
+    services.record(tx, AuditAction.ACCOUNT_CREATE, account_subject(made), changes, note)
 
 
 def _checked_name(name: str) -> str:

@@ -18,6 +18,7 @@ from tagboat.core.accounts import (
     principal_of_account,
     use_is_news,
 )
+from tagboat.core.audit import AuditAction, AuditSubject, account_subject
 from tagboat.core.errors import (
     InvalidValueError,
     SignInError,
@@ -79,7 +80,9 @@ class SessionOperations:
             now = services.clock()
             current = replace(current, password=renewed, signed_in_at=now)
             tx.put_account(current)
-            return begin_session(tx, current, now, address, user_agent)
+            begun = begin_session(tx, current, now, address, user_agent)
+            record_sign_in(services, tx, begun, "by password")
+            return begun
 
         return await services.store.write(work)
 
@@ -115,8 +118,10 @@ class SessionOperations:
         """End a session. Raises NotFoundError for one that does not exist."""
 
         def work(tx: Tx) -> None:
-            self._check_owner(tx.session(session_id).account_id)
+            account_id = tx.session(session_id).account_id
+            self._check_owner(account_id)
             tx.delete_session(session_id)
+            record_sign_out(self.services, tx, tx.account(account_id), "one session")
 
         await self.services.store.write(work)
 
@@ -125,8 +130,9 @@ class SessionOperations:
         self._check_owner(account_id)
 
         def work(tx: Tx) -> None:
-            tx.account(account_id)
+            account = tx.account(account_id)
             tx.delete_sessions(account_id)
+            record_sign_out(self.services, tx, account, "all sessions")
 
         await self.services.store.write(work)
 
@@ -152,6 +158,20 @@ def begin_session(
     )
     tx.add_session(session)
     return SignedIn(principal_of_account(account, session.id, address), secret)
+
+
+def record_sign_in(services: OperationServices, tx: Tx, begun: SignedIn, note: str) -> None:
+    """Record that a person has signed in; `note` says in which way."""
+    # Until now nobody was known: the one that asks is the account itself.
+    person = begun.principal
+    subject = AuditSubject(id=person.id, name=person.name)
+    known = replace(services, actor=person)
+    known.record(tx, AuditAction.ACCOUNT_SIGN_IN, subject, note=note)
+
+
+def record_sign_out(services: OperationServices, tx: Tx, account: Account, note: str) -> None:
+    """Record that sessions of an account have ended; `note` says which."""
+    services.record(tx, AuditAction.ACCOUNT_SIGN_OUT, account_subject(account), note=note)
 
 
 def _sign_in_key(name: str) -> str:

@@ -13,6 +13,7 @@ from tagboat.core.accounts import (
     hash_credential,
     parse_account_name,
 )
+from tagboat.core.audit import AuditAction, AuditSubject
 from tagboat.core.errors import (
     ConflictError,
     ForbiddenError,
@@ -27,7 +28,13 @@ from tagboat.core.oidc_decision import AdmittedPerson, RejectedPerson, decide_si
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
 from tagboat.operations.services import OidcService, OperationServices
-from tagboat.operations.sessions import SessionOperations, SignedIn, begin_session
+from tagboat.operations.sessions import (
+    SessionOperations,
+    SignedIn,
+    begin_session,
+    record_sign_in,
+    record_sign_out,
+)
 
 log = structlog.get_logger("tagboat.sign_in")
 
@@ -76,7 +83,7 @@ class SingleSignOn:
         decided = decide_sign_in(person.claims, oidc.settings)
         if isinstance(decided, RejectedPerson):
             log.warning("no sign-in", action="oidc", reason=decided.reason, subject=person.subject)
-            await self.services.store.write(lambda tx: _end_all(tx, person))
+            await self.services.store.write(lambda tx: self._end_all(tx, person))
             raise ForbiddenError(decided.sentence)
 
         def work(tx: Tx) -> SignedIn:
@@ -86,6 +93,7 @@ class SingleSignOn:
                 tx.delete_session(before[0].id)
             begun = begin_session(tx, account, now, address, user_agent)
             _note_origin(tx, begun, person)
+            record_sign_in(self.services, tx, begun, f"at {oidc.settings.name}")
             return begun
 
         try:
@@ -123,7 +131,9 @@ class SingleSignOn:
         def work(tx: Tx) -> int:
             found = tx.sessions_from(notice.issuer, notice.subject, notice.sid)
             for session_id in found:
+                account = tx.account(tx.session(session_id).account_id)
                 tx.delete_session(session_id)
+                record_sign_out(self.services, tx, account, "one session, ended at the provider")
             return len(found)
 
         ended = await self.services.store.write(work)
@@ -133,7 +143,24 @@ class SingleSignOn:
     async def end_local_sessions(self) -> int:
         """End the sessions that began with a password; return how many."""
         self.services.actor.check_role(Role.ADMIN)
-        return await self.services.store.write(lambda tx: tx.delete_sessions_without_origin())
+
+        def work(tx: Tx) -> int:
+            ended = tx.delete_sessions_without_origin()
+            if ended:
+                note = f"{ended} sessions of all accounts, begun with a password"
+                self.services.record(tx, AuditAction.ACCOUNT_SIGN_OUT, AuditSubject(), note=note)
+            return ended
+
+        return await self.services.store.write(work)
+
+    def _end_all(self, tx: Tx, person: ProviderSession) -> None:
+        """End the sessions of a person who has lost the role, wherever they began."""
+        # Also those that began with a password: the person is the same.
+        known = tx.identity(person.issuer, person.subject)
+        if known is not None:
+            account = tx.account(known.account_id)
+            tx.delete_sessions(account.id)
+            record_sign_out(self.services, tx, account, "all sessions: the provider gives no role")
 
     @property
     def _oidc(self) -> OidcService:
@@ -201,11 +228,3 @@ def _note_origin(tx: Tx, begun: SignedIn, person: ProviderSession) -> None:
                 id_token=person.id_token,
             )
         )
-
-
-def _end_all(tx: Tx, person: ProviderSession) -> None:
-    """End the sessions of a person who has lost the role, wherever they began."""
-    # Also those that began with a password: the person is the same.
-    known = tx.identity(person.issuer, person.subject)
-    if known is not None:
-        tx.delete_sessions(known.account_id)

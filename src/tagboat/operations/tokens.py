@@ -15,6 +15,7 @@ from tagboat.core.accounts import (
     principal_of_token,
     use_is_news,
 )
+from tagboat.core.audit import AuditAction, changes_between, token_subject
 from tagboat.core.errors import (
     ConflictError,
     FieldError,
@@ -90,6 +91,9 @@ class TokenOperations:
                     f" 'tagboat tokens delete NAME', or choose another name"
                 )
             tx.add_api_token(made)
+            self.services.record(
+                tx, AuditAction.TOKEN_CREATE, token_subject(made), changes_between(None, made)
+            )
             (view,) = token_views(tx, [made])
             return NewToken(view, secret)
 
@@ -107,8 +111,9 @@ class TokenOperations:
         self.services.actor.check_role(Role.ADMIN)
 
         def work(tx: Tx) -> None:
-            tx.api_token(token_id)
+            token = tx.api_token(token_id)
             tx.delete_api_token(token_id)
+            self.services.record(tx, AuditAction.TOKEN_DELETE, token_subject(token))
 
         await self.services.store.write(work)
 
