@@ -22,6 +22,7 @@ from tagboat.operations.queries.matrix import MatrixQuery
 from tagboat.operations.queries.needs import NeedQueries
 from tagboat.operations.queries.overview import OverviewQuery
 from tagboat.operations.queries.patterns import PatternQueries
+from tagboat.operations.queries.registry_use import RegistryUseQueries
 from tagboat.operations.queries.tags import TagQueries
 from tagboat.operations.registries import RegistryOperations
 from tagboat.operations.services import OperationServices
@@ -65,6 +66,7 @@ class Operations:
         self.connect = ConnectQueries(services)
         self.needs = NeedQueries(services)
         self.audit = AuditQueries(services)
+        self.registry_use = RegistryUseQueries(services)
         self.explain = services.explain
 
     def by(self, actor: Principal) -> "Operations":

@@ -7,18 +7,19 @@ from tagboat.core.principal import Role
 
 @dataclass(frozen=True, slots=True)
 class NavigationEntry:
-    """A place: its path, name, icon, and the least role that sees it."""
+    """A place: its path, name, icon, the least role that sees it, and other paths of it."""
 
     path: str
     name: str
     icon: str
     needs: Role = Role.VIEWER
+    also: tuple[str, ...] = ()
 
     def holds(self, path: str) -> bool:
         """Return whether the page at `path` belongs to this place."""
         if self.path == "/":
             return path == "/" or path.startswith("/projects")
-        return path == self.path or path.startswith(f"{self.path}/")
+        return any(path == one or path.startswith(f"{one}/") for one in (self.path, *self.also))
 
 
 _ENTRIES = (
@@ -26,7 +27,9 @@ _ENTRIES = (
     NavigationEntry("/deploys", "Deploys", "rocket"),
     NavigationEntry("/deliveries", "Deliveries", "inbox"),
     NavigationEntry("/registries", "Registries", "database"),
-    NavigationEntry("/settings", "Settings", "settings", Role.ADMIN),
+    NavigationEntry(
+        "/settings", "Settings", "settings", Role.ADMIN, ("/server", "/users", "/tokens", "/audit")
+    ),
 )
 
 
