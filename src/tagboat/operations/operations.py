@@ -23,6 +23,7 @@ from tagboat.operations.queries.matrix import MatrixQuery
 from tagboat.operations.queries.needs import NeedQueries
 from tagboat.operations.queries.overview import OverviewQuery
 from tagboat.operations.queries.patterns import PatternQueries
+from tagboat.operations.queries.registry_use import RegistryUseQueries
 from tagboat.operations.queries.tags import TagQueries
 from tagboat.operations.quick_deploys import QuickDeploys
 from tagboat.operations.registries import RegistryOperations
@@ -69,6 +70,7 @@ class Operations:
         self.image_look = ImageLookQueries(services)
         self.needs = NeedQueries(services)
         self.audit = AuditQueries(services)
+        self.registry_use = RegistryUseQueries(services)
         self.explain = services.explain
 
     def by(self, actor: Principal) -> "Operations":

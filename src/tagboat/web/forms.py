@@ -77,6 +77,14 @@ class Form:
         return int(text)
 
 
+class RefusedFieldsError(InvalidValueError):
+    """Values of a form that cannot be used; `fields` has the reason of each, by name."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__(f"{len(fields)} values cannot be used: {', '.join(fields)}")
+        self.fields = fields
+
+
 @dataclass(frozen=True, slots=True)
 class FormErrors:
     """The errors of a form: by name of the field, and one sentence about the whole."""
@@ -97,6 +105,8 @@ def form_errors(error: TagboatError, field_of: Mapping[type[TagboatError], str])
     class. All others are about the whole form.
     """
     status = status_of(error)
+    if isinstance(error, RefusedFieldsError):
+        return FormErrors(error.fields, status=status)
     if isinstance(error, FieldError):
         return FormErrors({error.field: str(error)}, status=status)
     for type_, name in field_of.items():
