@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,7 +135,7 @@ async def test_a_log_is_saved_as_a_file(api: Api, browser: Browser) -> None:
         assert (len(lines), lines[0]) == (300, "2026-05-01T12:00:00.000000Z line 0")
 
 
-async def line_of(stream: Following) -> tuple[str, dict[str, object]]:
+async def line_of(stream: Following) -> tuple[str, Any]:
     while (block := await stream.block()) is not None:
         if "data" in block:
             return block["event"], json.loads(block["data"])
@@ -147,9 +148,10 @@ async def test_a_log_is_followed_by_its_page(api: Api) -> None:
         assert stream.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert "content-security-policy" in stream.headers
         assert await line_of(stream) == (
-            "line",
-            {"at": "2026-05-01T12:00:00.000000Z", "texts": [["one", ""]]},
+            "start",
+            [{"at": "2026-05-01T12:00:00.000000Z", "texts": [["one", ""]]}],
         )
+        api.engine.clock = lambda: NOON.replace(second=1)
         api.engine.say(live.container, "\x1b[1mtwo")
         assert (await line_of(stream))[1]["texts"] == [["two", "a-bold"]]
     await none_follows(api, live)
@@ -175,3 +177,32 @@ async def test_what_the_page_shows_is_masked(api: Api, browser: Browser) -> None
         body = (await browser.get(path)).body.decode()
         assert "needle" not in body
         assert body.count("***") == 2
+
+
+async def test_a_stream_begins_at_once_even_where_nothing_was_written(api: Api) -> None:
+    await a_live_one(api)
+    async with following(api, path="/projects/app/dev/logs/stream") as stream:
+        assert await line_of(stream) == ("start", [])
+
+
+async def test_a_stream_keeps_the_lines_of_a_failed_deploy_on_the_page(api: Api) -> None:
+    await failed_one(api, "one")
+    async with following(api, path="/projects/app/dev/logs/stream") as stream:
+        # No `start`, which would forget them.
+        kind, data = await line_of(stream)
+        assert (kind, list(data)) == ("line", ["note"])
+        assert "nothing runs in app dev" in data["note"]
+
+
+async def test_a_stream_of_what_cannot_be_read_says_so(api: Api) -> None:
+    _, live = await a_live_one(api, "one")
+    api.engine.fail("logs", EngineUnavailableError("the engine is away"))
+    async with following(api, path=f"/instances/{live.id}/logs/stream") as stream:
+        kind, data = await line_of(stream)
+        assert (kind, "the engine is away" in data["note"]) == ("line", True)
+        # It ends without `end`, so that the browser comes again.
+        assert await line_of(stream) == ("", {})
+    async with following(
+        api, path=f"/instances/{live.id}/logs/stream", last="not a time"
+    ) as stream:
+        assert stream.status == 422

@@ -60,8 +60,13 @@ def event_data(part: LogPart) -> dict[str, object]:
     """Return a line, or a sentence about the log, as the page's script reads it."""
     if part.instance is None:
         return {"note": part.text}
-    texts = [[one.text, one.look] for one in log_texts(part.text, part.marks)]
-    return {"at": written_at(part.at) if part.at else None, "texts": texts}
+    return line_data(LogLine(part.text, part.at, part.marks))
+
+
+def line_data(line: LogLine) -> dict[str, object]:
+    """Return a line as the page's script reads it."""
+    texts = [[one.text, one.look] for one in log_texts(line.text, line.marks)]
+    return {"at": written_at(line.at) if line.at else None, "texts": texts}
 
 
 def excerpt(lines: Sequence[LogLine], searched: str, skipped: int, most: int) -> LogExcerpt:

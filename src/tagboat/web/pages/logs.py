@@ -15,7 +15,7 @@ from tagboat.web.log_sources import (
     source_of_instance,
     source_of_stage,
 )
-from tagboat.web.log_stream import log_stream_response
+from tagboat.web.log_stream import LogStream
 from tagboat.web.log_words import LINES_SHOWN, as_file, clock_time, excerpt, log_texts, written_at
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import Visit
@@ -45,10 +45,7 @@ async def stage_logs_file(visit: Visit) -> Response:
 @router.page(f"{_STAGE}/stream")
 async def stage_logs_stream(visit: Visit) -> Response:
     """Follow the log of a stage, through its deploys."""
-    source = await _stage_of(visit)
-    live_logs, stage_id = visit.operations.live_logs, source.stage_id or ""
-    parts = await live_logs.stage(stage_id, _followed_window(visit))
-    return log_stream_response(parts, visit.site.stopping)
+    return _follow(visit, await _stage_of(visit))
 
 
 @router.page(_INSTANCE)
@@ -68,9 +65,7 @@ async def instance_logs_file(visit: Visit) -> Response:
 @router.page(f"{_INSTANCE}/stream")
 async def instance_logs_stream(visit: Visit) -> Response:
     """Follow the log of an instance until its container is gone."""
-    live_logs, window = visit.operations.live_logs, _followed_window(visit)
-    parts = await live_logs.instance(visit.path("instance_id"), window)
-    return log_stream_response(parts, visit.site.stopping)
+    return _follow(visit, await source_of_instance(visit.operations, visit.path("instance_id")))
 
 
 @router.page(_DEPLOY)
@@ -128,7 +123,7 @@ async def _send_file(visit: Visit, source: LogSource) -> Response:
     return PlainTextResponse(as_file(source.lines), headers=headers)
 
 
-def _followed_window(visit: Visit) -> LogWindow:
-    """Return where a stream begins: after the line that the browser has, else far back."""
+def _follow(visit: Visit, source: LogSource) -> Response:
+    # Absent for a page that was just opened; a browser that connects again sends it.
     seen = visit.request.headers.get("last-event-id") or None
-    return visit.operations.logs.window(MAX_TAIL, None, seen)
+    return LogStream(visit.operations, source, visit.site.stopping).response(seen)

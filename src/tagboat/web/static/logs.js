@@ -19,8 +19,9 @@ let from = 0
 let to = 0
 let following = Boolean(list?.dataset.log)
 let unread = 0
-let fresh = false
 let drawing = 0
+const opened = list?.dataset.now ?? ""
+let last = { top: 0, height: 0 }
 let wanted = ""
 let hits = []
 let hit = -1
@@ -111,15 +112,15 @@ function markInto(text, line) {
   }
 }
 
-function rows(first, last) {
+function rows(first, until) {
   const fragment = document.createDocumentFragment()
-  for (let number = first; number < last; number += 1) fragment.append(elementOf(number))
+  for (let number = first; number < until; number += 1) fragment.append(elementOf(number))
   return fragment
 }
 
-function drawAll(first, last) {
+function drawAll(first, until) {
   from = Math.max(base, first)
-  to = Math.min(end(), last)
+  to = Math.min(end(), until)
   list.replaceChildren(rows(from, to))
 }
 
@@ -149,10 +150,10 @@ function extendUp() {
 }
 
 function extendDown() {
-  const last = Math.min(end(), to + STEP)
-  if (last === to) return
-  list.append(rows(to, last))
-  to = last
+  const until = Math.min(end(), to + STEP)
+  if (until === to) return
+  list.append(rows(to, until))
+  to = until
   if (to - from > SHOWN) staying(() => drop(true, to - from - SHOWN))
 }
 
@@ -168,8 +169,13 @@ function draw() {
     list.scrollTop = list.scrollHeight
     unread = 0
   } else if (to - from < STEP) extendDown()
+  remember()
   newer.hidden = following || unread === 0
   newer.textContent = `${unread.toLocaleString()} new ${unread === 1 ? "line" : "lines"} ↓`
+}
+
+function remember() {
+  last = { top: list.scrollTop, height: list.scrollHeight }
 }
 
 function drawSoon() {
@@ -187,7 +193,8 @@ function add(line) {
     hits.push(end() - 1)
     sayHits()
   }
-  if (!following) unread += 1
+  // Those that were there before the page are not news.
+  if (!following && (!line.at || line.at > opened)) unread += 1
   drawSoon()
 }
 
@@ -197,6 +204,7 @@ function forget() {
   hits = []
   hit = -1
   list.replaceChildren()
+  remember()
 }
 
 function setFollowing(on) {
@@ -207,15 +215,13 @@ function setFollowing(on) {
 
 function connect() {
   const stream = new EventSource(list.dataset.log)
-  let known = false
-  // A connection that cannot say where it was begins again from the start.
-  stream.addEventListener("open", () => { fresh = !known })
-  stream.addEventListener("line", event => {
-    if (fresh) forget()
-    fresh = false
-    known ||= Boolean(event.lastEventId)
-    add(JSON.parse(event.data))
+  stream.addEventListener("start", event => {
+    // What the page shows is the end of this, or older than that.
+    forget()
+    for (const line of JSON.parse(event.data)) add(line)
+    if (wanted) search(wanted)
   })
+  stream.addEventListener("line", event => add(JSON.parse(event.data)))
   stream.addEventListener("end", () => {
     stream.close()
     add({ note: "The container is gone: its log ends here.", at: null })
@@ -274,14 +280,16 @@ async function copyAll(button) {
 }
 
 function listen() {
-  let lastTop = list.scrollTop
   list.addEventListener("scroll", () => {
     const top = list.scrollTop
     const below = list.scrollHeight - top - list.clientHeight
     if (to === end() && below < 8) {
-      if (!following && list.dataset.log) setFollowing(true)
-    } else if (top < lastTop && following) setFollowing(false)
-    lastTop = top
+      if (!following && list.dataset.log && lines.length) setFollowing(true)
+    } else if (following && top < last.top && list.scrollHeight === last.height) {
+      // Somebody has scrolled: nothing else moves lines up without a change of their height.
+      setFollowing(false)
+    }
+    remember()
     if (top < NEAR_PX) extendUp()
     else if (below < NEAR_PX && !following) extendDown()
   }, { passive: true })
