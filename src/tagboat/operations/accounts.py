@@ -38,10 +38,14 @@ from tagboat.operations.setup_links import SetupLink, check_setup_token, new_set
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """The one that asks, and the projects that it is limited to; None for all."""
+    """The one that asks, and the projects that it is limited to; None for all.
+
+    `has_password` is False for a token, and for an account that signs in at a provider only.
+    """
 
     principal: Principal
     projects: tuple[ProjectRef, ...] | None
+    has_password: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +104,17 @@ class AccountOperations:
     async def me(self) -> Me:
         """Return the one that asks."""
         actor = self.services.actor
-        limits = actor.projects
-        if limits is None:
-            return Me(actor, None)
-        found = await self.services.store.read(lambda reader: reader.projects_by_id(limits))
-        return Me(actor, project_refs(limits, {key: one.name for key, one in found.items()}))
+
+        def work(reader: Reader) -> Me:
+            limits, projects = actor.projects, None
+            if limits is not None:
+                found = reader.projects_by_id(limits)
+                projects = project_refs(limits, {key: one.name for key, one in found.items()})
+            is_account = actor.kind is PrincipalKind.ACCOUNT and actor.id is not None
+            has_password = is_account and reader.account(actor.id or "").password is not None
+            return Me(actor, projects, has_password)
+
+        return await self.services.store.read(work)
 
     async def list(self, after: str = "", limit: int | None = None) -> Sequence[AccountView]:
         """Return accounts in order of name, those after the name key `after`."""

@@ -27,6 +27,7 @@ _ACTIONS: Mapping[str, str] = {
     AuditAction.WEBHOOK_DELETE: "revoked the webhook URL",
     AuditAction.DELIVERY_REDELIVER: "processed a delivery again",
     AuditAction.SETTINGS_CHANGE: "changed the settings",
+    AuditAction.SETTINGS_SETUP_LINK: "made a set-up link",
     AuditAction.SETTINGS_WEBHOOK_URL: "replaced the webhook URL for all images",
     AuditAction.SETTINGS_WEBHOOK_SIGNATURE: "changed the signature of the webhook",
     AuditAction.SERVER_ROTATE_KEY: "replaced the key of the database",
