@@ -57,6 +57,7 @@ class DeployOperations:
                 ordered_by=self.services.actor.name,
                 note=note,
             )
+            # With the deploy: a poll that comes next must not take the tag for news.
             tx.record_tag(by_hand(stage, wanted, queued, self.services.clock()))
             return tx.deploy(queued.deploy_id)
 
@@ -73,6 +74,7 @@ class DeployOperations:
         await self.ways_back.refuse_if_gone(stage_id, to)
 
         def work(tx: Tx) -> Deploy:
+            # Read first: whether it was held before decides if the hold is news.
             before = self._stage(tx, stage_id)
             queued = self._actions.rollback(tx, stage_id, to, note)
             self._record_hold(tx, before)
