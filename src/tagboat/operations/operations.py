@@ -30,6 +30,7 @@ from tagboat.operations.registries import RegistryOperations
 from tagboat.operations.services import OperationServices
 from tagboat.operations.sessions import SessionOperations
 from tagboat.operations.settings import SettingsOperations
+from tagboat.operations.sign_in_links import SignInLinks
 from tagboat.operations.single_sign_on import SingleSignOn
 from tagboat.operations.stages import StageOperations
 from tagboat.operations.tokens import TokenOperations
@@ -50,6 +51,7 @@ class Operations:
         self.settings = SettingsOperations(services)
         self.accounts = AccountOperations(services)
         self.sessions = SessionOperations(services)
+        self.sign_in_links = SignInLinks(services)
         self.single_sign_on = SingleSignOn(services)
         self.tokens = TokenOperations(services)
         self.hosts = ServedHosts(services)

@@ -41,6 +41,7 @@ from tagboat.web.pages import (
     server,
     settings,
     sign_in,
+    sign_in_link,
     tokens,
     users,
 )
@@ -69,6 +70,7 @@ ROUTERS: tuple[PageRouter, ...] = (
     audit.router,
     account.router,
     sign_in.router,
+    sign_in_link.router,
     oidc.router,
     live.router,
     theme.router,
