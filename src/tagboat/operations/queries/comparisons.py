@@ -100,9 +100,9 @@ class ComparisonQueries:
     All raise NotFoundError for what does not exist.
     """
 
-    def __init__(self, services: OperationServices) -> None:
+    def __init__(self, services: OperationServices, images: KnownImages) -> None:
         self._services = services
-        self._images = KnownImages(services)
+        self._images = images
 
     async def promotion(self, stage_id: str, from_stage_id: str) -> Comparison:
         """Return what a promotion from another stage would change.
@@ -152,14 +152,7 @@ class ComparisonQueries:
 
         def work(reader: Reader) -> PendingChanges:
             stage = reader.stage(stage_id)
-            project = reader.project(stage.project_id)
-            live = live_in(reader, stage)
-            config = reader.deploy_config(live.deploy_id) if live else None
-            changes = config_changes(config, run_config(project, stage)) if config else ()
-            reason = _NO_CONFIG if live and config is None else ""
-            return PendingChanges(
-                project=project, stage=stage, live=live, changes=changes, reason=reason
-            )
+            return pending_changes(reader, reader.project(stage.project_id), stage)
 
         return await self._services.store.read(work)
 
@@ -194,6 +187,15 @@ class ComparisonQueries:
             and base.fingerprint == config.fingerprint,
             unknown="; ".join(_unknown(facts, old, new)),
         )
+
+
+def pending_changes(reader: Reader, project: Project, stage: Stage) -> PendingChanges:
+    """Return the changes that are saved for a stage, and that its live instance lacks."""
+    live = live_in(reader, stage)
+    config = reader.deploy_config(live.deploy_id) if live else None
+    changes = config_changes(config, run_config(project, stage)) if config else ()
+    reason = _NO_CONFIG if live and config is None else ""
+    return PendingChanges(project=project, stage=stage, live=live, changes=changes, reason=reason)
 
 
 def _facts(

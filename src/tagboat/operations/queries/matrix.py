@@ -17,7 +17,7 @@ MOST_UNDER_WAY = 8
 """Deploys under way that are listed one by one."""
 _MOST_NAMES = 12
 _MOST_IN_STATE = 500
-_FAILED_LATELY = timedelta(hours=24)
+FAILED_LATELY = timedelta(hours=24)
 
 
 class ProjectState(StrEnum):
@@ -84,11 +84,11 @@ class MatrixQuery:
         now = self.services.clock()
 
         def work(reader: Reader) -> Matrix:
-            among = None if state is None else _in_state(reader, state, now - _FAILED_LATELY)
+            among = None if state is None else projects_in_state(reader, state, now - FAILED_LATELY)
             found = reader.projects_page(text, among, after, limit + 1)
             newest = reader.deploys(statuses=OPEN_STATUSES, limit=MOST_UNDER_WAY)
             return Matrix(
-                rows=_rows(reader, found[:limit]),
+                rows=matrix_rows(reader, found[:limit]),
                 more=len(found) > limit,
                 names=tuple(reader.stage_names(_MOST_NAMES)),
                 projects=reader.count_projects(),
@@ -98,7 +98,8 @@ class MatrixQuery:
         return await self.services.store.read(work)
 
 
-def _in_state(reader: Reader, state: ProjectState, failed_since: datetime) -> set[str]:
+def projects_in_state(reader: Reader, state: ProjectState, failed_since: datetime) -> set[str]:
+    """Return the ids of projects that are in a state; failures count from `failed_since` on."""
     match state:
         case ProjectState.DEPLOYING:
             return reader.deploying_projects()
@@ -115,7 +116,8 @@ def _in_state(reader: Reader, state: ProjectState, failed_since: datetime) -> se
             return {stage.project_id for stage in reader.stages_by_id(waiting).values()}
 
 
-def _rows(reader: Reader, projects: Sequence[Project]) -> tuple[MatrixRow, ...]:
+def matrix_rows(reader: Reader, projects: Sequence[Project]) -> tuple[MatrixRow, ...]:
+    """Return projects with their stages as they are now; the statements do not grow with them."""
     stages = reader.stages_by_project({project.id for project in projects})
     ids = [stage.id for project in projects for stage in stages[project.id]]
     live: dict[str, list[Instance]] = defaultdict(list)

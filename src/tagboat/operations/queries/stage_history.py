@@ -64,6 +64,7 @@ def read_stage_history(
     pulled = reader.pulled_among({one.digest for one in lived})
     release = reader.newest_release(stage_id)
     back = reader.taken_back(stage_id)
+    ledgers = reader.receipt_ledgers(list(deploys)) if deploys else {}
     current = {one.version for one in live}
     periods = []
     for place, instance in enumerate(lived):
@@ -82,7 +83,7 @@ def read_stage_history(
                 if instance.state is InstanceState.LIVE
                 else instance.left_at or instance.stopped_at,
                 ending=how_it_ended(instance, own, successor, back),
-                requests_lost=None,
+                requests_lost=ledgers[own.id].receipt.failed if own.id in ledgers else None,
                 rollback=_option(
                     instance,
                     is_current=instance.version in current,
