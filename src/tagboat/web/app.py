@@ -23,7 +23,18 @@ from tagboat.web import live, theme
 from tagboat.web.assets import STATIC_PATH, Assets
 from tagboat.web.error_pages import error_page
 from tagboat.web.forms import Form, read_form, status_of
-from tagboat.web.pages import deploy, deploys, oidc, overview, sign_in
+from tagboat.web.pages import (
+    deploy,
+    deploys,
+    oidc,
+    overview,
+    project_settings,
+    projects,
+    promote,
+    sign_in,
+    stage,
+    stage_settings,
+)
 from tagboat.web.routing import PageRoute, PageRouter
 from tagboat.web.security import PageHeaders
 from tagboat.web.services import WebServices
@@ -34,6 +45,12 @@ ROUTERS: tuple[PageRouter, ...] = (
     overview.router,
     deploys.router,
     deploy.router,
+    # `/-/` belongs to projects, and is tried before a stage of that name would be.
+    projects.router,
+    project_settings.router,
+    stage.router,
+    stage_settings.router,
+    promote.router,
     sign_in.router,
     oidc.router,
     live.router,

@@ -16,3 +16,11 @@ def stage_path(project: str, stage: str) -> str:
 def deploy_path(deploy_id: str) -> str:
     """Return the address of a deploy's page."""
     return f"/deploys/{quote(deploy_id, safe='')}"
+
+
+def project_part(project: str, part: str) -> str:
+    """Return the address of a part of a project, such as its settings.
+
+    No stage can be named `-`, so that it cannot be mistaken for one.
+    """
+    return f"{project_path(project)}/-/{part}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tagboat.web import durations
 from tagboat.web.assets import Assets
-from tagboat.web.places import deploy_path, project_path, stage_path
+from tagboat.web.places import deploy_path, project_part, project_path, stage_path
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -49,11 +49,14 @@ def _environment() -> "Environment":
     )
     environment.globals |= {
         "project_path": project_path,
+        "project_part": project_part,
         "stage_path": stage_path,
         "deploy_path": deploy_path,
     }
     environment.filters |= {
         "ago": durations.age,
+        # Jinja's own would put all other letters in lower case.
+        "capitalize_first": lambda text: str(text)[:1].upper() + str(text)[1:],
         "exact": durations.exact,
         "lasted": durations.lasted,
         "marked": _marked,

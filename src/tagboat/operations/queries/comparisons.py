@@ -19,7 +19,7 @@ from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Reader
 from tagboat.core.run import RunConfig
 from tagboat.deploy.context import registry_of
-from tagboat.operations.image_facts import ImageAt, ImageFacts, KnownImages
+from tagboat.operations.image_facts import WITHIN_S, ImageAt, ImageFacts, KnownImages
 from tagboat.operations.services import OperationServices
 from tagboat.operations.stage_actions import promotable
 from tagboat.operations.way_back import live_in
@@ -104,9 +104,12 @@ class ComparisonQueries:
         self._services = services
         self._images = images
 
-    async def promotion(self, stage_id: str, from_stage_id: str) -> Comparison:
+    async def promotion(
+        self, stage_id: str, from_stage_id: str, within_s: float | None = None
+    ) -> Comparison:
         """Return what a promotion from another stage would change.
 
+        Engine and registry have `within_s` seconds to describe the images, None for the usual time.
         Raises ConflictError where it cannot be ordered, as the order itself does.
         """
 
@@ -127,7 +130,7 @@ class ComparisonQueries:
 
         facts = await self._services.store.read(work)
         release = bool(facts.after_config.options.release_command)
-        return await self._compare(facts, release_command=release)
+        return await self._compare(facts, release_command=release, within_s=within_s)
 
     async def deploy(self, deploy_id: str) -> Comparison:
         """Return what a deploy changes, or has changed, in its stage."""
@@ -156,8 +159,10 @@ class ComparisonQueries:
 
         return await self._services.store.read(work)
 
-    async def _compare(self, facts: ComparedFacts, *, release_command: bool) -> Comparison:
-        described = await self._images.describe(facts.images)
+    async def _compare(
+        self, facts: ComparedFacts, *, release_command: bool, within_s: float | None = None
+    ) -> Comparison:
+        described = await self._images.describe(facts.images, within_s or WITHIN_S)
         before, after, config = facts.before, facts.after, facts.after_config
         old = described.get(before.digest) if before else None
         new = described.get(after.digest) if after.digest else None

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from tagboat.core.catalog import Project, Registry, Stage, run_config
-from tagboat.core.errors import NotFoundError
+from tagboat.core.changes import FieldChange, config_changes
+from tagboat.core.deploy import Deploy, Instance
+from tagboat.core.errors import ConflictError, NotFoundError
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Reader
 from tagboat.core.project_webhook import ProjectWebhook
@@ -17,10 +19,15 @@ from tagboat.operations.queries.matrix import (
     matrix_rows,
     projects_in_state,
 )
-from tagboat.operations.queries.stage_history import StageHistory, read_stage_history
+from tagboat.operations.queries.stage_history import (
+    StageHistory,
+    read_stage_history,
+    release_warning,
+)
 from tagboat.operations.registry_lookup import registry_among
 from tagboat.operations.services import OperationServices
 from tagboat.operations.views import InstanceView, ProjectView, StageView, Views
+from tagboat.operations.way_back import find_way_back, live_in
 
 _NAME_SHOWN = 80
 
@@ -79,6 +86,7 @@ class StageDetail:
     """A stage with its instances, its history, and what is saved and not live.
 
     `others` are the other stages of its project. `volumes` are the engine's names of its volumes.
+    `way_back` is the instance that a rollback would bring back, None where there is none.
     """
 
     view: StageView
@@ -88,6 +96,7 @@ class StageDetail:
     pending: PendingChanges
     others: tuple[StageCell, ...]
     volumes: tuple[str, ...]
+    way_back: Instance | None
 
     @property
     def project(self) -> Project:
@@ -98,6 +107,27 @@ class StageDetail:
     def stage(self) -> Stage:
         """The stage itself."""
         return self.view.stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackPreview:
+    """The effect of a rollback of a stage, before it is ordered.
+
+    `target` is the instance that comes back with its `deploy`; None where there is none, and then
+    `reason` says why. `live` is what serves now. `changes` are the fields by which the
+    configuration of then differs from that of `live`. `cancels` is the deploy under way that is
+    taken back for it. `warning` is what it cannot undo, empty for nothing.
+    """
+
+    project: Project
+    stage: Stage
+    live: Instance | None
+    target: Instance | None = None
+    deploy: Deploy | None = None
+    changes: tuple[FieldChange, ...] = ()
+    cancels: Deploy | None = None
+    warning: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +197,36 @@ class ProjectPageQueries:
                 pending=pending_changes(reader, project, stage),
                 others=tuple(one for one in row.cells if one.stage.id != stage.id),
                 volumes=tuple(_volumes(project, stage)),
+                way_back=_way_back(reader, stage),
+            )
+
+        return await self.services.store.read(work)
+
+    async def rollback(
+        self, project_name: str, stage_name: str, to: str | None
+    ) -> RollbackPreview:
+        """Return what a rollback to what the deploy `to` brought would do, None as in the order.
+
+        The engine and the registry are asked for its image only by the order itself.
+        """
+
+        def work(reader: Reader) -> RollbackPreview:
+            project, stage = named_stage(reader, project_name, stage_name)
+            live = live_in(reader, stage)
+            try:
+                way = find_way_back(reader, stage, to)
+            except ConflictError as error:
+                return RollbackPreview(project=project, stage=stage, live=live, reason=str(error))
+            before = reader.deploy_config(live.deploy_id) if live else None
+            return RollbackPreview(
+                project=project,
+                stage=stage,
+                live=live,
+                target=way.target,
+                deploy=reader.deploy(way.target.deploy_id),
+                changes=config_changes(before, way.config) if before else (),
+                cancels=way.cancels,
+                warning=release_warning(way.target, reader.newest_release(stage.id)),
             )
 
         return await self.services.store.read(work)
@@ -210,6 +270,13 @@ def _lags(project: Project, cell: StageCell) -> bool:
     # The fingerprint is enough to know that it differs; the page of the stage says in what.
     saved = run_config(project, cell.stage).fingerprint
     return bool(cell.live) and cell.live[0].fingerprint != saved
+
+
+def _way_back(reader: Reader, stage: Stage) -> Instance | None:
+    try:
+        return find_way_back(reader, stage).target
+    except ConflictError:
+        return None
 
 
 def _volumes(project: Project, stage: Stage) -> dict[str, str]:

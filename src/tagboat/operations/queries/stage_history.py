@@ -6,6 +6,7 @@ from datetime import datetime
 from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.ending import Ending, how_it_ended
 from tagboat.core.ports import Reader
+from tagboat.core.receipt import ReceiptLedger
 from tagboat.operations.services import OperationServices
 from tagboat.operations.views import StageView, Views
 from tagboat.operations.way_back import not_kept
@@ -83,17 +84,22 @@ def read_stage_history(
                 if instance.state is InstanceState.LIVE
                 else instance.left_at or instance.stopped_at,
                 ending=how_it_ended(instance, own, successor, back),
-                requests_lost=ledgers[own.id].receipt.failed if own.id in ledgers else None,
+                requests_lost=_requests_lost(ledgers.get(own.id)),
                 rollback=_option(
                     instance,
                     is_current=instance.version in current,
                     is_kept=instance.deploy_id in kept,
                     is_pulled=(image, instance.digest) in pulled,
                 ),
-                warning=_release_warning(instance, release),
+                warning=release_warning(instance, release),
             )
         )
     return StageHistory(view, tuple(periods))
+
+
+def _requests_lost(ledger: ReceiptLedger | None) -> int | None:
+    receipt = ledger.receipt if ledger else None
+    return receipt.failed if receipt else None
 
 
 def _option(
@@ -118,7 +124,8 @@ def _option(
     return RollbackOption(possible=True)
 
 
-def _release_warning(instance: Instance, release: Deploy | None) -> str:
+def release_warning(instance: Instance, release: Deploy | None) -> str:
+    """Return what a rollback to an instance cannot undo, empty for nothing."""
     # Ids rise with time: a deploy with a higher one came later.
     if release is None or release.id <= instance.deploy_id:
         return ""

@@ -1,0 +1,174 @@
+"""Forms of settings: what a person has changed in one, and what somebody else has since then.
+
+A form carries each field twice: as it was when the page was made, in `was-NAME`, and as it is sent.
+Only what differs is changed, so that nothing follows from fields that nobody has touched.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import ValidationError
+
+from tagboat.api.answers import named_problems
+from tagboat.api.bodies import RequestModel
+from tagboat.api.run_schemas import split_run
+from tagboat.api.schemas import ProjectUpdate, StageCreate, StageUpdate
+from tagboat.api.stages import stage_fields
+from tagboat.core.catalog import Project, Stage
+from tagboat.core.errors import (
+    ConflictError,
+    FieldError,
+    InvalidValueError,
+    TagboatError,
+)
+from tagboat.core.run import NO_OPTIONS
+from tagboat.web.forms import Form, FormErrors, form_errors
+from tagboat.web.setting_fields import (
+    PROJECT_GROUPS,
+    STAGE_GROUPS,
+    FieldGroup,
+    FieldKind,
+    SettingField,
+)
+from tagboat.web.setting_texts import clean_text
+
+_WAS = "was-"
+# Merged name by name: a name that the form has no longer must be said to be gone.
+_MAPS = ("env", "volumes", "labels", "extra_hosts", "tmpfs")
+_RENAMED = {"registry": "registry_id", "tag_pattern": "pattern"}
+
+
+class FieldsError(InvalidValueError):
+    """Several fields that cannot be used; `fields` says why, by name."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__(f"{len(fields)} values cannot be used: {', '.join(fields)}")
+        self.fields = fields
+
+
+class StaleFormError(ConflictError):
+    """The form was made before somebody else changed the fields `moved`."""
+
+    def __init__(self, moved: Sequence[str]) -> None:
+        super().__init__(
+            f"somebody else has changed this since you opened the form: {', '.join(moved)}."
+            " Nothing is saved yet: look at it, and save again"
+        )
+        self.moved = moved
+
+
+def setting_texts_of(groups: Sequence[FieldGroup], of: Project | Stage) -> dict[str, str]:
+    """Return what is saved, as texts by the names of fields."""
+
+    def value(name: str) -> object:
+        name = _RENAMED.get(name, name)
+        return getattr(of, name) if hasattr(of, name) else getattr(of.run, name)
+
+    return {one.name: one.kind.show(value(one.name)) for group in groups for one in group.fields}
+
+
+def typed_in(form: Form, saved: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields that differ from what the form began with."""
+    found = {}
+    for name, text in saved.items():
+        sent = clean_text(form.exact(name)) if name in form.fields else text
+        began = form.fields.get(_WAS + name, (text,))[0]
+        if sent != clean_text(began):
+            found[name] = sent
+    return found
+
+
+def moved_since(form: Form, saved: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the fields that are saved otherwise than when the form was made."""
+    return tuple(
+        name
+        for name, text in saved.items()
+        if clean_text(form.fields.get(_WAS + name, (text,))[0]) != clean_text(text)
+    )
+
+
+def read_settings(
+    groups: Sequence[FieldGroup], typed: Mapping[str, str], model: type[RequestModel]
+) -> RequestModel:
+    """Return the fields `typed` as the API reads them; raise FieldsError for those it refuses."""
+    values: dict[str, object] = {}
+    errors: dict[str, str] = {}
+    for field in (one for group in groups for one in group.fields if one.name in typed):
+        try:
+            values[field.name] = _value(field.kind, typed[field.name])
+        except InvalidValueError as error:
+            errors[field.name] = str(error)
+    try:
+        read = model.model_validate(values)
+    except ValidationError as error:
+        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        for place, message in named_problems(found):
+            name, _, rest = place.partition(".")
+            errors.setdefault(name, f"{rest}: {message}" if rest else message)
+    if errors:
+        raise FieldsError(errors)
+    return read
+
+
+def project_edit(form: Form) -> Callable[[Project], dict[str, Any]]:
+    """Return what changes a project as the form says; it raises StaleFormError and FieldsError."""
+
+    def edit(old: Project) -> dict[str, Any]:
+        typed = _typed_now(form, setting_texts_of(PROJECT_GROUPS, old))
+        read = read_settings(PROJECT_GROUPS, typed, ProjectUpdate)
+        return _split(read.given(registry="registry_id"), old)
+
+    return edit
+
+
+def stage_edit(form: Form) -> Callable[[Stage], dict[str, Any]]:
+    """Return what changes a stage as the form says; it raises StaleFormError and FieldsError."""
+
+    def edit(old: Stage) -> dict[str, Any]:
+        typed = _typed_now(form, setting_texts_of(STAGE_GROUPS, old))
+        read = read_settings(STAGE_GROUPS, typed, StageUpdate)
+        assert isinstance(read, StageUpdate)
+        return _split(stage_fields(read), old)
+
+    return edit
+
+
+def new_stage_fields(typed: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a new stage; raise FieldsError."""
+    read = read_settings(STAGE_GROUPS, typed, StageCreate)
+    assert isinstance(read, StageCreate)
+    return split_run(stage_fields(read), NO_OPTIONS, {})
+
+
+def settings_errors(error: TagboatError) -> FormErrors:
+    """Return what a form of settings shows for an error of an operation."""
+    if isinstance(error, FieldsError):
+        fields = {_shown_name(name): text for name, text in error.fields.items()}
+        return FormErrors(fields, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    if isinstance(error, FieldError):
+        error = FieldError(_shown_name(error.field), str(error))
+    return form_errors(error, {})
+
+
+def _shown_name(name: str) -> str:
+    return {"pattern": "tag_pattern", "registry_id": "registry"}.get(name, name)
+
+
+def _typed_now(form: Form, saved: Mapping[str, str]) -> dict[str, str]:
+    if moved := moved_since(form, saved):
+        raise StaleFormError(moved)
+    return typed_in(form, saved)
+
+
+def _value(kind: FieldKind, text: str) -> object:
+    return kind.read(text) if text or kind.reads_empty else kind.empty
+
+
+def _split(fields: dict[str, Any], old: Project | Stage) -> dict[str, Any]:
+    for name in _MAPS:
+        if name in fields:
+            before = old.env if name == "env" else getattr(old.run, name)
+            fields[name] = {**dict.fromkeys(before), **fields[name]}
+    return split_run(fields, old.run, old.env)
