@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import ValidationError
-
-from tagboat.api.answers import named_problems
 from tagboat.api.run_schemas import RunModel, split_run
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.errors import FieldError
 from tagboat.web.forms import Form
+from tagboat.web.requests import FieldsError, read_request
 
 SECRET_KINDS = {"secrets": "environment variable", "secret_files": "file below /run/secrets"}
 
@@ -25,15 +23,14 @@ def secret_edit(form: Form) -> tuple[str, Callable[[Project | Stage], dict[str, 
     if not name:
         raise FieldError("secret_name", "give it a name")
     removed = form.ticked("remove")
+    # Browsers send CRLF, which a key or certificate would choke on.
     value = None if removed else form.exact("secret_value").replace("\r\n", "\n")
     if value == "":
         raise FieldError("secret_value", "type a value; to remove the secret there is a button")
     try:
-        read = RunModel.model_validate({kind: {name: value}})
-    except ValidationError as error:
-        found = named_problems([{**one, "loc": ("body", *one["loc"])} for one in error.errors()])
-        # No part of what was typed as a value is repeated.
-        raise FieldError("secret_name", found[0][1]) from None
+        read = read_request(RunModel, {kind: {name: value}})
+    except FieldsError as error:
+        raise FieldError("secret_name", error.fields[kind]) from None
     done = f"{name} is removed." if removed else f"{name} is set."
 
     def edit(old: Project | Stage) -> dict[str, Any]:

@@ -32,8 +32,8 @@ class FieldKind:
 TEXT = FieldKind(str, str, empty="")
 WHOLE = FieldKind(texts.show_number, texts.read_whole, reads_empty=True)
 OPTIONAL = FieldKind(texts.show_number, texts.read_whole)
-LIMIT = FieldKind(texts.show_limit, texts.read_whole, empty=0)
-CPUS = FieldKind(texts.show_limit, texts.read_number, empty=0.0)
+LIMIT = FieldKind(texts.show_nonzero, texts.read_whole, empty=0)
+CPUS = FieldKind(texts.show_nonzero, texts.read_number, empty=0.0)
 AMOUNT = FieldKind(texts.show_amount, str, empty=0)
 WORDS = FieldKind(texts.show_words, texts.read_words, empty=[])
 ENTRYPOINT = FieldKind(texts.show_words, texts.read_entrypoint, empty=[])
@@ -68,14 +68,14 @@ class FieldGroup:
     optional: bool = False
 
 
-_NAME = SettingField(
+_NAME_FIELD = SettingField(
     "name",
     "Name",
     TEXT,
     "Lower-case letters, digits, '.', '_' and '-'. Addresses and pages follow from it.",
     required=True,
 )
-_ENVIRONMENT = SettingField(
+_ENV_FIELD = SettingField(
     "env",
     "Variables, one NAME=VALUE on each line",
     MAP,
@@ -122,7 +122,9 @@ _PLACE = FieldGroup(
     "Storage, network and host",
     (
         SettingField("volumes", "Volumes", MAP, "One NAME=/path on each line. They last."),
-        SettingField("tmpfs", "Temporary file systems", MAP, "/path=OPTIONS, such as /tmp=size=64m."),
+        SettingField(
+            "tmpfs", "Temporary file systems", MAP, "/path=OPTIONS, such as /tmp=size=64m."
+        ),
         SettingField("binds", "Folders of the machine", LINES, "/host/path:/path[:ro]"),
         SettingField("networks", "More networks", LINES, "Names, one on each line."),
         SettingField("extra_hosts", "Addresses by name", MAP, "db=10.0.0.1, or =host-gateway."),
@@ -135,13 +137,13 @@ _PLACE = FieldGroup(
     folded=True,
     optional=True,
 )
-_SHARED = (FieldGroup("Environment", (_ENVIRONMENT,)), _RUN, _PLACE)
+_SHARED = (FieldGroup("Environment", (_ENV_FIELD,)), _RUN, _PLACE)
 
 PROJECT_GROUPS = (
     FieldGroup(
         "Image",
         (
-            _NAME,
+            _NAME_FIELD,
             SettingField(
                 "image",
                 "Image, without a tag",
@@ -158,7 +160,9 @@ PROJECT_GROUPS = (
                 TEXT,
                 "/path for HTTP, image for the HEALTHCHECK of the image, empty for the port.",
             ),
-            SettingField("healthcheck_set", "The health check is set by", SWITCH, options=_BY_IMAGE),
+            SettingField(
+                "healthcheck_set", "The health check is set by", SWITCH, options=_BY_IMAGE
+            ),
             SettingField(
                 "protocol",
                 "Protocol of the app",
@@ -174,7 +178,7 @@ STAGE_GROUPS = (
     FieldGroup(
         "Which tags",
         (
-            _NAME,
+            _NAME_FIELD,
             SettingField(
                 "tag_pattern",
                 "Tag pattern",
@@ -220,9 +224,7 @@ STAGE_GROUPS = (
             SettingField(
                 "healthcheck_host", "Host of health checks", TEXT, "Empty: the first domain."
             ),
-            SettingField(
-                "healthcheck_request_timeout_s", "Seconds for one health check", WHOLE
-            ),
+            SettingField("healthcheck_request_timeout_s", "Seconds for one health check", WHOLE),
             SettingField("watch_s", "Seconds to watch", WHOLE, "Then the old instance is left."),
             SettingField("drain_timeout_s", "Seconds for open requests", WHOLE),
             SettingField("ttl_h", "Hours an instance may live", OPTIONAL, "Empty for no limit."),

@@ -5,13 +5,8 @@ Only what differs is changed, so that nothing follows from fields that nobody ha
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
-from tagboat.api.answers import named_problems
 from tagboat.api.bodies import RequestModel
 from tagboat.api.run_schemas import split_run
 from tagboat.api.schemas import ProjectUpdate, StageCreate, StageUpdate
@@ -24,37 +19,29 @@ from tagboat.core.errors import (
     TagboatError,
 )
 from tagboat.core.run import NO_OPTIONS
-from tagboat.web.forms import Form, FormErrors, form_errors
+from tagboat.web.forms import Form, FormErrors
+from tagboat.web.requests import FieldsError, read_request, request_errors
 from tagboat.web.setting_fields import (
     PROJECT_GROUPS,
     STAGE_GROUPS,
     FieldGroup,
-    FieldKind,
-    SettingField,
 )
 from tagboat.web.setting_texts import clean_text
 
+Asked = TypeVar("Asked", bound=RequestModel)
 _WAS = "was-"
 # Merged name by name: a name that the form has no longer must be said to be gone.
-_MAPS = ("env", "volumes", "labels", "extra_hosts", "tmpfs")
+_MERGED_FIELDS = ("env", "volumes", "labels", "extra_hosts", "tmpfs")
 _RENAMED = {"registry": "registry_id", "tag_pattern": "pattern"}
 
 
-class FieldsError(InvalidValueError):
-    """Several fields that cannot be used; `fields` says why, by name."""
-
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        super().__init__(f"{len(fields)} values cannot be used: {', '.join(fields)}")
-        self.fields = fields
-
-
 class StaleFormError(ConflictError):
-    """The form was made before somebody else changed the fields `moved`."""
+    """The form was made before somebody else changed the fields with the labels `moved`."""
 
     def __init__(self, moved: Sequence[str]) -> None:
         super().__init__(
-            f"somebody else has changed this since you opened the form: {', '.join(moved)}."
-            " Nothing is saved yet: look at it, and save again"
+            f"Somebody else has changed this since you opened the form: {', '.join(moved)}."
+            " Nothing of yours is saved yet: look at it, and save again."
         )
         self.moved = moved
 
@@ -90,23 +77,23 @@ def moved_since(form: Form, saved: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def read_settings(
-    groups: Sequence[FieldGroup], typed: Mapping[str, str], model: type[RequestModel]
-) -> RequestModel:
+    groups: Sequence[FieldGroup], typed: Mapping[str, str], model: type[Asked]
+) -> Asked:
     """Return the fields `typed` as the API reads them; raise FieldsError for those it refuses."""
     values: dict[str, object] = {}
     errors: dict[str, str] = {}
+    # All errors at once: a person should not mend one field only to be told of the next.
     for field in (one for group in groups for one in group.fields if one.name in typed):
         try:
-            values[field.name] = _value(field.kind, typed[field.name])
+            text, kind = typed[field.name], field.kind
+            is_read = text or kind.reads_empty
+            values[field.name] = kind.read(text) if is_read else kind.empty
         except InvalidValueError as error:
             errors[field.name] = str(error)
     try:
-        read = model.model_validate(values)
-    except ValidationError as error:
-        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
-        for place, message in named_problems(found):
-            name, _, rest = place.partition(".")
-            errors.setdefault(name, f"{rest}: {message}" if rest else message)
+        read = read_request(model, values)
+    except FieldsError as error:
+        raise FieldsError({**error.fields, **errors}) from None
     if errors:
         raise FieldsError(errors)
     return read
@@ -115,10 +102,11 @@ def read_settings(
 def project_edit(form: Form) -> Callable[[Project], dict[str, Any]]:
     """Return what changes a project as the form says; it raises StaleFormError and FieldsError."""
 
+    # Called in the transaction that saves: nobody can come in between.
     def edit(old: Project) -> dict[str, Any]:
-        typed = _typed_now(form, setting_texts_of(PROJECT_GROUPS, old))
+        typed = _typed_now(form, PROJECT_GROUPS, setting_texts_of(PROJECT_GROUPS, old))
         read = read_settings(PROJECT_GROUPS, typed, ProjectUpdate)
-        return _split(read.given(registry="registry_id"), old)
+        return _merge_settings(read.given(registry="registry_id"), old)
 
     return edit
 
@@ -127,10 +115,9 @@ def stage_edit(form: Form) -> Callable[[Stage], dict[str, Any]]:
     """Return what changes a stage as the form says; it raises StaleFormError and FieldsError."""
 
     def edit(old: Stage) -> dict[str, Any]:
-        typed = _typed_now(form, setting_texts_of(STAGE_GROUPS, old))
+        typed = _typed_now(form, STAGE_GROUPS, setting_texts_of(STAGE_GROUPS, old))
         read = read_settings(STAGE_GROUPS, typed, StageUpdate)
-        assert isinstance(read, StageUpdate)
-        return _split(stage_fields(read), old)
+        return _merge_settings(stage_fields(read), old)
 
     return edit
 
@@ -138,36 +125,28 @@ def stage_edit(form: Form) -> Callable[[Stage], dict[str, Any]]:
 def new_stage_fields(typed: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of a new stage; raise FieldsError."""
     read = read_settings(STAGE_GROUPS, typed, StageCreate)
-    assert isinstance(read, StageCreate)
     return split_run(stage_fields(read), NO_OPTIONS, {})
 
 
 def settings_errors(error: TagboatError) -> FormErrors:
     """Return what a form of settings shows for an error of an operation."""
-    if isinstance(error, FieldsError):
-        fields = {_shown_name(name): text for name, text in error.fields.items()}
-        return FormErrors(fields, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     if isinstance(error, FieldError):
-        error = FieldError(_shown_name(error.field), str(error))
-    return form_errors(error, {})
+        shown = {stored: name for name, stored in _RENAMED.items()}
+        error = FieldError(shown.get(error.field, error.field), str(error))
+    return request_errors(error)
 
 
-def _shown_name(name: str) -> str:
-    return {"pattern": "tag_pattern", "registry_id": "registry"}.get(name, name)
-
-
-def _typed_now(form: Form, saved: Mapping[str, str]) -> dict[str, str]:
+def _typed_now(
+    form: Form, groups: Sequence[FieldGroup], saved: Mapping[str, str]
+) -> dict[str, str]:
     if moved := moved_since(form, saved):
-        raise StaleFormError(moved)
+        fields = [field for group in groups for field in group.fields]
+        raise StaleFormError([field.label for field in fields if field.name in moved])
     return typed_in(form, saved)
 
 
-def _value(kind: FieldKind, text: str) -> object:
-    return kind.read(text) if text or kind.reads_empty else kind.empty
-
-
-def _split(fields: dict[str, Any], old: Project | Stage) -> dict[str, Any]:
-    for name in _MAPS:
+def _merge_settings(fields: dict[str, Any], old: Project | Stage) -> dict[str, Any]:
+    for name in _MERGED_FIELDS:
         if name in fields:
             before = old.env if name == "env" else getattr(old.run, name)
             fields[name] = {**dict.fromkeys(before), **fields[name]}

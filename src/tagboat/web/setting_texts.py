@@ -13,7 +13,7 @@ from tagboat.core.errors import InvalidValueError
 from tagboat.core.run import KEEP_ENTRYPOINT
 
 _LONGEST_NUMBER = 20
-_UNITS = (("t", 1 << 40), ("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10))
+_SIZE_UNITS = (("t", 1 << 40), ("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10))
 # What would be read as something else, or lost, without quotes.
 _NEEDS_QUOTES = re.compile(r'^["#]|^\s|\s$|[\r\n]')
 _DECODER = json.JSONDecoder()
@@ -32,7 +32,7 @@ def show_map(values: Mapping[str, str]) -> str:
 def read_map(text: str) -> dict[str, str]:
     """Return the values of lines `NAME=VALUE`; empty lines and comments (`#`) are left out.
 
-    A value between double quotes is read as JSON: `\\n` in it is a line feed.
+    A value between double quotes is read as JSON, with its escapes.
     """
     found: dict[str, str] = {}
     for number, line in _lines(text):
@@ -68,7 +68,9 @@ def read_words(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError:
-        raise InvalidValueError("has a quote that does not end; write \\' or \\\" for one") from None
+        raise InvalidValueError(
+            "has a quote that does not end; write \\' or \\\" for one"
+        ) from None
 
 
 def read_entrypoint(text: str) -> list[str] | str:
@@ -80,7 +82,7 @@ def show_amount(amount: int) -> str:
     """Return bytes such as `512m`, in the largest unit that says them exactly; empty for 0."""
     if not amount:
         return ""
-    for unit, size in _UNITS:
+    for unit, size in _SIZE_UNITS:
         if amount % size == 0:
             return f"{amount // size}{unit}"
     return str(amount)
@@ -91,7 +93,7 @@ def show_number(number: float | None) -> str:
     return "" if number is None else f"{number:g}" if isinstance(number, float) else str(number)
 
 
-def show_limit(number: float) -> str:
+def show_nonzero(number: float) -> str:
     """Return a number, empty for 0."""
     return show_number(number or None)
 
@@ -110,7 +112,7 @@ def read_number(text: str) -> float:
     return float(text)
 
 
-def show_switch(value: bool | None) -> str:  # noqa: FBT001 - it is the value itself
+def show_switch(value: bool | None) -> str:
     """Return `yes`, `no`, or empty for None."""
     return "" if value is None else "yes" if value else "no"
 
@@ -154,7 +156,7 @@ def _unquoted(text: str, number: int) -> str:
         value = None
     if not isinstance(value, str):
         raise InvalidValueError(
-            f"line {number} has a quote that does not end; inside of quotes write \\\" and \\\\"
+            f'line {number} has a quote that does not end; inside of quotes write \\" and \\\\'
         )
     return value
 

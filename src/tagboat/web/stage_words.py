@@ -22,14 +22,29 @@ _ENDING_TONES = {
     EndingKind.ROLLED_BACK: Tone.WAIT,
     EndingKind.FAILED_WATCH: Tone.BAD,
 }
+_GAP_WORDS = {
+    GapReason.NOTHING_BEFORE: "Nothing is live in {name} yet.",
+    GapReason.SAME: "The same version as in {name}.",
+    GapReason.UNDER_WAY: "{tag} of {name} is on its way.",
+    GapReason.HELD: "Held: {tag} of {name} does not come by itself.",
+    GapReason.UNWELL: "{tag} is not well in {name}.",
+    GapReason.NO_MATCH: "{tag} of {name} does not match {pattern}: promote it by hand.",
+    GapReason.BY_HAND: "{tag} is live in {name}; pushes wait for a person here.",
+    GapReason.NOT_YET: "{tag} is live in {name}, and not here.",
+}
 _SHOWN_TAGS = 3
+_FEW = 5
 
 
 @dataclass(frozen=True, slots=True)
 class LaneStep:
-    """A stage on the way of a tag. `gap` is why it lacks what `source` has, empty for the first."""
+    """A stage on the way of a tag, or beside it if its name says nothing (`is_on_way`).
+
+    `gap` is why it lacks what `source` has, empty for the first.
+    """
 
     on_page: StageOnPage
+    is_on_way: bool
     words: CellWords
     gap: str
     source: Stage | None
@@ -47,6 +62,7 @@ def lane_steps(stages: Sequence[StageOnPage]) -> list[LaneStep]:
         steps.append(
             LaneStep(
                 on_page=one,
+                is_on_way=is_on_way,
                 words=cell_words(one.cell),
                 gap=gap_words(gap, source, one.cell) if gap and source else "",
                 source=source.stage if source and gap else None,
@@ -59,27 +75,24 @@ def lane_steps(stages: Sequence[StageOnPage]) -> list[LaneStep]:
     return steps
 
 
+def split_lane(steps: Sequence[LaneStep]) -> tuple[list[LaneStep], list[LaneStep]]:
+    """Return the stages that are shown as the way of a tag, and the others; few are all shown."""
+    if len(steps) <= _FEW:
+        return list(steps), []
+    return [one for one in steps if one.is_on_way], [one for one in steps if not one.is_on_way]
+
+
+def project_warnings(stages: Sequence[StageOnPage]) -> list[str]:
+    """Return what will not go as one might expect, each once; the first few."""
+    # A stage that covers others names all of them, and so does each of the others.
+    return list(dict.fromkeys(text for one in stages for text in one.view.warnings))[:_FEW]
+
+
 def gap_words(gap: Gap, before: StageCell, after: StageCell) -> str:
     """Return why `after` does not serve what `before` serves."""
-    name, tag = before.stage.name, gap.offered.tag if gap.offered else ""
-    match gap.reason:
-        case GapReason.NOTHING_BEFORE:
-            return f"Nothing is live in {name} yet."
-        case GapReason.SAME:
-            return f"The same version as in {name}."
-        case GapReason.UNDER_WAY:
-            return f"{tag} of {name} is on its way."
-        case GapReason.HELD:
-            return f"Held: {tag} of {name} does not come by itself."
-        case GapReason.UNWELL:
-            return f"{tag} is not well in {name}."
-        case GapReason.NO_MATCH:
-            pattern = after.stage.pattern
-            return f"{tag} of {name} does not match {pattern}: promote it by hand."
-        case GapReason.BY_HAND:
-            return f"{tag} is live in {name}; pushes wait for a person here."
-        case GapReason.NOT_YET:
-            return f"{tag} is live in {name}, and not here."
+    words = _GAP_WORDS[gap.reason]
+    tag = gap.offered.tag if gap.offered else ""
+    return words.format(name=before.stage.name, tag=tag, pattern=after.stage.pattern)
 
 
 def stage_tone(cell: StageCell) -> Tone:
@@ -89,7 +102,7 @@ def stage_tone(cell: StageCell) -> Tone:
 
 def stage_sentence(cell: StageCell, now: datetime) -> str:
     """Return what a stage serves, what is under way there, and what is wrong."""
-    parts = [_serving(cell, now)]
+    parts = [_what_serves(cell, now)]
     if cell.under_way:
         deploy = cell.under_way[-1]
         parts.append(f"{deploy.tag} is under way. {step_sentence(deploy)}.")
@@ -101,7 +114,7 @@ def stage_sentence(cell: StageCell, now: datetime) -> str:
     return " ".join(parts)
 
 
-def _serving(cell: StageCell, now: datetime) -> str:
+def _what_serves(cell: StageCell, now: datetime) -> str:
     if not cell.live:
         return "Nothing is live."
     if len(cell.live) > 1:

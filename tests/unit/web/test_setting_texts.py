@@ -70,7 +70,7 @@ def test_amounts_are_shown_in_the_largest_exact_unit(amount: int, shown: str) ->
 def test_numbers_are_read_strictly() -> None:
     assert texts.read_whole("-5") == -5
     assert texts.read_number("0.5") == 0.5
-    assert (texts.show_number(None), texts.show_number(0), texts.show_limit(0.0)) == ("", "0", "")
+    assert (texts.show_number(None), texts.show_number(0), texts.show_nonzero(0.0)) == ("", "0", "")
     for text in ("", "1.5", "٣", "1e3", "9" * 30):
         with pytest.raises(InvalidValueError):
             texts.read_whole(text)

@@ -41,7 +41,7 @@ class PolledRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectList:
+class ProjectListing:
     """A page of projects by name. `more` is True if there are others beyond; `projects` is all."""
 
     rows: tuple[PolledRow, ...]
@@ -138,16 +138,16 @@ class ProjectPageQueries:
 
     async def projects(
         self, text: str, state: ProjectState | None, after: str, limit: int
-    ) -> ProjectList:
+    ) -> ProjectListing:
         """Return projects by name beyond `after`, whose name contains `text`, in that state."""
         now = self.services.clock()
 
-        def work(reader: Reader) -> ProjectList:
+        def work(reader: Reader) -> ProjectListing:
             among = None if state is None else projects_in_state(reader, state, now - FAILED_LATELY)
             found = reader.projects_page(text, among, after, limit + 1)
             polls = reader.poll_states([project.id for project in found])
             rows = matrix_rows(reader, found[:limit])
-            return ProjectList(
+            return ProjectListing(
                 tuple(PolledRow(row, polls[row.project.id]) for row in rows),
                 len(found) > limit,
                 reader.count_projects(),
@@ -202,9 +202,7 @@ class ProjectPageQueries:
 
         return await self.services.store.read(work)
 
-    async def rollback(
-        self, project_name: str, stage_name: str, to: str | None
-    ) -> RollbackPreview:
+    async def rollback(self, project_name: str, stage_name: str, to: str | None) -> RollbackPreview:
         """Return what a rollback to what the deploy `to` brought would do, None as in the order.
 
         The engine and the registry are asked for its image only by the order itself.

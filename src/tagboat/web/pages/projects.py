@@ -4,6 +4,7 @@ from datetime import datetime
 
 from starlette.responses import Response
 
+from tagboat.api.schemas import DeployCreate
 from tagboat.core.errors import InvalidValueError, TagboatError
 from tagboat.core.events import EventTopic
 from tagboat.core.polling import PollReport
@@ -16,14 +17,15 @@ from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.messages import Tone
 from tagboat.web.paging import PAGE_LENGTH, cut_listing
 from tagboat.web.places import deploy_path, project_path
+from tagboat.web.requests import read_request, request_errors
 from tagboat.web.rights_words import why_not
 from tagboat.web.routing import PageRouter
-from tagboat.web.stage_words import lane_steps
+from tagboat.web.stage_words import lane_steps, project_warnings, split_lane
 from tagboat.web.visits import LiveFilter, Visit
 
-_PROJECT = "/projects/{project}"
+_PROJECT_PAGE = "/projects/{project}"
 _TAGS_SHOWN = 30
-_TOPICS = (
+_PROJECT_TOPICS = (
     EventTopic.DEPLOY,
     EventTopic.STEP,
     EventTopic.INSTANCE,
@@ -58,17 +60,17 @@ async def projects_page(visit: Visit) -> Response:
             "states": tuple(ProjectState),
             "cell_words": cell_words,
         },
-        live=LiveFilter(last_event, _TOPICS),
+        live=LiveFilter(last_event, _PROJECT_TOPICS),
     )
 
 
-@router.page(_PROJECT)
+@router.page(_PROJECT_PAGE)
 async def project_page(visit: Visit) -> Response:
     """Show how a tag travels through the stages of a project."""
     return await _show_project_page(visit, NO_ERRORS)
 
 
-@router.order(f"{_PROJECT}/-/poll")
+@router.order(f"{_PROJECT_PAGE}/-/poll")
 async def poll_order(visit: Visit) -> Response:
     """Ask the registry for new tags."""
     project = await visit.operations.project_page.find_project(visit.path("project"))
@@ -80,25 +82,24 @@ async def poll_order(visit: Visit) -> Response:
     return visit.go(project_path(project.name), said, tone)
 
 
-@router.page(f"{_PROJECT}/-/deploy")
+@router.page(f"{_PROJECT_PAGE}/-/deploy")
 async def deploy_tag_page(visit: Visit) -> Response:
     """Ask in which stage a tag is to be deployed."""
     return await _show_deploy_tag_page(visit, NO_ERRORS)
 
 
-@router.order(f"{_PROJECT}/-/deploy")
+@router.order(f"{_PROJECT_PAGE}/-/deploy")
 async def deploy_tag_order(visit: Visit) -> Response:
     """Deploy a tag in a stage."""
     try:
         project, stage = await visit.operations.project_page.find_stage(
             visit.path("project"), visit.form.text("stage")
         )
-        queued = await visit.operations.deploys.deploy(
-            stage.id, visit.form.text("tag"), note=visit.form.text("note")
-        )
+        values = {"tag": visit.form.text("tag"), "note": visit.form.text("note")}
+        asked = read_request(DeployCreate, values)
+        queued = await visit.operations.deploys.deploy(stage.id, asked.tag, note=asked.note)
     except TagboatError as error:
-        errors = form_errors(error, {InvalidValueError: "tag"})
-        return await _show_deploy_tag_page(visit, errors)
+        return await _show_deploy_tag_page(visit, request_errors(error))
     said = f"{queued.deploy.tag} is queued for {project.name} {stage.name}."
     return visit.go(deploy_path(queued.deploy.id), said, Tone.RUN)
 
@@ -110,18 +111,21 @@ async def _show_project_page(visit: Visit, errors: FormErrors) -> Response:
     tags = await visit.operations.tags.tags_view(
         page.project.id, text, tag_place(visit.query("after")), _TAGS_SHOWN + 1
     )
+    lane, others = split_lane(lane_steps(page.stages))
     return visit.show(
         "project.html",
         {
             "page": page,
             "project": page.project,
-            "lane": lane_steps(page.stages),
+            "lane": lane,
+            "others": others,
+            "warnings": project_warnings(page.stages),
             "tags": cut_listing(visit, tags, _tag_key, _TAGS_SHOWN),
             "tag_text": text,
             "why_no_order": why_not(visit.principal, Role.DEPLOYER, page.project.id),
             "why_no_change": why_not(visit.principal, Role.ADMIN),
         },
-        live=LiveFilter(last_event, _TOPICS, project=page.project.id),
+        live=LiveFilter(last_event, _PROJECT_TOPICS, project=page.project.id),
         errors=errors,
     )
 

@@ -2,13 +2,15 @@
 
 from starlette.responses import Response
 
+from tagboat.api.schemas import PromoteCreate
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.errors import ConflictError, TagboatError
 from tagboat.core.principal import Role
 from tagboat.operations.queries.comparisons import Comparison
-from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
+from tagboat.web.forms import NO_ERRORS, FormErrors
 from tagboat.web.messages import Tone
 from tagboat.web.places import deploy_path
+from tagboat.web.requests import read_request, request_errors
 from tagboat.web.rights_words import why_not
 from tagboat.web.routing import PageRouter
 from tagboat.web.stage_words import promote_sources
@@ -31,14 +33,16 @@ async def promote_page(visit: Visit) -> Response:
 async def promote_order(visit: Visit) -> Response:
     """Deploy the digest that was shown, if it is still live in the other stage."""
     form = visit.form
-    _, stage = await _named(visit, visit.path("stage"))
+    _, stage = await _stage_called(visit, visit.path("stage"))
     try:
-        _, source = await _named(visit, form.text("from"))
+        _, source = await _stage_called(visit, form.text("from"))
+        # What was shown is what is promoted: the other stage may serve something else by now.
+        asked = read_request(PromoteCreate, {"from": source.id, "note": form.text("note")})
         queued = await visit.operations.deploys.promote(
-            stage.id, source.id, form.text("note"), form.text("digest") or None
+            stage.id, source.id, asked.note, form.text("digest") or None
         )
     except TagboatError as error:
-        return await _show_promote_page(visit, form.text("from"), form_errors(error, {}))
+        return await _show_promote_page(visit, form.text("from"), request_errors(error))
     said = f"{queued.deploy.tag} of {source.name} is queued for {stage.name}."
     return visit.go(deploy_path(queued.deploy.id), said, Tone.RUN)
 
@@ -50,7 +54,7 @@ async def _show_promote_page(visit: Visit, from_name: str, errors: FormErrors) -
     comparison: Comparison | None = None
     refused = ""
     if from_name:
-        _, source = await _named(visit, from_name)
+        _, source = await _stage_called(visit, from_name)
         within_s = None if visit.query("wait") else _DESCRIBED_WITHIN_S
         try:
             comparison = await visit.operations.comparisons.promotion(
@@ -74,5 +78,5 @@ async def _show_promote_page(visit: Visit, from_name: str, errors: FormErrors) -
     )
 
 
-async def _named(visit: Visit, stage: str) -> tuple[Project, Stage]:
+async def _stage_called(visit: Visit, stage: str) -> tuple[Project, Stage]:
     return await visit.operations.project_page.find_stage(visit.path("project"), stage)

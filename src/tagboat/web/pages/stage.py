@@ -4,15 +4,17 @@ import asyncio
 
 from starlette.responses import Response
 
+from tagboat.api.schemas import DeployCreate, RollbackCreate
 from tagboat.core.catalog import Project, Stage
-from tagboat.core.errors import InvalidValueError, TagboatError
+from tagboat.core.errors import TagboatError
 from tagboat.core.events import EventTopic
 from tagboat.core.principal import Role
 from tagboat.web.deploy_words import step_sentence, trigger_words
-from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
+from tagboat.web.forms import NO_ERRORS, FormErrors
 from tagboat.web.messages import Tone
 from tagboat.web.paging import cut_listing
 from tagboat.web.places import deploy_path, stage_path
+from tagboat.web.requests import read_request, request_errors
 from tagboat.web.rights_words import why_not
 from tagboat.web.routing import PageRouter
 from tagboat.web.stage_words import (
@@ -27,10 +29,10 @@ from tagboat.web.stage_words import (
 )
 from tagboat.web.visits import LiveFilter, Visit
 
-_STAGE = "/projects/{project}/{stage}"
+_STAGE_PAGE = "/projects/{project}/{stage}"
 _PERIODS_SHOWN = 20
 _COUNTED_WITHIN_S = 0.5
-_TOPICS = (
+_STAGE_TOPICS = (
     EventTopic.DEPLOY,
     EventTopic.STEP,
     EventTopic.INSTANCE,
@@ -42,16 +44,16 @@ _TOPICS = (
 router = PageRouter()
 
 
-@router.page(_STAGE)
+@router.page(_STAGE_PAGE)
 async def stage_page(visit: Visit) -> Response:
     """Show a stage."""
     return await _show_stage_page(visit, NO_ERRORS)
 
 
-@router.page(f"{_STAGE}/requests")
+@router.page(f"{_STAGE_PAGE}/requests")
 async def requests_fragment(visit: Visit) -> Response:
     """Show how many requests the ingress has counted: asked after the page is there."""
-    _, stage = await _find(visit)
+    _, stage = await _stage_asked_for(visit)
     try:
         async with asyncio.timeout(_COUNTED_WITHIN_S):
             counts = await visit.operations.machine.answers_of(stage.id)
@@ -60,33 +62,34 @@ async def requests_fragment(visit: Visit) -> Response:
     return visit.show("stage_requests.html", {"counts": counts})
 
 
-@router.order(f"{_STAGE}/deploy")
+@router.order(f"{_STAGE_PAGE}/deploy")
 async def deploy_order(visit: Visit) -> Response:
     """Deploy a tag; with `force` even if nothing differs from what is live."""
-    _, stage = await _find(visit)
+    _, stage = await _stage_asked_for(visit)
     form = visit.form
     try:
+        asked = read_request(DeployCreate, {"tag": form.text("tag"), "note": form.text("note")})
         queued = await visit.operations.deploys.deploy(
-            stage.id, form.text("tag"), force=form.ticked("force"), note=form.text("note")
+            stage.id, asked.tag, force=form.ticked("force"), note=asked.note
         )
     except TagboatError as error:
-        return await _show_stage_page(visit, form_errors(error, {InvalidValueError: "tag"}))
+        return await _show_stage_page(visit, request_errors(error))
     return visit.go(deploy_path(queued.deploy.id), f"{queued.deploy.tag} is queued.", Tone.RUN)
 
 
-@router.order(f"{_STAGE}/hold")
+@router.order(f"{_STAGE_PAGE}/hold")
 async def hold_order(visit: Visit) -> Response:
     """Let pushes and polls deploy nothing in the stage."""
-    project, stage = await _find(visit)
+    project, stage = await _stage_asked_for(visit)
     await visit.operations.deploys.hold(stage.id)
     said = f"{stage.name} is held: pushes wait until it is released."
     return visit.go(stage_path(project.name, stage.name), said, Tone.WAIT)
 
 
-@router.order(f"{_STAGE}/release")
+@router.order(f"{_STAGE_PAGE}/release")
 async def release_order(visit: Visit) -> Response:
     """Let pushes and polls deploy in the stage again, beginning with what waits."""
-    project, stage = await _find(visit)
+    project, stage = await _stage_asked_for(visit)
     including = visit.form.ticked("including")
     _, queued = await visit.operations.deploys.release(stage.id, including=including)
     came = {0: "Nothing was queued.", 1: "1 deploy is queued."}
@@ -94,27 +97,28 @@ async def release_order(visit: Visit) -> Response:
     return visit.go(stage_path(project.name, stage.name), f"{stage.name} is released. {said}")
 
 
-@router.page(f"{_STAGE}/rollback")
+@router.page(f"{_STAGE_PAGE}/rollback")
 async def rollback_page(visit: Visit) -> Response:
     """Ask before going back to what was live."""
     return await _show_rollback_page(visit, NO_ERRORS)
 
 
-@router.order(f"{_STAGE}/rollback")
-async def rollback_order(visit: Visit) -> Response:
+@router.order(f"{_STAGE_PAGE}/rollback")
+async def rollback_stage_order(visit: Visit) -> Response:
     """Go back to what a deploy brought, and hold the stage."""
-    _, stage = await _find(visit)
+    _, stage = await _stage_asked_for(visit)
+    form = visit.form
     try:
-        queued = await visit.operations.deploys.rollback(
-            stage.id, visit.form.text("to") or None, visit.form.text("note")
-        )
+        wanted = {"to": form.text("to") or None, "note": form.text("note")}
+        asked = read_request(RollbackCreate, wanted)
+        queued = await visit.operations.deploys.rollback(stage.id, asked.to, asked.note)
     except TagboatError as error:
-        return await _show_rollback_page(visit, form_errors(error, {}))
+        return await _show_rollback_page(visit, request_errors(error))
     said = f"Rolling back to {queued.deploy.tag}. The stage {stage.name} is held."
     return visit.go(deploy_path(queued.deploy.id), said, Tone.RUN)
 
 
-async def _find(visit: Visit) -> tuple[Project, Stage]:
+async def _stage_asked_for(visit: Visit) -> tuple[Project, Stage]:
     return await visit.operations.project_page.find_stage(
         visit.path("project"), visit.path("stage")
     )
@@ -149,7 +153,7 @@ async def _show_stage_page(visit: Visit, errors: FormErrors) -> Response:
             "why_no_order": why_not(visit.principal, Role.DEPLOYER, detail.project.id),
             "why_no_change": why_not(visit.principal, Role.ADMIN),
         },
-        live=LiveFilter(last_event, _TOPICS, project=detail.project.id),
+        live=LiveFilter(last_event, _STAGE_TOPICS, project=detail.project.id),
         errors=errors,
     )
 

@@ -25,18 +25,18 @@ from tagboat.web.setting_texts import read_whole
 from tagboat.web.stage_words import pending_title
 from tagboat.web.visits import Visit
 
-_STAGE = "/projects/{project}/{stage}"
+_STAGE_PART = "/projects/{project}/{stage}"
 
 router = PageRouter()
 
 
-@router.page(f"{_STAGE}/settings")
+@router.page(f"{_STAGE_PART}/settings")
 async def stage_settings_page(visit: Visit) -> Response:
     """Show the settings of a stage."""
-    return await _show_settings(visit, NO_ERRORS)
+    return await _show_stage_settings(visit, NO_ERRORS)
 
 
-@router.order(f"{_STAGE}/settings", needs=Role.ADMIN)
+@router.order(f"{_STAGE_PART}/settings", needs=Role.ADMIN)
 async def stage_settings_order(visit: Visit) -> Response:
     """Save what differs in the form; or, asked for a preview, show what its pattern would do."""
     project, stage = await visit.operations.project_page.find_stage(
@@ -46,17 +46,17 @@ async def stage_settings_order(visit: Visit) -> Response:
     try:
         if visit.form.ticked("preview"):
             preview = await preview_of(visit, project.id, stage.id)
-            return await _show_settings(visit, NO_ERRORS, preview)
+            return await _show_stage_settings(visit, NO_ERRORS, preview)
         if not typed_in(visit.form, setting_texts_of(STAGE_GROUPS, stage)):
             return visit.go(path, "Nothing was changed.", Tone.PLAIN)
         saved = await visit.operations.stages.change(stage.id, stage_edit(visit.form))
     except TagboatError as error:
-        return await _show_settings(visit, settings_errors(error))
+        return await _show_stage_settings(visit, settings_errors(error))
     said, tone = saved_words(saved)
     return visit.go(f"{stage_path(project.name, saved.stage.name)}/settings", said, tone)
 
 
-@router.page(f"{_STAGE}/pattern")
+@router.page(f"{_STAGE_PART}/pattern")
 async def pattern_fragment(visit: Visit) -> Response:
     """Show which known tags a pattern matches, and which pushes would have gone elsewhere."""
     project, stage = await visit.operations.project_page.find_stage(
@@ -65,7 +65,7 @@ async def pattern_fragment(visit: Visit) -> Response:
     return await show_preview_fragment(visit, project.id, stage.id)
 
 
-@router.order(f"{_STAGE}/secrets", needs=Role.ADMIN)
+@router.order(f"{_STAGE_PART}/secrets", needs=Role.ADMIN)
 async def stage_secrets_order(visit: Visit) -> Response:
     """Set or remove one secret."""
     project, stage = await visit.operations.project_page.find_stage(
@@ -75,17 +75,17 @@ async def stage_secrets_order(visit: Visit) -> Response:
         said, edit = secret_edit(visit.form)
         await visit.operations.stages.change(stage.id, edit)
     except TagboatError as error:
-        return await _show_settings(visit, settings_errors(error))
+        return await _show_stage_settings(visit, settings_errors(error))
     return visit.go(f"{stage_path(project.name, stage.name)}/settings#secrets", said)
 
 
-@router.page(f"{_STAGE}/delete", needs=Role.ADMIN)
+@router.page(f"{_STAGE_PART}/delete", needs=Role.ADMIN)
 async def delete_stage_page(visit: Visit) -> Response:
     """Ask before a stage is deleted, and name what goes with it."""
-    return await _show_delete(visit, NO_ERRORS)
+    return await _show_stage_deletion(visit, NO_ERRORS)
 
 
-@router.order(f"{_STAGE}/delete", needs=Role.ADMIN)
+@router.order(f"{_STAGE_PART}/delete", needs=Role.ADMIN)
 async def delete_stage_order(visit: Visit) -> Response:
     """Delete a stage."""
     project, stage = await visit.operations.project_page.find_stage(
@@ -95,7 +95,7 @@ async def delete_stage_order(visit: Visit) -> Response:
         volumes = visit.form.text("volumes") == "delete"
         left = await visit.operations.stages.delete(stage.id, volumes=volumes)
     except TagboatError as error:
-        return await _show_delete(visit, form_errors(error, {}))
+        return await _show_stage_deletion(visit, form_errors(error, {}))
     said = f"The stage {stage.name} is deleted. {volumes_left_words(left)}"
     return visit.go(project_path(project.name), said.strip())
 
@@ -113,6 +113,7 @@ async def show_preview_fragment(visit: Visit, project_id: str, stage_id: str | N
 async def preview_of(visit: Visit, project_id: str, stage_id: str | None) -> PatternPreview:
     """Return the effect of the pattern that is typed; raise FieldError where it cannot be read."""
 
+    # A button sends the whole form, a preview while typing only what it needs, in the address.
     def given(name: str) -> str:
         return visit.form.text(name) or visit.query(name)
 
@@ -138,7 +139,7 @@ def saved_words(saved: StageView) -> tuple[str, Tone]:
     return " ".join(["Saved.", *notes]), Tone.WAIT if notes else Tone.OK
 
 
-async def _show_settings(
+async def _show_stage_settings(
     visit: Visit, errors: FormErrors, preview: PatternPreview | None = None
 ) -> Response:
     detail = await visit.operations.project_page.stage(
@@ -151,9 +152,7 @@ async def _show_settings(
             "detail": detail,
             "project": detail.project,
             "stage": detail.stage,
-            "groups": shown_groups(
-                STAGE_GROUPS, saved, typed_in(visit.form, saved), errors.fields
-            ),
+            "groups": shown_groups(STAGE_GROUPS, saved, typed_in(visit.form, saved), errors.fields),
             "preview": preview,
             "pending_title": pending_title(len(detail.pending.changes)),
             "why_no_change": why_not(visit.principal, Role.ADMIN),
@@ -163,7 +162,7 @@ async def _show_settings(
     )
 
 
-async def _show_delete(visit: Visit, errors: FormErrors) -> Response:
+async def _show_stage_deletion(visit: Visit, errors: FormErrors) -> Response:
     detail = await visit.operations.project_page.stage(
         visit.path("project"), visit.path("stage"), "", 1
     )
