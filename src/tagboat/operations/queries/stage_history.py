@@ -65,6 +65,7 @@ def read_stage_history(
     pulled = reader.pulled_among({one.digest for one in lived})
     release = reader.newest_release(stage_id)
     back = reader.taken_back(stage_id)
+    ledgers = reader.receipt_ledgers(list(deploys)) if deploys else {}
     current = {one.version for one in live}
     periods = []
     for place, instance in enumerate(lived):
@@ -92,7 +93,7 @@ def read_stage_history(
                     is_kept=instance.deploy_id in kept,
                     is_pulled=(image, instance.digest) in pulled,
                 ),
-                warning=_release_warning(instance, release),
+                warning=release_warning(instance, release),
             )
         )
     return StageHistory(view, tuple(periods))
@@ -120,7 +121,8 @@ def _option(
     return RollbackOption(possible=True)
 
 
-def _release_warning(instance: Instance, release: Deploy | None) -> str:
+def release_warning(instance: Instance, release: Deploy | None) -> str:
+    """Return what a rollback to an instance cannot undo, empty for nothing."""
     # Ids rise with time: a deploy with a higher one came later.
     if release is None or release.id <= instance.deploy_id:
         return ""
