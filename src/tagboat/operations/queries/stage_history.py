@@ -65,7 +65,6 @@ def read_stage_history(
     pulled = reader.pulled_among({one.digest for one in lived})
     release = reader.newest_release(stage_id)
     back = reader.taken_back(stage_id)
-    ledgers = reader.receipt_ledgers(list(deploys)) if deploys else {}
     current = {one.version for one in live}
     periods = []
     for place, instance in enumerate(lived):
