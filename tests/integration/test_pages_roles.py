@@ -30,6 +30,8 @@ NEEDED = {
     ("POST", "/theme"): None,
     ("GET", "/sign-in"): None,
     ("POST", "/sign-in"): None,
+    ("GET", "/sign-in/{token}"): None,
+    ("POST", "/sign-in/{token}"): None,
     ("POST", "/sign-out"): None,
     ("GET", "/setup/{token}"): None,
     ("POST", "/setup/{token}"): None,

@@ -22,8 +22,11 @@ MIN_PASSWORD = 10
 """Characters of a password, at least."""
 MAX_PASSWORD_BYTES = 1024
 """Bytes of a password in UTF-8, at most."""
+SIGN_IN_LINK_LIFETIME = timedelta(hours=1)
+SIGN_IN_LINK = "sign_in_link"
+"""The setting that has the hash of the sign-in link's token, its account, and until when."""
 CREDENTIAL_BYTES = 32
-"""Random bytes of a session's cookie, a token, or a set-up link."""
+"""Random bytes of a session's cookie, a token, or a link."""
 MAX_ACCOUNT_NAME = 100
 MAX_USER_AGENT = 200
 ACCOUNT_ROLES = (Role.VIEWER, Role.DEPLOYER, Role.ADMIN)

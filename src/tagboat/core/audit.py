@@ -65,6 +65,7 @@ class AuditAction(StrEnum):
     ACCOUNT_DELETE = "account.delete"
     ACCOUNT_SIGN_IN = "account.sign-in"
     ACCOUNT_SIGN_OUT = "account.sign-out"
+    ACCOUNT_SIGN_IN_LINK = "account.sign-in-link"
     TOKEN_CREATE = "token.create"  # noqa: S105 - the name of an action
     TOKEN_DELETE = "token.delete"  # noqa: S105 - the name of an action
     SERVER_ROTATE_KEY = "server.rotate-key"

@@ -36,3 +36,11 @@ def stage_logs_path(project: str, stage: str) -> str:
 def deploy_log_path(deploy_id: str) -> str:
     """Return the address of the page with the log of the container that a deploy has started."""
     return f"{deploy_path(deploy_id)}/log"
+
+
+def project_part(project: str, part: str) -> str:
+    """Return the address of a part of a project, such as its settings.
+
+    No stage can be named `-`, so that it cannot be mistaken for one.
+    """
+    return f"{project_path(project)}/-/{part}"

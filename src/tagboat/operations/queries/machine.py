@@ -132,6 +132,14 @@ class MachineQueries:
 
         return await self.services.store.read(work)
 
+    async def answers_of(self, stage_id: str) -> CodeClasses | None:
+        """Return the answers of a stage by class of status, since the ingress was started.
+
+        None where they are not counted, or the ingress does not answer.
+        """
+        answers = await self._answers()
+        return None if answers is None else answers.get(stage_id, {})
+
     async def _answers(self) -> Mapping[str, CodeClasses] | None:
         if not self.services.ingress.routes_traffic:
             return None

@@ -92,7 +92,7 @@ def read_stage_history(
                     is_kept=instance.deploy_id in kept,
                     is_pulled=(image, instance.digest) in pulled,
                 ),
-                warning=_release_warning(instance, release),
+                warning=release_warning(instance, release),
             )
         )
     return StageHistory(view, tuple(periods))
@@ -120,7 +120,8 @@ def _option(
     return RollbackOption(possible=True)
 
 
-def _release_warning(instance: Instance, release: Deploy | None) -> str:
+def release_warning(instance: Instance, release: Deploy | None) -> str:
+    """Return what a rollback to an instance cannot undo, empty for nothing."""
     # Ids rise with time: a deploy with a higher one came later.
     if release is None or release.id <= instance.deploy_id:
         return ""
