@@ -58,7 +58,7 @@ async def test_the_images_of_a_registry_come_after_the_page(api: Api, browser: B
     made = await api.caller.post(
         "/api/registries", {"name": "forge", "url": "https://git.example.com", "kind": "gitea"}
     )
-    api.registries.images = [ImageName("git.example.com", f"acme/{name}") for name in "abc"]
+    api.registries.images = tuple(ImageName("git.example.com", f"acme/{name}") for name in "abc")
     path = f"/projects/new?registry={made.json['id']}"
     page = await browser.get(path)
     assert "Asking git.example.com" in words(page)
