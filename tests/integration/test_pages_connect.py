@@ -149,12 +149,12 @@ async def test_the_test_waits_and_says_when_a_call_came(api: Api, browser: Brows
     await push(api, "git.example.com/acme/shop:v1")
     begun = await browser.get("/connect/test")
     waiting = await browser.follow(begun)
-    assert "Waiting for a call for 0 s." in words(waiting)
+    assert "Waiting for a call." in words(waiting)
     assert "topic=delivery" in waiting.body.decode()
     assert '<noscript><meta http-equiv="refresh"' in waiting.body.decode()
     await push(api, "git.example.com/acme/shop:v2.2")
     came = words(await browser.follow(begun))
-    assert re.search(r"native called after \d s\. The call brought 1 push: queued\.", came)
+    assert re.search(r"native called after \d+ s\. The call brought 1 push: queued\.", came)
     assert "v2.2" in came
     assert "v1 is" not in came
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 URL_SECRET = "TAGBOAT_WEBHOOK_URL"  # noqa: S105 - the name of the CI's secret that holds the URL
-_ACTIONS = """\
+_ACTIONS_STEP = """\
 - name: Tell Tagboat
   env:
     URL: ${{ secrets.TAGBOAT_WEBHOOK_URL }}
@@ -53,8 +53,8 @@ class Snippet:
 def ci_snippets(image: str) -> tuple[Snippet, ...]:
     """Return the steps that report a push of `image`, without the URL, which is a secret."""
     steps = (
-        ("Gitea Actions", ".gitea/workflows/, after the step that pushes", _ACTIONS),
-        ("GitHub Actions", ".github/workflows/, after the step that pushes", _ACTIONS),
+        ("Gitea Actions", ".gitea/workflows/, after the step that pushes", _ACTIONS_STEP),
+        ("GitHub Actions", ".github/workflows/, after the step that pushes", _ACTIONS_STEP),
         ("GitLab CI", ".gitlab-ci.yml, after the job that pushes", _GITLAB),
         ("Woodpecker", ".woodpecker.yaml, under steps", _WOODPECKER),
         ("Drone", ".drone.yml, under steps", _WOODPECKER.replace("CI_COMMIT_TAG", "DRONE_TAG")),

@@ -14,7 +14,7 @@ from tagboat.web.messages import Tone
 
 @dataclass(frozen=True, slots=True)
 class WaitWords:
-    """What the test of the webhook says: a sentence, and what to do or to know."""
+    """The words of the test of the webhook: a sentence, and what to do or to know."""
 
     tone: Tone
     sentence: str
@@ -31,22 +31,20 @@ def why_no_url(role: Role) -> str:
     return f"You are a {role}: the URL is a secret that only an admin sees. Ask one for it."
 
 
-def wait_words(calls: Sequence[DeliveryRow], began: datetime | None, now: datetime) -> WaitWords:
+def wait_words(calls: Sequence[DeliveryRow], began: datetime) -> WaitWords:
     """Return what the test says; `calls` came since it `began`, newest first."""
     if not calls:
-        waited = f" for {age(began, now)}" if began else ""
         return WaitWords(
             Tone.RUN,
-            f"Waiting for a call{waited}.",
+            "Waiting for a call.",
             "Push an image, or let your sender send a test. A call with a wrong URL is answered "
             "404 and leaves no trace here.",
         )
     first = calls[-1]
-    took = f" after {age(began, first.delivery.received_at)}" if began else ""
     others = len(calls) - 1
     more = f" {others} more came since." if others else ""
     return WaitWords(
         call_tone(first),
-        f"{first.delivery.sender} called{took}.",
+        f"{first.delivery.sender} called after {age(began, first.delivery.received_at)}.",
         f"{call_sentence(first)}{more}",
     )

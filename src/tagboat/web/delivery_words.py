@@ -64,7 +64,7 @@ def would_be(outcome: Outcome, project: Named | None, stage: Named | None) -> st
     return _OUTCOME_SENTENCES.get(outcome, f"It would be {outcome}.").format(stage=where)
 
 
-def read_body(body: str) -> CallBody:
+def pretty_body(body: str) -> CallBody:
     """Return a body as people read it; one that is not JSON stays as it is."""
     try:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)

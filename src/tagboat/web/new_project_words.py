@@ -3,7 +3,7 @@
 from tagboat.operations.queries.image_look import ImageLook, TagMatches
 from tagboat.web.env_lines import env_names
 
-_NAMED = 8
+_NAMES_SHOWN = 8
 
 
 def matches_sentence(matches: TagMatches) -> str:
@@ -32,8 +32,8 @@ def found_sentences(look: ImageLook) -> tuple[str, ...]:
     checks = {"": "It has no health check.", "image": "It has a HEALTHCHECK of its own."}
     said = [port, checks.get(look.healthcheck, f"It wants to be checked at {look.healthcheck}.")]
     if names := env_names(info.env):
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        said.append(f"It sets {', '.join(names[:_NAMED])}{more}.")
+        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+        said.append(f"It sets {', '.join(names[:_NAMES_SHOWN])}{more}.")
     if info.volumes:
         paths = ", ".join(info.volumes)
         said.append(f"It keeps data in {paths}: those become lasting volumes.")

@@ -10,7 +10,7 @@ from tagboat.web.delivery_words import (
     call_tone,
     known_senders,
     outcome_tone,
-    read_body,
+    pretty_body,
     would_be,
 )
 from tagboat.web.messages import Tone
@@ -74,7 +74,7 @@ def test_every_outcome_has_a_sentence() -> None:
     ],
 )
 def test_bodies(body: str, text: str, lines: int) -> None:
-    read = read_body(body)
+    read = pretty_body(body)
     assert (read.text, read.lines) == (text, lines)
 
 

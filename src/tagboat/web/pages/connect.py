@@ -17,8 +17,8 @@ from tagboat.web.routing import PageRouter
 from tagboat.web.sender_steps import SENDER_GUIDES
 from tagboat.web.visits import LiveFilter, Visit
 
-_CONNECT = "/connect"
-_TEST = "/connect/test"
+_CONNECT_PAGE = "/connect"
+_TEST_PAGE = "/connect/test"
 _WEBHOOK = "/connect/webhooks/{webhook_id}"
 _EXAMPLE = "git.example.com/acme/shop"
 _MOST_WEBHOOKS = 50
@@ -27,7 +27,7 @@ _LATEST = 253_402_300_799  # the last second of the year 9999
 router = PageRouter()
 
 
-@router.page(_CONNECT)
+@router.page(_CONNECT_PAGE)
 async def connect_page(visit: Visit) -> Response:
     """Show how senders are connected, and when each was heard last."""
     return await _show_connect(visit, NO_ERRORS)
@@ -38,7 +38,7 @@ async def regenerate_order(visit: Visit) -> Response:
     """Make a new webhook URL; the old one ends at once."""
     await visit.operations.settings.regenerate_webhook_url()
     return visit.go(
-        _CONNECT, "There is a new URL. Give it to every sender: the old one is unknown now."
+        _CONNECT_PAGE, "There is a new URL. Give it to every sender: the old one is unknown now."
     )
 
 
@@ -67,12 +67,12 @@ async def revoke_order(visit: Visit) -> Response:
     view = await visit.operations.catalog.webhook(visit.path("webhook_id"))
     await visit.operations.webhooks.revoke(view.webhook.id)
     return visit.go(
-        f"{_CONNECT}#webhooks",
+        f"{_CONNECT_PAGE}#webhooks",
         f"The URL {view.webhook.name} of {view.project.name} is revoked: calls of it are 404.",
     )
 
 
-@router.page(_TEST)
+@router.page(_TEST_PAGE)
 async def test_page(visit: Visit) -> Response:
     """Wait for a call, and say when it came."""
     last_event = await visit.last_event()
@@ -86,7 +86,8 @@ async def test_page(visit: Visit) -> Response:
         "connect_test.html",
         {
             "calls": calls,
-            "words": wait_words(calls, began, visit.now),
+            "words": wait_words(calls, began),
+            "began": began,
             "tone": call_tone,
         },
         live=LiveFilter(last_event, (EventTopic.DELIVERY,)),
@@ -111,7 +112,7 @@ async def _show_connect(
             "url": url_for(url.url, registry) if url else "",
             "allows": url.allows if url else "",
             "why_no_url": why_no_url(principal.role) if principal and not url else "",
-            "here": _CONNECT,
+            "here": _CONNECT_PAGE,
             "registry": registry,
             "registries": names,
             "heard": heard,

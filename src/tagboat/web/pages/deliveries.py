@@ -13,7 +13,7 @@ from tagboat.web.delivery_words import (
     call_tone,
     known_senders,
     outcome_tone,
-    read_body,
+    pretty_body,
 )
 from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.paging import PAGE_LENGTH, cut_listing
@@ -81,7 +81,7 @@ async def _show_delivery(visit: Visit, errors: FormErrors) -> Response:
         {
             "row": found.row,
             "call": found.delivery,
-            "body": read_body(found.delivery.body),
+            "body": pretty_body(found.delivery.body),
             "sentence": call_sentence(found.row),
             "tone": call_tone(found.row),
             "outcome_tone": outcome_tone,

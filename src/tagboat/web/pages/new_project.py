@@ -23,7 +23,7 @@ from tagboat.web.places import deploy_path, project_path
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import Visit
 
-_NEW = "/projects/new"
+_NEW_PROJECT = "/projects/new"
 _SHOWN_FIELDS = frozenset(
     {"name", "stage", "tag_pattern", "auto_deploy", "port", "healthcheck", "env", "tag"}
 )
@@ -42,7 +42,7 @@ class NewProject:
     tag: str
 
 
-@router.page(_NEW)
+@router.page(_NEW_PROJECT)
 async def new_project_page(visit: Visit) -> Response:
     """Ask for registry, image and rule, one after the other."""
     image = visit.query("image")
@@ -58,13 +58,13 @@ async def new_project_page(visit: Visit) -> Response:
     return await _show_start(visit, NO_ERRORS)
 
 
-@router.page(f"{_NEW}/images", needs=Role.ADMIN)
+@router.page(f"{_NEW_PROJECT}/images", needs=Role.ADMIN)
 async def images_part(visit: Visit) -> Response:
     """Show the images of a registry, for the page that is open already."""
     return visit.show("new_images.html", await _images(visit))
 
 
-@router.page(f"{_NEW}/look", needs=Role.ADMIN)
+@router.page(f"{_NEW_PROJECT}/look", needs=Role.ADMIN)
 async def look_part(visit: Visit) -> Response:
     """Show what the registry says about an image, for the page that is open already."""
     image = parsed("image", parse_image_name, visit.query("image"))
@@ -74,7 +74,7 @@ async def look_part(visit: Visit) -> Response:
     return visit.show("new_look.html", _look_values(look, visit.query("tag")))
 
 
-@router.page(f"{_NEW}/matches", needs=Role.ADMIN)
+@router.page(f"{_NEW_PROJECT}/matches", needs=Role.ADMIN)
 async def matches_part(visit: Visit) -> Response:
     """Show which tags a rule takes, for the page that is open already."""
     try:
@@ -89,7 +89,7 @@ async def matches_part(visit: Visit) -> Response:
     return visit.show("new_matches.html", {"matches": found, "said": matches_sentence(found)})
 
 
-@router.order(_NEW, needs=Role.ADMIN)
+@router.order(_NEW_PROJECT, needs=Role.ADMIN)
 async def new_project_order(visit: Visit) -> Response:
     """Make the project with its first stage, and deploy the tag that was chosen."""
     form, operations = visit.form, visit.operations
@@ -125,7 +125,7 @@ async def new_project_order(visit: Visit) -> Response:
     )
 
 
-@router.order(f"{_NEW}/quick")
+@router.order(f"{_NEW_PROJECT}/quick")
 async def quick_order(visit: Visit) -> Response:
     """Deploy an image by its tag, with its project where there is none yet."""
     try:
@@ -185,7 +185,9 @@ async def _try_rule(visit: Visit, image: ImageName) -> Response:
 async def _show_start(visit: Visit, errors: FormErrors) -> Response:
     registries = await visit.operations.catalog.registries("", _MOST_REGISTRIES)
     return visit.show(
-        "new_project.html", {"here": _NEW, "step": 1, "registries": registries}, errors=errors
+        "new_project.html",
+        {"here": _NEW_PROJECT, "step": 1, "registries": registries},
+        errors=errors,
     )
 
 
@@ -198,7 +200,13 @@ async def _show_image(visit: Visit, errors: FormErrors) -> Response:
     )
     return visit.show(
         "new_project.html",
-        {"here": _NEW, "step": 2, "registry": registry, "image": visit.query("image"), **values},
+        {
+            "here": _NEW_PROJECT,
+            "step": 2,
+            "registry": registry,
+            "image": visit.query("image"),
+            **values,
+        },
         errors=errors,
     )
 
@@ -218,7 +226,14 @@ async def _show_rule(
         values |= {"matches": look.matches, "said": matches_sentence(look.matches)}
     return visit.show(
         "new_project.html",
-        {"here": _NEW, "step": 3, "image": image, "registry": registry, "twin": twin, **values},
+        {
+            "here": _NEW_PROJECT,
+            "step": 3,
+            "image": image,
+            "registry": registry,
+            "twin": twin,
+            **values,
+        },
         errors=errors,
     )
 
