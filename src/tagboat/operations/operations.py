@@ -16,6 +16,7 @@ from tagboat.operations.queries.connect import ConnectQueries
 from tagboat.operations.queries.deliveries import DeliveryQueries
 from tagboat.operations.queries.deploy_page import DeployPageQuery
 from tagboat.operations.queries.deploys import DeployQueries
+from tagboat.operations.queries.finder import FinderQuery
 from tagboat.operations.queries.logs import LogQueries
 from tagboat.operations.queries.machine import MachineQueries
 from tagboat.operations.queries.matrix import MatrixQuery
@@ -65,6 +66,7 @@ class Operations:
         self.connect = ConnectQueries(services)
         self.needs = NeedQueries(services)
         self.audit = AuditQueries(services)
+        self.finder = FinderQuery(services)
         self.explain = services.explain
 
     def by(self, actor: Principal) -> "Operations":

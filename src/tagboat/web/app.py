@@ -23,7 +23,7 @@ from tagboat.web import live, theme
 from tagboat.web.assets import STATIC_PATH, Assets
 from tagboat.web.error_pages import error_page
 from tagboat.web.forms import Form, read_form, status_of
-from tagboat.web.pages import deploy, deploys, logs, oidc, overview, sign_in
+from tagboat.web.pages import deploy, deploys, find, logs, oidc, overview, sign_in
 from tagboat.web.routing import PageRoute, PageRouter
 from tagboat.web.security import PageHeaders
 from tagboat.web.services import WebServices
@@ -36,6 +36,7 @@ ROUTERS: tuple[PageRouter, ...] = (
     deploys.router,
     deploy.router,
     logs.router,
+    find.router,
     sign_in.router,
     oidc.router,
     live.router,
