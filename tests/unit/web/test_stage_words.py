@@ -6,6 +6,7 @@ from datetime import timedelta
 from tagboat.core.catalog import HeldPush
 from tagboat.core.deploy import DeployStatus
 from tagboat.core.ending import EndingKind
+from tagboat.operations.queries.lane import GapReason, gap_between
 from tagboat.operations.queries.matrix import StageCell
 from tagboat.web import stage_words as said
 from tagboat.web.messages import Tone
@@ -61,8 +62,8 @@ def test_a_hold_says_since_when_by_whom_and_what_waits() -> None:
 
 
 def test_every_gap_has_its_sentence() -> None:
-    assert set(said._GAP_WORDS) == set(said.GapReason)
-    gap = said.gap_between(BEFORE, stage_cell("prod", live("v1", OTHER), pattern="main-*"))
+    assert set(said._GAP_WORDS) == set(GapReason)
+    gap = gap_between(BEFORE, stage_cell("prod", live("v1", OTHER), pattern="main-*"))
     after = stage_cell("prod", pattern="main-*")
     assert said.gap_words(gap, BEFORE, after) == (
         "v2 of dev does not match main-*: promote it by hand."
