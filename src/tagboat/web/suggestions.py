@@ -1,4 +1,4 @@
-"""What is suggested while somebody types: pure functions of what was found."""
+"""Suggestions while somebody types: pure functions of what was found."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ def _places(command: TypedCommand, finds: Finds, role: Role) -> Iterator[Suggest
 
 def _stages_to_see(found: FoundProject, begun: str) -> Iterator[Suggestion]:
     name = found.project.name
-    for stage in _matching(found.stages, begun):
+    for stage in _suited(found.stages, begun):
         text = f"{name} {stage.name}"
         yield Suggestion(text, text, "stage", stage_path(name, stage.name))
 
@@ -96,7 +96,7 @@ def _stages_to_see(found: FoundProject, begun: str) -> Iterator[Suggestion]:
 def _explained(command: TypedCommand, finds: Finds) -> Iterator[Suggestion]:
     if finds.exact is None:
         if "/" in command.word(0):
-            yield _why(command.word(0), command.word(0))
+            yield _why_not_offered(command.word(0), command.word(0))
         for found in finds.projects:
             yield Suggestion(f"why {found.project.name}:", f"why {found.project.name}:TAG")
         return
@@ -105,12 +105,12 @@ def _explained(command: TypedCommand, finds: Finds) -> Iterator[Suggestion]:
     if tag in tags:
         tags = [tag, *(one for one in tags if one != tag)]
     for one in tags:
-        yield _why(f"{project.name}:{one}", f"{project.image}:{one}")
+        yield _why_not_offered(f"{project.name}:{one}", f"{project.image}:{one}")
     if not tags:
         yield Suggestion(f"why {project.name}:", f"why {project.name}:TAG", "No tag is known yet")
 
 
-def _why(named: str, image: str) -> Suggestion:
+def _why_not_offered(named: str, image: str) -> Suggestion:
     return Suggestion(
         f"why {named}",
         f"why {named}",
@@ -131,7 +131,7 @@ def _words_of_command(command: TypedCommand, finds: Finds, role: Role) -> Iterat
     name = exact.project.name
     has_more = verb in {Verb.DEPLOY, Verb.PROMOTE}
     if command.is_at(_STAGE_PLACE) or not has_more:
-        for stage in _matching(exact.stages, command.word(_STAGE_PLACE)):
+        for stage in _suited(exact.stages, command.word(_STAGE_PLACE)):
             text = f"{start_of(verb)}{name} {stage.name}"
             if has_more:
                 yield Suggestion(f"{text} ", text, purpose_of(verb), why_not=why_not)
@@ -150,7 +150,7 @@ def _last_words(command: TypedCommand, finds: Finds) -> Sequence[str]:
     typed = command.word(_LAST_PLACE)
     if command.verb is Verb.PROMOTE:
         stages = finds.exact.stages if finds.exact else ()
-        found = [stage.name for stage in _matching(stages, typed)]
+        found = [stage.name for stage in _suited(stages, typed)]
         return [name for name in found if name != command.word(_STAGE_PLACE)]
     others = [tag for tag in finds.tags if tag != typed]
     # The registry may have a tag that nobody has told Tagboat of.
@@ -171,7 +171,7 @@ def _whole(verb: Verb, text: str, words: tuple[str, ...], why_not: str) -> Sugge
     )
 
 
-def _matching(stages: Sequence[Stage], begun: str) -> list[Stage]:
+def _suited(stages: Sequence[Stage], begun: str) -> list[Stage]:
     wanted = begun.lower()
     found = [stage for stage in stages if wanted in stage.name.lower()]
     # The one that is typed in full comes before those that only contain it.

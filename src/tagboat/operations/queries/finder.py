@@ -1,4 +1,4 @@
-"""What a person may mean by a few letters: projects with their stages, and tags of one project."""
+"""Finds projects with their stages, and tags of one project, by a few letters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
