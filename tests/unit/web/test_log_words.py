@@ -11,6 +11,7 @@ from tagboat.web.log_words import (
     as_file,
     clock_time,
     event_data,
+    log_excerpt,
     log_texts,
 )
 
