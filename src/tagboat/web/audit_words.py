@@ -35,6 +35,7 @@ _ACTIONS: Mapping[str, str] = {
     AuditAction.ACCOUNT_CHANGE: "changed the account",
     AuditAction.ACCOUNT_DELETE: "deleted the account",
     AuditAction.ACCOUNT_SIGN_IN: "signed in as",
+    AuditAction.ACCOUNT_SIGN_IN_LINK: "made a sign-in link for",
     AuditAction.ACCOUNT_SIGN_OUT: "signed out",
     AuditAction.TOKEN_CREATE: "made the token",
     AuditAction.TOKEN_DELETE: "deleted the token",

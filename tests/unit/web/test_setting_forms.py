@@ -8,6 +8,7 @@ from tagboat.api.schemas import StageUpdate
 from tagboat.core.catalog import Project
 from tagboat.core.image import ImageName
 from tagboat.core.run import RunOptions
+from tagboat.core.run_changes import merge_run
 from tagboat.web.forms import Form
 from tagboat.web.requests import FieldsError
 from tagboat.web.setting_fields import PROJECT_GROUPS, STAGE_GROUPS, shown_groups
@@ -47,16 +48,15 @@ def test_secrets_are_no_part_of_it() -> None:
 def test_only_what_differs_is_changed() -> None:
     assert typed_in(form(), SAVED) == {}
     edited = project_edit(form(env="A=1\r\nC=3", port="9090"))(PROJECT)
-    assert edited["env"] == {"A": "1", "C": "3"}
-    assert edited["port"] == 9090
-    assert edited["run"] == PROJECT.run
-    assert set(edited) == {"env", "port", "run"}
+    # A name that is gone is null: maps are merged with what is saved.
+    assert edited == {"env": {"A": "1", "B": None, "C": "3"}, "port": 9090}
 
 
 def test_an_empty_field_is_not_set_any_more() -> None:
     edited = project_edit(form(memory="", labels=""))(PROJECT)
-    assert (edited["run"].memory, edited["run"].labels) == (0, {})
-    assert edited["run"].secrets == {"KEY": "s3cr3t"}
+    run = merge_run(edited, PROJECT.run, PROJECT.env)["run"]
+    assert (run.memory, run.labels) == (0, {})
+    assert run.secrets == {"KEY": "s3cr3t"}
 
 
 def test_a_form_of_another_time_is_refused_by_its_labels() -> None:

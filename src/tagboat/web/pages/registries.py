@@ -16,7 +16,7 @@ from tagboat.operations.services import Check
 from tagboat.web.form_bodies import VERSION, ChangedMeanwhileError, as_body, check_version
 from tagboat.web.forms import NO_ERRORS, NO_FORM, Form, FormErrors, form_errors
 from tagboat.web.paging import PAGE_LENGTH, cut_listing
-from tagboat.web.registry_words import registry_line, test_sentence
+from tagboat.web.registry_words import check_sentence, registry_line
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import LiveFilter, Visit
 
@@ -153,7 +153,7 @@ async def _show_registry(
         "version": present if is_stale else visit.form.text(VERSION, present),
         "is_stale": is_stale,
         "checks": checks,
-        "test_sentence": test_sentence(use.registry, checks),
+        "check_sentence": check_sentence(use.registry, checks),
         "images": images,
     }
     return visit.show("registry.html", values, errors=errors)
