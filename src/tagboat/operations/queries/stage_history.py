@@ -98,7 +98,6 @@ def read_stage_history(
 
 
 def _requests_lost(ledger: ReceiptLedger | None) -> int | None:
-    # A ledger without a receipt has begun to count, before any request could be lost.
     receipt = ledger.receipt if ledger else None
     return receipt.failed if receipt else None
 

@@ -154,7 +154,7 @@ async def _show_stage_page(visit: Visit, errors: FormErrors) -> Response:
             "why_no_order": why_not(visit.principal, Role.DEPLOYER, detail.project.id),
             "why_no_change": why_not(visit.principal, Role.ADMIN),
         },
-        # Of the whole project: what other stages serve can be promoted, and its settings are shared.
+        # Of the whole project: what its other stages serve can be promoted.
         live=LiveFilter(last_event, _STAGE_TOPICS, project=detail.project.id),
         errors=errors,
     )
