@@ -17,6 +17,7 @@ from bench.full_database import fill_database, full_sqlite
 from bench.rest import cpu_s
 from bench.rig import rss_mb, show, tagboat
 from tagboat.core.deploy import InstanceState
+from tagboat.core.ids import new_id
 from tests.support.api import Api, running_api
 from tests.support.page_addresses import page_addresses
 from tests.support.pages import Browser, signed_in
@@ -36,7 +37,7 @@ _PROJECT = "project-0000"
 
 def measure(folder: Path) -> None:
     """Print all of it."""
-    data_dir = full_sqlite(folder)
+    data_dir = full_sqlite()
     with running_api(data_dir) as api:
         asyncio.run(_server_times(api, "SQLite"))
         _first_load(api)
@@ -51,7 +52,7 @@ def measure(folder: Path) -> None:
 
 async def _server_times(api: Api, database: str) -> None:
     """Print p95 of each page, next to that of an answer for which nothing is read."""
-    browser = await signed_in(api)
+    browser = await signed_in(api, name=new_id())
     floor = await _times(browser, "/api/health/live")
     for path in page_addresses(await _found(api), _PROJECT):
         took = await _times(browser, path)
@@ -93,7 +94,7 @@ async def _found(api: Api) -> Filled:
 
 def _first_load(api: Api) -> None:
     """Print bytes and first paint of the overview, in Chromium on a slow processor."""
-    cookies = asyncio.run(signed_in(api, name="grace")).cookies
+    cookies = asyncio.run(signed_in(api, name=new_id())).cookies
     sizes, paints = [], []
     with served(api.app) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
