@@ -22,6 +22,7 @@ from demo.waiting import free_port
 FOLDER = Path(__file__).resolve().parent.parent / ".demo"
 _TAGBOAT_PORT = 7070
 _INGRESS_PORT = 7080
+_ACCOUNT = "demo"
 _USAGE = "usage: python -m demo [stop]"
 
 
@@ -72,6 +73,8 @@ def run() -> None:
         line.text = f"Tagboat is ready on {server.url}, its HAProxy on 127.0.0.1:{ingress_port}"
     with doing(f"a registry runs on {registry.host} and notifies Tagboat of each push"):
         registry.start(server.webhook_url())
+    server.add_account(_ACCOUNT)
+    _say_link(server, "Watch it in your browser, from here on:")
     address = Story(server, registry).tell()
     _say_where(server, registry, address, time.monotonic() - began)
 
@@ -140,7 +143,8 @@ def _make_folder() -> Path:
 def _say_where(server: Server, registry: Registry, page_url: str, seconds: float) -> None:
     title(f"Done in {seconds:.0f} s. Everything keeps running:")
     rows = {
-        "the page": page_url,
+        "the app": page_url,
+        "pages": server.url,
         "API": f"{server.url}/api (described at /api/openapi.json)",
         "admin token": f"in {server.token_file}",
         "registry": f"http://{registry.host}/v2/{REPOSITORY}/tags/list",
@@ -148,7 +152,8 @@ def _say_where(server: Server, registry: Registry, page_url: str, seconds: float
     }
     for name, value in rows.items():
         say(f"{name:12} {value}")
-    title("Look around:")
+    _say_link(server, "See it in your browser:")
+    title("Look around on the command line:")
     token = f"$(cat {server.token_file})"
     say(f"export TAGBOAT_DATA_DIR={server.data_dir}")
     say(f"alias tagboat={program()}")
@@ -169,6 +174,12 @@ def _say_where(server: Server, registry: Registry, page_url: str, seconds: float
     say("                               poll changes it")
     say("tagboat release hello dev      lets pushes and polls deploy again")
     title("Stop it: make demo-stop")
+
+
+def _say_link(server: Server, heading: str) -> None:
+    title(heading)
+    say(server.sign_in_link(_ACCOUNT))
+    say(f"It signs you in as the admin “{_ACCOUNT}”, once, within an hour.")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import subprocess
 import sys
 import urllib.error
 import urllib.parse
@@ -54,6 +55,27 @@ class Server:
         """Call the API with the admin token. Raises DemoError with what it answered."""
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         return ask(method, self.url + path, headers, body)
+
+    def add_account(self, name: str) -> None:
+        """Make an admin to sign in as by a link; nobody gets to know its password."""
+        body = {"name": name, "role": "admin", "password": secrets.token_urlsafe(24)}
+        self.call("POST", "/api/users", body)
+
+    def sign_in_link(self, name: str) -> str:
+        """Return a new link that signs a browser in as an account, once; older ones end."""
+        environ = os.environ | {"TAGBOAT_DATA_DIR": str(self.data_dir)}
+        for other in ("TAGBOAT_URL", "TAGBOAT_TOKEN"):
+            environ.pop(other, None)
+        done = subprocess.run(
+            [str(program()), "users", "sign-in-link", name],
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise DemoError(f"no sign-in link: {done.stderr.strip()}")
+        return done.stdout.strip()
 
     def webhook_url(self) -> str:
         """The URL that senders call, with its secret."""

@@ -26,12 +26,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(tryfirst=True)  # before the plugin reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side with others runs a file at most; all that needs the engine is one after the
-    other, with one engine.
+    other, with one engine, and so is all that needs a browser.
     """
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            needs_engine = "engine_url" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("engine" if needs_engine else str(item.path)))
+            needed = {"engine_url", "chromium"} & set(getattr(item, "fixturenames", ()))
+            item.add_marker(pytest.mark.xdist_group("engine" if needed else str(item.path)))
 
 
 def _is_worker(config: pytest.Config) -> bool:

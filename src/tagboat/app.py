@@ -88,6 +88,7 @@ def serve(settings: Settings) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     log_call = configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
     try:
+        # Lock and port first: a second server must not touch the database of the one that runs.
         with open_data_dir(settings.data_dir) as data_dir, bind_listener(settings) as listener:
             prepare(settings)
             return uvloop.run(_serve(settings, data_dir, listener, log_call))
@@ -244,6 +245,7 @@ async def _building(
         counters=counters,
     )
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    # New at each start: one that leaked with an earlier process opens nothing.
     token = secrets.token_urlsafe(32)
     oidc = build_oidc(settings)
     operations = Operations(operation_services(settings, adapters, worker, poller, webhook, oidc))
@@ -288,10 +290,13 @@ async def _serve_until_stopped(
     try:
         await server.serve([listener])
     finally:
+        # First: no command must begin with a server that is going away.
         data_dir.withdraw_server()
         for task in work:
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
+        # Last, when nothing can wake it any more. What it has to leave, the next start goes on
+        # with.
         await built.worker.close(DEPLOYS_GRACE_S)
     log.info("stopped", action="stop")
     return 1 if server.faulty else 0
@@ -319,6 +324,7 @@ async def _go_on_removing(built: _Built) -> None:
     """Finish, once, the deletions that a crash cut off."""
     parts = built.parts
     await Removal(parts.store, parts.runtime, built.worker.abandon, parts.clock).go_on()
+    # A background part that ends counts as broken down.
     await asyncio.Event().wait()
 
 
@@ -374,6 +380,7 @@ def _leave_haproxy(directory: Path, *, wanted: bool) -> None:
 
 
 def _ready(settings: Settings, data_dir: DataDir, token: str) -> None:
+    # Before the line: whoever waits for that may give a command at once.
     data_dir.announce_server(settings.listen_url, token)
     # What exists by now stays: the collector need not look at it again and again.
     gc.collect()

@@ -31,6 +31,7 @@ def build_front(
         authenticator=services.authenticator,
         hosts=services.hosts,
         clock=clock,
+        stopping=services.stopping,
     )
     front = Front(services.webhook, build_api(services), build_web(web))
     ending = AnswerEnds(front, services.authenticator)

@@ -4,13 +4,14 @@ import asyncio
 import os
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.browser.windows import Windows
 from tests.support.api import Api, running_api
 from tests.support.pages import signed_in
 from tests.support.sample_pages import Filled, fill
@@ -30,16 +31,19 @@ def run(work: Coroutine[object, object, Result]) -> Result:
 class Site:
     """A server with its sample, and a browser that is signed in as an admin."""
 
-    url: str
+    windows: Windows
     api: Api
     filled: Filled
     cookies: dict[str, str]
-    browser: Browser
-    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where the pages are."""
+        return self.windows.url
 
     def context(self, *, signed_in: bool = True, **options: object) -> BrowserContext:
         """A new window; what it complains about is kept."""
-        context = self.browser.new_context(base_url=self.url, **options)  # type: ignore[arg-type]
+        context = self.windows.context(**options)
         if signed_in:
             context.add_cookies(
                 [
@@ -53,9 +57,6 @@ class Site:
                     for name, value in self.cookies.items()
                 ]
             )
-        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
-        context.on("console", lambda message: self._keep(message.type, message.text))
-        context.on("request", lambda request: self._check(request.url))
         return context
 
     def page(self, path: str, **options: object) -> Page:
@@ -63,14 +64,6 @@ class Site:
         page = self.context(**options).new_page()  # type: ignore[arg-type]
         page.goto(path)
         return page
-
-    def _keep(self, kind: str, text: str) -> None:
-        if kind in {"error", "warning"}:
-            self.complaints.append(text)
-
-    def _check(self, url: str) -> None:
-        if not url.startswith((self.url, "data:")):
-            self.complaints.append(f"asked another host: {url}")
 
 
 @pytest.fixture(scope="session")
@@ -94,9 +87,9 @@ def site(tmp_path: Path, chromium: Browser) -> Iterator[Site]:
     with running_api(tmp_path) as api:
         filled, cookies = run(prepare(api))
         with served(api.app) as url:
-            site = Site(url, api, filled, cookies, chromium)
-            yield site
+            windows = Windows(url, chromium)
+            yield Site(windows, api, filled, cookies)
             for context in chromium.contexts:
                 context.close()
             api.events.close()
-        assert site.complaints == []
+        windows.check()

@@ -72,6 +72,11 @@ async def test_projects_are_found_by_the_state_of_a_stage(store: SqlStore) -> No
     )
 
     assert await names_of(store, among=lambda reader: reader.deploying_projects()) == ["busy"]
+    assert await store.read(lambda reader: [one.tag for one in reader.newest_open_deploys(5)]) == [
+        "v2",
+        "v1",
+    ]
+    assert len(await store.read(lambda reader: reader.newest_open_deploys(1))) == 1
     assert await names_of(store, among=lambda reader: reader.held_projects()) == ["held"]
 
 

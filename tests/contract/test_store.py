@@ -24,6 +24,8 @@ from tagboat.core.catalog import (
 )
 from tagboat.core.delivery import (
     Delivery,
+    DeliveryFilter,
+    DeliveryOutcome,
     DeliverySummary,
     Named,
     PushResult,
@@ -510,6 +512,39 @@ async def test_a_delivery_is_kept(store: SqlStore) -> None:
     for table in (tables.delivery_pushes_table, tables.delivery_skips_table):
         with store._engine.connect() as connection:
             assert connection.execute(select(table)).all() == []
+
+
+async def test_deliveries_are_found_by_sender_and_outcome(store: SqlStore) -> None:
+    def made(sender: str, status: int, *outcomes: Outcome) -> Delivery:
+        pushes = tuple(
+            PushResult(image="i", tag="v1", digest=None, outcome=one, reason="so")
+            for one in outcomes
+        )
+        blank = a_delivery(new_id())
+        return replace(blank, sender=sender, status=status, receipt=Receipt(blank.id, pushes))
+
+    calls = {
+        "mixed": made("quay", 202, Outcome.REFUSED, Outcome.QUEUED),
+        "queued": made("native", 202, Outcome.QUEUED),
+        "empty": made("quay", 202),
+        "failed": made("quay", 400),
+    }
+    for one in calls.values():
+        await store.write(partial(_add_delivery, one))
+
+    async def found(sender: str | None, outcome: DeliveryOutcome | None) -> list[str]:
+        only = DeliveryFilter(sender, outcome)
+        listed = await store.read(lambda reader: reader.deliveries("", 10, only))
+        names = {one.id: name for name, one in calls.items()}
+        return [names[one.id] for one in listed]
+
+    assert await found(None, None) == ["failed", "empty", "queued", "mixed"]
+    assert await found("quay", None) == ["failed", "empty", "mixed"]
+    assert await found(None, DeliveryOutcome.QUEUED) == ["queued", "mixed"]
+    assert await found("quay", DeliveryOutcome.QUEUED) == ["mixed"]
+    assert await found(None, DeliveryOutcome.NOTHING) == ["empty"]
+    assert await found(None, DeliveryOutcome.FAILED) == ["failed"]
+    assert await found("harbor", None) == []
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ async def test_the_first_admin_is_made_on_the_servers_machine(tmp_path: Path) ->
         assert (code, "there is an account already" in err) == (1, True)
         code, _, err = await cli(here, "users", "delete", "anna", "--yes")
         assert (code, "there is no other admin" in err) == (1, True)
+        code, out, err = await cli(here, "users", "sign-in-link", "anna")
+        assert (code, out.startswith(f"{url}/sign-in/")) == (0, True), err
         code, out, err = await cli(here, "users", "reset-password", "ANNA", piped="a new password")
         assert (code, "it has to sign in again" in out) == (0, True), err
 

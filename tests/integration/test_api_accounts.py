@@ -635,13 +635,18 @@ async def test_no_log_line_has_a_secret(tmp_path: Path) -> None:
         made = (await api.caller.post("/api/tokens", {"name": "ci", "role": "viewer"})).json
         await Caller(api.app, made["token"]).get("/api/me")
         await call(api, session, "GET", "/api/me")
-        for path in ("/setup/a-link-not-to-be-seen", "/Setup//a-link-not-to-be-seen/x"):
+        for path in (
+            "/setup/a-link-not-to-be-seen",
+            "/Setup//a-link-not-to-be-seen/x",
+            "/sign-in/not-to-be-seen",
+        ):
             await api.anonymous.get(path)
     said = str(lines)
     assert len(lines) >= 5
     for secret in (PASSWORD, session.cookie, made["token"], "not-to-be-seen"):
         assert secret not in said
     assert "/setup/***" in said
+    assert "/sign-in/***" in said
 
 
 async def test_two_of_one_name_at_once_are_one(api: Api) -> None:

@@ -431,7 +431,7 @@ async def test_all_projects_are_polled_in_one_call_and_none_keeps_another(
             raise StoreUnavailableError("the database is away")
         return await poll(project_id)
 
-    monkeypatch.setattr(type(api.polls), "poll_now", lambda _, project: refuse_one(project))
+    monkeypatch.setattr(type(api.polls), "poll_now", lambda _, project, _actor: refuse_one(project))
     answer = await api.caller.post("/api/poll")
 
     assert answer.status == 200

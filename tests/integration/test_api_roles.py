@@ -100,6 +100,7 @@ ROUTES: dict[str, Role | None] = {
     "PATCH /api/users/{account_id}": ADMIN,
     "DELETE /api/users/{account_id}": ADMIN,
     "POST /api/users/{account_id}/sign-out": ADMIN,
+    "POST /api/users/{account_id}/sign-in-link": ADMIN,
     "GET /api/tokens": ADMIN,
     "POST /api/tokens": ADMIN,
     "DELETE /api/tokens/{token_id}": ADMIN,

@@ -222,8 +222,8 @@ async def test_the_global_urls_signature_is_set_shown_and_taken_away(api: Api) -
     [
         ({"kind": "hmac-sha256"}, "secret"),
         ({"kind": "hmac-sha256", "secret": ""}, "secret"),
-        ({"kind": "hmac-sha256", "secret": "x" * 15}, "secret"),
-        ({"kind": "header", "secret": "Bearer " + "x" * 15, "header": "Authorization"}, "secret"),
+        ({"kind": "hmac-sha256", "secret": "x" * 7}, "secret"),
+        ({"kind": "header", "secret": "Bearer " + "x" * 7, "header": "Authorization"}, "secret"),
         ({"kind": "hmac-sha256", "secret": "a\u0000"}, "secret"),
         ({"kind": "hmac-sha256", "secret": 1}, "secret"),
         ({"kind": "md5", "secret": SECRET}, "kind"),

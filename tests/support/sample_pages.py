@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from tagboat.core.catalog import HeldPush, Project, Stage
+from tagboat.core.catalog import HeldPush, Project, Stage, run_config
 from tagboat.core.deploy import (
     PENDING_STEPS,
     Deploy,
@@ -112,7 +112,9 @@ class Sample:
         return deploy, self.instance(deploy, InstanceState.LIVE)
 
     def instance(self, deploy: Deploy, state: InstanceState) -> Instance:
-        """The instance of a deploy."""
+        """The instance of a deploy, started as its stage is set now."""
+        config = run_config(self.tx.project(deploy.project_id), self.tx.stage(deploy.stage_id))
+        self.tx.put_deploy_config(deploy.id, config)
         found = Instance(
             id=new_id(),
             deploy_id=deploy.id,
@@ -123,7 +125,7 @@ class Sample:
             state=state,
             container=f"app-{deploy.id[:8]}-{state}",
             endpoint=loopback_endpoint(40000),
-            fingerprint="0",
+            fingerprint=config.fingerprint,
             started_at=deploy.created_at,
             live_at=deploy.created_at if state is not InstanceState.STARTING else None,
         )

@@ -133,9 +133,8 @@ def install(app: FastAPI) -> None:
     """Make `app` answer every error with a problem."""
 
     async def invalid_request(_request: Request, error: Exception) -> Response:
-        found = error.errors()[:_MAX_ERRORS] if isinstance(error, RequestValidationError) else ()
-        body = getattr(error, "body", None)
-        return _unprocessable([(_field(entry), _message_of(entry, body)) for entry in found])
+        found = error.errors() if isinstance(error, RequestValidationError) else ()
+        return _unprocessable(named_problems(found, getattr(error, "body", None)))
 
     async def http_error(_request: Request, error: Exception) -> Response:
         # FastAPI's own 400 means that the body could not be decoded.
@@ -163,18 +162,15 @@ async def _domain_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidValueError):
         field = error.field if isinstance(error, FieldError) else "body"
         return _unprocessable([(field, str(error))])
+    headers = {}
+    if isinstance(error, TooManyAttemptsError):
+        headers["retry-after"] = str(max(1, round(error.wait_s)))
     for type_, (status, kind) in _STATUS_OF.items():
         if isinstance(error, type_):
-            return problem_response(status, str(error), headers=_retry_after(error), kind=kind)
+            return problem_response(status, str(error), headers=headers, kind=kind)
     # Its text is for the log only: an error without a status was not written for callers.
     log.error("unexpected error", action="answer", reason=str(error))
     return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, _FAULT)
-
-
-def _retry_after(error: TagboatError) -> Mapping[str, str] | None:
-    if isinstance(error, TooManyAttemptsError):
-        return {"retry-after": str(max(1, round(error.wait_s)))}
-    return None
 
 
 def _unprocessable(found: Sequence[tuple[str, str]]) -> Response:
@@ -184,6 +180,13 @@ def _unprocessable(found: Sequence[tuple[str, str]]) -> Response:
     else:
         detail = f"{len(found)} values cannot be used: {', '.join(field for field, _ in found)}"
     return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
+
+
+def named_problems(
+    entries: Sequence[Mapping[str, Any]], body: object = None
+) -> list[tuple[str, str]]:
+    """Return the first of pydantic's errors as names of fields, each with what is wrong there."""
+    return [(_field(entry), _message_of(entry, body)) for entry in entries[:_MAX_ERRORS]]
 
 
 def _field(entry: Mapping[str, Any]) -> str:

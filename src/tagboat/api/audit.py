@@ -99,8 +99,8 @@ Wanted = Annotated[AuditQuestion, Depends(get_question)]
 @router.get("", responses=problems(422), openapi_extra=ADMIN_ONLY)
 async def list_audit(operations: Ops, page: Page, wanted: Wanted) -> schemas.PageOut[AuditEntryOut]:
     """List who changed what, newest first. Only for admins."""
-    found = await operations.audit.entries(wanted, _place_of(page.after), page.with_next)
-    shown, cursor = page.cut(found, _key_of)
+    found = await operations.audit.entries(wanted, audit_place(page.after), page.with_next)
+    shown, cursor = page.cut(found, audit_key)
     return schemas.PageOut(items=[show_audit_entry(one) for one in shown], next=cursor)
 
 
@@ -154,11 +154,12 @@ def _as_lines(entries: Sequence[AuditEntry]) -> str:
     return "".join(f"{show_audit_entry(entry).model_dump_json()}\n" for entry in entries)
 
 
-def _key_of(entry: AuditEntry) -> str:
+def audit_key(entry: AuditEntry) -> str:
+    """Return the key of an entry's place, after which the next page begins."""
     return f"{entry.at.isoformat()} {entry.id}"
 
 
-def _place_of(key: str) -> AuditPlace | None:
+def audit_place(key: str) -> AuditPlace | None:
     """Return the place of a key, None for the start. Raises FieldError."""
     if not key:
         return None

@@ -64,9 +64,7 @@ class VersionCheck:
             )
         if current in self._expected:
             return
-        changed = _changed_fields(
-            self._expected[0], current, [name for name, _ in _visible_fields(value)]
-        )
+        changed = fields_changed_since(self._expected[0], value)
         named = f": {', '.join(changed)}" if changed else ""
         raise ProblemError(
             HTTPStatus.PRECONDITION_FAILED,
@@ -105,8 +103,12 @@ def _field_digest(value: object) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _changed_fields(before: str, now: str, names: list[str]) -> list[str]:
-    """Return the names of the fields whose parts differ; none if the two cannot be compared."""
+def fields_changed_since(before: str, value: object) -> list[str]:
+    """Return the fields of a value that differ from those of an earlier ETag of it.
+
+    None are returned if the two cannot be compared.
+    """
+    now, names = etag_of(value), [name for name, _ in _visible_fields(value)]
     # An older version of Tagboat had other fields, or somebody made the tag up.
     if len(before) != len(now):
         return []

@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated
 
 import msgspec
 from fastapi import Depends, Header, Query
 from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from tagboat.api.answers import Responses
 from tagboat.api.services import Ops, Services
 from tagboat.core.errors import TagboatError
 from tagboat.core.workload import LogLine
 from tagboat.http.event_hub import HEARTBEAT, HEARTBEAT_S, RECONNECT_AFTER_S
+from tagboat.http.stream_response import ClosingStreamResponse
 from tagboat.item_streams import items_until
 from tagboat.operations.live_logs import LogPart
 from tagboat.operations.queries.logs import MAX_TAIL, USUAL_TAIL, LogWindow
@@ -33,16 +33,6 @@ LOG_STREAM: Responses = {
         "content": {"text/plain": {"schema": {"type": "string"}}, _EVENT_STREAM: {}},
     }
 }
-
-
-class _LogResponse(StreamingResponse):
-    """A stream that leaves the engine's at once when the client goes."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = cast("AsyncGenerator[bytes, None]", self.body_iterator)
-        # A traceback may hold the generator: Python alone would close it at some later time.
-        async with aclosing(body):
-            await super().__call__(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +58,7 @@ class LogRequest:
             media_type, content = "text/plain; charset=utf-8", self._plain(parts, stopping)
         # nginx would hold lines back until its buffer is full.
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return _LogResponse(content, media_type=media_type, headers=headers)
+        return ClosingStreamResponse(content, media_type=media_type, headers=headers)
 
     async def _events(
         self, parts: AsyncGenerator[LogPart, None], stopping: asyncio.Event
@@ -82,6 +72,7 @@ class LogRequest:
             # No `end`: the client connects again, and goes on.
             yield self._event(_broken(error))
             return
+        # At a stop without `end`: the client is to connect again, to the next server.
         if not stopping.is_set():
             yield b"event: end\ndata: {}\n\n"
 
@@ -101,6 +92,7 @@ class LogRequest:
         if part.instance is None:
             return b"event: note\ndata: %b\n\n" % msgspec.json.encode({"text": text})
         data = msgspec.json.encode({"instance": part.instance, "at": part.at, "text": text})
+        # A line without a time has no id: with one, the client could not go on after it.
         mark = b"id: %b\n" % _written(part).encode() if part.at else b""
         return b"%bevent: line\ndata: %b\n\n" % (mark, data)
 

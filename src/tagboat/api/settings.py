@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from tagboat.api import hook_schemas, schemas
+from tagboat.api import hook_schemas, settings_schemas
 from tagboat.api.answers import problems
 from tagboat.api.etags import Versioned
 from tagboat.api.hook_schemas import signature_set
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/api/settings", tags=["settings"])
 
 
 @router.get("", responses=problems())
-async def get_settings(operations: Ops, version: Versioned) -> schemas.SettingsOut:
+async def get_settings(operations: Ops, version: Versioned) -> settings_schemas.SettingsOut:
     """Return the settings."""
     config = await operations.settings.read()
     version.mark(config)
@@ -25,8 +25,8 @@ async def get_settings(operations: Ops, version: Versioned) -> schemas.SettingsO
 
 @router.patch("", responses=problems(412, 413, 422))
 async def change_settings(
-    operations: Ops, version: Versioned, body: schemas.SettingsUpdate
-) -> schemas.SettingsOut:
+    operations: Ops, version: Versioned, body: settings_schemas.SettingsUpdate
+) -> settings_schemas.SettingsOut:
     """Change the fields given; they hold from now on."""
     config = await operations.settings.change(body.given(), version.check)
     version.mark(config)
@@ -34,10 +34,10 @@ async def change_settings(
 
 
 @router.get("/webhook", responses=problems(), openapi_extra=ADMIN_ONLY)
-async def get_webhook(operations: Ops) -> schemas.WebhookUrlOut:
+async def get_webhook(operations: Ops) -> settings_schemas.WebhookUrlOut:
     """Return the URL that senders call."""
     found = await operations.settings.webhook_url()
-    return schemas.WebhookUrlOut(url=found.url, allows=found.allows)
+    return settings_schemas.WebhookUrlOut(url=found.url, allows=found.allows)
 
 
 @router.get("/webhook/signature", responses=problems())
@@ -63,7 +63,7 @@ async def delete_webhook_signature(operations: Ops) -> None:
 
 
 @router.post("/webhook/regenerate", responses=problems())
-async def regenerate_webhook(operations: Ops) -> schemas.WebhookUrlOut:
+async def regenerate_webhook(operations: Ops) -> settings_schemas.WebhookUrlOut:
     """Make a new URL; the old one is unknown from the next call on."""
     made = await operations.settings.regenerate_webhook_url()
-    return schemas.WebhookUrlOut(url=made.url, allows=made.allows)
+    return settings_schemas.WebhookUrlOut(url=made.url, allows=made.allows)

@@ -54,6 +54,13 @@ async def create_setup_link(operations: Ops) -> SetupLinkOut:
     return SetupLinkOut(url=link.url, expires_at=link.expires_at)
 
 
+@router.post("/users/{account_id}/sign-in-link", responses=problems(404), openapi_extra=ADMIN_ONLY)
+async def create_sign_in_link(operations: Ops, account_id: AccountId) -> SetupLinkOut:
+    """Make a link that signs in as an account, once; for calls from the server's machine only."""
+    link = await operations.sign_in_links.make(account_id)
+    return SetupLinkOut(url=link.url, expires_at=link.expires_at)
+
+
 @router.get("/users/{account_id}", responses=problems(404), openapi_extra=ADMIN_ONLY)
 async def get_user(operations: Ops, version: Versioned, account_id: AccountId) -> UserOut:
     """Return one account."""
@@ -75,6 +82,7 @@ async def change_user(
     The last admin keeps its role: 409.
     """
     fields = body.given()
+    # The operation takes the core's value; the body has its word.
     if "role" in fields:
         fields["role"] = Role(fields["role"])
     changed = await operations.accounts.change(account_id, fields, version.check)

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from tagboat.api import delivery_schemas, hook_schemas, overview_schemas, registry_schemas, schemas
+from tagboat.api import (
+    delivery_schemas,
+    hook_schemas,
+    overview_schemas,
+    registry_schemas,
+    schemas,
+    settings_schemas,
+)
 from tagboat.api.hook_schemas import signature_shown
 from tagboat.api.receipt_schemas import show_receipt
 from tagboat.api.run_schemas import run_view
@@ -353,10 +360,10 @@ def delivery_fields(row: DeliveryRow) -> dict[str, Any]:
     }
 
 
-def show_settings(config: Config) -> schemas.SettingsOut:
+def show_settings(config: Config) -> settings_schemas.SettingsOut:
     """Return the settings."""
     images = config.auto_create_images
-    return schemas.SettingsOut(
+    return settings_schemas.SettingsOut(
         poll_schedule=config.poll_schedule,
         auto_create=config.auto_create,
         auto_create_images=None if images is None else list(images),

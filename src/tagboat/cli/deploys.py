@@ -68,6 +68,7 @@ def deploys_list(
                     item["status"],
                     item["trigger"],
                     show.timestamp(item["created_at"]),
+                    # The reason of a cancelled one is the same word.
                     item["reason"] if item["reason"] != item["status"] else None,
                 )
                 for item in items

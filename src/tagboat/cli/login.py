@@ -52,6 +52,7 @@ def login_command(
         urlsplit(server_url).hostname or ""
     ):
         show.progress("warning: without https, the token crosses the network unencrypted")
+    # Tried before it is kept: a mistyped token would fail each later command.
     caller = Client(ServerAddress(server_url, token, "the URL")).get("/api/me")
     write_login(login_path(context.environ), StoredLogin(server_url, token))
     if as_json:

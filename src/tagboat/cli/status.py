@@ -10,6 +10,8 @@ from tagboat.cli.client import ApiObject
 from tagboat.cli.options import JsonOption, connect
 from tagboat.cli.projects import NO_PROJECT_YET
 
+# The others are in the health, in the lines of stages, or among the senders.
+_NEEDS_TOLD_HERE = frozenset({"failed", "held", "waiting", "silent"})
 _COLUMNS_OF_STAGES = (
     "project", "stage", "live", "digest", "address", "since", "rollback", "last deploy",
 )  # fmt: skip
@@ -52,18 +54,14 @@ def status_command(*, as_json: JsonOption = False) -> None:
             for sentence in row["needs_you"]:
                 where = f"{row['project']} {row['stage']['name']}"
                 show.line(f"{where} needs attention: {sentence}")
-        for need in filter(_is_told_nowhere_else, pages[0]["needs"] if pages else []):
+        needs = pages[0]["needs"] if pages else []
+        for need in filter(lambda one: one["kind"] in _NEEDS_TOLD_HERE, needs):
             where = f"{need['project']['name']} {need['stage']['name']}" if need["stage"] else ""
             show.line(f"{where} {need['kind']}: {need['sentence']}".lstrip())
         for call in senders:
             show.line(f"the webhook's sender {call['sender']} needs attention: {call['reason']}")
     if health["status"] != "ok":
         raise typer.Exit(1)
-
-
-def _is_told_nowhere_else(need: ApiObject) -> bool:
-    # The others are in the health, in the lines of stages, or among the senders.
-    return need["kind"] in {"failed", "held", "waiting", "silent"}
 
 
 def _stage_rows(row: ApiObject) -> Iterator[tuple[object, ...]]:

@@ -76,6 +76,7 @@ def tokens_create(
     if as_json:
         show.as_json(made)
         return
+    # Not on stdout, where a script wants the token alone.
     show.progress("Save it now: it is not shown again.")
     show.line(made["token"])
 

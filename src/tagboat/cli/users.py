@@ -182,6 +182,20 @@ def users_setup_link(*, as_json: JsonOption = False) -> None:
         show.line(answer["url"])
 
 
+@app.command("sign-in-link")
+def users_sign_in_link(name: UserArg, *, as_json: JsonOption = False) -> None:
+    """Make a link that signs a browser in as an account; on the server's machine only.
+
+    It holds once, for an hour; older links end.
+    """
+    client = connect()
+    answer = client.post(f"/api/users/{find_user(client, name)['id']}/sign-in-link")
+    if as_json:
+        show.as_json(answer)
+    else:
+        show.line(answer["url"])
+
+
 def show_limit(item: ApiObject) -> str:
     """Return the projects that an account or token is limited to, in words."""
     if item["projects"] is None:

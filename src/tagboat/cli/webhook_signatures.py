@@ -96,6 +96,7 @@ def webhook_sign(
     client = connect()
     # A wrong name is an error before a secret is typed.
     path = _GLOBAL_PATH if hook is None else _webhook_path(client, hook)
+    # Never an option: other users of the machine see the arguments of a program.
     secret = prompt_secret("shared secret", secret_file)
     signature = {"kind": kind.value, "header": header, "secret": secret}
     saved = (

@@ -22,8 +22,11 @@ MIN_PASSWORD = 10
 """Characters of a password, at least."""
 MAX_PASSWORD_BYTES = 1024
 """Bytes of a password in UTF-8, at most."""
+SIGN_IN_LINK_LIFETIME = timedelta(hours=1)
+SIGN_IN_LINK = "sign_in_link"
+"""The setting that has the hash of the sign-in link's token, its account, and until when."""
 CREDENTIAL_BYTES = 32
-"""Random bytes of a session's cookie, a token, or a set-up link."""
+"""Random bytes of a session's cookie, a token, or a link."""
 MAX_ACCOUNT_NAME = 100
 MAX_USER_AGENT = 200
 ACCOUNT_ROLES = (Role.VIEWER, Role.DEPLOYER, Role.ADMIN)
@@ -136,6 +139,7 @@ def check_rights(role: Role, projects: Collection[str] | None, allowed: Collecti
     """Raise FieldError unless an account or token may have these rights."""
     if role not in allowed:
         raise FieldError("role", f"must be one of {', '.join(allowed)}")
+    # Viewers see all projects, and admins change the server: a limit would promise too much.
     if projects is not None and role is not Role.DEPLOYER:
         raise FieldError(
             "projects", f"only a deployer can be limited to projects, not the role {role}"

@@ -1,7 +1,7 @@
 """Audit: the record of who changed what, from where, with the values before and after."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Any
@@ -65,6 +65,7 @@ class AuditAction(StrEnum):
     ACCOUNT_DELETE = "account.delete"
     ACCOUNT_SIGN_IN = "account.sign-in"
     ACCOUNT_SIGN_OUT = "account.sign-out"
+    ACCOUNT_SIGN_IN_LINK = "account.sign-in-link"
     TOKEN_CREATE = "token.create"  # noqa: S105 - the name of an action
     TOKEN_DELETE = "token.delete"  # noqa: S105 - the name of an action
     SERVER_ROTATE_KEY = "server.rotate-key"
@@ -254,11 +255,9 @@ def _leaves(value: Any, prefix: str = "", *, secret: bool = False) -> Iterator[t
             inner = prefix if field.name in _FLATTENED else f"{name}."
             yield from _leaves(part, inner, secret=is_secret)
         else:
-            yield name, _Leaf(part, is_secret, is_default=part == _default(field))
-
-
-def _default(field: Field[Any]) -> object:
-    return field.default if field.default_factory is MISSING else field.default_factory()
+            made = field.default_factory
+            default = field.default if made is MISSING else made()
+            yield name, _Leaf(part, is_secret, is_default=part == default)
 
 
 def _differs(before: _Leaf | None, after: _Leaf | None) -> bool:

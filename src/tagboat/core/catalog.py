@@ -146,6 +146,7 @@ def with_hold(before: Stage | None, after: Stage, by: str, at: datetime) -> Stag
     """
     if not after.held:
         return replace(after, held_at=None, held_by=None)
+    # A rollback in a held stage holds it again; the person who held it first is the one to ask.
     return after if before and before.held else replace(after, held_at=at, held_by=by)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 
 import msgspec
 
@@ -97,6 +98,30 @@ class Delivery(DeliverySummary):
     body: str = ""
     truncated: bool = False
 
+
+class DeliveryOutcome(StrEnum):
+    """A result by which calls are looked for: of one of its pushes, or of the call itself."""
+
+    QUEUED = "queued"
+    MERGED = "merged"
+    WAITING = "waiting"
+    UNMATCHED = "unmatched"
+    REFUSED = "refused"
+    NOTHING = "nothing to push"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Limits the log to the calls of a sender, with an outcome, or both. None: any."""
+
+    sender: str | None = None
+    outcome: DeliveryOutcome | None = None
+
+
+ALL_DELIVERIES = DeliveryFilter()
+FIRST_REFUSAL = 400
+"""The lowest status of an answer that refuses a call."""
 
 # Bytes of a call's body that are kept; the second value is for refused calls.
 MAX_BODY = 64 * 1024

@@ -97,19 +97,16 @@ def deploy_changes(old: Deploy | None, new: Deploy) -> Iterator[StateChange]:
 
 def receipt_change(deploy: Deploy, receipt: DeployReceipt) -> StateChange:
     """Return the change of a deploy whose receipt has changed."""
-    state = {**_deploy_state(deploy), "receipt": _receipt_state(receipt)}
-    return _of_deploy(EventTopic.DEPLOY, deploy, state)
-
-
-def _receipt_state(receipt: DeployReceipt) -> dict[str, object]:
-    """Return the numbers of a receipt, by the names that the API gives them."""
     sides = {"old": receipt.old, "new": receipt.new}
-    return {
+    # By the names that the API gives them: a page shows either without knowing which it has.
+    numbers = {
         **{name: asdict(side) | {"requests": side.requests} for name, side in sides.items()},
         **{name: value for name, value in asdict(receipt).items() if name not in sides},
         "requests": receipt.requests,
         "failed": receipt.failed,
     }
+    state = {**_deploy_state(deploy), "receipt": numbers}
+    return _of_deploy(EventTopic.DEPLOY, deploy, state)
 
 
 def _deploy_state(deploy: Deploy) -> dict[str, object]:

@@ -3,11 +3,10 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tagboat.core.delivery import DeliverySummary
+from tagboat.core.delivery import FIRST_REFUSAL, DeliverySummary
 
 SILENCE_SHOWN = timedelta(days=7)
 """For how long after the last missed push a silent registry is reported."""
-_FIRST_REFUSAL = 400
 BETWEEN_MISSES = timedelta(minutes=10)
 """Two finds of polls closer than this count as one occasion."""
 
@@ -51,7 +50,7 @@ class Silence:
 
 def calls_heard(delivery: DeliverySummary) -> list[HeardCall]:
     """Return the hosts of which a delivery that was accepted tells, none if it was refused."""
-    if delivery.status >= _FIRST_REFUSAL:
+    if delivery.status >= FIRST_REFUSAL:
         return []
     # Of images without a project a caller can name any host: these count for none.
     hosts = {push.image.partition("/")[0] for push in delivery.receipt.pushes if push.project}

@@ -82,7 +82,7 @@ class ImageInfo:
     number of seconds that its HEALTHCHECK needs for a result: start period plus interval times
     retries. `platform` is the one it is built for, such as `linux/arm64`. Both are known on an
     engine only, and so is `size`, in bytes. `exposed` are all ports of EXPOSE as they are written,
-    sorted; `healthcheck` are the words of its HEALTHCHECK.
+    sorted; `healthcheck` are the words of its HEALTHCHECK. `env` are its ENVs, as NAME=VALUE.
     """
 
     digest: Digest | None = None
@@ -98,6 +98,7 @@ class ImageInfo:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     healthcheck: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
     size: int | None = None
 
 

@@ -17,6 +17,7 @@ NOT_ASKED = "HAProxy could not be asked when the counting began: what came befor
 NOT_ASKED_LAST = "HAProxy could not be asked at the end: what came after the last count is missing"
 MOVED = "an instance was started again at another port: what it answered by then is missing"
 UNKNOWN_ENDS = "too many requests failed at once to know how each ended; all count as aborted"
+# HAProxy tells its start in whole seconds.
 _START_TICK = timedelta(seconds=1)
 
 
@@ -140,6 +141,7 @@ class ReceiptLedger:
 
     def routed_away(self, old: Iterable[str], new: str, now: datetime) -> "ReceiptLedger":
         """Return the ledger from when requests go to `new`, and to the instances `old` no more."""
+        # Once each: a deploy that goes on after a crash routes away from the same ones again.
         both = dict.fromkeys((*self.old, *old))
         return replace(self, old=tuple(both), new=new or self.new, away_at=self.away_at or now)
 
@@ -187,7 +189,9 @@ def count(
     """
     found = {one.process: one for one in processes}
     begun = bool(ledger.seen)
+    # In flight is a state, not a sum: that of the last look is over.
     counted = {key: replace(one, in_flight=0) for key, one in ledger.counted.items()}
+    # Between the last look and its end, a process may have answered more.
     missed = PROCESS_ENDED if ledger.seen.keys() - found.keys() else ""
     seen: dict[str, dict[str, InstanceCounts]] = {}
     turned_away = ledger.turned_away
@@ -199,6 +203,7 @@ def count(
             if now_counted is None:
                 missed = missed or PROCESS_ENDED
                 continue
+            # Begun after the ledger: all that it has counted belongs here.
             if before is None and is_newer:
                 last: InstanceCounts | None = InstanceCounts()
             else:
@@ -210,6 +215,7 @@ def count(
             total = counted.get(key, SideCounts()) + added
             # One that began before the counting and was cut in it is taken off, but was not added.
             counted[key] = replace(total, answered=max(0, total.answered))
+            # The ends are counted by now, and would only make the record longer.
             seen[name][key] = replace(now_counted, known_ends=())
         away_before = ledger.seen_away.get(name, 0 if is_newer else process.turned_away)
         if begun:
@@ -221,7 +227,12 @@ def count(
         seen_away={name: one.turned_away for name, one in found.items()},
         turned_away=turned_away,
     )
-    return _drained(result.without(missed) if missed else result, now)
+    if missed:
+        result = result.without(missed)
+    if ledger.away_at is None:
+        return result
+    draining = result.side(result.old).in_flight > 0
+    return replace(result, draining=draining, drained_s=result.drain_s(now))
 
 
 def _between(last: InstanceCounts, now: InstanceCounts) -> tuple[SideCounts, str]:
@@ -246,10 +257,3 @@ def _between(last: InstanceCounts, now: InstanceCounts) -> tuple[SideCounts, str
         in_flight=now.in_flight,
     )
     return added, UNKNOWN_ENDS if unknown else ""
-
-
-def _drained(ledger: ReceiptLedger, now: datetime) -> ReceiptLedger:
-    if ledger.away_at is None:
-        return ledger
-    draining = ledger.side(ledger.old).in_flight > 0
-    return replace(ledger, draining=draining, drained_s=ledger.drain_s(now))

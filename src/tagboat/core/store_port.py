@@ -14,7 +14,12 @@ from typing import Protocol
 from tagboat.core.account_port import AccountReader, AccountWriter
 from tagboat.core.audit import AuditEntry, AuditFilter, AuditPlace
 from tagboat.core.catalog import HeldPush, KnownTag, Project, Registry, Stage
-from tagboat.core.delivery import Delivery, DeliverySummary
+from tagboat.core.delivery import (
+    ALL_DELIVERIES,
+    Delivery,
+    DeliveryFilter,
+    DeliverySummary,
+)
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack, Version
 from tagboat.core.events import Event
 from tagboat.core.generics import T
@@ -207,7 +212,9 @@ class DeliveryReader(Protocol):
 
     def delivery(self, delivery_id: str) -> Delivery: ...
     def has_more_deliveries(self, than: int) -> bool: ...
-    def deliveries(self, before: str = "", limit: int | None = None) -> list[DeliverySummary]: ...
+    def deliveries(
+        self, before: str = "", limit: int | None = None, only: DeliveryFilter = ALL_DELIVERIES
+    ) -> list[DeliverySummary]: ...
 
 
 class DeliveryWriter(DeliveryReader, Protocol):

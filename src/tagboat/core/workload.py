@@ -1,9 +1,10 @@
 """Workloads: the containers that a runtime is asked to run, and what it reports about them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from tagboat.core.colours import TextMark
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.host_access import Bind, Device, Published
 
@@ -97,7 +98,17 @@ class Launched:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line that a workload wrote, fit to be shown; `at` is when, None where it is not known."""
+    """A line that a workload wrote, fit to be shown; `at` is when, None where it is not known.
+
+    `marks` are the colours that the workload gave to parts of it.
+    """
 
     text: str
     at: datetime | None = None
+    marks: tuple[TextMark, ...] = ()
+
+    def masked(self, mask: Callable[[str], str]) -> "LogLine":
+        """Return the line with its text masked; one that this changes loses its colours."""
+        text = mask(self.text)
+        # Places in another text would colour other words.
+        return LogLine(text, self.at, self.marks if text == self.text else ())

@@ -75,6 +75,7 @@ def failure_of(error: Exception, tag: str) -> Failure:
 
 def say_no_image(reason: str, tx: Tx, deploy: Deploy) -> None:
     """Record on the tag that a push of it was refused, because it is not an image."""
+    # A person is told by the deploy; a sender has only the tag to look at.
     if deploy.by_news:
         source, now = Source(deploy.trigger.value), deploy.created_at
         verdict = PushVerdict(

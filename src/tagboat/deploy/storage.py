@@ -55,6 +55,7 @@ async def settle_storage(
     stage takes these over.
     """
     declared = await _declared(runtime, context) if info is None else info.volumes
+    # Before anything is started: a secret that was written into a volume would stay there.
     if context.config.options.secret_files:
         lasting = lasting_paths(replace(context.config, image_volumes=tuple(declared)))
         for path in lasting:
@@ -64,6 +65,7 @@ async def settle_storage(
                     " into data that lasts; build the image without it, or give the secrets as"
                     " environment variables (secrets)"
                 )
+    # The engine is asked, not the record: it alone knows the volumes that it made unasked.
     storage = _storage(
         context, declared, [await runtime.status(one.handle) for one in context.others]
     )

@@ -15,7 +15,7 @@ _SECRET_UUID = re.compile(
     r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.ASCII | re.IGNORECASE
 )
 
-_SETUP_TOKEN = re.compile(r"(/setup/+).+", re.IGNORECASE)
+_LINK_TOKEN = re.compile(r"(/(?:setup|sign-in)/+).+", re.IGNORECASE)
 
 
 class AccessLog:
@@ -57,5 +57,5 @@ def mask_path(path: str) -> str:
         return f"{WEBHOOK_PATH}***"
     masked = _SECRET_UUID.sub("***", path)
     # A set-up link makes an admin. Its page may be asked for with a slip in the path, too.
-    masked = _SETUP_TOKEN.sub(r"\1***", masked)
+    masked = _LINK_TOKEN.sub(r"\1***", masked)
     return masked if len(masked) <= _MAX_LOGGED_PATH else f"{masked[:_MAX_LOGGED_PATH]}…"

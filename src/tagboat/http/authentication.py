@@ -126,16 +126,13 @@ class Authentication:
         return needed
 
 
-def _header(scope: Scope, wanted: bytes) -> bytes:
-    return next((value for name, value in scope["headers"] if name == wanted), b"")
-
-
 def capped(scope: Scope, receive: Receive) -> Receive:
     """Return `receive`, but refusing to bring more than `MAX_BODY_BYTES`."""
     too_large = HTTPException(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BODY_BYTES} bytes"
     )
-    announced = _header(scope, b"content-length")
+    headers = scope["headers"]
+    announced = next((value for name, value in headers if name == b"content-length"), b"")
     got = 0
 
     async def capped() -> Message:

@@ -25,7 +25,8 @@ class ClientAddress:
             value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED_FOR
         )
         for hop in reversed(hops.split(",") if hops else []):
-            if not self._is_front(found):
+            caller = read_address(found)
+            if caller is None or not any(caller in network for network in self._trusted):
                 break
             try:
                 found = str(ipaddress.ip_address(hop.strip()))
@@ -33,11 +34,13 @@ class ClientAddress:
                 break
         return str(found)
 
-    def _is_front(self, address: str) -> bool:
-        try:
-            found = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        # A socket for both families reports IPv4 callers as ::ffff:127.0.0.1 (RFC 4291, 2.5.5.2).
-        mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-        return any((mapped or found) in network for network in self._trusted)
+
+def read_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that a text is, None for any other text."""
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    # A socket for both families reports IPv4 callers as ::ffff:127.0.0.1 (RFC 4291, 2.5.5.2).
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found

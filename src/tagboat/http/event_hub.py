@@ -110,7 +110,8 @@ class EventHub:
             # which ends before its first event resumes where it began.
             yield b"retry: %d\nid: %d\n\n" % (RECONNECT_AFTER_S * 1000, after)
             if not kept:
-                yield _reset_event(start)
+                reset = msgspec.json.encode({"id": start, "topic": "reset", "subject": ""})
+                yield b"id: %d\nevent: reset\ndata: %b\n\n" % (start, reset)
             async for text in self._missed(wanted, start, joined_at):
                 yield text
             while not stream.ended:
@@ -196,8 +197,3 @@ def _encode_event(event: Event) -> bytes:
         }
     )
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.id, event.topic.encode(), data)
-
-
-def _reset_event(now: int) -> bytes:
-    data = msgspec.json.encode({"id": now, "topic": "reset", "subject": ""})
-    return b"id: %d\nevent: reset\ndata: %b\n\n" % (now, data)

@@ -4,7 +4,6 @@ A foreign page can point a name of its own at this server's address, and its vis
 take our answers for its own (DNS rebinding). They still send that name as Host.
 """
 
-import ipaddress
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tagboat.http.client_address import read_address
 from tagboat.http.problem import problem, send_problem
 
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/@\s]+)(?::([0-9]{0,5}))?")
@@ -39,7 +39,10 @@ class OwnHosts:
             return True
         if not name or name.endswith(f".{self.base_domain}"):
             return False
-        return name in self.names or _is_loopback_name(name)
+        if name in self.names or name == "localhost":
+            return True
+        address = read_address(name)
+        return address is not None and address.is_loopback
 
     def sent(self, origin: str, host: str) -> bool:
         """Return whether a page at `origin` (RFC 6454) is of this server, called as `host`."""
@@ -73,7 +76,9 @@ class HostCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
-        if scope["type"] != "http" or self._is_exempt(scope["path"]):
+        path = scope.get("path", "")
+        is_exempt = path in self._paths or path.startswith(self._beginnings)
+        if scope["type"] != "http" or is_exempt:
             await self._app(scope, receive, send)
             return
         named = [value for name, value in scope["headers"] if name == b"host"]
@@ -88,9 +93,6 @@ class HostCheck:
             " TAGBOAT_PUBLIC_URL, and restart Tagboat"
         )
         await send_problem(send, status, problem(status, detail))
-
-    def _is_exempt(self, path: str) -> bool:
-        return path in self._paths or path.startswith(self._beginnings)
 
 
 def names_of(hosts: Collection[str]) -> frozenset[str]:
@@ -115,14 +117,3 @@ def _same_host(one: str, other: str, scheme: str) -> bool:
     default = str(_DEFAULT_PORTS[scheme])
     (name, port), (other_name, other_port) = _split_host(one), _split_host(other)
     return bool(name) and (name, port or default) == (other_name, other_port or default)
-
-
-def _is_loopback_name(name: str) -> bool:
-    if name == "localhost":
-        return True
-    try:
-        found = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_loopback

@@ -116,4 +116,5 @@ async def not_found(_scope: object, _receive: object, send: "Send") -> None:
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 NO_ADDRESS = "There is nothing at this address."
+# Made once: a wrong secret must not differ from an unknown path, not in time either.
 _NOT_FOUND = problem(HTTPStatus.NOT_FOUND, NO_ADDRESS)

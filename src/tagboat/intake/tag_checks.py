@@ -79,6 +79,7 @@ class TagChecks:
         ]
         if not unsure or self._bucket.wait(CHECKS, now):
             return {}
+        # Spent before the answer: calls that come meanwhile must find it gone.
         self._bucket.tokens -= 1
         questions = await self._store.read(lambda reader: self._questions(reader, unsure))
         found = await asyncio.gather(*map(self._ask, questions))
@@ -100,6 +101,7 @@ class TagChecks:
                 if len(found) == CHECKS_OF_CALL:
                     break
                 continue
+            # Forgetting all costs one look for each, and no order has to be kept.
             if len(self._images) >= _REMEMBERED:
                 self._images.clear()
             self._images[push.image.name, push.image.tag] = None

@@ -38,10 +38,14 @@ from tagboat.operations.setup_links import SetupLink, check_setup_token, new_set
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """The one that asks, and the projects that it is limited to; None for all."""
+    """The one that asks, and the projects that it is limited to; None for all.
+
+    `has_password` is False for a token, and for an account that signs in at a provider only.
+    """
 
     principal: Principal
     projects: tuple[ProjectRef, ...] | None
+    has_password: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +104,17 @@ class AccountOperations:
     async def me(self) -> Me:
         """Return the one that asks."""
         actor = self.services.actor
-        limits = actor.projects
-        if limits is None:
-            return Me(actor, None)
-        found = await self.services.store.read(lambda reader: reader.projects_by_id(limits))
-        return Me(actor, project_refs(limits, {key: one.name for key, one in found.items()}))
+
+        def work(reader: Reader) -> Me:
+            limits, projects = actor.projects, None
+            if limits is not None:
+                found = reader.projects_by_id(limits)
+                projects = project_refs(limits, {key: one.name for key, one in found.items()})
+            is_account = actor.kind is PrincipalKind.ACCOUNT and actor.id is not None
+            has_password = is_account and reader.account(actor.id or "").password is not None
+            return Me(actor, projects, has_password)
+
+        return await self.services.store.read(work)
 
     async def list(self, after: str = "", limit: int | None = None) -> Sequence[AccountView]:
         """Return accounts in order of name, those after the name key `after`."""
@@ -129,6 +139,8 @@ class AccountOperations:
         """
         self.services.actor.check_role(Role.ADMIN)
         check_rights(role, projects, ACCOUNT_ROLES)
+        # Before the transaction: a hash takes a good part of a second, in which no other could
+        # write.
         account = await self._new_account(name, role, password)
 
         def work(tx: Tx) -> AccountView:
@@ -171,6 +183,7 @@ class AccountOperations:
                 _check_other_admin(tx, f"{old.name} keeps the role admin")
             tx.put_account(account)
             self._record(tx, old, account)
+            # Whoever knew the old one may be signed in. The one that asks stays so.
             if account.password != old.password:
                 tx.delete_sessions(account_id, self.services.actor.session_id)
             return _view(tx, account)
@@ -187,6 +200,7 @@ class AccountOperations:
         def work(tx: Tx) -> None:
             account = tx.account(account_id)
             check(account)
+            # In here: of two admins that delete each other, the second one stays.
             if account.role is Role.ADMIN:
                 _check_other_admin(tx, f"{account.name} stays")
             tx.delete_account(account_id)

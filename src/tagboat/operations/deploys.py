@@ -13,10 +13,11 @@ from tagboat.core.audit import (
 from tagboat.core.catalog import Stage
 from tagboat.core.decision import normal_tag
 from tagboat.core.deploy import Deploy, Trigger
+from tagboat.core.errors import ConflictError
 from tagboat.core.ports import Reader, Tx
 from tagboat.intake.admit import by_hand, registry_kind
 from tagboat.operations.services import OperationServices
-from tagboat.operations.stage_actions import StageActions
+from tagboat.operations.stage_actions import StageActions, promotable
 from tagboat.operations.views import DeployView, StageView, Views
 from tagboat.operations.way_back import Prospect, WaysBack
 
@@ -57,6 +58,7 @@ class DeployOperations:
                 ordered_by=self.services.actor.name,
                 note=note,
             )
+            # With the deploy: a poll that comes next must not take the tag for news.
             tx.record_tag(by_hand(stage, wanted, queued, self.services.clock()))
             return tx.deploy(queued.deploy_id)
 
@@ -73,6 +75,7 @@ class DeployOperations:
         await self.ways_back.refuse_if_gone(stage_id, to)
 
         def work(tx: Tx) -> Deploy:
+            # Read first: whether it was held before decides if the hold is news.
             before = self._stage(tx, stage_id)
             queued = self._actions.rollback(tx, stage_id, to, note)
             self._record_hold(tx, before)
@@ -84,11 +87,22 @@ class DeployOperations:
         """Return what a rollback would bring back, and whether its image still exists."""
         return await self.ways_back.prospect(stage_id)
 
-    async def promote(self, stage_id: str, from_stage_id: str, note: str = "") -> DeployView:
-        """Queue the digest that is live in another stage of the project."""
+    async def promote(
+        self, stage_id: str, from_stage_id: str, note: str = "", digest: str | None = None
+    ) -> DeployView:
+        """Queue the digest that is live in another stage of the project.
+
+        With `digest`, ConflictError is raised where it is not the one that is live there any more.
+        """
 
         def work(tx: Tx) -> Deploy:
-            self._stage(tx, stage_id)
+            source = tx.stage(from_stage_id)
+            live = promotable(tx, self._stage(tx, stage_id), source)
+            if digest is not None and live.digest != digest:
+                raise ConflictError(
+                    f"another version is live in {source.name} since you looked: {live.tag};"
+                    " look at what it changes, and promote again"
+                )
             return tx.deploy(self._actions.promote(tx, stage_id, from_stage_id, note).deploy_id)
 
         return await self._one(

@@ -48,7 +48,10 @@ class HostClaims:
                 host = min(new.keys() & theirs.keys())
                 has = "has the domain" if theirs[host] == _BY_DOMAIN else "answers at"
                 whose = f"the stage {other.stage.name} of {other.project.name}"
-                raise ConflictError(f"{whose} {has} {host} already{_remedy(new[host], ref)}")
+                ours = f"the stage {ref.stage.name} of {ref.project.name}"
+                named = f", which is where {ours} would answer; choose another name"
+                remedy = "" if new[host] == _BY_DOMAIN else named
+                raise ConflictError(f"{whose} {has} {host} already{remedy}")
 
     def _rivals(self, hosts: Iterable[str], saved: Mapping[str, StageRef]) -> Iterator[StageRef]:
         """Yield the stages that may have one of `hosts`.
@@ -94,10 +97,3 @@ class HostClaims:
 
 _BY_NAME = "name"
 _BY_DOMAIN = "domain"
-
-
-def _remedy(how: str, ref: StageRef) -> str:
-    if how == _BY_DOMAIN:
-        return ""
-    stage = f"the stage {ref.stage.name} of {ref.project.name}"
-    return f", which is where {stage} would answer; choose another name"

@@ -44,15 +44,17 @@ class KnownImages:
         self._services = services
         self._known: OrderedDict[tuple[ImageName, Digest], ImageInfo] = OrderedDict()
 
-    async def describe(self, images: Collection[ImageAt]) -> Mapping[Digest, ImageFacts]:
-        """Return the description of each of `images` by digest, within `WITHIN_S` seconds."""
+    async def describe(
+        self, images: Collection[ImageAt], within_s: float = WITHIN_S
+    ) -> Mapping[Digest, ImageFacts]:
+        """Return the description of each of `images` by digest, within `within_s` seconds."""
         # Both at once: the limit is for the page, and not for each image.
         wanted = {one.digest: one for one in images}
         tasks = {
             digest: asyncio.ensure_future(self._describe(one)) for digest, one in wanted.items()
         }
         if tasks:
-            await asyncio.wait(tasks.values(), timeout=WITHIN_S)
+            await asyncio.wait(tasks.values(), timeout=within_s)
         found = {}
         for digest, task in tasks.items():
             if task.done():
@@ -60,7 +62,7 @@ class KnownImages:
             else:
                 task.cancel()
                 host = wanted[digest].image.host
-                why = f"neither the engine nor {host} described the image within {WITHIN_S:g} s"
+                why = f"neither the engine nor {host} described the image within {within_s:g} s"
                 found[digest] = ImageFacts(None, why)
         return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from tagboat.core.colours import TextMark
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
 from tagboat.core.errors import EngineNotFoundError, NotFoundError, StoreUnavailableError
 from tagboat.core.ports import Reader, Topic
@@ -34,11 +35,15 @@ _TOLD = {
 
 @dataclass(frozen=True, slots=True)
 class LogPart:
-    """A line of an instance's log; without an `instance`, a sentence of Tagboat about the log."""
+    """A line of an instance's log; without an `instance`, a sentence of Tagboat about the log.
+
+    `marks` are the colours of parts of it.
+    """
 
     text: str
     at: datetime | None = None
     instance: str | None = None
+    marks: tuple[TextMark, ...] = ()
 
 
 class LiveLogs:
@@ -73,6 +78,7 @@ class LiveLogs:
         shown: dict[str, datetime] = {}
         followed: str | None = None
         waits = False
+        # Before the first look: a change between look and wait must not be missed.
         news = asyncio.Event()
         self._news.add(news)
         self._services.store.listen(Topic.EVENTS, self._wake)
@@ -118,7 +124,8 @@ class LiveLogs:
         lines = self._services.engine.follow_logs(instance.handle, window.tail, window.since)
         async with aclosing(lines):
             async for line in lines:
-                yield LogPart(mask(line.text), line.at, instance.id)
+                shown = line.masked(mask)
+                yield LogPart(shown.text, shown.at, instance.id, shown.marks)
 
     def _wake(self) -> None:
         for news in self._news:

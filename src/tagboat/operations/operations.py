@@ -7,6 +7,7 @@ from tagboat.operations.accounts import AccountOperations
 from tagboat.operations.deploys import DeployOperations
 from tagboat.operations.health import HealthChecks
 from tagboat.operations.hosts import ServedHosts
+from tagboat.operations.image_facts import KnownImages
 from tagboat.operations.live_logs import LiveLogs
 from tagboat.operations.projects import ProjectOperations
 from tagboat.operations.queries.audit import AuditQueries
@@ -16,17 +17,23 @@ from tagboat.operations.queries.connect import ConnectQueries
 from tagboat.operations.queries.deliveries import DeliveryQueries
 from tagboat.operations.queries.deploy_page import DeployPageQuery
 from tagboat.operations.queries.deploys import DeployQueries
+from tagboat.operations.queries.finder import FinderQuery
+from tagboat.operations.queries.image_look import ImageLookQueries
 from tagboat.operations.queries.logs import LogQueries
 from tagboat.operations.queries.machine import MachineQueries
 from tagboat.operations.queries.matrix import MatrixQuery
 from tagboat.operations.queries.needs import NeedQueries
 from tagboat.operations.queries.overview import OverviewQuery
 from tagboat.operations.queries.patterns import PatternQueries
+from tagboat.operations.queries.project_page import ProjectPageQueries
+from tagboat.operations.queries.registry_use import RegistryUseQueries
 from tagboat.operations.queries.tags import TagQueries
+from tagboat.operations.quick_deploys import QuickDeploys
 from tagboat.operations.registries import RegistryOperations
 from tagboat.operations.services import OperationServices
 from tagboat.operations.sessions import SessionOperations
 from tagboat.operations.settings import SettingsOperations
+from tagboat.operations.sign_in_links import SignInLinks
 from tagboat.operations.single_sign_on import SingleSignOn
 from tagboat.operations.stages import StageOperations
 from tagboat.operations.tokens import TokenOperations
@@ -36,16 +43,20 @@ from tagboat.operations.webhooks import WebhookOperations
 class Operations:
     """Changes by subject, and the read model: `catalog`, `history`, `deliveries` and so on."""
 
-    def __init__(self, services: OperationServices) -> None:
+    def __init__(self, services: OperationServices, images: KnownImages | None = None) -> None:
         self._services = services
+        # One memory for all who ask: what a digest describes is no secret of theirs.
+        self._images = images or KnownImages(services)
         self.projects = ProjectOperations(services)
         self.stages = StageOperations(services)
         self.registries = RegistryOperations(services)
         self.webhooks = WebhookOperations(services)
         self.deploys = DeployOperations(services)
+        self.quick_deploys = QuickDeploys(services)
         self.settings = SettingsOperations(services)
         self.accounts = AccountOperations(services)
         self.sessions = SessionOperations(services)
+        self.sign_in_links = SignInLinks(services)
         self.single_sign_on = SingleSignOn(services)
         self.tokens = TokenOperations(services)
         self.hosts = ServedHosts(services)
@@ -58,15 +69,19 @@ class Operations:
         self.overview = OverviewQuery(services)
         self.matrix = MatrixQuery(services)
         self.deploy_page = DeployPageQuery(services)
+        self.project_page = ProjectPageQueries(services)
         self.machine = MachineQueries(services)
         self.tags = TagQueries(services)
         self.patterns = PatternQueries(services)
-        self.comparisons = ComparisonQueries(services)
+        self.comparisons = ComparisonQueries(services, self._images)
         self.connect = ConnectQueries(services)
+        self.image_look = ImageLookQueries(services)
         self.needs = NeedQueries(services)
         self.audit = AuditQueries(services)
+        self.registry_use = RegistryUseQueries(services)
+        self.finder = FinderQuery(services)
         self.explain = services.explain
 
     def by(self, actor: Principal) -> "Operations":
         """Return the same operations, asked for by `actor`."""
-        return Operations(replace(self._services, actor=actor))
+        return Operations(replace(self._services, actor=actor), self._images)

@@ -43,7 +43,9 @@ class Passwords:
 
     async def renewed(self, password: str, hashed: str) -> str:
         """Return `hashed`, or a new hash where it was made with other parameters than today's."""
-        return await self._run(lambda: _renewed(password, hashed))
+        return await self._run(
+            lambda: _hash_password(password) if _hasher().check_needs_rehash(hashed) else hashed
+        )
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._in_line >= MOST_IN_LINE:
@@ -67,10 +69,6 @@ def _is_right(password: str, hashed: str) -> bool:
         return bool(_hasher().verify(hashed, _password_bytes(password)))
     except (Argon2Error, InvalidHashError):
         return False
-
-
-def _renewed(password: str, hashed: str) -> str:
-    return _hash_password(password) if _hasher().check_needs_rehash(hashed) else hashed
 
 
 def _hasher() -> "PasswordHasher":

@@ -41,6 +41,7 @@ class RegistryOperations:
         registry = self._changed(bare, fields, docker_config)
 
         def work(tx: Tx) -> Registry:
+            # In here: two that are added at one time may have one host.
             _check_unique(tx, registry)
             tx.add_registry(registry)
             self._record(tx, AuditAction.REGISTRY_CREATE, None, registry)
@@ -74,6 +75,7 @@ class RegistryOperations:
         def work(tx: Tx) -> None:
             registry = tx.registry(registry_id)
             check(registry)
+            # Only those that name it: others find a registry by host, and may do without.
             users = [one.name for one in tx.projects() if one.registry_id == registry_id]
             if users:
                 raise ConflictError(
@@ -121,6 +123,7 @@ class RegistryOperations:
             tags = await self.services.list_tags(image, registry)
         except RegistryError as error:
             return Choice(error=str(error))
+        # As stored: one tag of a Gitea in two cases would be two choices.
         kind = registry.kind if registry else None
         return Choice(tuple(dict.fromkeys(normal_tag(tag, kind) for tag in tags)), whole=True)
 

@@ -64,6 +64,8 @@ class SessionOperations:
             )
         account = await services.store.read(lambda reader: reader.account_by_key(key))
         hashed = account.password if account else None
+        # A longer one is never hashed, but costs the same time: nothing tells it apart from a wrong
+        # one.
         fits = len(password.encode("utf-8", "surrogatepass")) <= MAX_PASSWORD_BYTES
         right = await services.passwords.verify(password if fits else "", hashed)
         if not right or account is None or hashed is None:
@@ -76,6 +78,7 @@ class SessionOperations:
             # Reset or deleted while the password was verified.
             if current is None or current.password != hashed:
                 raise SignInError("The name or the password is wrong.")
+            # Never taken over: a cookie that somebody planted must not become that of the account.
             if before := previous and tx.session_by_hash(hash_credential(previous)):
                 tx.delete_session(before[0].id)
             now = services.clock()
@@ -150,6 +153,7 @@ def begin_session(
 ) -> SignedIn:
     """Add a session of an account, and return it with its secret."""
     secret = secrets.token_urlsafe(CREDENTIAL_BYTES)
+    # A client may send anything; pages and terminals show it.
     shown = "".join(one for one in user_agent[:MAX_USER_AGENT] if one.isprintable())
     session = Session(
         id=new_id(),

@@ -68,6 +68,7 @@ class TokenOperations:
             expires_at = now + timedelta(days=expires_in_days)
         if expires_at is not None and expires_at <= now:
             raise FieldError("expires_at", "must be in the future")
+        # The rule for accounts: in the audit either name stands for the one that acts.
         try:
             parse_account_name(name)
         except InvalidValueError as error:
@@ -84,6 +85,7 @@ class TokenOperations:
         )
 
         def work(tx: Tx) -> NewToken:
+            # In here: a project that is deleted meanwhile must not be part of the limit.
             made = replace(token, projects=find_projects(tx, projects))
             if namesake := tx.api_token_by_key(made.name_key):
                 raise ConflictError(

@@ -156,6 +156,7 @@ def _before(
         return served
     without = [(version.digest, version.fingerprint) for version in facts.taken_back(stage.id)]
     beside = facts.instances(stage_id=stage.id, states=[InstanceState.LIVE])[1:]
+    # Beside the newest it serves already: going back to it starts nothing.
     if left := next(
         (one for one in beside if live and one.version not in {*without, live.version}), None
     ):
@@ -191,6 +192,7 @@ def _served_before(
 def _named(reader: Reader, stage: Stage, to: str) -> Instance:
     deploy = reader.deploy(to)
     found = reader.instance_of(deploy.id)
+    # Not a failed one: it never served, or was taken back.
     served = {InstanceState.LIVE, InstanceState.DRAINING, InstanceState.STOPPED}
     if found is None or found.stage_id != stage.id or found.state not in served:
         raise ConflictError(
@@ -281,6 +283,7 @@ class WaysBack:
             stage = reader.stage(stage_id)
             return None if under_way(reader, stage, to) else find_way_back(reader, stage, to)
 
+        # The transaction is over before engine and registry are asked: they may take seconds.
         way = await self.store.read(work)
         if way is None:
             return

@@ -99,6 +99,7 @@ class WebhookOperations:
         secret = str(uuid.uuid4())
 
         def work(tx: Tx) -> WebhookView:
+            # Name and signature stay: the sender needs another URL only.
             webhook = replace(tx.hook(webhook_id), secret_hash=hash_secret(secret))
             tx.put_hook(webhook)
             project = tx.project(webhook.project_id)

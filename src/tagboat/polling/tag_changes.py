@@ -184,6 +184,7 @@ def choose_new_tags(
     else:
         decisions = {tag: decide(project, stages, tag) for tag in changes.tags}
     for candidates in _candidates_by_stage(decisions, changes, serving):
+        # The others first: deploys are queued in the order of these keys, the newest last.
         others = {tag: one for tag, one in decisions.items() if tag not in candidates.due}
         decisions = others | decide_in_stage(candidates, inspected, now)
     running = {instance.tag for instance in live}
@@ -307,6 +308,7 @@ def reason_not_chosen(stage: Stage, choice: _Choice, inspected: InspectedImages,
             f"{match}, but of the new tags that names do not put in order "
             f"only the {MAX_COMPARED} that sort last are compared"
         )
+    # What lost to the last of those chosen has lost to the others too.
     least = choice.chosen[-1]
     one = Candidate(tag, inspected.created.get(tag), _FOUND_NOW)
     rule = choice.order.rule(least, one)

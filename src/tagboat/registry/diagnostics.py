@@ -77,6 +77,7 @@ async def diagnose(
         checks.append(DiagnosticCheck("engine", ok=True, detail=detail))
     login = await check_login(client, registry, endpoint)
     checks += login
+    # The first is the login itself; a wrong ROOT_URL hinders none of what follows.
     is_logged_in = login[0].ok
     if is_logged_in and log_in and registry.password is not None:
         checks.append(await check_engine_login(log_in, registry))
@@ -99,6 +100,7 @@ async def check_reachable(
     try:
         api = await client.probe_api(registry)
     except TlsFailureError as error:
+        # A bad certificate is told apart from silence: the one to mend is another.
         return [
             DiagnosticCheck("reachable", ok=True, detail=f"{endpoint.host} accepts connections"),
             DiagnosticCheck("tls", ok=False, detail=explain_tls_failure(error, registry)),
@@ -169,6 +171,7 @@ async def check_login(
         return [DiagnosticCheck("login", ok=False, detail=str(error))]
     checks = [DiagnosticCheck("login", ok=True, detail=describe_login(registry, endpoint, result))]
     try:
+        # A registry may write anything there, also what is no URL.
         named = endpoint.base.join(URL(result.named)).origin() if result.named else None
     except ValueError:
         named = None
@@ -225,6 +228,7 @@ def describe_login(registry: Registry, endpoint: RegistryEndpoint, result: Login
             "no password is stored: the registry gives everybody a token; "
             "only public images can be read"
         )
+    # Said for whoever did not expect the password to go elsewhere.
     before, home = registry.login_service, str(endpoint.base.origin())
     is_home = result.used == home and before in {"", home}
     if not has_password or not result.used or is_home:
@@ -240,6 +244,7 @@ async def check_engine_login(log_in: EngineLogin, registry: Registry) -> Diagnos
     try:
         await log_in(registry)
     except EngineUnavailableError as error:
+        # An engine that is away is no fault of the registry.
         detail = f"not tried: {error}"
     except EngineError as error:
         is_ok, detail = False, f"{error}; until that is fixed, its pulls of private images fail"

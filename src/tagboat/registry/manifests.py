@@ -191,6 +191,7 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
         entrypoint=_words(config.get("Entrypoint")),
         command=_words(config.get("Cmd")),
         healthcheck=_words(test),
+        env=_words(config.get("Env")),
     )
 
 

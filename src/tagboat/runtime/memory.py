@@ -107,6 +107,7 @@ class MemoryRuntime(MemoryState):
     async def remove_image(self, image: str) -> bool:
         """Forget the pulled image `NAME@DIGEST`, unless a container or a tag needs it."""
         self._record("remove_image", image)
+        # By digest: one image may have been pulled under two names.
         digest = image.partition("@")[2]
         used = any(
             held.spec.image.partition("@")[2] == digest for held in self._containers.values()
@@ -132,6 +133,7 @@ class MemoryRuntime(MemoryState):
                 f"the engine could not create the container {spec.name}: the name is already in use"
             )
         self._need_networks(spec)
+        # Counted, not random: a test sees the same ids in each run.
         self._made += 1
         container_id = hashlib.sha256(f"container {self._made}".encode()).hexdigest()
         image = self._images[spec.image]
@@ -146,6 +148,7 @@ class MemoryRuntime(MemoryState):
         found = self._held(workload)
         if found.status.running:
             return
+        # As in Docker, this network is looked for at the start, and ports are taken then.
         if found.spec.network:
             self._need_network(found.spec.network, f"start the container {workload}")
         if found.image.start_error:
@@ -186,6 +189,7 @@ class MemoryRuntime(MemoryState):
         self._record("remove", workload)
         if found := self._find(workload):
             del self._containers[found.status.id]
+            # Those who follow its log wait for news, and this is the last.
             found.wake()
             self._tell(found)
 
@@ -272,6 +276,7 @@ class MemoryRuntime(MemoryState):
     ) -> AsyncGenerator[LogLine, None]:
         """Yield these lines, and those to come until it is removed."""
         held, news = self._held(workload), asyncio.Event()
+        # Counted before the first line goes out: what is written meanwhile comes after it, once.
         told = len(held.log)
         held.followers.add(news)
         try:
@@ -331,6 +336,7 @@ class MemoryRuntime(MemoryState):
                 yield name
         finally:
             self._listeners.remove(listener)
+        # Never a quiet end: the caller has to look for what it has missed.
         raise EngineUnavailableError("the engine could not tell which containers end: it went away")
 
     def _need_networks(self, spec: WorkloadSpec) -> None:

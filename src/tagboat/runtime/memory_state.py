@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from tagboat.core.colours import coloured
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import (
     EngineError,
@@ -83,7 +84,9 @@ class MemoryContainer:
 
     def write(self, lines: Iterable[str], at: datetime) -> None:
         """Add lines to the log, and wake whoever follows it."""
-        self.log.extend(LogLine(line, at) for line in lines)
+        for line in lines:
+            text, marks = coloured(line)
+            self.log.append(LogLine(text, at, marks))
         self.wake()
 
     def wake(self) -> None:
@@ -117,6 +120,7 @@ class MemoryState:
         self.network: str | None = None
         self.probe: Probe = AnsweringProbe()
         self.free_port: FreePort = self._next_port
+        # By `NAME@DIGEST`: what can be pulled, what was, and what of it bears a tag besides.
         self._registry: dict[str, MemoryImage] = {}
         self._images: dict[str, MemoryImage] = {}
         self._tagged: set[str] = set()
@@ -202,6 +206,7 @@ class MemoryState:
         found.status = replace(
             found.status, running=False, restarting=again, restarts=restarts, exit_code=code
         )
+        # Kept apart: a start sets the code in the status back, as Docker does.
         found.last_code = code
         self._tell(found)
 
@@ -221,6 +226,7 @@ class MemoryState:
 
     def _record(self, call: str, what: str) -> None:
         found = self._find(what)
+        # A call that fails was asked for all the same.
         self.journal.append(f"{call} {found.spec.name if found else what}")
         self.raise_failure(call)
 
@@ -246,6 +252,7 @@ class MemoryState:
         return found
 
     def _next_port(self, taken: Collection[int]) -> int:
+        # The lowest, so that a test knows which port comes next.
         unfit = {*taken, *self.ports_in_use()}
         return next(port for port in range(_FIRST_PORT, 65536) if port not in unfit)
 

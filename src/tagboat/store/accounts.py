@@ -49,6 +49,7 @@ class AccountReads(ReadPart):
     def session_by_hash(self, secret_hash: str) -> tuple[Session, Account] | None:
         """Return the session whose cookie has that hash, with its account; None for no such."""
         query = (
+            # In one statement: each request of a browser asks this.
             select(sessions_table, *(column.label(f"of_{column.key}") for column in _of_account))
             .join(accounts_table, accounts_table.c.id == sessions_table.c.account_id)
             .where(sessions_table.c.secret_hash == secret_hash)
@@ -109,6 +110,7 @@ class AccountWrites(AccountReads):
 
     def delete_account(self, account_id: str) -> None:
         """Delete an account with its sessions."""
+        # Its sessions go by their foreign key, in the same statement.
         self._session.delete(accounts_table, account_id)
 
     def add_session(self, session: Session) -> None:
@@ -118,6 +120,7 @@ class AccountWrites(AccountReads):
     def note_session_use(self, session_id: str, now: datetime) -> None:
         """Put on record that a session was used; one that has ended stays so."""
         table = sessions_table
+        # Not a replacement: the session was read earlier, and may have ended since.
         self._session.execute(update(table).where(table.c.id == session_id).values(used_at=now))
 
     def delete_session(self, session_id: str) -> None:
@@ -136,6 +139,7 @@ class AccountWrites(AccountReads):
         Return how many went.
         """
         table = sessions_table
+        # A part at a time: others wait for the writer meanwhile.
         old = select(table.c.id).where(or_(table.c.created_at < created, table.c.used_at < used))
         ended = delete(table).where(table.c.id.in_(old.limit(at_most)))
         return self._session.execute(ended).rowcount
@@ -158,6 +162,7 @@ _of_account = tuple(accounts_table.c)
 
 
 def _with_key(value: Account | ApiToken) -> dict[str, Any]:
+    # In a column: no database compares names as `account_key` does.
     return to_row(value) | {"name_key": value.name_key}
 
 

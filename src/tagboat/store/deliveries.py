@@ -7,10 +7,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Table, delete, select
+from sqlalchemy import ColumnElement, Table, delete, exists, select
 
 from tagboat.core.delivery import (
+    ALL_DELIVERIES,
+    FIRST_REFUSAL,
     Delivery,
+    DeliveryFilter,
+    DeliveryOutcome,
     DeliverySummary,
     Named,
     PushResult,
@@ -18,6 +22,7 @@ from tagboat.core.delivery import (
     SkippedEvent,
 )
 from tagboat.core.events import delivery_change
+from tagboat.core.push import Outcome
 from tagboat.store import tables
 from tagboat.store.part import ReadPart, newest_first
 from tagboat.store.session import DELIVERIES, PUSHES, SKIPS, WriteSession, missing
@@ -46,9 +51,15 @@ class DeliveryReads(ReadPart):
         query = select(ids).order_by(ids.desc()).offset(than).limit(1)
         return self._session.scalar(query) is not None
 
-    def deliveries(self, before: str = "", limit: int | None = None) -> list[DeliverySummary]:
+    def deliveries(
+        self, before: str = "", limit: int | None = None, only: DeliveryFilter = ALL_DELIVERIES
+    ) -> list[DeliverySummary]:
         """Return deliveries without what was sent, newest first, older than the id `before`."""
         query = newest_first(tables.deliveries_table, None, None, before, limit)
+        if only.sender is not None:
+            query = query.where(tables.deliveries_table.c.sender == only.sender)
+        if only.outcome is not None:
+            query = query.where(_came_to(only.outcome))
         rows = list(self._session.rows(query.with_only_columns(*_SUMMARY_COLUMNS)))
         return [DeliverySummary(**row) for row in self._with_receipts(rows)]
 
@@ -126,6 +137,18 @@ class DeliveryWrites(DeliveryReads):
 
 _DELIVERY_COLUMNS = [column.name for column in tables.deliveries_table.c]
 _OWN = [name for name in _DELIVERY_COLUMNS if name not in _RECEIPT]
+
+
+def _came_to(outcome: DeliveryOutcome) -> ColumnElement[bool]:
+    calls, pushes = tables.deliveries_table.c, tables.delivery_pushes_table.c
+    own = exists().where(pushes.delivery_id == calls.id)
+    match outcome:
+        case DeliveryOutcome.FAILED:
+            return calls.status >= FIRST_REFUSAL
+        case DeliveryOutcome.NOTHING:
+            return (calls.status < FIRST_REFUSAL) & ~own
+        case _:
+            return own.where(pushes.outcome == Outcome(outcome))
 
 
 def _row_of_push(key: str, place: int, push: PushResult) -> tuple[object, ...]:

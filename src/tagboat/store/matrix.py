@@ -5,13 +5,15 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import func, select
 
 from tagboat.core.catalog import Project
+from tagboat.core.deploy import Deploy
 from tagboat.store import tables
 from tagboat.store.catalog import CatalogReads
+from tagboat.store.deploys import DeployReads
 
 _projects, _places = tables.projects_table, tables.stages_table
 
 
-class MatrixReads(CatalogReads):
+class MatrixReads(CatalogReads, DeployReads):
     """Implements `MatrixReader`."""
 
     def projects_page(
@@ -31,6 +33,15 @@ class MatrixReads(CatalogReads):
         # By the partial index of open deploys, however many there ever were.
         table = tables.deploys_table
         return set(self._session.scalars(select(table.c.project_id).where(tables.OPEN).distinct()))
+
+    def newest_open_deploys(self, limit: int) -> list[Deploy]:
+        """Return the queued and running deploys that were ordered last, newest first."""
+        table = tables.deploys_table
+        # Sorted here: asked for the newest, SQLite walks through all deploys that there ever were
+        # in place of its partial index of the open ones.
+        newest = sorted(self._session.scalars(select(table.c.id).where(tables.OPEN)))[-limit:]
+        found = self._deploys_of(select(table).where(table.c.id.in_(newest)))
+        return sorted(found, key=lambda one: one.id, reverse=True)
 
     def held_projects(self) -> set[str]:
         """Return the ids of projects that have a stage on hold."""

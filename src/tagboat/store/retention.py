@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -73,7 +72,12 @@ class RetentionReads(ReadPart):
     def deletions(self) -> list[Deletion]:
         """Return the projects and stages that are being deleted, or were as the server died."""
         rows = self._session.rows(select(_removals))
-        return [Deletion(**{**row, "actor": _actor_of(row["actor"])}) for row in rows]
+        # Servers of before do not say who ordered it.
+        return [
+            Deletion(**{**row, "actor": msgspec.convert(actor, Principal) if actor else SERVER})
+            for row in rows
+            for actor in [row["actor"]]
+        ]
 
 
 class RetentionWrites(RetentionReads):
@@ -96,6 +100,7 @@ class RetentionWrites(RetentionReads):
 
         Return False where it is wanted again, or another is removing it at `now`.
         """
+        # In the update itself: a deploy may have begun to want it since it was listed.
         free = or_(_pulled.c.removing_until.is_(None), _pulled.c.removing_until <= now)
         query = update(_pulled).where(
             _is_image(image, digest), free, ~_is_wanted(_pulled.c.digest, keep)
@@ -118,11 +123,13 @@ class RetentionWrites(RetentionReads):
 
         Return how many went.
         """
+        # By the condition of the list, again: a rollback may need one of them since.
         old = delete(_deploys).where(_deploys.c.id.in_(deploy_ids), _is_old(before, newest, keep))
         return self._session.execute(old).rowcount
 
     def begin_deletion(self, deletion: Deletion) -> None:
         """Record that a project or stage is being deleted, so that the next start finishes it."""
+        # Of two orders the later one counts: it may say otherwise about the volumes.
         self.end_deletion(deletion)
         self._session.insert(_removals, to_row(deletion))
 
@@ -133,11 +140,6 @@ class RetentionWrites(RetentionReads):
             _removals.c.stage_id == deletion.stage_id,
         )
         self._session.execute(delete(_removals).where(*of_it))
-
-
-def _actor_of(row: dict[str, Any] | None) -> Principal:
-    # Servers of before do not say who ordered it.
-    return SERVER if row is None else msgspec.convert(row, Principal)
 
 
 def _is_image(image: ImageName, digest: Digest) -> ColumnElement[bool]:

@@ -74,6 +74,7 @@ def rotate_encryption_key(url: str | None, data_dir: Path) -> int:
                 "the database is of another release; start this one, stop it, then change the key"
             )
         with engine.begin() as connection:
+            # All in one transaction, the key's id too: cut off, everything fits the old key still.
             begin_write(connection)
             take_time(connection)
             known = key_id_on_record(connection)
@@ -83,6 +84,7 @@ def rotate_encryption_key(url: str | None, data_dir: Path) -> int:
                     f"the key in {data_dir} is not that of the database; put the right {KEY_FILE}"
                     " there"
                 )
+            # On disk before anything is sealed with it, or a power cut could lose all secrets.
             new = Cipher(next_key(data_dir))
             count = reseal(connection, old, new)
             _set(connection, KEY_ID_SETTING, new.key_id.hex())
@@ -91,6 +93,7 @@ def rotate_encryption_key(url: str | None, data_dir: Path) -> int:
                 _OWNER, datetime.now(UTC), AuditAction.SERVER_ROTATE_KEY, AuditSubject(), note=note
             )
             BulkInsert(audit_table, connection.dialect).send(connection, [entry])
+        # After the commit: until then the old key is the one in force.
         fitting_key(data_dir, new.key_id.hex())
     except DBAPIError as error:
         raise StoreUnavailableError(

@@ -118,6 +118,7 @@ class SettingWrites(SettingReads):
     def acquire_lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
         """Take or renew a lease; return False where another holds it beyond `now`."""
         table = tables.leases_table
+        # In one statement: two servers that look first would both find it free.
         row = {"name": name, "holder": holder, "until": until}
         taken = self._session.insertion(table, row).on_conflict_do_update(
             index_elements=["name"],

@@ -214,7 +214,11 @@ def open_store(url: str | None, data_dir: Path) -> SqlStore:
             begin_write(connection)
             # An older server may have written stages before this start, or next to this one.
             UnitOfWork(connection, SealedRows(cipher), WriteMemory()).put_missing_hosts()
-        _continue_ids(engine)
+        # New ids follow those on record, even if the clock was set back.
+        with engine.connect() as connection:
+            for table in (tables.deploys_table, tables.instances_table, tables.deliveries_table):
+                if newest := connection.scalar(select(func.max(table.c.id))):
+                    go_on_from(newest)
     except Exception as error:
         engine.dispose()
         if isinstance(error, DBAPIError):
@@ -294,14 +298,6 @@ def _seal_settings(engine: Engine, cipher: Cipher) -> None:
         # A raw connection begins no transaction, inside which there is no checkpoint.
         with closing(engine.raw_connection()) as raw:
             raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _continue_ids(engine: Engine) -> None:
-    """Let new ids follow those on record, even if the clock was set back."""
-    with engine.connect() as connection:
-        for table in (tables.deploys_table, tables.instances_table, tables.deliveries_table):
-            if newest := connection.scalar(select(func.max(table.c.id))):
-                go_on_from(newest)
 
 
 def _translate(error: BaseException) -> BaseException:

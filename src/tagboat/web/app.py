@@ -1,5 +1,6 @@
 """The pages as one ASGI application: session, role and form are checked before a page is made."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from http import HTTPStatus
@@ -14,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tagboat.core.errors import TagboatError
+from tagboat.core.errors import ForbiddenError, InvalidValueError, TagboatError
 from tagboat.http.authentication import capped
 from tagboat.http.forgery import check_change, check_origin
 from tagboat.http.identification import PRINCIPAL
@@ -23,7 +24,33 @@ from tagboat.web import live, theme
 from tagboat.web.assets import STATIC_PATH, Assets
 from tagboat.web.error_pages import error_page
 from tagboat.web.forms import Form, read_form, status_of
-from tagboat.web.pages import deploy, deploys, oidc, overview, sign_in
+from tagboat.web.kept_forms import keep_form
+from tagboat.web.pages import (
+    account,
+    audit,
+    connect,
+    deliveries,
+    deploy,
+    deploys,
+    explain,
+    find,
+    logs,
+    new_project,
+    oidc,
+    overview,
+    project_settings,
+    projects,
+    promote,
+    registries,
+    server,
+    settings,
+    sign_in,
+    sign_in_link,
+    stage,
+    stage_settings,
+    tokens,
+    users,
+)
 from tagboat.web.routing import PageRoute, PageRouter
 from tagboat.web.security import PageHeaders
 from tagboat.web.services import WebServices
@@ -35,7 +62,28 @@ ROUTERS: tuple[PageRouter, ...] = (
     overview.router,
     deploys.router,
     deploy.router,
+    deliveries.router,
+    explain.router,
+    connect.router,
+    # Before the pages of projects, whose names stand where its address has "new".
+    new_project.router,
+    logs.router,
+    registries.router,
+    settings.router,
+    server.router,
+    users.router,
+    tokens.router,
+    audit.router,
+    account.router,
+    # `/-/` belongs to projects, and is tried before a stage of that name would be.
+    projects.router,
+    project_settings.router,
+    stage.router,
+    stage_settings.router,
+    promote.router,
+    find.router,
     sign_in.router,
+    sign_in_link.router,
     oidc.router,
     live.router,
     theme.router,
@@ -109,12 +157,29 @@ class Pages:
         if route.needs is not None:
             if visit.principal is None:
                 # Not 401: a browser would ask for a password by itself.
-                return _to_sign_in(request)
+                return await self._to_sign_in(visit)
             visit.principal.check_role(route.needs)
         if route.method == "POST" and not route.from_elsewhere:
             # Only now: a stranger cannot make the server read a body.
             visit = replace(visit, form=await self._read_order(request))
         return await route.handler(visit)
+
+    async def _to_sign_in(self, visit: Visit) -> Response:
+        """Return the way to the page for signing in, and from there back to the page asked for.
+
+        A form that was sent after its session had ended is kept over that.
+        """
+        request = visit.request
+        if request.method == "POST":
+            # A form of another site is worth nothing, and would be sent by who signs in.
+            with contextlib.suppress(ForbiddenError, InvalidValueError):
+                kept = keep_form(request.url.path, await self._read_order(request))
+                if kept is not None:
+                    return await sign_in.show_sign_in(visit, "/", sign_in.SESSION_ENDED, kept)
+            return RedirectResponse(SIGN_IN, HTTPStatus.SEE_OTHER)
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        back = f"?next={quote(wanted, safe='/')}" if wanted != "/" else ""
+        return RedirectResponse(SIGN_IN + back, HTTPStatus.SEE_OTHER)
 
     async def _read_order(self, request: Request) -> Form:
         """Return the form of an order that a page of ours has sent; else raise ForbiddenError."""
@@ -137,11 +202,3 @@ class Pages:
             return await self._visit(request)
         except TagboatError:  # without the database nobody is known; the error itself is shown
             return Visit(request, self._services, self._templates, None, self._services.clock())
-
-
-def _to_sign_in(request: Request) -> Response:
-    """Return the way to the page for signing in, and from there back to the page asked for."""
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    # After an order the form is lost: it is not repeated by signing in.
-    back = f"?next={quote(wanted, safe='/')}" if request.method != "POST" and wanted != "/" else ""
-    return RedirectResponse(SIGN_IN + back, HTTPStatus.SEE_OTHER)

@@ -103,19 +103,25 @@ def column_names(rows: Sequence[MatrixRow], names: Sequence[tuple[str, int]]) ->
     `names` are the most common ones with their number. Where few are in use, all of those in
     `rows` get one.
     """
+    # By names that most projects have: a column for each would be mostly empty.
     here = {cell.stage.name for row in rows for cell in row.cells}
     common = [name for name, _ in names[:COLUMNS]]
     rest = [name for name, _ in names[COLUMNS : COLUMNS + 1] if name in here]
     # One name more needs no more room than the column for all others would.
     chosen = common + rest if len(here - set(common)) <= 1 else common
-    last = len(_USUAL_ORDER) - 1
+    return tuple(sorted(chosen, key=usual_place))
 
-    def place(name: str) -> tuple[int, str]:
-        ranks = (rank for rank, usual in enumerate(_USUAL_ORDER) if name.lower() in usual)
-        # Unknown names stand before what is last everywhere.
-        return next(ranks, last), name
 
-    return tuple(sorted(chosen, key=place))
+def usual_place(name: str) -> tuple[int, str]:
+    """Return the place of a stage on the usual way of a tag, by its name."""
+    ranks = (rank for rank, names in enumerate(_USUAL_ORDER) if name.lower() in names)
+    # Unknown names stand before what is last everywhere.
+    return next(ranks, len(_USUAL_ORDER) - 1), name
+
+
+def has_usual_name(name: str) -> bool:
+    """Return whether a stage of that name has a known place on the way of a tag."""
+    return any(name.lower() in names for names in _USUAL_ORDER)
 
 
 def _under_way(cell: StageCell, deploy: Deploy) -> CellWords:

@@ -109,6 +109,7 @@ def deploy_title(page: SurroundedDeploy) -> str:
 def deploy_sentence(page: SurroundedDeploy) -> str:
     """Return what has become of a deploy, what serves, and what comes next."""
     deploy = page.view.deploy
+    # All states are here, so that the type checker finds one that is added.
     match deploy.status:
         case DeployStatus.QUEUED:
             return f"{deploy.tag} waits for its turn in {page.view.stage.name}. {serves(page)}"

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from tagboat.http.problem import problem_headers
 from tagboat.web.visits import Visit
 
+# No code alone: a person at night needs the next step.
 _SAID: Mapping[int, tuple[str, str]] = {
     403: ("Not allowed", "Your role does not allow this."),
     404: ("Nothing here", "There is no page at this address. It may have been deleted."),

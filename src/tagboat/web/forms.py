@@ -1,6 +1,6 @@
 """Forms: what a browser posts, and the errors that are shown next to its fields."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from tagboat.core.errors import (
     TagboatError,
     TooManyAttemptsError,
 )
+from tagboat.core.generics import T
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_FORM_BYTES = 1 << 20
@@ -70,9 +71,18 @@ class Form:
         if not text:
             return None
         # Twenty digits are more than any field takes, and Python refuses to read thousands.
+        # Not int() alone: it takes underscores and digits of all scripts.
         if not text.removeprefix("-").isdecimal() or len(text) > 20:  # noqa: PLR2004
             raise FieldError(name, "must be a whole number")
         return int(text)
+
+
+class RefusedFieldsError(InvalidValueError):
+    """Values of a form that cannot be used; `fields` has the reason of each, by name."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__(f"{len(fields)} values cannot be used: {', '.join(fields)}")
+        self.fields = fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +105,24 @@ def form_errors(error: TagboatError, field_of: Mapping[type[TagboatError], str])
     class. All others are about the whole form.
     """
     status = status_of(error)
+    if isinstance(error, RefusedFieldsError):
+        return FormErrors(error.fields, status=status)
     if isinstance(error, FieldError):
         return FormErrors({error.field: str(error)}, status=status)
     for type_, name in field_of.items():
         if isinstance(error, type_):
             return FormErrors({name: str(error)}, status=status)
     return FormErrors(whole=str(error), status=status)
+
+
+def parsed(field_name: str, parse: Callable[[str], T], text: str) -> T:
+    """Return what `parse` makes of a field's text; raise FieldError where that is invalid."""
+    try:
+        return parse(text)
+    except FieldError:
+        raise
+    except InvalidValueError as error:
+        raise FieldError(field_name, str(error)) from None
 
 
 def status_of(error: TagboatError) -> HTTPStatus:

@@ -31,12 +31,14 @@ async def follow_page(visit: Visit) -> Response:
         topics = frozenset(EventTopic(topic) for topic in asked.getlist("topic"))
     except ValueError:
         raise InvalidValueError("there is no such topic") from None
+    # Ids that do not exist match nothing, which is what a stream about them has.
     wanted = EventFilter(topics, asked.get("project"), asked.get("stage"), asked.get("deploy"))
     # A cookie-like header can be anything: without a number the stream begins now.
     known = after.isdecimal() and after.isascii() and len(after) <= _LONGEST_ID
     start = int(after) if known else await visit.last_event()
     return StreamingResponse(
         _limited(visit.site.events.follow(wanted, start)),
+        # Each text is flushed at once: StreamingResponse collects nothing.
         HTTPStatus.OK,
         # nginx would hold events back until its buffer is full.
         {"Cache-Control": "no-store", "X-Accel-Buffering": "no"},

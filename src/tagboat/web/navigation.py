@@ -7,26 +7,31 @@ from tagboat.core.principal import Role
 
 @dataclass(frozen=True, slots=True)
 class NavigationEntry:
-    """A place: its path, name, icon, and the least role that sees it."""
+    """A place: its path, name, icon, the least role that sees it, and other paths of it."""
 
     path: str
     name: str
     icon: str
     needs: Role = Role.VIEWER
+    also: tuple[str, ...] = ()
 
     def holds(self, path: str) -> bool:
         """Return whether the page at `path` belongs to this place."""
+        # Every path begins with it; projects and stages belong to it.
         if self.path == "/":
             return path == "/" or path.startswith("/projects")
-        return path == self.path or path.startswith(f"{self.path}/")
+        return any(path == one or path.startswith(f"{one}/") for one in (self.path, *self.also))
 
 
+# As many as fit next to one another at the bottom of a phone.
 _ENTRIES = (
     NavigationEntry("/", "Overview", "house"),
     NavigationEntry("/deploys", "Deploys", "rocket"),
     NavigationEntry("/deliveries", "Deliveries", "inbox"),
     NavigationEntry("/registries", "Registries", "database"),
-    NavigationEntry("/settings", "Settings", "settings", Role.ADMIN),
+    NavigationEntry(
+        "/settings", "Settings", "settings", Role.ADMIN, ("/server", "/users", "/tokens", "/audit")
+    ),
 )
 
 

@@ -7,6 +7,7 @@ from tagboat.web.messages import Tone
 from tagboat.web.places import stage_path
 
 _BAD = frozenset({NeedKind.FAILED, NeedKind.UNHEALTHY, NeedKind.DISK})
+# Where the next step is known, the button says it.
 _BUTTONS = {
     NeedKind.HELD: "Release…",
     NeedKind.WAITING: "Look",

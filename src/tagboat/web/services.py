@@ -1,5 +1,6 @@
 """The services of the pages, handed in by the composition root."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,8 @@ class WebServices:
     """The operations, and what only pages need.
 
     `events` hands events on to open pages, and `store` says from which id on. `authenticator` finds
-    the one behind a call; `hosts` are the names of this server.
+    the one behind a call; `hosts` are the names of this server. `stopping` is set when the server
+    stops, and ends streams.
     """
 
     operations: Operations
@@ -24,4 +26,6 @@ class WebServices:
     events: EventHub
     authenticator: Authenticator
     hosts: OwnHosts
+    # Handed in, so that tests decide what time it is.
     clock: Callable[[], datetime]
+    stopping: asyncio.Event

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from tagboat.web import durations
 from tagboat.web.assets import Assets
-from tagboat.web.places import deploy_path, project_path, stage_path
+from tagboat.web.places import (
+    delivery_path,
+    deploy_path,
+    project_part,
+    project_path,
+    stage_path,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -41,6 +47,7 @@ def _environment() -> "Environment":
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
+        # A name that is misspelt must fail in a test, not show nothing at night.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -48,13 +55,18 @@ def _environment() -> "Environment":
         auto_reload=False,
         cache_size=-1,
     )
+    # Addresses are written in one place, also those in templates.
     environment.globals |= {
         "project_path": project_path,
+        "project_part": project_part,
         "stage_path": stage_path,
         "deploy_path": deploy_path,
+        "delivery_path": delivery_path,
     }
     environment.filters |= {
         "ago": durations.age,
+        # Jinja's own would put all other letters in lower case.
+        "capitalize_first": lambda text: str(text)[:1].upper() + str(text)[1:],
         "exact": durations.exact,
         "lasted": durations.lasted,
         "marked": _marked,

@@ -14,6 +14,7 @@ router = PageRouter()
 @router.order("/theme", needs=None)
 async def choose_theme(visit: Visit) -> Response:
     """Remember the colours that a browser wants, and go back to the page."""
+    # `next` comes from a form, and forms can be forged: it leads to this site or nowhere.
     response = visit.go(own_path(visit.form.text("next")))
     theme = visit.form.text("theme")
     # Not HttpOnly: it is no secret, and a script may want to read it.

@@ -35,6 +35,10 @@ def two_accounts(server: FakeServer) -> None:
         "PATCH /api/users/u2": BEN,
         "DELETE /api/users/u2": {},
         "POST /api/users/u2/sign-out": {},
+        "POST /api/users/u2/sign-in-link": {
+            "url": "https://boat.example.com/sign-in/abc",
+            "expires_at": "2026-11-25T10:00:00Z",
+        },
         "POST /api/users/setup-link": {
             "url": "https://boat.example.com/setup/abc",
             "expires_at": "2026-11-25T10:00:00Z",
@@ -138,3 +142,9 @@ def test_one_is_signed_out_and_deleted(tagboat: Tagboat, server: FakeServer) -> 
 def test_the_set_up_link_is_the_only_line(tagboat: Tagboat) -> None:
     assert tagboat("users", "setup-link").stdout == "https://boat.example.com/setup/abc\n"
     assert json.loads(tagboat("users", "setup-link", "--json").stdout)["expires_at"]
+
+
+def test_a_sign_in_link_of_an_account(tagboat: Tagboat) -> None:
+    said = tagboat("users", "sign-in-link", "ben").stdout
+    assert said == "https://boat.example.com/sign-in/abc\n"
+    assert json.loads(tagboat("users", "sign-in-link", "ben", "--json").stdout)["expires_at"]

@@ -285,3 +285,8 @@ def test_a_configuration_that_is_none_is_an_error(body: bytes) -> None:
 )
 def test_volumes(declared: object, volumes: tuple[str, ...]) -> None:
     assert info({"Volumes": declared}).volumes == volumes
+
+
+def test_the_environment_of_an_image() -> None:
+    assert info({"Env": ["A=1", 2, "B="]}).env == ("A=1", "B=")
+    assert info({"Env": "A=1"}).env == ()

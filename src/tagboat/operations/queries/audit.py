@@ -75,10 +75,15 @@ def _batch(only: AuditFilter, beyond: AuditPlace | None, reader: Reader) -> list
 
 
 def _filter_of(reader: Reader, wanted: AuditQuestion, now: datetime) -> AuditFilter:
+    project = wanted.project
+    if project is not None:
+        found = reader.project_by_name(project)
+        # Any other text is taken for an id.
+        project = found.id if found else reader.deleted_project(project) or project
     return AuditFilter(
         actor=wanted.actor,
         action=wanted.action,
-        project=None if wanted.project is None else _project_id(reader, wanted.project),
+        project=project,
         since=_time_of("since", wanted.since, now),
         until=_time_of("until", wanted.until, now),
     )
@@ -89,10 +94,3 @@ def _time_of(field: str, text: str | None, now: datetime) -> datetime | None:
         return None if text is None else parse_moment(text, now)
     except InvalidValueError as error:
         raise FieldError(field, str(error)) from None
-
-
-def _project_id(reader: Reader, project: str) -> str:
-    """Return the id of a project by its name; any other text is taken for an id."""
-    if found := reader.project_by_name(project):
-        return found.id
-    return reader.deleted_project(project) or project

@@ -19,7 +19,7 @@ from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Reader
 from tagboat.core.run import RunConfig
 from tagboat.deploy.context import registry_of
-from tagboat.operations.image_facts import ImageAt, ImageFacts, KnownImages
+from tagboat.operations.image_facts import WITHIN_S, ImageAt, ImageFacts, KnownImages
 from tagboat.operations.services import OperationServices
 from tagboat.operations.stage_actions import promotable
 from tagboat.operations.way_back import live_in
@@ -100,13 +100,16 @@ class ComparisonQueries:
     All raise NotFoundError for what does not exist.
     """
 
-    def __init__(self, services: OperationServices) -> None:
+    def __init__(self, services: OperationServices, images: KnownImages) -> None:
         self._services = services
-        self._images = KnownImages(services)
+        self._images = images
 
-    async def promotion(self, stage_id: str, from_stage_id: str) -> Comparison:
+    async def promotion(
+        self, stage_id: str, from_stage_id: str, within_s: float | None = None
+    ) -> Comparison:
         """Return what a promotion from another stage would change.
 
+        Engine and registry have `within_s` seconds to describe the images, None for the usual time.
         Raises ConflictError where it cannot be ordered, as the order itself does.
         """
 
@@ -127,7 +130,7 @@ class ComparisonQueries:
 
         facts = await self._services.store.read(work)
         release = bool(facts.after_config.options.release_command)
-        return await self._compare(facts, release_command=release)
+        return await self._compare(facts, release_command=release, within_s=within_s)
 
     async def deploy(self, deploy_id: str) -> Comparison:
         """Return what a deploy changes, or has changed, in its stage."""
@@ -136,6 +139,7 @@ class ComparisonQueries:
             deploy = reader.deploy(deploy_id)
             project, stage = reader.project(deploy.project_id), reader.stage(deploy.stage_id)
             after = Side(tag=deploy.tag, digest=deploy.digest, deploy_id=deploy.id)
+            # On record once it has begun; until then it would take that of now.
             config = reader.deploy_config(deploy.id) or run_config(project, stage)
             before = _replaced_by(reader, deploy, stage)
             return deploy, _facts(reader, (project, stage), before, after, deploy.image, config)
@@ -152,19 +156,15 @@ class ComparisonQueries:
 
         def work(reader: Reader) -> PendingChanges:
             stage = reader.stage(stage_id)
-            project = reader.project(stage.project_id)
-            live = live_in(reader, stage)
-            config = reader.deploy_config(live.deploy_id) if live else None
-            changes = config_changes(config, run_config(project, stage)) if config else ()
-            reason = _NO_CONFIG if live and config is None else ""
-            return PendingChanges(
-                project=project, stage=stage, live=live, changes=changes, reason=reason
-            )
+            return pending_changes(reader, reader.project(stage.project_id), stage)
 
         return await self._services.store.read(work)
 
-    async def _compare(self, facts: ComparedFacts, *, release_command: bool) -> Comparison:
-        described = await self._images.describe(facts.images)
+    async def _compare(
+        self, facts: ComparedFacts, *, release_command: bool, within_s: float | None = None
+    ) -> Comparison:
+        # Outside of the transaction: the engine or a registry may have to be asked.
+        described = await self._images.describe(facts.images, within_s or WITHIN_S)
         before, after, config = facts.before, facts.after, facts.after_config
         old = described.get(before.digest) if before else None
         new = described.get(after.digest) if after.digest else None
@@ -194,6 +194,15 @@ class ComparisonQueries:
             and base.fingerprint == config.fingerprint,
             unknown="; ".join(_unknown(facts, old, new)),
         )
+
+
+def pending_changes(reader: Reader, project: Project, stage: Stage) -> PendingChanges:
+    """Return the changes that are saved for a stage, and that its live instance lacks."""
+    live = live_in(reader, stage)
+    config = reader.deploy_config(live.deploy_id) if live else None
+    changes = config_changes(config, run_config(project, stage)) if config else ()
+    reason = _NO_CONFIG if live and config is None else ""
+    return PendingChanges(project=project, stage=stage, live=live, changes=changes, reason=reason)
 
 
 def _facts(
@@ -239,4 +248,5 @@ def _unknown(facts: ComparedFacts, old: ImageFacts | None, new: ImageFacts | Non
         yield _NO_CONFIG
     if facts.after.digest is None:
         yield f"the digest of {facts.after.tag} is not known yet"
+    # Each reason once: most often both images cannot be read for the same one.
     yield from dict.fromkeys(one.reason for one in (old, new) if one and one.reason)

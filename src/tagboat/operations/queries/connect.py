@@ -4,10 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tagboat.core.ages import in_words
-from tagboat.core.catalog import Registry
+from tagboat.core.catalog import Project, Registry
+from tagboat.core.errors import FieldError
 from tagboat.core.heard import HeardCall, Silence, find_silence
 from tagboat.core.ports import Reader
+from tagboat.operations.queries.deliveries import DeliveryRow, read_row
 from tagboat.operations.services import OperationServices
+from tagboat.operations.webhooks import WebhookView
+
+CALLS_LOOKED_AT = 20
+"""So many of the newest calls are looked at for those after a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +76,40 @@ class ConnectQueries:
         """Return when each sender and each registry was heard last."""
         now = self.services.clock()
         return await self.services.store.read(lambda reader: read_heard(reader, now))
+
+    async def webhooks(self, text: str = "") -> list[WebhookView]:
+        """Return the webhook URLs of all projects whose name contains `text`, in order of names."""
+
+        def work(reader: Reader) -> list[WebhookView]:
+            hooks = reader.hooks()
+            projects = reader.projects_by_id({hook.project_id for hook in hooks})
+            views = [WebhookView(hook, projects[hook.project_id]) for hook in hooks]
+            found = [view for view in views if text.lower() in view.project.name]
+            return sorted(found, key=lambda view: (view.project.name, view.webhook.name))
+
+        return await self.services.store.read(work)
+
+    async def project_named(self, name: str) -> Project:
+        """Return the project of a name. Raises FieldError."""
+        found = await self.services.store.read(lambda reader: reader.project_by_name(name))
+        if found is None:
+            raise FieldError("project", f"there is no project named {name}" if name else "is empty")
+        return found
+
+    async def last_call(self) -> str:
+        """Return the id of the newest call, empty before the first."""
+        newest = await self.services.store.read(lambda reader: reader.deliveries(limit=1))
+        return newest[0].id if newest else ""
+
+    async def calls_after(self, delivery_id: str) -> list[DeliveryRow]:
+        """Return the newest calls after the one with the id, newest first."""
+
+        def work(reader: Reader) -> list[DeliveryRow]:
+            names = {hook.id: hook.name for hook in reader.hooks()}
+            newest = reader.deliveries(limit=CALLS_LOOKED_AT)
+            return [read_row(one, names) for one in newest if one.id > delivery_id]
+
+        return await self.services.store.read(work)
 
 
 def read_heard(reader: Reader, now: datetime) -> Heard:

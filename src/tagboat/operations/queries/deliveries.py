@@ -9,14 +9,23 @@ from typing import Any
 
 import msgspec
 
-from tagboat.core.delivery import Delivery, DeliverySummary, PushResult, Receipt, SkippedEvent
+from tagboat.core.delivery import (
+    ALL_DELIVERIES,
+    FIRST_REFUSAL,
+    Delivery,
+    DeliveryFilter,
+    DeliveryOutcome,
+    DeliverySummary,
+    PushResult,
+    Receipt,
+    SkippedEvent,
+)
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ports import Reader
 from tagboat.operations.services import OperationServices
 
 SENDERS_LOOKED_AT = 50
 """Of so many of the newest calls the senders are looked at."""
-_FIRST_ERROR = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +60,14 @@ class DeliveryQueries:
 
     services: OperationServices
 
-    async def deliveries(self, before: str, limit: int) -> list[DeliveryRow]:
+    async def deliveries(
+        self, before: str, limit: int, only: DeliveryFilter = ALL_DELIVERIES
+    ) -> list[DeliveryRow]:
         """Return calls, newest first, from the first older than the id `before`."""
 
         def work(reader: Reader) -> list[DeliveryRow]:
             names = {hook.id: hook.name for hook in reader.hooks()}
-            return [read_row(one, names) for one in reader.deliveries(before, limit)]
+            return [read_row(one, names) for one in reader.deliveries(before, limit, only)]
 
         return await self.services.store.read(work)
 
@@ -106,10 +117,10 @@ def read_row(delivery: DeliverySummary, webhooks: Mapping[str, str]) -> Delivery
 
 
 def _outcome(status: int, pushes: Sequence[PushResult]) -> str:
-    if status >= _FIRST_ERROR:
-        return "failed"
+    if status >= FIRST_REFUSAL:
+        return DeliveryOutcome.FAILED.value
     if not pushes:
-        return "nothing to push"
+        return DeliveryOutcome.NOTHING.value
     counts = Counter(push.outcome.value for push in pushes)
     if len(pushes) == 1:
         return next(iter(counts))

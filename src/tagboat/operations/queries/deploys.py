@@ -70,6 +70,13 @@ class DeployQueries:
 
         return await self.services.store.read(work)
 
+    async def instance(self, instance_id: str) -> InstanceView:
+        """Return one instance."""
+        (found,) = await self.services.store.read(
+            lambda reader: self._views(reader).instances([reader.instance(instance_id)])
+        )
+        return found
+
     async def stage_history(self, stage_id: str, before: str, limit: int) -> StageHistory:
         """Return what was live in a stage, newest first, from the first older than an instance.
 

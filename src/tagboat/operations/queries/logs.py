@@ -99,7 +99,7 @@ class LogQueries:
     async def _lines(self, instance: Instance, window: LogWindow) -> tuple[LogLine, ...]:
         mask = await masking_of(self.services, instance)
         lines = await self.services.engine.logs(instance.handle, window.tail, window.since)
-        return tuple(LogLine(mask(line.text), line.at) for line in lines)
+        return tuple(line.masked(mask) for line in lines)
 
     def _moment(self, field: str, text: str | None) -> datetime | None:
         try:

@@ -11,9 +11,11 @@ from tagboat.core.deploy import Deploy, InstanceState
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.health import Trouble
 from tagboat.core.keeping import Disk, DiskUsage
+from tagboat.core.naming import project_of_network
 from tagboat.core.ports import Reader
 from tagboat.core.request_counts import CodeClasses
 from tagboat.core.stage_refs import iter_stages
+from tagboat.deploy.networks import network_labels
 from tagboat.operations.services import OperationServices
 
 # As `volume_name` makes them: the id of the stage, then the name that the person gave.
@@ -34,6 +36,14 @@ class StageVolume:
     size: int | None
     project: str | None
     stage: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectNetwork:
+    """A network that Tagboat made for a project; None while that of a deleted one is removed."""
+
+    name: str
+    project: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,18 @@ class MachineQueries:
 
         return await self.services.store.read(work)
 
+    async def networks(self) -> list[ProjectNetwork]:
+        """Return the networks that Tagboat made, in order of project. Raises EngineError."""
+        store = self.services.store
+        installation = await store.read(lambda reader: reader.setting(INSTALLATION_ID))
+        names = await self.services.engine.list_networks(network_labels(str(installation)))
+        projects = await store.read(
+            lambda reader: reader.projects_by_id([project_of_network(name) for name in names])
+        )
+        found = [(name, projects.get(project_of_network(name))) for name in names]
+        networks = [ProjectNetwork(name, one.name if one else None) for name, one in found]
+        return sorted(networks, key=lambda one: (one.project or "", one.name))
+
     async def metrics(self) -> MetricsSnapshot:
         """Return the counters and gauges of now."""
         answers = await self._answers()
@@ -109,6 +131,14 @@ class MachineQueries:
             )
 
         return await self.services.store.read(work)
+
+    async def answers_of(self, stage_id: str) -> CodeClasses | None:
+        """Return the answers of a stage by class of status, since the ingress was started.
+
+        None where they are not counted, or the ingress does not answer.
+        """
+        answers = await self._answers()
+        return None if answers is None else answers.get(stage_id, {})
 
     async def _answers(self) -> Mapping[str, CodeClasses] | None:
         if not self.services.ingress.routes_traffic:

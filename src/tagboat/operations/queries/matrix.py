@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tagboat.core.catalog import HeldPush, Project, Stage
-from tagboat.core.deploy import OPEN_STATUSES, Deploy, Instance, InstanceState
+from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.ports import Reader
 from tagboat.operations.services import OperationServices
@@ -19,7 +19,7 @@ MOST_UNDER_WAY = 8
 _MOST_NAMES = 12
 # A page shows few of them; without a limit a bad day would be read whole.
 _MOST_IN_STATE = 500
-_FAILED_LATELY = timedelta(hours=24)
+FAILED_LATELY = timedelta(hours=24)
 
 
 class ProjectState(StrEnum):
@@ -87,11 +87,11 @@ class MatrixQuery:
         now = self.services.clock()
 
         def work(reader: Reader) -> Matrix:
-            among = None if state is None else _in_state(reader, state, now - _FAILED_LATELY)
+            among = None if state is None else projects_in_state(reader, state, now - FAILED_LATELY)
             found = reader.projects_page(text, among, after, limit + 1)
-            newest = reader.deploys(statuses=OPEN_STATUSES, limit=MOST_UNDER_WAY)
+            newest = reader.newest_open_deploys(MOST_UNDER_WAY)
             return Matrix(
-                rows=_matrix_rows(reader, found[:limit]),
+                rows=matrix_rows(reader, found[:limit]),
                 more=len(found) > limit,
                 names=tuple(reader.stage_names(_MOST_NAMES)),
                 projects=reader.count_projects(),
@@ -101,7 +101,8 @@ class MatrixQuery:
         return await self.services.store.read(work)
 
 
-def _in_state(reader: Reader, state: ProjectState, failed_since: datetime) -> set[str]:
+def projects_in_state(reader: Reader, state: ProjectState, failed_since: datetime) -> set[str]:
+    """Return the ids of projects that are in a state; failures count from `failed_since` on."""
     match state:
         case ProjectState.DEPLOYING:
             return reader.deploying_projects()
@@ -118,8 +119,10 @@ def _in_state(reader: Reader, state: ProjectState, failed_since: datetime) -> se
             return {stage.project_id for stage in reader.stages_by_id(waiting).values()}
 
 
-def _matrix_rows(reader: Reader, projects: Sequence[Project]) -> tuple[MatrixRow, ...]:
+def matrix_rows(reader: Reader, projects: Sequence[Project]) -> tuple[MatrixRow, ...]:
+    """Return projects with their stages as they are now; the statements do not grow with them."""
     stages = reader.stages_by_project({project.id for project in projects})
+    # All at once from here on: a page of projects is as many statements as one.
     ids = [stage.id for project in projects for stage in stages[project.id]]
     live: dict[str, list[Instance]] = defaultdict(list)
     for instance in reader.instances_in(ids, [InstanceState.LIVE]):

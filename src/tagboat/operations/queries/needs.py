@@ -106,6 +106,7 @@ def read_needs(reader: Reader, only: StageFilter, now: datetime) -> list[Need]:
     }
     stages = reader.stages_by_id(ids)
     projects = reader.projects_by_id({stage.project_id for stage in stages.values()})
+    # Read for all kinds at once: the number of statements does not depend on the needs.
     places = {key: _Place(projects[stage.project_id], stage) for key, stage in stages.items()}
     live = {one.stage_id: one for one in reversed(reader.instances_in(ids, [InstanceState.LIVE]))}
     found: list[Need] = []

@@ -78,6 +78,7 @@ class OverviewQuery:
                 project=only.project, stage=only.stage, after=after, limit=limit
             )
             rows, targets = self._rows(reader, stages)
+            # Of no stage: on each page they would seem to be others.
             return rows, targets, [] if after is not None else senders_needing_you(reader)
 
         rows, targets, senders = await self.services.store.read(work)

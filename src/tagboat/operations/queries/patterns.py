@@ -7,7 +7,7 @@ from datetime import datetime
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.decision import shadowed
 from tagboat.core.delivery import Named, PastPush
-from tagboat.core.deploy import Deploy, Trigger
+from tagboat.core.deploy import Trigger
 from tagboat.core.errors import FieldError
 from tagboat.core.natural import natural_key
 from tagboat.core.newest import Candidate, Order
@@ -132,8 +132,12 @@ def last_pushes(reader: Reader, project_id: str) -> list[PastPush]:
     called = reader.last_pushes(project_id, PUSHES_LOOKED_AT)
     # Of polls, only what they deployed is on record push by push.
     deploys = reader.deploys(project_id=project_id, limit=PUSHES_LOOKED_AT)
-    names = {stage.id: stage.name for stage in reader.stages(project_id)}
-    polled = [_as_push(one, names) for one in deploys if one.trigger is Trigger.POLL]
+    stages = {stage.id: Named(stage.id, stage.name) for stage in reader.stages(project_id)}
+    polled = [
+        PastPush(one.tag, stages[one.stage_id], one.created_at)
+        for one in deploys
+        if one.trigger is Trigger.POLL
+    ]
     both = sorted([*called, *polled], key=lambda push: push.at, reverse=True)
     return both[:PUSHES_LOOKED_AT]
 
@@ -151,11 +155,6 @@ def summary_of(elsewhere: Sequence[Diverted], pushes: int) -> str:
         f"of the last {pushes} pushes, {len(elsewhere)} would have gone elsewhere:"
         f" {', '.join(examples)}{rest}"
     )
-
-
-def _as_push(deploy: Deploy, names: dict[str, str]) -> PastPush:
-    stage = Named(deploy.stage_id, names[deploy.stage_id])
-    return PastPush(deploy.tag, stage, deploy.created_at)
 
 
 def _stage_words(stage: Named | None) -> str:

@@ -60,6 +60,7 @@ def read_stage_history(
     # Of the whole page at once: a page is as quick as a row.
     ids = {key for one in lived for key in (one.deploy_id, one.left_for) if key}
     deploys = reader.deploys_by_id(ids)
+    ledgers = reader.receipt_ledgers([one.deploy_id for one in lived])
     kept = reader.configured_deploys([one.deploy_id for one in lived])
     pulled = reader.pulled_among({one.digest for one in lived})
     release = reader.newest_release(stage_id)
@@ -73,6 +74,8 @@ def read_stage_history(
             # On record since before ends were: what came next has replaced it.
             successor = deploys[lived[place - 1].deploy_id]
         image = instance.image or view.project.image
+        ledger = ledgers.get(own.id)
+        receipt = ledger.receipt if ledger else None
         periods.append(
             LivePeriod(
                 instance=instance,
@@ -82,14 +85,14 @@ def read_stage_history(
                 if instance.state is InstanceState.LIVE
                 else instance.left_at or instance.stopped_at,
                 ending=how_it_ended(instance, own, successor, back),
-                requests_lost=None,
+                requests_lost=receipt.failed if receipt else None,
                 rollback=_option(
                     instance,
                     is_current=instance.version in current,
                     is_kept=instance.deploy_id in kept,
                     is_pulled=(image, instance.digest) in pulled,
                 ),
-                warning=_release_warning(instance, release),
+                warning=release_warning(instance, release),
             )
         )
     return StageHistory(view, tuple(periods))
@@ -117,7 +120,8 @@ def _option(
     return RollbackOption(possible=True)
 
 
-def _release_warning(instance: Instance, release: Deploy | None) -> str:
+def release_warning(instance: Instance, release: Deploy | None) -> str:
+    """Return what a rollback to an instance cannot undo, empty for nothing."""
     # Ids rise with time: a deploy with a higher one came later.
     if release is None or release.id <= instance.deploy_id:
         return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.decision import decide, unless_lower, unless_taken_back
 from tagboat.core.delivery import Named
-from tagboat.core.deploy import Instance, InstanceState, TakenBack
+from tagboat.core.deploy import InstanceState, TakenBack
 from tagboat.core.image import parse_digest
 from tagboat.core.page_port import TagPlace
 from tagboat.core.ports import Reader
@@ -88,19 +88,15 @@ def _viewed(reader: Reader, project_id: str, tags: Sequence[KnownTag]) -> list[T
         )
         for stage_id in ids
     }
-    live_in = _stages_by_tag(stages, live)
+    live_in: dict[str, list[Named]] = defaultdict(list)
+    for stage in stages:
+        # Two instances of a tag, old and new, make it live there once.
+        for tag in dict.fromkeys(one.tag for one in live if one.stage_id == stage.id):
+            live_in[tag].append(Named(stage.id, stage.name))
     return [
         TagView(tag, _reason(tag, project, stages, has), tuple(live_in.get(tag.tag, ())))
         for tag in tags
     ]
-
-
-def _stages_by_tag(stages: Sequence[Stage], live: Sequence[Instance]) -> dict[str, list[Named]]:
-    found: dict[str, list[Named]] = defaultdict(list)
-    for stage in stages:
-        for tag in dict.fromkeys(one.tag for one in live if one.stage_id == stage.id):
-            found[tag].append(Named(stage.id, stage.name))
-    return found
 
 
 def _reason(

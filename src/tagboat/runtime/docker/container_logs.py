@@ -72,7 +72,9 @@ class ContainerLogs:
         self, container: str, tail: int, start: int | None, *, multiplexed: bool
     ) -> list[StampedLine]:
         kept, reader = LogTail(tail), LineReader(multiplexed=multiplexed)
-        async with self._connection.stream(_last_lines(container, tail, start)) as chunks:
+        params = {"tail": str(tail + _LOG_PIECES)}
+        request = _log_request(container, start, params, idle_s=ASK_S, limit_s=CHANGE_S)
+        async with self._connection.stream(request) as chunks:
             async for chunk in chunks:
                 kept.add(reader.feed(chunk))
         kept.add(reader.rest())
@@ -83,8 +85,11 @@ class ContainerLogs:
     ) -> AsyncGenerator[StampedLine, None]:
         """Yield what is written until the container ends."""
         reader = LineReader(multiplexed=multiplexed)
+        # No limit: an app may be silent for days.
+        params = {"follow": "1"}
+        request = _log_request(container, shown.start, params, idle_s=None, limit_s=None)
         try:
-            async with self._connection.stream(_lines_after(container, shown.start)) as chunks:
+            async with self._connection.stream(request) as chunks:
                 known = shown.again()
                 async for chunk in chunks:
                     for line in reader.feed(chunk):
@@ -140,16 +145,6 @@ class _Shown:
 
 def _start(since: datetime | None) -> int | None:
     return None if since is None else nanoseconds(since)
-
-
-def _last_lines(container: str, tail: int, start: int | None) -> StreamRequest:
-    params = {"tail": str(tail + _LOG_PIECES)}
-    return _log_request(container, start, params, idle_s=ASK_S, limit_s=CHANGE_S)
-
-
-def _lines_after(container: str, start: int | None) -> StreamRequest:
-    # No limit: an app may be silent for days.
-    return _log_request(container, start, {"follow": "1"}, idle_s=None, limit_s=None)
 
 
 def _log_request(

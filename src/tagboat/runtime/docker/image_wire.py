@@ -50,6 +50,7 @@ def image_info(answer: Json, ref: str) -> ImageInfo:
         entrypoint=tuple(config.get("Entrypoint") or ()),
         command=tuple(config.get("Cmd") or ()),
         healthcheck=tuple((config.get("Healthcheck") or {}).get("Test") or ()),
+        env=tuple(config.get("Env") or ()),
         size=answer.get("Size"),
     )
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from tagboat.core.colours import TextMark, coloured
 from tagboat.core.harmless import harmless
 from tagboat.core.workload import LogLine
 
@@ -34,16 +35,21 @@ _NANOSECONDS_PER_SECOND = 10**9
 
 @dataclass(frozen=True, slots=True)
 class StampedLine:
-    """A line fit to be shown; `at` is in nanoseconds since 1970, None where it has no time."""
+    """A line fit to be shown; `at` is in nanoseconds since 1970, None where it has no time.
+
+    `marks` are the colours of parts of it.
+    """
 
     text: str
     at: int | None = None
+    marks: tuple[TextMark, ...] = ()
 
     def as_log_line(self) -> LogLine:
         """Return the line as all rooms know it, its time cut to microseconds."""
         if self.at is None:
-            return LogLine(self.text)
-        return LogLine(self.text, _YEAR_1970 + timedelta(microseconds=self.at // 1000))
+            return LogLine(self.text, None, self.marks)
+        at = _YEAR_1970 + timedelta(microseconds=self.at // 1000)
+        return LogLine(self.text, at, self.marks)
 
 
 def nanoseconds(moment: datetime) -> int:
@@ -77,7 +83,8 @@ class _Line:
                 at = nanoseconds(datetime.fromisoformat(second + zone)) + int(f"{fraction:0<9}")
                 data = data[stamp.end() :]
         mark = " … (line cut)" if self.cut or len(data) > MAX_LINE_BYTES else ""
-        return StampedLine(harmless(data[:MAX_LINE_BYTES].decode(errors="replace")) + mark, at)
+        text, marks = coloured(data[:MAX_LINE_BYTES].decode(errors="replace"))
+        return StampedLine(text + mark, at, marks)
 
 
 class LineReader:

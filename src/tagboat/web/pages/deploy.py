@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from tagboat.api.schemas import RollbackCreate
 from tagboat.core.deploy import DeployStatus
 from tagboat.core.errors import TagboatError
 from tagboat.core.events import EventTopic
@@ -23,6 +24,7 @@ from tagboat.web.error_pages import sentence_of
 from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.messages import Tone
 from tagboat.web.places import deploy_path
+from tagboat.web.requests import read_request, request_errors
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import LiveFilter, Visit
 
@@ -60,6 +62,7 @@ async def cancel_order(visit: Visit) -> Response:
         view = await visit.operations.deploys.cancel(deploy_id)
     except TagboatError as error:
         return await _show_deploy_page(visit, form_errors(error, {}))
+    # A running one takes a moment: its worker has to bring back what served.
     said = "It is being taken back." if view.deploy.cancelling else "It is cancelled."
     return visit.go(deploy_path(deploy_id), said)
 
@@ -69,11 +72,10 @@ async def rollback_order(visit: Visit) -> Response:
     """Go back to what served before the deploy, and hold its stage."""
     view = await visit.operations.history.deploy(visit.path("deploy_id"))
     try:
-        queued = await visit.operations.deploys.rollback(
-            view.stage.id, note=visit.form.text("note")
-        )
+        asked = read_request(RollbackCreate, {"note": visit.form.text("note")})
+        queued = await visit.operations.deploys.rollback(view.stage.id, note=asked.note)
     except TagboatError as error:
-        return await _show_deploy_page(visit, form_errors(error, {}))
+        return await _show_deploy_page(visit, request_errors(error))
     said = f"Rolling back to {queued.deploy.tag}. The stage {view.stage.name} is held."
     return visit.go(deploy_path(queued.deploy.id), said, Tone.RUN)
 
@@ -99,6 +101,7 @@ async def _show_deploy_page(visit: Visit, errors: FormErrors) -> Response:
     )
     deploy = page.view.deploy
     may = visit.may(Role.DEPLOYER)
+    # A control that would be refused is left out; the operation checks it all the same.
     is_open = not deploy.status.final
     return visit.show(
         "deploy.html",
@@ -128,6 +131,7 @@ async def _show_deploy_page(visit: Visit, errors: FormErrors) -> Response:
 async def _read_log(visit: Visit, page: SurroundedDeploy) -> ShownLog:
     """Return the log that was asked for, else that of the new container, kept or still running."""
     deploy, old = page.view.deploy, page.before
+    # In the address, so that the side can be shared, and stays when the page is read again.
     side = visit.query("log")
     if side not in {"new", "old"}:
         # Before anything was started, the log of what serves says more than none.
@@ -135,6 +139,7 @@ async def _read_log(visit: Visit, page: SurroundedDeploy) -> ShownLog:
         side = "old" if begins_old and old else "new"
     instance = old if side == "old" else page.instance
     if side == "new" and not page.has_container:
+        # A container that is gone has left at most the lines that its deploy kept.
         why = "" if deploy.log else "The new container has left no log."
         if page.instance is None and not deploy.log:
             why = "No container has been started."

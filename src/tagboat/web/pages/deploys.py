@@ -20,6 +20,7 @@ async def deploys_page(visit: Visit) -> Response:
     # Before the list is read, so that nothing is missed.
     last_event = await visit.last_event()
     project, stage = visit.query("project") or None, visit.query("stage") or None
+    # An address can be typed or old: an unknown state is named, not ignored.
     status = visit.query("status")
     if status and status not in set(DeployStatus):
         raise InvalidValueError(
@@ -29,6 +30,7 @@ async def deploys_page(visit: Visit) -> Response:
         StageFilter(project, stage),
         [DeployStatus(status)] if status else [],
         visit.query("after"),
+        # One more than is shown says whether there is a next page.
         PAGE_LENGTH + 1,
     )
     return visit.show(

@@ -24,7 +24,7 @@ _OVERVIEW_TOPICS = (
     EventTopic.POLL,
 )
 # Two screens: whoever has more projects filters.
-_PROJECTS = 60
+_PROJECTS = 50
 # More would push the projects off the screen.
 _MOST_NEEDS = 6
 
@@ -48,6 +48,7 @@ async def overview_page(visit: Visit) -> Response:
         visit.operations.needs.read(StageFilter(None, None)),
     )
     shown = needs if visit.query("needs") == "all" else needs[:_MOST_NEEDS]
+    # By all projects, not by this page: the columns stay when somebody turns it.
     columns = column_names(matrix.rows, matrix.names)
     return visit.show(
         "overview.html",
@@ -58,6 +59,7 @@ async def overview_page(visit: Visit) -> Response:
                 cell.stage.name not in columns for row in matrix.rows for cell in row.cells
             ),
             "cell_words": cell_words,
+            # Words are made here, so that templates decide nothing.
             "needs": [need_line(need) for need in shown],
             "all_needs": len(needs),
             "q": text,

@@ -7,8 +7,11 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from tagboat.core.errors import ConflictError, FieldError, TagboatError, TooManyAttemptsError
+from tagboat.http.forgery import check_origin
+from tagboat.http.session_cookie import CSRF, csrf_token
 from tagboat.operations.sessions import SignedIn
-from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
+from tagboat.web.forms import NO_ERRORS, NO_FORM, FormErrors, form_errors, read_form
+from tagboat.web.kept_forms import KeptForm, kept_in
 from tagboat.web.messages import Tone
 from tagboat.web.routing import PageRouter
 from tagboat.web.security import own_path
@@ -17,6 +20,10 @@ from tagboat.web.visits import OIDC_START, SIGN_IN, Visit
 _SETUP = "/setup/{token}"
 _NOT_THE_SAME = FormErrors(
     {"repeated": "is not the same password"}, status=HTTPStatus.UNPROCESSABLE_ENTITY
+)
+SESSION_ENDED = FormErrors(
+    whole="Your session has ended. Sign in again: what you typed is kept.",
+    status=HTTPStatus.UNAUTHORIZED,
 )
 
 router = PageRouter()
@@ -33,8 +40,8 @@ async def sign_in_page(visit: Visit) -> Response:
 
 @router.order(SIGN_IN, needs=None)
 async def sign_in_order(visit: Visit) -> Response:
-    """Begin a session, and go to the page that was asked for."""
-    wanted = own_path(visit.form.text("next"))
+    """Begin a session, and go to the page that was asked for, or on with a form that was kept."""
+    wanted, kept = own_path(visit.form.text("next")), kept_in(visit.form)
     try:
         begun = await visit.operations.sessions.sign_in(
             visit.form.text("name"),
@@ -45,11 +52,32 @@ async def sign_in_order(visit: Visit) -> Response:
             previous=visit.site.authenticator.cookie.read(visit.request.scope),
         )
     except TagboatError as error:
-        response = await show_sign_in(visit, wanted, form_errors(error, {}))
+        response = await show_sign_in(visit, wanted, form_errors(error, {}), kept)
+        # For programs; the sentence on the page says it to people.
         if isinstance(error, TooManyAttemptsError):
             response.headers["Retry-After"] = str(max(1, round(error.wait_s)))
         return response
-    return enter(visit, begun, wanted)
+    if kept is None:
+        return enter(visit, begun, wanted)
+    visit.request.scope[CSRF] = csrf_token(begun.cookie)
+    response = replace(visit, principal=begun.principal, form=NO_FORM).show(
+        "kept.html", {"kept": kept}
+    )
+    response.raw_headers.append(visit.site.authenticator.cookie.set_header(begun.cookie))
+    return response
+
+
+@router.notice("/kept")
+async def show_kept_form(visit: Visit) -> Response:
+    """Show a form that was kept, for who has signed in in another window."""
+    # It changes nothing, but what it shows is a click away from being sent.
+    check_origin(visit.request.scope, visit.site.hosts)
+    kept = kept_in(await read_form(visit.request))
+    if kept is None:
+        return visit.go("/")
+    if visit.principal is None:
+        return await show_sign_in(visit, "/", SESSION_ENDED, kept)
+    return visit.show("kept.html", {"kept": kept})
 
 
 @router.order("/sign-out", needs=None)
@@ -100,19 +128,24 @@ async def setup_order(visit: Visit) -> Response:
     return enter(visit, begun, "/", f"Welcome, {begun.principal.name}.")
 
 
-async def show_sign_in(visit: Visit, wanted: str, errors: FormErrors) -> Response:
-    """Return the page for signing in, which then leads to the page `wanted`."""
+async def show_sign_in(
+    visit: Visit, wanted: str, errors: FormErrors, kept: KeptForm | None = None
+) -> Response:
+    """Return the page for signing in, which leads to the page `wanted`, or on with a kept form."""
     single_sign_on = visit.operations.single_sign_on
     needed = single_sign_on.has_passwords and await visit.operations.accounts.setup_needed()
     way = f"{OIDC_START}?{urlencode({'next': wanted})}" if wanted != "/" else OIDC_START
     values = {
         "wanted": wanted,
+        "kept": kept,
         "setup_needed": needed,
         "has_passwords": single_sign_on.has_passwords,
         "provider": single_sign_on.provider_name,
         "provider_way": way,
     }
-    return visit.show("sign_in.html", values, errors=errors)
+    # Nothing of another form may fill the fields of this one.
+    shown = visit if kept is None else replace(visit, form=NO_FORM)
+    return shown.show("sign_in.html", values, errors=errors)
 
 
 def enter(visit: Visit, begun: SignedIn, path: str, said: str = "") -> Response:

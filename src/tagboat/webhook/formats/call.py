@@ -133,6 +133,7 @@ def list_at(body: Any, place: str, key: str) -> list[Any]:  # noqa: ANN401 - dec
 
 def bytes_in_base64(text: str, place: str) -> bytes:
     """Decode base64 of either alphabet, padded or not; raise InvalidValueError naming `place`."""
+    # Senders differ in alphabet and padding, and their manuals do not say which.
     plain = text.translate(_URL_SAFE).rstrip("=")
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
@@ -145,6 +146,7 @@ def json_of(text: bytes | str) -> Any:  # noqa: ANN401 - decoded JSON
     """Return the value of a JSON text, None if it is not JSON."""
     try:
         return msgspec.json.decode(text)
+    # A few kilobytes of brackets are deep enough to exhaust a decoder.
     except (ValueError, RecursionError):
         return None
 

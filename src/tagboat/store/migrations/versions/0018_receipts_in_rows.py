@@ -29,6 +29,7 @@ def upgrade() -> None:
     skips = sa.table("delivery_skips", *(sa.column(name) for name in _SKIP))
     connection, after = op.get_bind(), ""
     query = sa.select(deliveries.c.id, deliveries.c.result).order_by(deliveries.c.id)
+    # Some at a time: there may be as many as a server keeps, each with a long answer.
     while found := connection.execute(query.where(deliveries.c.id > after).limit(_AT_ONCE)).all():
         after = found[-1].id
         for key, text in found:
@@ -122,6 +123,7 @@ def _listed(answer: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def _push(one: dict[str, Any]) -> dict[str, Any] | None:
+    # A delivery that cannot be read must not keep the server from starting.
     if one.get("outcome") not in _OUTCOMES:
         return None
     project, stage = one.get("project") or {}, one.get("stage") or {}

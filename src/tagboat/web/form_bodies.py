@@ -1,0 +1,68 @@
+"""Forms read by the rules of the API's bodies, and the version of what a form was made for."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from tagboat.api.answers import named_problems
+from tagboat.api.bodies import RequestModel
+from tagboat.api.etags import etag_of, fields_changed_since
+from tagboat.core.errors import ConflictError
+from tagboat.web.forms import Form, RefusedFieldsError
+
+VERSION = "version"
+"""The hidden field with the ETag of what the form shows."""
+Body = TypeVar("Body", bound=RequestModel)
+
+
+class ChangedMeanwhileError(ConflictError):
+    """Somebody else has changed the thing since the form was made."""
+
+
+def as_body(model: type[Body], values: Mapping[str, object]) -> Body:
+    """Return `values` as the API reads such a body; raise RefusedFieldsError."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        refused: dict[str, str] = {}
+        for place, message in named_problems(found):
+            name, _, rest = place.partition(".")
+            refused.setdefault(name, f"{_as_line(rest)}{message}")
+        raise RefusedFieldsError(refused) from None
+
+
+def check_version(form: Form) -> Callable[[object], None]:
+    """Return the check that what is changed is still what the form was made for.
+
+    It raises ChangedMeanwhileError, which names the fields that differ.
+    """
+
+    def check(present: object) -> None:
+        before = form.text(VERSION)
+        if before == etag_of(present):
+            return
+        named = ", ".join(fields_changed_since(before, present)) or "something"
+        raise ChangedMeanwhileError(
+            f"Somebody else has changed this since you opened the form: {named}. Nothing of yours"
+            " is saved yet, and nothing is lost: compare, and save again to replace it."
+        )
+
+    return check
+
+
+def whole_or_text(text: str) -> int | str:
+    """Return a whole number, or the text itself, which the API's rules refuse in their words."""
+    return int(text) if re.fullmatch(r"-?[0-9]{1,20}", text) else text
+
+
+def lines_in(text: str) -> list[str]:
+    """Return the lines of a text area, without blanks around them and without empty ones."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _as_line(place: str) -> str:
+    """Return where in a list a value is: people count lines from 1."""
+    return f"line {int(place) + 1}: " if place.isdecimal() else f"{place}: " if place else ""

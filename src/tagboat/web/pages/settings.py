@@ -1,0 +1,81 @@
+"""The settings that change while the server runs, each with its effect."""
+
+from starlette.responses import Response
+
+from tagboat.api.etags import etag_of
+from tagboat.api.settings_schemas import SettingsUpdate
+from tagboat.core.errors import TagboatError
+from tagboat.core.principal import Role
+from tagboat.web.form_bodies import (
+    VERSION,
+    ChangedMeanwhileError,
+    as_body,
+    check_version,
+    lines_in,
+    whole_or_text,
+)
+from tagboat.web.forms import NO_ERRORS, Form, FormErrors, form_errors
+from tagboat.web.routing import PageRouter
+from tagboat.web.visits import Visit
+
+_SETTINGS_PATH = "/settings"
+_NUMBERS = (
+    "max_projects",
+    "deliveries_keep_days",
+    "deliveries_keep",
+    "images_keep",
+    "history_keep_days",
+    "audit_keep_days",
+)
+
+router = PageRouter()
+
+
+@router.page(_SETTINGS_PATH)
+async def settings_page(visit: Visit) -> Response:
+    """Show the settings; only an admin can change them."""
+    return await _show_settings(visit, NO_ERRORS)
+
+
+@router.order(_SETTINGS_PATH, needs=Role.ADMIN)
+async def change_settings_order(visit: Visit) -> Response:
+    """Change the settings that differ; they hold from now on."""
+    operations = visit.operations
+    try:
+        given = as_body(SettingsUpdate, _typed_settings(visit.form)).given()
+        present = await operations.settings.read()
+        changed = {
+            name: value for name, value in given.items() if _setting_differs(present, name, value)
+        }
+        await operations.settings.change(changed, check_version(visit.form))
+    except ChangedMeanwhileError as error:
+        return await _show_settings(visit, form_errors(error, {}), is_stale=True)
+    except TagboatError as error:
+        return await _show_settings(visit, form_errors(error, {}))
+    said = "The settings are saved, and hold from now on." if changed else "Nothing has changed."
+    return visit.go(_SETTINGS_PATH, said)
+
+
+def _typed_settings(form: Form) -> dict[str, object]:
+    return {
+        "poll_schedule": form.text("poll_schedule"),
+        "auto_create": form.ticked("auto_create"),
+        "auto_create_images": lines_in(form.text("auto_create_images")) or None,
+        **{name: whole_or_text(form.text(name)) for name in _NUMBERS},
+    }
+
+
+def _setting_differs(present: object, name: str, value: object) -> bool:
+    was: object = getattr(present, name)
+    return was != (tuple(value) if isinstance(value, list) else value)
+
+
+async def _show_settings(visit: Visit, errors: FormErrors, *, is_stale: bool = False) -> Response:
+    config = await visit.operations.settings.read()
+    present = etag_of(config)
+    values = {
+        "config": config,
+        "version": present if is_stale else visit.form.text(VERSION, present),
+        "is_stale": is_stale,
+    }
+    return visit.show("settings.html", values, errors=errors)

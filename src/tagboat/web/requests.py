@@ -1,0 +1,42 @@
+"""Values of forms, read by the schemas of the API: there is one rule for what a value may be."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from tagboat.api.answers import named_problems
+from tagboat.api.bodies import RequestModel
+from tagboat.core.errors import InvalidValueError, TagboatError
+from tagboat.web.forms import FormErrors, form_errors
+
+Model = TypeVar("Model", bound=RequestModel)
+
+
+class FieldsError(InvalidValueError):
+    """Fields that cannot be used; `fields` says why, by name."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {why}" for name, why in fields.items()))
+        self.fields = fields
+
+
+def read_request(model: type[Model], values: Mapping[str, object]) -> Model:
+    """Return the values as the API would read them in a body; raise FieldsError."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+    errors: dict[str, str] = {}
+    for place, message in named_problems(found):
+        name, _, rest = place.partition(".")
+        errors.setdefault(name, f"{rest}: {message}" if rest else message)
+    raise FieldsError(errors)
+
+
+def request_errors(error: TagboatError) -> FormErrors:
+    """Return what a form shows for an error of `read_request`, or of an operation."""
+    if isinstance(error, FieldsError):
+        return FormErrors(error.fields, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    return form_errors(error, {})

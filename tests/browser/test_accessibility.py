@@ -1,0 +1,65 @@
+"""Each page by axe, in light and dark, on a phone and a wide screen; and by keyboard alone."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Site, run
+from tests.browser.windows import violations
+from tests.support.page_addresses import page_addresses
+
+COLOURS = ("light", "dark")
+
+
+def faults_of(page: Page, width: int) -> list[str]:
+    """What axe finds, and if the page is wider than the screen."""
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    return [*violations(page), *([f"{page.url} is {wide} px wide"] if wide > width else [])]
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1440, 900)])
+@pytest.mark.parametrize("colours", COLOURS)
+def test_each_page(site: Site, width: int, height: int, colours: str) -> None:
+    site.windows.allowed.append("no-such-page")
+    page = site.context(
+        viewport={"width": width, "height": height}, color_scheme=colours
+    ).new_page()
+    faults: list[str] = []
+    for path in page_addresses(site.filled):
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.ok or path == "/no-such-page", path
+        if "<html" not in answer.text():  # a part, which a page takes over
+            continue
+        faults += faults_of(page, width)
+    assert faults == []
+
+
+@pytest.mark.parametrize("colours", COLOURS)
+def test_the_pages_of_those_who_are_not_signed_in(site: Site, colours: str) -> None:
+    page = site.page("/sign-in", signed_in=False, color_scheme=colours)
+    assert violations(page) == []
+    page.get_by_label("Name").fill("nobody")
+    page.get_by_label("Password").fill("not the password")
+    site.windows.allowed.append("401")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("The name or the password is wrong.")
+    assert violations(page) == []
+
+
+def test_an_order_is_given_by_keyboard_alone(site: Site) -> None:
+    page = site.page(f"/deploys/{site.filled.queued}")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        focused = page.evaluate("document.activeElement.textContent.trim()")
+        if focused == "Cancel":
+            break
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert (focused, outline) == ("Cancel", "solid")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("It is cancelled.")
+
+    async def status() -> str:
+        deploy = site.filled.queued
+        return await site.api.store.read(lambda reader: str(reader.deploy(deploy).status))
+
+    assert run(status()) == "cancelled"

@@ -1,0 +1,13 @@
+"""What is said about volumes after a deletion."""
+
+from tagboat.core.keeping import LeftVolumes
+from tagboat.web.deletion_words import volumes_left_words
+
+
+def test_volumes_are_named_the_first_few() -> None:
+    assert volumes_left_words(LeftVolumes()) == ""
+    assert volumes_left_words(LeftVolumes(removed=("a",))) == "Its volumes are deleted: a."
+    many = tuple("abcdef")
+    assert volumes_left_words(LeftVolumes(kept=many)) == (
+        "Its volumes are kept: a, b, c, d and 2 more."
+    )
