@@ -39,7 +39,7 @@ _ACTIONS: Mapping[str, str] = {
     AuditAction.TOKEN_CREATE: "made the token",
     AuditAction.TOKEN_DELETE: "deleted the token",
 }
-_KINDS = {
+_KIND_WORDS = {
     "account": "",
     "token": "token",
     "admin-token": "admin token",
@@ -48,7 +48,7 @@ _KINDS = {
     "poll": "poll",
     "server": "server",
 }
-_LONGEST = 120
+_LONGEST_VALUE = 120
 
 
 def action_words(action: str) -> str:
@@ -58,7 +58,7 @@ def action_words(action: str) -> str:
 
 def actor_words(entry: AuditEntry) -> tuple[str, str]:
     """Return the name of the one that changed something, and its kind; empty for a person."""
-    kind = _KINDS.get(entry.actor_kind, entry.actor_kind)
+    kind = _KIND_WORDS.get(entry.actor_kind, entry.actor_kind)
     return (entry.actor_name or kind), ("" if entry.actor_name == kind else kind)
 
 
@@ -89,4 +89,4 @@ def _value_words(value: object) -> str:
             text = ", ".join(str(one) for one in value) or "none"
         case _:
             text = str(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"

@@ -12,7 +12,7 @@ _ACTION = "kept-action"
 _TYPED = "kept."
 _TO_TYPE_AGAIN = "kept-secret."
 # They are typed again: they must not lie in a page that somebody else may find open.
-_SECRET = re.compile(r"password|secret|docker_config|^(current|new|repeated)$")
+_SECRET_FIELD = re.compile(r"password|secret|docker_config|^(current|new|repeated)$")
 _UNSEEN = re.compile(r"version|next|was-.*")
 
 
@@ -54,7 +54,7 @@ def keep_form(action: str, form: Form) -> KeptForm | None:
     """Return the form sent to `action` without its secrets; None if nothing was in it."""
     fields = tuple(
         KeptField(name, "", secret=True)
-        if value and _SECRET.search(name)
+        if value and _SECRET_FIELD.search(name)
         else KeptField(name, value)
         for name, value in _pairs(form.fields)
         if name != CSRF_FIELD

@@ -1,4 +1,4 @@
-"""What a page of logs shows: the log of a stage, of an instance, or of a deploy."""
+"""The logs that a page shows: of a stage, of an instance, or of a deploy."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from tagboat.operations.queries.logs import LogWindow
 from tagboat.operations.views import DeployView
 from tagboat.web.places import deploy_log_path, instance_logs_path, stage_logs_path
 
-_GONE = "Its container was removed, and its log with it."
+_LOG_GONE = "Its container was removed, and its log with it."
 _KEPT = "Its container was removed. These are its last lines, kept with the deploy."
 
 
@@ -111,7 +111,7 @@ async def _source(
         stream = f"{instance_logs_path(instance_id)}/stream"
         return replace(source, stream=stream, instance_id=instance_id)
     kept = tuple(map(LogLine, deploy.deploy.log.splitlines()))
-    return replace(source, lines=kept, about=_KEPT if kept else _GONE)
+    return replace(source, lines=kept, about=_KEPT if kept else _LOG_GONE)
 
 
 def _first_upper(text: str) -> str:

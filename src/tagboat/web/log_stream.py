@@ -20,7 +20,7 @@ from tagboat.web.live import LIVE_AT_MOST_S
 from tagboat.web.log_sources import LogSource, read_source
 from tagboat.web.log_words import event_data, line_data, written_at
 
-_END = b"event: end\ndata: {}\n\n"
+_STREAM_END = b"event: end\ndata: {}\n\n"
 
 
 class LogStream:
@@ -70,14 +70,14 @@ class LogStream:
                     if time.monotonic() > ends_at:
                         return
         except NotFoundError as error:
-            yield _event(LogPart(sentence_of(str(error)))) + _END
+            yield _event(LogPart(sentence_of(str(error)))) + _STREAM_END
             return
         except TagboatError as error:
             # No `end`: the browser connects again, and goes on.
             yield _event(LogPart(f"The log cannot be read just now: {error}"))
             return
         if not self._stopping.is_set():
-            yield _END
+            yield _STREAM_END
 
     async def _follow(self, window: LogWindow) -> AsyncGenerator[LogPart, None]:
         source, live_logs = self._source, self._operations.live_logs

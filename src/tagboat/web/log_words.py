@@ -69,7 +69,7 @@ def line_data(line: LogLine) -> dict[str, object]:
     return {"at": written_at(line.at) if line.at else None, "texts": texts}
 
 
-def excerpt(lines: Sequence[LogLine], searched: str, skipped: int, most: int) -> LogExcerpt:
+def log_excerpt(lines: Sequence[LogLine], searched: str, skipped: int, most: int) -> LogExcerpt:
     """Return the page of lines that contain `searched`, without the last `skipped` of them.
 
     `lines` are the last ones of a log, at most `most`.

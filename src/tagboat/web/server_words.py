@@ -13,7 +13,7 @@ _WELL_WORDS = {
     "ingress": "It runs, and routes requests.",
     "registries": "No registry failed at its last poll.",
 }
-_UNITS = ("kB", "MB", "GB", "TB", "PB")
+_BYTE_UNITS = ("kB", "MB", "GB", "TB", "PB")
 _STEP = 1000
 
 
@@ -65,9 +65,9 @@ def size_words(count: int | None) -> str:
     if count < _STEP:
         return f"{count} B"
     size = float(count)
-    for unit in _UNITS:
+    for unit in _BYTE_UNITS:
         size /= _STEP
         # As it is shown: 999.9 would be rounded to 1000.
-        if round(size) < _STEP or unit == _UNITS[-1]:
+        if round(size) < _STEP or unit == _BYTE_UNITS[-1]:
             return f"{size:.1f} {unit}" if size < 9.95 else f"{size:.0f} {unit}"  # noqa: PLR2004
     raise AssertionError("unreachable")

@@ -11,7 +11,7 @@ from tagboat.web.log_words import (
     as_file,
     clock_time,
     event_data,
-    excerpt,
+    log_excerpt,
     log_texts,
 )
 
@@ -46,19 +46,21 @@ def test_an_event_is_a_line_or_a_sentence() -> None:
 
 def test_pages_go_back_from_the_end() -> None:
     lines = numbered(450)
-    last = excerpt(lines, "", 0, 10_000)
+    last = log_excerpt(lines, "", 0, 10_000)
     assert (last.lines[0].text, last.lines[-1].text) == ("line 250", "line 449")
     assert (last.earlier, last.later, last.found) == (LINES_SHOWN, None, None)
-    first = excerpt(lines, "", 400, 10_000)
+    first = log_excerpt(lines, "", 400, 10_000)
     assert (first.lines[0].text, len(first.lines)) == ("line 0", 50)
     assert (first.earlier, first.later) == (None, 200)
-    assert excerpt(lines, "", 9_900, 10_000).lines == []
+    assert log_excerpt(lines, "", 9_900, 10_000).lines == []
     # Nothing is read from beyond the limit.
-    assert excerpt(lines, "", 200, 400).earlier is None
+    assert log_excerpt(lines, "", 200, 400).earlier is None
 
 
 def test_a_search_shows_the_lines_that_match() -> None:
-    found = excerpt([LogLine("An Error"), LogLine("fine"), LogLine("ERROR")], "error", 0, 10_000)
+    found = log_excerpt(
+        [LogLine("An Error"), LogLine("fine"), LogLine("ERROR")], "error", 0, 10_000
+    )
     assert ([line.text for line in found.lines], found.found) == (["An Error", "ERROR"], 2)
 
 

@@ -16,16 +16,23 @@ from tagboat.web.log_sources import (
     source_of_stage,
 )
 from tagboat.web.log_stream import LogStream
-from tagboat.web.log_words import LINES_SHOWN, as_file, clock_time, excerpt, log_texts, written_at
+from tagboat.web.log_words import (
+    LINES_SHOWN,
+    as_file,
+    clock_time,
+    log_excerpt,
+    log_texts,
+    written_at,
+)
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import Visit
 
 _STAGE = "/projects/{project}/{stage}/logs"
 _INSTANCE = "/instances/{instance_id}/logs"
-_DEPLOY = "/deploys/{deploy_id}/log"
+_DEPLOY_LOG = "/deploys/{deploy_id}/log"
 # The page is needed at night, while the engine may be what hangs.
 _PAGE_WITHIN_S = 1.0
-_DIGITS = 5
+_SKIP_DIGITS = 5
 
 router = PageRouter()
 
@@ -45,7 +52,7 @@ async def stage_logs_file(visit: Visit) -> Response:
 @router.page(f"{_STAGE}/stream")
 async def stage_logs_stream(visit: Visit) -> Response:
     """Follow the log of a stage, through its deploys."""
-    return _follow(visit, await _stage_of(visit))
+    return _followed(visit, await _stage_of(visit))
 
 
 @router.page(_INSTANCE)
@@ -65,17 +72,17 @@ async def instance_logs_file(visit: Visit) -> Response:
 @router.page(f"{_INSTANCE}/stream")
 async def instance_logs_stream(visit: Visit) -> Response:
     """Follow the log of an instance until its container is gone."""
-    return _follow(visit, await source_of_instance(visit.operations, visit.path("instance_id")))
+    return _followed(visit, await source_of_instance(visit.operations, visit.path("instance_id")))
 
 
-@router.page(_DEPLOY)
+@router.page(_DEPLOY_LOG)
 async def deploy_log_page(visit: Visit) -> Response:
     """Show the log of the container that a deploy has started, also after it was removed."""
     source = await source_of_deploy(visit.operations, visit.path("deploy_id"))
     return await _show_source(visit, source)
 
 
-@router.page(f"{_DEPLOY}.txt")
+@router.page(f"{_DEPLOY_LOG}.txt")
 async def deploy_log_file(visit: Visit) -> Response:
     """Send the log of a deploy as a file."""
     source = await source_of_deploy(visit.operations, visit.path("deploy_id"))
@@ -89,7 +96,7 @@ async def _stage_of(visit: Visit) -> LogSource:
 async def _show_source(visit: Visit, source: LogSource) -> Response:
     searched, asked = visit.query("q"), visit.query("skip")
     # A number of any length is a number: more than there are lines is the same as the first.
-    skipped = min(int(asked[:_DIGITS]), MAX_TAIL) if asked.isdecimal() else 0
+    skipped = min(int(asked[:_SKIP_DIGITS]), MAX_TAIL) if asked.isdecimal() else 0
     # A search looks at all that is kept in reach; a page reads no more than it shows.
     most = MAX_TAIL if searched else min(skipped + LINES_SHOWN + 1, MAX_TAIL)
     try:
@@ -103,7 +110,7 @@ async def _show_source(visit: Visit, source: LogSource) -> Response:
         "logs.html",
         {
             "source": source,
-            "excerpt": excerpt(source.lines, searched, skipped, MAX_TAIL),
+            "excerpt": log_excerpt(source.lines, searched, skipped, MAX_TAIL),
             "searched": searched,
             "times": bool(visit.query("times")),
             "long_lines": bool(visit.query("long")),
@@ -123,7 +130,7 @@ async def _send_file(visit: Visit, source: LogSource) -> Response:
     return PlainTextResponse(as_file(source.lines), headers=headers)
 
 
-def _follow(visit: Visit, source: LogSource) -> Response:
+def _followed(visit: Visit, source: LogSource) -> Response:
     # Absent for a page that was just opened; a browser that connects again sends it.
     seen = visit.request.headers.get("last-event-id") or None
     return LogStream(visit.operations, source, visit.site.stopping).response(seen)

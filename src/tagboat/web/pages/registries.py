@@ -20,11 +20,11 @@ from tagboat.web.registry_words import registry_line, test_sentence
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import LiveFilter, Visit
 
-_PATH = "/registries"
-_NEW = f"{_PATH}/new"
-_ONE = f"{_PATH}/{{registry_id}}"
-_AT: Mapping[type[TagboatError], str] = {ConflictError: "name"}
-_KINDS = (
+_REGISTRIES = "/registries"
+_NEW_REGISTRY = f"{_REGISTRIES}/new"
+_ONE_REGISTRY = f"{_REGISTRIES}/{{registry_id}}"
+_REGISTRY_AT: Mapping[type[TagboatError], str] = {ConflictError: "name"}
+_REGISTRY_KINDS = (
     (RegistryKind.OCI.value, "any other (Distribution, GHCR, Docker Hub, Harbor, Quay, ECR …)"),
     (RegistryKind.GITEA.value, "Gitea or Forgejo"),
 )
@@ -32,7 +32,7 @@ _KINDS = (
 router = PageRouter()
 
 
-@router.page(_PATH)
+@router.page(_REGISTRIES)
 async def registries_page(visit: Visit) -> Response:
     """List the registries."""
     last_event = await visit.last_event()
@@ -47,36 +47,36 @@ async def registries_page(visit: Visit) -> Response:
     )
 
 
-@router.page(_NEW, needs=Role.ADMIN)
+@router.page(_NEW_REGISTRY, needs=Role.ADMIN)
 async def new_registry_page(visit: Visit) -> Response:
     """Show the form for a registry."""
-    return _show_new(visit, NO_ERRORS)
+    return _show_new_registry(visit, NO_ERRORS)
 
 
-@router.order(_NEW, needs=Role.ADMIN)
+@router.order(_NEW_REGISTRY, needs=Role.ADMIN)
 async def new_registry_order(visit: Visit) -> Response:
     """Add a registry, then show its page, where it can be tested."""
     try:
-        body = as_body(RegistryCreate, _typed(visit.form))
+        body = as_body(RegistryCreate, _typed_registry(visit.form))
         fields = body.given()
         docker_config = fields.pop("docker_config", None)
         needed = {"name": body.name, "url": body.url, "kind": body.kind}
         made = await visit.operations.registries.create(needed | fields, docker_config)
     except TagboatError as error:
-        return _show_new(visit, form_errors(error, _AT))
-    return visit.go(f"{_PATH}/{made.id}", f"{made.name} is added. Test it now.")
+        return _show_new_registry(visit, form_errors(error, _REGISTRY_AT))
+    return visit.go(f"{_REGISTRIES}/{made.id}", f"{made.name} is added. Test it now.")
 
 
-@router.page(_ONE)
+@router.page(_ONE_REGISTRY)
 async def registry_page(visit: Visit) -> Response:
     """Show one registry."""
     return await _show_registry(visit)
 
 
-@router.order(_ONE, needs=Role.ADMIN)
+@router.order(_ONE_REGISTRY, needs=Role.ADMIN)
 async def change_registry_order(visit: Visit) -> Response:
     """Change a registry."""
-    given = _typed(visit.form)
+    given = _typed_registry(visit.form)
     if given.get("docker_config") and not visit.form.text("username"):
         del given["username"]
     if visit.form.ticked("forget_password"):
@@ -90,25 +90,25 @@ async def change_registry_order(visit: Visit) -> Response:
     except ChangedMeanwhileError as error:
         return await _show_registry(visit, form_errors(error, {}), is_stale=True)
     except TagboatError as error:
-        return await _show_registry(visit, form_errors(error, _AT))
-    return visit.go(f"{_PATH}/{changed.id}", f"{changed.name} is saved.")
+        return await _show_registry(visit, form_errors(error, _REGISTRY_AT))
+    return visit.go(f"{_REGISTRIES}/{changed.id}", f"{changed.name} is saved.")
 
 
-@router.order(f"{_ONE}/test", needs=Role.ADMIN)
+@router.order(f"{_ONE_REGISTRY}/test", needs=Role.ADMIN)
 async def test_registry_order(visit: Visit) -> Response:
     """Test a registry, and show the result."""
     checks = await visit.operations.registries.test(visit.path("registry_id"))
     return await _show_registry(replace(visit, form=NO_FORM), checks=checks)
 
 
-@router.order(f"{_ONE}/images", needs=Role.ADMIN)
+@router.order(f"{_ONE_REGISTRY}/images", needs=Role.ADMIN)
 async def registry_images_order(visit: Visit) -> Response:
     """Ask a registry for its images, and show them."""
     choice = await visit.operations.registries.images(visit.path("registry_id"))
     return await _show_registry(replace(visit, form=NO_FORM), images=choice)
 
 
-@router.order(f"{_ONE}/delete", needs=Role.ADMIN)
+@router.order(f"{_ONE_REGISTRY}/delete", needs=Role.ADMIN)
 async def delete_registry_order(visit: Visit) -> Response:
     """Delete a registry that no project names."""
     registry = await visit.operations.catalog.registry(visit.path("registry_id"))
@@ -116,10 +116,10 @@ async def delete_registry_order(visit: Visit) -> Response:
         await visit.operations.registries.delete(registry.id)
     except ConflictError as error:
         return await _show_registry(replace(visit, form=NO_FORM), form_errors(error, {}))
-    return visit.go(_PATH, f"The registry {registry.name} is deleted.")
+    return visit.go(_REGISTRIES, f"The registry {registry.name} is deleted.")
 
 
-def _typed(form: Form) -> dict[str, object]:
+def _typed_registry(form: Form) -> dict[str, object]:
     """Return the fields as the API has them; an empty password leaves the one that is saved."""
     given: dict[str, object] = {
         "name": form.text("name"),
@@ -132,8 +132,8 @@ def _typed(form: Form) -> dict[str, object]:
     return given | {name: value for name, value in secrets.items() if value}
 
 
-def _show_new(visit: Visit, errors: FormErrors) -> Response:
-    return visit.show("registry_new.html", {"kinds": _KINDS}, errors=errors)
+def _show_new_registry(visit: Visit, errors: FormErrors) -> Response:
+    return visit.show("registry_new.html", {"kinds": _REGISTRY_KINDS}, errors=errors)
 
 
 async def _show_registry(
@@ -149,7 +149,7 @@ async def _show_registry(
     values = {
         "use": use,
         "line": registry_line(use),
-        "kinds": _KINDS,
+        "kinds": _REGISTRY_KINDS,
         "version": present if is_stale else visit.form.text(VERSION, present),
         "is_stale": is_stale,
         "checks": checks,

@@ -18,7 +18,7 @@ from tagboat.web.forms import NO_ERRORS, Form, FormErrors, form_errors
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import Visit
 
-_PATH = "/settings"
+_SETTINGS_PAGE = "/settings"
 _NUMBERS = (
     "max_projects",
     "deliveries_keep_days",
@@ -31,30 +31,32 @@ _NUMBERS = (
 router = PageRouter()
 
 
-@router.page(_PATH)
+@router.page(_SETTINGS_PAGE)
 async def settings_page(visit: Visit) -> Response:
     """Show the settings; only an admin can change them."""
     return await _show_settings(visit, NO_ERRORS)
 
 
-@router.order(_PATH, needs=Role.ADMIN)
+@router.order(_SETTINGS_PAGE, needs=Role.ADMIN)
 async def change_settings_order(visit: Visit) -> Response:
     """Change the settings that differ; they hold from now on."""
     operations = visit.operations
     try:
-        given = as_body(SettingsUpdate, _typed(visit.form)).given()
+        given = as_body(SettingsUpdate, _typed_settings(visit.form)).given()
         present = await operations.settings.read()
-        changed = {name: value for name, value in given.items() if _differs(present, name, value)}
+        changed = {
+            name: value for name, value in given.items() if _is_changed(present, name, value)
+        }
         await operations.settings.change(changed, check_version(visit.form))
     except ChangedMeanwhileError as error:
         return await _show_settings(visit, form_errors(error, {}), is_stale=True)
     except TagboatError as error:
         return await _show_settings(visit, form_errors(error, {}))
     said = "The settings are saved, and hold from now on." if changed else "Nothing has changed."
-    return visit.go(_PATH, said)
+    return visit.go(_SETTINGS_PAGE, said)
 
 
-def _typed(form: Form) -> dict[str, object]:
+def _typed_settings(form: Form) -> dict[str, object]:
     return {
         "poll_schedule": form.text("poll_schedule"),
         "auto_create": form.ticked("auto_create"),
@@ -63,7 +65,7 @@ def _typed(form: Form) -> dict[str, object]:
     }
 
 
-def _differs(present: object, name: str, value: object) -> bool:
+def _is_changed(present: object, name: str, value: object) -> bool:
     was: object = getattr(present, name)
     return was != (tuple(value) if isinstance(value, list) else value)
 

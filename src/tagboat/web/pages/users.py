@@ -17,15 +17,15 @@ from tagboat.web.routing import PageRouter
 from tagboat.web.session_words import browser_words, limit_words
 from tagboat.web.visits import Visit
 
-_PATH = "/users"
-_NEW = f"{_PATH}/new"
-_ONE = f"{_PATH}/{{account_id}}"
-_AT: Mapping[type[TagboatError], str] = {ConflictError: "name"}
+_USERS = "/users"
+_NEW_USER = f"{_USERS}/new"
+_ONE_USER = f"{_USERS}/{{account_id}}"
+_USER_AT: Mapping[type[TagboatError], str] = {ConflictError: "name"}
 
 router = PageRouter()
 
 
-@router.page(_PATH, needs=Role.ADMIN)
+@router.page(_USERS, needs=Role.ADMIN)
 async def users_page(visit: Visit) -> Response:
     """List the accounts."""
     found = await visit.operations.accounts.list(visit.query("after"), PAGE_LENGTH + 1)
@@ -33,13 +33,13 @@ async def users_page(visit: Visit) -> Response:
     return visit.show("users.html", {"listing": listing, "limit_words": limit_words})
 
 
-@router.page(_NEW, needs=Role.ADMIN)
+@router.page(_NEW_USER, needs=Role.ADMIN)
 async def new_user_page(visit: Visit) -> Response:
     """Show the form for an account."""
-    return _show_new(visit, NO_ERRORS)
+    return _show_new_user(visit, NO_ERRORS)
 
 
-@router.order(_NEW, needs=Role.ADMIN)
+@router.order(_NEW_USER, needs=Role.ADMIN)
 async def new_user_order(visit: Visit) -> Response:
     """Make an account."""
     try:
@@ -50,17 +50,17 @@ async def new_user_order(visit: Visit) -> Response:
             body.name, Role(body.role), body.password, body.projects
         )
     except TagboatError as error:
-        return _show_new(visit, form_errors(error, _AT))
-    return visit.go(_PATH, f"{made.account.name} can sign in now.")
+        return _show_new_user(visit, form_errors(error, _USER_AT))
+    return visit.go(_USERS, f"{made.account.name} can sign in now.")
 
 
-@router.page(_ONE, needs=Role.ADMIN)
+@router.page(_ONE_USER, needs=Role.ADMIN)
 async def user_page(visit: Visit) -> Response:
     """Show one account, with its sessions."""
     return await _show_user(visit, NO_ERRORS)
 
 
-@router.order(_ONE, needs=Role.ADMIN)
+@router.order(_ONE_USER, needs=Role.ADMIN)
 async def change_user_order(visit: Visit) -> Response:
     """Change an account."""
     given = rights_in(visit.form)
@@ -80,18 +80,18 @@ async def change_user_order(visit: Visit) -> Response:
         return await _show_user(visit, form_errors(error, {ConflictError: field}))
     except TagboatError as error:
         return await _show_user(visit, form_errors(error, {}))
-    return visit.go(_PATH, f"{changed.account.name} is changed.")
+    return visit.go(_USERS, f"{changed.account.name} is changed.")
 
 
-@router.order(f"{_ONE}/sign-out", needs=Role.ADMIN)
+@router.order(f"{_ONE_USER}/sign-out", needs=Role.ADMIN)
 async def sign_user_out_order(visit: Visit) -> Response:
     """End all sessions of an account."""
     found = await visit.operations.accounts.get(visit.path("account_id"))
     await visit.operations.sessions.sign_out_everywhere(found.account.id)
-    return visit.go(f"{_PATH}/{found.account.id}", f"{found.account.name} is signed out.")
+    return visit.go(f"{_USERS}/{found.account.id}", f"{found.account.name} is signed out.")
 
 
-@router.order(f"{_ONE}/delete", needs=Role.ADMIN)
+@router.order(f"{_ONE_USER}/delete", needs=Role.ADMIN)
 async def delete_user_order(visit: Visit) -> Response:
     """Delete an account."""
     found = await visit.operations.accounts.get(visit.path("account_id"))
@@ -99,7 +99,7 @@ async def delete_user_order(visit: Visit) -> Response:
         await visit.operations.accounts.delete(found.account.id)
     except ConflictError as error:
         return await _show_user(visit, form_errors(error, {}))
-    return visit.go(_PATH, f"The account {found.account.name} is deleted.")
+    return visit.go(_USERS, f"The account {found.account.name} is deleted.")
 
 
 def rights_in(form: Form) -> dict[str, object]:
@@ -108,7 +108,7 @@ def rights_in(form: Form) -> dict[str, object]:
     return {"name": form.text("name"), "role": form.text("role"), "projects": projects or None}
 
 
-def _show_new(visit: Visit, errors: FormErrors) -> Response:
+def _show_new_user(visit: Visit, errors: FormErrors) -> Response:
     return visit.show("user_new.html", {"account_roles": ACCOUNT_ROLES}, errors=errors)
 
 
