@@ -1,6 +1,7 @@
 """What a person has changed in a form, and what somebody else has since then."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from tagboat.api.schemas import StageUpdate
 from tagboat.core.catalog import Project
 from tagboat.core.image import ImageName
 from tagboat.core.run import RunOptions
+from tagboat.core.run_changes import merge_run
 from tagboat.web.forms import Form
 from tagboat.web.requests import FieldsError
 from tagboat.web.setting_fields import PROJECT_GROUPS, STAGE_GROUPS, shown_groups
@@ -39,6 +41,11 @@ def form(**fields: str) -> Form:
     return Form({**began, **sent})
 
 
+def saved(of: Form) -> dict[str, Any]:
+    """The fields as the operation saves them."""
+    return merge_run(project_edit(of)(PROJECT), PROJECT.run, PROJECT.env)
+
+
 def test_secrets_are_no_part_of_it() -> None:
     assert "s3cr3t" not in "".join(SAVED.values())
     assert (SAVED["memory"], SAVED["env"], SAVED["port_set"]) == ("512m", "A=1\nB=2", "no")
@@ -46,7 +53,7 @@ def test_secrets_are_no_part_of_it() -> None:
 
 def test_only_what_differs_is_changed() -> None:
     assert typed_in(form(), SAVED) == {}
-    edited = project_edit(form(env="A=1\r\nC=3", port="9090"))(PROJECT)
+    edited = saved(form(env="A=1\r\nC=3", port="9090"))
     assert edited["env"] == {"A": "1", "C": "3"}
     assert edited["port"] == 9090
     assert edited["run"] == PROJECT.run
@@ -54,7 +61,7 @@ def test_only_what_differs_is_changed() -> None:
 
 
 def test_an_empty_field_is_not_set_any_more() -> None:
-    edited = project_edit(form(memory="", labels=""))(PROJECT)
+    edited = saved(form(memory="", labels=""))
     assert (edited["run"].memory, edited["run"].labels) == (0, {})
     assert edited["run"].secrets == {"KEY": "s3cr3t"}
 
