@@ -1,6 +1,6 @@
 # The commands for people. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop run test faults check format bench lock vendor clean install
+.PHONY: help demo demo-stop run test faults check format bench screenshots lock vendor clean install
 
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -12,7 +12,7 @@ SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 help: ## Show this help
 	@printf 'Tagboat: push an image, and it is live, or the old one still is.\n\n'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
-		printf '  make %-9s %s\n' "$$name" "$$what"; done
+		printf '  make %-11s %s\n' "$$name" "$$what"; done
 	@printf '\nEverything goes into .venv; the first call takes a minute to make it. See CONTRIBUTING.md.\n'
 
 demo: $(STAMP) ## See images pushed, deployed and replaced under load, and bad ones taken back (a minute)
@@ -47,6 +47,10 @@ format: $(STAMP) ## Format the code and fix what the linter can fix
 bench: $(STAMP) ## Measure, and compare with a minimum or a peer in the same run
 	@tools/install-test-tools
 	@$(BIN)/python -m bench
+
+screenshots: $(STAMP) ## Take a picture of each page, in light and dark, on a phone and a wide screen
+	@tools/install-test-tools
+	@$(BIN)/python -m tools.screenshots $(ARGS)
 
 lock: $(STAMP) ## Write requirements.lock after a change of pyproject.toml; newest versions: make lock ARGS=--upgrade
 	@$(BIN)/python tools/lock.py write $(ARGS)

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tagboat.api.app import AT_ANY_HOST, build_api
 from tagboat.api.services import ApiServices
 from tagboat.http.access_log import WEBHOOK_PATH, AccessLog
+from tagboat.http.answer_ends import AnswerEnds
 from tagboat.http.own_hosts import HostCheck
 from tagboat.web.app import build_web
 from tagboat.web.services import WebServices
@@ -33,7 +34,8 @@ def build_front(
         stopping=services.stopping,
     )
     front = Front(services.webhook, build_api(services), build_web(web))
-    return AccessLog(HostCheck(front, services.hosts, AT_ANY_HOST), log_call)
+    ending = AnswerEnds(front, services.authenticator)
+    return AccessLog(HostCheck(ending, services.hosts, AT_ANY_HOST), log_call)
 
 
 class Front:

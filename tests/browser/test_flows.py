@@ -3,11 +3,11 @@
 import re
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, StorageState, expect
 
 from tests.browser.windows import Windows, sign_in
 from tests.support.docker_registry import DockerRegistry
@@ -26,12 +26,15 @@ class House:
     server: Server
     windows: Windows
     image: str
+    sessions: dict[str, StorageState] = field(default_factory=dict)
 
     def signed_in(self, name: str, path: str = "/", **options: object) -> Page:
         """A page for an account in a browser of its own."""
-        page = self.windows.page(path, **options)
-        sign_in(page, name, PASSWORD)
-        return page
+        if name not in self.sessions:
+            page = self.windows.page("/sign-in")
+            sign_in(page, name, PASSWORD)
+            self.sessions[name] = page.context.storage_state()
+        return self.windows.page(path, storage_state=self.sessions[name], **options)
 
     def deploy(self, tag: str, **app: object) -> str:
         """Push a tag, and call the webhook for it; return the deploy's id."""
@@ -56,8 +59,19 @@ def server(tmp_path_factory: pytest.TempPathFactory, engine_url: str) -> Iterato
         yield server
 
 
+@pytest.fixture(scope="module")
+def sessions() -> dict[str, StorageState]:
+    """What a browser keeps of each account that has signed in."""
+    return {}
+
+
 @pytest.fixture
-def house(server: Server, docker_registry: DockerRegistry, chromium: Browser) -> Iterator[House]:
+def house(
+    server: Server,
+    sessions: dict[str, StorageState],
+    docker_registry: DockerRegistry,
+    chromium: Browser,
+) -> Iterator[House]:
     """A project with a stage that is watched for a second, with nothing live."""
     name = f"app-{uuid.uuid4().hex[:8]}"
     image = f"{docker_registry.host}/acme/{name}"
@@ -65,7 +79,7 @@ def house(server: Server, docker_registry: DockerRegistry, chromium: Browser) ->
     body = {"name": name, "image": image, "stages": [stage]}
     assert server.call("POST", "/api/projects", body)[0] == 201
     windows = Windows(server.url, chromium)
-    yield House(server, windows, image)
+    yield House(server, windows, image, sessions)
     for context in chromium.contexts:
         context.close()
     windows.check()

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
+WAIT_MS = 30_000
+"""A machine that is busy with other tests answers late; one that is not, at once."""
 WATCHED_KINDS = {"error", "warning"}
 _AXE = Axe()
 _RULES = {
@@ -29,7 +31,7 @@ class Windows:
     def context(self, **options: object) -> BrowserContext:
         """A browser of its own, with no cookies."""
         context = self.browser.new_context(base_url=self.url, **options)  # type: ignore[arg-type]
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(WAIT_MS)
         context.on("weberror", lambda error: self._complain(str(error.error)))
         context.on("console", self._keep)
         context.on("request", lambda request: self._check(request.url))

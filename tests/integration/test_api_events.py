@@ -15,7 +15,7 @@ import pytest
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import Deploy, DeployStatus, Step, StepName, StepStatus
 from tagboat.core.ports import Tx
-from tagboat.http import event_hub
+from tagboat.http import answer_ends, event_hub
 from tests.contract.test_store import a_deploy, a_project, a_stage, add
 from tests.support.api import TOKEN, Api, running_api
 
@@ -331,6 +331,20 @@ async def test_the_head_of_a_stream_is_answered_at_once(api: Api) -> None:
         assert await stream.block() is None
     assert stream.status == 200
     assert stream.headers["content-type"].startswith("text/event-stream")
+
+
+async def test_a_stream_ends_with_the_token_that_opened_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_hub, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(answer_ends, "LOOKED_AT_EVERY_S", 0.0)
+    made = (await api.caller.post("/api/tokens", {"name": "wall", "role": "viewer"})).json
+    async with following(api, token=made["token"]) as stream:
+        await begun(stream)
+        assert await stream.block() == {"": "heartbeat"}
+        await api.caller.delete(f"/api/tokens/{made['id']}")
+        while (block := await stream.block()) is not None:
+            assert block == {"": "heartbeat"}
 
 
 async def test_the_deletion_of_a_project_is_told_of_its_stages_too(api: Api) -> None:

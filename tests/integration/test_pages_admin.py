@@ -184,7 +184,7 @@ async def test_a_registry_that_a_project_names_stays(api: Api) -> None:
     assert (await api.caller.post("/api/projects", project)).status == 201
 
     page = words(await browser.get(f"/registries/{made}"))
-    assert "It cannot be deleted: app name it." in page
+    assert "It cannot be deleted while projects name it: app." in page
     assert "The image of one project is in it" in page
     assert (await browser.post(f"/registries/{made}/delete")).status == 409
 

@@ -1,5 +1,6 @@
 """Every page: who may see it, its headers, its errors, and orders."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from tagboat.core.errors import ConflictError, RegistryError, StoreUnavailableError
 from tagboat.core.principal import Role
-from tagboat.http import event_hub
+from tagboat.http import answer_ends, event_hub
 from tagboat.web import app, live
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import Visit
@@ -213,6 +214,27 @@ async def test_head_is_answered(api: Api, browser: Browser) -> None:
 
 async def test_the_stream_of_pages_needs_a_session(api: Api) -> None:
     assert (await api.anonymous.get("/live")).status == 303
+
+
+async def test_the_head_of_the_stream_is_answered_at_once(api: Api, browser: Browser) -> None:
+    cookie = f"__Host-tagboat={browser.cookies['__Host-tagboat']}"
+    async with asyncio.timeout(5):
+        answer = await api.anonymous.call("HEAD", "/live", headers={"cookie": cookie})
+    assert (answer.status, answer.body) == (200, b"")
+
+
+async def test_the_stream_ends_as_its_person_is_signed_out(
+    api: Api, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_hub, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(answer_ends, "LOOKED_AT_EVERY_S", 0.0)
+    users = (await api.caller.get("/api/users")).json["items"]
+    async with asyncio.timeout(5):
+        open_page = asyncio.create_task(browser.get("/live"))
+        await asyncio.sleep(0.1)
+        assert not open_page.done()
+        await api.caller.post(f"/api/users/{users[0]['id']}/sign-out")
+        assert b"heartbeat" in (await open_page).body
 
 
 @pytest.mark.parametrize(

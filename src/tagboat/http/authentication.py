@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tagboat.core.errors import ForbiddenError, StoreUnavailableError
 from tagboat.core.principal import Role
+from tagboat.http.answer_ends import AnswerEnded
 from tagboat.http.forgery import check_change
 from tagboat.http.identification import PRINCIPAL, Authenticator
 from tagboat.http.own_hosts import OwnHosts
@@ -100,11 +101,11 @@ class Authentication:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
-            scope, send = {**scope, "method": "GET"}, head_only(send)
+            scope = {**scope, "method": "GET"}
         try:
             await self._app(scope, receive, send)
-        except _HeadAnswered:
-            return
+        except AnswerEnded:
+            raise
         except Exception:
             # The caller has its answer by now; the server goes on.
             log.exception("a fault inside Tagboat", action="answer", method=scope["method"])
@@ -123,25 +124,6 @@ class Authentication:
             if pattern.match(path):
                 needed = {**of_path, **needed}
         return needed
-
-
-class _HeadAnswered(Exception):  # noqa: N818 - not an error: ends a stream that nobody would read
-    pass
-
-
-def head_only(send: Send) -> Send:
-    """Return `send`, but sending an empty body (RFC 9110, section 9.3.2)."""
-
-    async def send_head(message: Message) -> None:
-        if message["type"] != "http.response.body":
-            await send(message)
-            return
-        await send({"type": "http.response.body", "body": b""})
-        # A stream has no end: the application is stopped where it would go on writing.
-        if message.get("more_body", False):
-            raise _HeadAnswered
-
-    return send_head
 
 
 def capped(scope: Scope, receive: Receive) -> Receive:

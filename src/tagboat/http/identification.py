@@ -5,8 +5,9 @@ import hashlib
 import hmac
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Protocol
 
 from starlette.types import Scope
 
@@ -21,8 +22,14 @@ LOOKUPS_PER_S = 500
 """Lookups a second of credentials that were never right before, while there are many of them."""
 _MOST_KNOWN = 10_000
 
-FindCredential = Callable[[str, str], Awaitable[Principal | None]]
-"""Return the principal of a token's or session's secret, at an address; None for an unknown one."""
+
+class FindCredential(Protocol):
+    """Finds the principal of a token or session."""
+
+    async def __call__(
+        self, secret: str, address: str, /, *, note_use: bool = True
+    ) -> Principal | None:
+        """Return the principal of a secret, None for an unknown one, and put its use on record."""
 
 
 class FixedTokens:
@@ -64,10 +71,11 @@ class Authenticator:
         self._throttle = Throttle(LOOKUPS_PER_S)
         self._known: OrderedDict[bytes, None] = OrderedDict()
 
-    async def identify(self, scope: Scope) -> Principal | None:
+    async def identify(self, scope: Scope, *, note_use: bool = True) -> Principal | None:
         """Return the one that calls, and put it into `scope`; None for a stranger.
 
-        With a session, the token of its forms is put there too. Raises StoreUnavailableError.
+        With a session, the token of its forms is put there too. With `note_use` the use is put on
+        record. Raises StoreUnavailableError.
         """
         address = self.addresses.find(scope)
         token = bearer_token(scope)
@@ -77,9 +85,9 @@ class Authenticator:
                 found = replace(found, address=address)
             else:
                 text = token.decode("latin-1")
-                found = await self._look_up(self._find_token, text, address)
+                found = await self._look_up(self._find_token, text, address, note_use)
         elif secret := self.cookie.read(scope):
-            found = await self._look_up(self._find_session, secret, address)
+            found = await self._look_up(self._find_session, secret, address, note_use)
             if found is not None:
                 scope[CSRF] = csrf_token(secret)
         else:
@@ -88,12 +96,14 @@ class Authenticator:
             scope[PRINCIPAL] = found
         return found
 
-    async def _look_up(self, find: FindCredential, secret: str, address: str) -> Principal | None:
+    async def _look_up(
+        self, find: FindCredential, secret: str, address: str, note_use: bool
+    ) -> Principal | None:
         key = _hash(secret.encode())
         # Strangers who make secrets up must not keep the database busy for all others.
         if key not in self._known and (wait_s := self._throttle.wait(time.monotonic())):
             await asyncio.sleep(wait_s)
-        found = await find(secret, address)
+        found = await find(secret, address, note_use=note_use)
         if found is None:
             self._known.pop(key, None)
         else:

@@ -17,6 +17,7 @@ from tagboat.operations.queries.connect import ConnectQueries
 from tagboat.operations.queries.deliveries import DeliveryQueries
 from tagboat.operations.queries.deploy_page import DeployPageQuery
 from tagboat.operations.queries.deploys import DeployQueries
+from tagboat.operations.queries.finder import FinderQuery
 from tagboat.operations.queries.image_look import ImageLookQueries
 from tagboat.operations.queries.logs import LogQueries
 from tagboat.operations.queries.machine import MachineQueries
@@ -78,6 +79,7 @@ class Operations:
         self.needs = NeedQueries(services)
         self.audit = AuditQueries(services)
         self.registry_use = RegistryUseQueries(services)
+        self.finder = FinderQuery(services)
         self.explain = services.explain
 
     def by(self, actor: Principal) -> "Operations":

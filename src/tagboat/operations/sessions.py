@@ -88,10 +88,11 @@ class SessionOperations:
 
         return await services.store.write(work)
 
-    async def find(self, cookie: str, address: str) -> Principal | None:
+    async def find(self, cookie: str, address: str, *, note_use: bool = True) -> Principal | None:
         """Return the account whose session has this cookie, None if it has ended.
 
-        Raises StoreUnavailableError.
+        With `note_use` its use is put on record: it does not end by idleness then. Raises
+        StoreUnavailableError.
         """
         services, secret_hash = self.services, hash_credential(cookie)
         found = await services.store.read(lambda reader: reader.session_by_hash(secret_hash))
@@ -99,7 +100,7 @@ class SessionOperations:
         if found is None or not found[0].holds(now):
             return None
         session, account = found
-        if use_is_news(session.used_at, now):
+        if note_use and use_is_news(session.used_at, now):
             # A database that only reads must not sign everybody out.
             with contextlib.suppress(StoreUnavailableError):
                 await services.store.write(lambda tx: tx.note_session_use(session.id, now))

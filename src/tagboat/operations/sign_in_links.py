@@ -45,6 +45,7 @@ class SignInLinks:
         services = self.services
 
         def work(tx: Tx) -> SignInLink:
+            # First: for an account that does not exist, 404 is the answer to everybody.
             account = tx.account(account_id)
             if services.actor.kind is not PrincipalKind.LOCAL:
                 raise ForbiddenError(
@@ -77,6 +78,7 @@ class SignInLinks:
 
         def work(tx: Tx) -> SignedIn:
             now = self.services.clock()
+            # Looked up again in the transaction: of two browsers, one is first.
             account = replace(_find(tx, link_token, now), signed_in_at=now)
             tx.put_setting(SIGN_IN_LINK, None)
             tx.put_account(account)

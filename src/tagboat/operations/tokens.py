@@ -124,10 +124,10 @@ class TokenOperations:
             subject = AuditSubject(id=token.id, name=token.name)
             self.services.record(tx, action, subject, changes_between(old, new))
 
-    async def find(self, secret: str, address: str) -> Principal | None:
+    async def find(self, secret: str, address: str, *, note_use: bool = True) -> Principal | None:
         """Return the token as the one that asks; None if it is unknown or has expired.
 
-        Raises StoreUnavailableError.
+        With `note_use` its use is put on record. Raises StoreUnavailableError.
         """
         services = self.services
         # Any other text is not a token, and the database need not see it.
@@ -138,7 +138,7 @@ class TokenOperations:
         now = services.clock()
         if token is None or not token.holds(now):
             return None
-        if use_is_news(token.used_at, now):
+        if note_use and use_is_news(token.used_at, now):
             # A database that only reads must not refuse what it can still answer.
             with contextlib.suppress(StoreUnavailableError):
                 await services.store.write(lambda tx: tx.note_token_use(token.id, now))

@@ -35,11 +35,12 @@ _ACTIONS: Mapping[str, str] = {
     AuditAction.ACCOUNT_CHANGE: "changed the account",
     AuditAction.ACCOUNT_DELETE: "deleted the account",
     AuditAction.ACCOUNT_SIGN_IN: "signed in as",
+    AuditAction.ACCOUNT_SIGN_IN_LINK: "made a sign-in link for",
     AuditAction.ACCOUNT_SIGN_OUT: "signed out",
     AuditAction.TOKEN_CREATE: "made the token",
     AuditAction.TOKEN_DELETE: "deleted the token",
 }
-_KIND_WORDS = {
+_ACTOR_KINDS = {
     "account": "",
     "token": "token",
     "admin-token": "admin token",
@@ -58,7 +59,7 @@ def action_words(action: str) -> str:
 
 def actor_words(entry: AuditEntry) -> tuple[str, str]:
     """Return the name of the one that changed something, and its kind; empty for a person."""
-    kind = _KIND_WORDS.get(entry.actor_kind, entry.actor_kind)
+    kind = _ACTOR_KINDS.get(entry.actor_kind, entry.actor_kind)
     return (entry.actor_name or kind), ("" if entry.actor_name == kind else kind)
 
 

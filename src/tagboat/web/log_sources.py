@@ -1,4 +1,4 @@
-"""The logs that a page shows: of a stage, of an instance, or of a deploy."""
+"""Sources of a page of logs: the log of a stage, of an instance, or of a deploy."""
 
 from dataclasses import dataclass, replace
 

@@ -11,7 +11,7 @@ _COOKIE = "tagboat-said"
 # A page that never came must not find it tomorrow.
 _KEPT_S = 60
 # Browsers drop cookies of more than 4 kB, and a quoted character has up to twelve.
-_LONGEST = 300
+_LONGEST_TEXT = 300
 
 
 class Tone(StrEnum):
@@ -38,14 +38,14 @@ def take_message(request: Request) -> Message | None:
     # Anybody can write their own cookies: what is shown is text, and nothing else.
     if tone not in set(Tone) or not text:
         return None
-    return Message(unquote(text)[:_LONGEST], Tone(tone))
+    return Message(unquote(text)[:_LONGEST_TEXT], Tone(tone))
 
 
 def leave_message(response: Response, message: Message) -> None:
     """Leave a message for the next page."""
     response.set_cookie(
         _COOKIE,
-        f"{message.tone}:{quote(message.text[:_LONGEST])}",
+        f"{message.tone}:{quote(message.text[:_LONGEST_TEXT])}",
         max_age=_KEPT_S,
         httponly=True,
         samesite="lax",

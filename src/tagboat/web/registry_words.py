@@ -31,7 +31,7 @@ def registry_line(use: RegistryUse) -> RegistryLine:
     return RegistryLine(Tone.OK, "in use", f"{images} in it, and no poll of it fails.")
 
 
-def test_sentence(registry: Registry, checks: Sequence[Check]) -> str:
+def check_sentence(registry: Registry, checks: Sequence[Check]) -> str:
     """Return the result of a registry's test; empty where it was not tested."""
     if not checks:
         return ""

@@ -33,8 +33,8 @@ def health_sentence(health: SystemHealth) -> tuple[Tone, str]:
     out = [name for name, state in health.checks.items() if state not in WELL]
     if health.status == "unavailable":
         return Tone.BAD, "The database is out of reach: pushes cannot be accepted."
-    verb = "needs" if len(out) == 1 else "need"
-    return Tone.WAIT, f"Pushes are accepted, but this {verb} a person: {', '.join(out)}."
+    these = "this needs" if len(out) == 1 else "these need"
+    return Tone.WAIT, f"Pushes are accepted, but {these} a person: {', '.join(out)}."
 
 
 def health_lines(health: SystemHealth) -> Iterator[HealthLine]:

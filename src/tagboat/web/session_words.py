@@ -21,7 +21,7 @@ _SYSTEMS = (
     ("Mac OS X", "macOS"),
     ("Linux", "Linux"),
 )
-_LONGEST_PROGRAM = 60
+_LONGEST_AGENT = 60
 
 
 def browser_words(user_agent: str) -> str:
@@ -30,7 +30,7 @@ def browser_words(user_agent: str) -> str:
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     if name and system:
         return f"{name} on {system}"
-    return name or system or user_agent[:_LONGEST_PROGRAM] or "an unknown browser"
+    return name or system or user_agent[:_LONGEST_AGENT] or "an unknown browser"
 
 
 def limit_words(projects: Sequence[ProjectRef] | None) -> str:

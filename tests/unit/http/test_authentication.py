@@ -6,6 +6,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from tagboat.core.principal import Principal, Role
+from tagboat.http.answer_ends import AnswerEnds
 from tagboat.http.authentication import Authentication
 from tagboat.http.client_address import ClientAddress
 from tagboat.http.identification import Authenticator, FixedTokens
@@ -26,15 +27,17 @@ async def test_head_ends_a_stream_at_its_head() -> None:
             pieces += 1
             await send({"type": "http.response.body", "body": b"x", "more_body": True})
 
-    async def nobody(_secret: str, _address: str) -> Principal | None:
+    async def nobody(_secret: str, _address: str, *, note_use: bool = True) -> Principal | None:
+        assert note_use
         return None
 
+    authenticator = Authenticator(
+        FixedTokens([]), nobody, nobody, SessionCookie(secure=True), ClientAddress([])
+    )
     app = Authentication(
         stream,
         {re.compile("^/s$"): {"GET": Role.VIEWER}},
-        Authenticator(
-            FixedTokens([]), nobody, nobody, SessionCookie(secure=True), ClientAddress([])
-        ),
+        authenticator,
         OwnHosts("http://localhost", frozenset(), "localhost"),
         {"/s"},
     )
@@ -46,7 +49,9 @@ async def test_head_ends_a_stream_at_its_head() -> None:
     async def receive() -> Message:
         return {"type": "http.request"}
 
-    await app({"type": "http", "method": "HEAD", "path": "/s", "headers": []}, receive, send)
+    await AnswerEnds(app, authenticator)(
+        {"type": "http", "method": "HEAD", "path": "/s", "headers": []}, receive, send
+    )
 
     assert pieces == 1
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]

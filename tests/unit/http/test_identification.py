@@ -29,9 +29,11 @@ class Records:
         self.kind = kind
         self.known: set[str] = set()
         self.asked: list[tuple[str, str]] = []
+        self.noted: list[bool] = []
 
-    async def find(self, secret: str, address: str) -> Principal | None:
+    async def find(self, secret: str, address: str, *, note_use: bool = True) -> Principal | None:
         self.asked.append((secret, address))
+        self.noted.append(note_use)
         if secret not in self.known:
             return None
         return Principal(kind=self.kind, name="Anna", role=Role.VIEWER, address=address)

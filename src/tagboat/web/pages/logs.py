@@ -52,7 +52,7 @@ async def stage_logs_file(visit: Visit) -> Response:
 @router.page(f"{_STAGE}/stream")
 async def stage_logs_stream(visit: Visit) -> Response:
     """Follow the log of a stage, through its deploys."""
-    return _followed(visit, await _stage_of(visit))
+    return _follow_source(visit, await _stage_of(visit))
 
 
 @router.page(_INSTANCE)
@@ -72,7 +72,9 @@ async def instance_logs_file(visit: Visit) -> Response:
 @router.page(f"{_INSTANCE}/stream")
 async def instance_logs_stream(visit: Visit) -> Response:
     """Follow the log of an instance until its container is gone."""
-    return _followed(visit, await source_of_instance(visit.operations, visit.path("instance_id")))
+    return _follow_source(
+        visit, await source_of_instance(visit.operations, visit.path("instance_id"))
+    )
 
 
 @router.page(_DEPLOY_LOG)
@@ -130,7 +132,7 @@ async def _send_file(visit: Visit, source: LogSource) -> Response:
     return PlainTextResponse(as_file(source.lines), headers=headers)
 
 
-def _followed(visit: Visit, source: LogSource) -> Response:
+def _follow_source(visit: Visit, source: LogSource) -> Response:
     # Absent for a page that was just opened; a browser that connects again sends it.
     seen = visit.request.headers.get("last-event-id") or None
     return LogStream(visit.operations, source, visit.site.stopping).response(seen)

@@ -16,14 +16,14 @@ from tagboat.operations.services import Check
 from tagboat.web.form_bodies import VERSION, ChangedMeanwhileError, as_body, check_version
 from tagboat.web.forms import NO_ERRORS, NO_FORM, Form, FormErrors, form_errors
 from tagboat.web.paging import PAGE_LENGTH, cut_listing
-from tagboat.web.registry_words import registry_line, test_sentence
+from tagboat.web.registry_words import check_sentence, registry_line
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import LiveFilter, Visit
 
-_REGISTRIES = "/registries"
-_NEW_REGISTRY = f"{_REGISTRIES}/new"
-_ONE_REGISTRY = f"{_REGISTRIES}/{{registry_id}}"
-_REGISTRY_AT: Mapping[type[TagboatError], str] = {ConflictError: "name"}
+_REGISTRIES_PATH = "/registries"
+_NEW_REGISTRY = f"{_REGISTRIES_PATH}/new"
+_ONE_REGISTRY = f"{_REGISTRIES_PATH}/{{registry_id}}"
+_AT_REGISTRIES: Mapping[type[TagboatError], str] = {ConflictError: "name"}
 _REGISTRY_KINDS = (
     (RegistryKind.OCI.value, "any other (Distribution, GHCR, Docker Hub, Harbor, Quay, ECR …)"),
     (RegistryKind.GITEA.value, "Gitea or Forgejo"),
@@ -32,7 +32,7 @@ _REGISTRY_KINDS = (
 router = PageRouter()
 
 
-@router.page(_REGISTRIES)
+@router.page(_REGISTRIES_PATH)
 async def registries_page(visit: Visit) -> Response:
     """List the registries."""
     last_event = await visit.last_event()
@@ -63,8 +63,8 @@ async def new_registry_order(visit: Visit) -> Response:
         needed = {"name": body.name, "url": body.url, "kind": body.kind}
         made = await visit.operations.registries.create(needed | fields, docker_config)
     except TagboatError as error:
-        return _show_new_registry(visit, form_errors(error, _REGISTRY_AT))
-    return visit.go(f"{_REGISTRIES}/{made.id}", f"{made.name} is added. Test it now.")
+        return _show_new_registry(visit, form_errors(error, _AT_REGISTRIES))
+    return visit.go(f"{_REGISTRIES_PATH}/{made.id}", f"{made.name} is added. Test it now.")
 
 
 @router.page(_ONE_REGISTRY)
@@ -90,8 +90,8 @@ async def change_registry_order(visit: Visit) -> Response:
     except ChangedMeanwhileError as error:
         return await _show_registry(visit, form_errors(error, {}), is_stale=True)
     except TagboatError as error:
-        return await _show_registry(visit, form_errors(error, _REGISTRY_AT))
-    return visit.go(f"{_REGISTRIES}/{changed.id}", f"{changed.name} is saved.")
+        return await _show_registry(visit, form_errors(error, _AT_REGISTRIES))
+    return visit.go(f"{_REGISTRIES_PATH}/{changed.id}", f"{changed.name} is saved.")
 
 
 @router.order(f"{_ONE_REGISTRY}/test", needs=Role.ADMIN)
@@ -116,7 +116,7 @@ async def delete_registry_order(visit: Visit) -> Response:
         await visit.operations.registries.delete(registry.id)
     except ConflictError as error:
         return await _show_registry(replace(visit, form=NO_FORM), form_errors(error, {}))
-    return visit.go(_REGISTRIES, f"The registry {registry.name} is deleted.")
+    return visit.go(_REGISTRIES_PATH, f"The registry {registry.name} is deleted.")
 
 
 def _typed_registry(form: Form) -> dict[str, object]:
@@ -153,7 +153,7 @@ async def _show_registry(
         "version": present if is_stale else visit.form.text(VERSION, present),
         "is_stale": is_stale,
         "checks": checks,
-        "test_sentence": test_sentence(use.registry, checks),
+        "check_sentence": check_sentence(use.registry, checks),
         "images": images,
     }
     return visit.show("registry.html", values, errors=errors)

@@ -11,14 +11,14 @@ from tagboat.web.routing import PageRouter
 from tagboat.web.server_words import disk_sentence, health_lines, health_sentence, size_words
 from tagboat.web.visits import Visit
 
-_SERVER = "/server"
+_SERVER_PATH = "/server"
 _NETWORKS_WITHIN_S = 3.0
 _SPACE_WITHIN_S = 60.0
 
 router = PageRouter()
 
 
-@router.page(_SERVER)
+@router.page(_SERVER_PATH)
 async def server_page(visit: Visit) -> Response:
     """Show the server; what has to be looked up comes afterwards, or at once if asked for."""
     # Engine and ingress may hang: the page must not wait for them.
@@ -34,7 +34,7 @@ async def server_page(visit: Visit) -> Response:
     )
 
 
-@router.page(f"{_SERVER}/state")
+@router.page(f"{_SERVER_PATH}/state")
 async def server_state(visit: Visit) -> Response:
     """Return the part of the page that had to be looked up."""
     return visit.show("server_state.html", {"state": await _state(visit), **_WORDS})

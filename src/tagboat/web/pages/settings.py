@@ -18,7 +18,7 @@ from tagboat.web.forms import NO_ERRORS, Form, FormErrors, form_errors
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import Visit
 
-_SETTINGS_PAGE = "/settings"
+_SETTINGS_PATH = "/settings"
 _NUMBERS = (
     "max_projects",
     "deliveries_keep_days",
@@ -31,13 +31,13 @@ _NUMBERS = (
 router = PageRouter()
 
 
-@router.page(_SETTINGS_PAGE)
+@router.page(_SETTINGS_PATH)
 async def settings_page(visit: Visit) -> Response:
     """Show the settings; only an admin can change them."""
     return await _show_settings(visit, NO_ERRORS)
 
 
-@router.order(_SETTINGS_PAGE, needs=Role.ADMIN)
+@router.order(_SETTINGS_PATH, needs=Role.ADMIN)
 async def change_settings_order(visit: Visit) -> Response:
     """Change the settings that differ; they hold from now on."""
     operations = visit.operations
@@ -45,7 +45,7 @@ async def change_settings_order(visit: Visit) -> Response:
         given = as_body(SettingsUpdate, _typed_settings(visit.form)).given()
         present = await operations.settings.read()
         changed = {
-            name: value for name, value in given.items() if _is_changed(present, name, value)
+            name: value for name, value in given.items() if _setting_differs(present, name, value)
         }
         await operations.settings.change(changed, check_version(visit.form))
     except ChangedMeanwhileError as error:
@@ -53,7 +53,7 @@ async def change_settings_order(visit: Visit) -> Response:
     except TagboatError as error:
         return await _show_settings(visit, form_errors(error, {}))
     said = "The settings are saved, and hold from now on." if changed else "Nothing has changed."
-    return visit.go(_SETTINGS_PAGE, said)
+    return visit.go(_SETTINGS_PATH, said)
 
 
 def _typed_settings(form: Form) -> dict[str, object]:
@@ -65,7 +65,7 @@ def _typed_settings(form: Form) -> dict[str, object]:
     }
 
 
-def _is_changed(present: object, name: str, value: object) -> bool:
+def _setting_differs(present: object, name: str, value: object) -> bool:
     was: object = getattr(present, name)
     return was != (tuple(value) if isinstance(value, list) else value)
 

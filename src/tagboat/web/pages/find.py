@@ -1,0 +1,135 @@
+"""The palette: what a few words lead to, and the orders that can be given by them."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+from starlette.responses import Response
+
+from tagboat.core.errors import NotFoundError, TagboatError
+from tagboat.core.principal import Principal, Role
+from tagboat.operations.queries.catalog import StageFilter
+from tagboat.operations.views import StageView
+from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
+from tagboat.web.messages import Tone
+from tagboat.web.order_words import order_words
+from tagboat.web.places import deploy_path, stage_path
+from tagboat.web.routing import PageRouter
+from tagboat.web.suggestions import (
+    ORDER_PATH,
+    Suggestion,
+    project_text,
+    suggestions,
+    tag_text,
+)
+from tagboat.web.typed_commands import TypedCommand, Verb, command_line, typed_command, whole_order
+from tagboat.web.visits import Visit
+
+router = PageRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class TypedOrder:
+    """An order that was typed: its words, its stage, and where a promotion comes from."""
+
+    command: TypedCommand
+    target: StageView
+    source: StageView | None
+
+
+@router.page("/find")
+async def find_page(visit: Visit) -> Response:
+    """Show what the words lead to, as links."""
+    text = visit.request.query_params.get("q", "").replace("\0", "")
+    return visit.show("find.html", {"q": text, "found": await _suggestions(visit, text)})
+
+
+@router.page("/find.json")
+async def find_suggestions(visit: Visit) -> Response:
+    """Answer the palette while somebody types."""
+    # With the blank at its end, which says that the next word begins.
+    text = visit.request.query_params.get("q", "").replace("\0", "")
+    content = msgspec.json.encode({"suggestions": await _suggestions(visit, text)})
+    return Response(content, media_type="application/json")
+
+
+@router.page(ORDER_PATH, needs=Role.DEPLOYER)
+async def order_page(visit: Visit) -> Response:
+    """Ask before an order is carried out."""
+    return await _show_order(visit, visit.query("q"), NO_ERRORS)
+
+
+@router.order(ORDER_PATH)
+async def typed_order(visit: Visit) -> Response:
+    """Carry out the order that was typed."""
+    text = visit.form.text("q")
+    order = await _order(visit, text)
+    try:
+        path = await _carry_out(visit, order)
+    except TagboatError as error:
+        return await _show_order(visit, text, form_errors(error, {}))
+    return visit.go(path, order_words(order.command).done, Tone.OK)
+
+
+async def _suggestions(visit: Visit, text: str) -> list[Suggestion]:
+    command = typed_command(text)
+    finds = await visit.operations.finder.read(project_text(command), tag_text(command))
+    # The role of the page has let a principal in.
+    return suggestions(command, finds, cast("Principal", visit.principal).role)
+
+
+async def _order(visit: Visit, text: str) -> TypedOrder:
+    """Return the order; raise InvalidValueError or NotFoundError for what cannot be one."""
+    command = whole_order(text)
+    project, first, *rest = command.words
+    if command.verb is Verb.PROMOTE:
+        source = await _named_stage(visit, project, first)
+        return TypedOrder(command, await _named_stage(visit, project, rest[0]), source)
+    return TypedOrder(command, await _named_stage(visit, project, first), None)
+
+
+async def _named_stage(visit: Visit, project: str, stage: str) -> StageView:
+    found = await visit.operations.catalog.stages(StageFilter(project, stage), None, 1)
+    if not found:
+        raise NotFoundError(f"there is no stage {stage[:80]} in a project {project[:80]}")
+    return found[0]
+
+
+async def _show_order(visit: Visit, text: str, errors: FormErrors) -> Response:
+    order = await _order(visit, text)
+    return visit.show(
+        "order.html",
+        {
+            "order": order,
+            "q": text,
+            "says": order_words(order.command),
+            "command": command_line(order.command.verb, *order.command.words),
+            "takes_note": order.command.verb in {Verb.DEPLOY, Verb.ROLLBACK, Verb.PROMOTE},
+        },
+        errors=errors,
+    )
+
+
+async def _carry_out(visit: Visit, order: TypedOrder) -> str:
+    """Carry out an order; return the page that shows what comes of it."""
+    deploys, stage_id = visit.operations.deploys, order.target.stage.id
+    note = visit.form.text("note")
+    queued: Awaitable[object]
+    match order.command.verb:
+        case Verb.DEPLOY:
+            tag = order.command.words[-1]
+            return deploy_path((await deploys.deploy(stage_id, tag, note=note)).deploy.id)
+        case Verb.ROLLBACK:
+            return deploy_path((await deploys.rollback(stage_id, note=note)).deploy.id)
+        case Verb.PROMOTE if order.source is not None:
+            promoted = await deploys.promote(stage_id, order.source.stage.id, note)
+            return deploy_path(promoted.deploy.id)
+        case Verb.HOLD:
+            queued = deploys.hold(stage_id)
+        case Verb.RELEASE:
+            queued = deploys.release(stage_id, including=False)
+        case _:
+            queued = deploys.cancel_all(stage_id)
+    await queued
+    return stage_path(order.target.project.name, order.target.stage.name)
