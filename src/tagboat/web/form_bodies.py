@@ -30,6 +30,7 @@ def as_body(model: type[Body], values: Mapping[str, object]) -> Body:
         refused: dict[str, str] = {}
         for place, message in named_problems(found):
             name, _, rest = place.partition(".")
+            # The first for each field: a form has one place beside it.
             refused.setdefault(name, f"{_as_line(rest)}{message}")
         raise RefusedFieldsError(refused) from None
 
@@ -42,6 +43,7 @@ def check_version(form: Form) -> Callable[[object], None]:
 
     def check(present: object) -> None:
         before = form.text(VERSION)
+        # In the transaction that saves: nobody can come in between.
         if before == etag_of(present):
             return
         named = ", ".join(fields_changed_since(before, present)) or "something"

@@ -13,6 +13,7 @@ from tagboat.web.visits import Visit
 
 _SERVER_PATH = "/server"
 _NETWORKS_WITHIN_S = 3.0
+# The engine walks through all volumes for it, and only if a person asks.
 _SPACE_WITHIN_S = 60.0
 
 router = PageRouter()
