@@ -30,6 +30,7 @@ def as_body(model: type[Body], values: Mapping[str, object]) -> Body:
         refused: dict[str, str] = {}
         for place, message in named_problems(found):
             name, _, rest = place.partition(".")
+            # The first for each field: a form has one place next to it.
             # People count lines from 1.
             where = f"line {int(rest) + 1}: " if rest.isdecimal() else f"{rest}: " if rest else ""
             refused.setdefault(name, where + message)
@@ -44,6 +45,7 @@ def check_version(form: Form) -> Callable[[object], None]:
 
     def check(present: object) -> None:
         before = form.text(VERSION)
+        # In the transaction that saves: nobody can come in between.
         if before == etag_of(present):
             return
         named = ", ".join(fields_changed_since(before, present)) or "something"

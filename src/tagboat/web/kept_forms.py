@@ -57,6 +57,7 @@ def keep_form(action: str, form: Form) -> KeptForm | None:
         if value and _SECRET_NAME.search(name)
         else KeptField(name, value)
         for name, value in _pairs(form.fields)
+        # It belongs to the session that has ended.
         if name != CSRF_FIELD
     )
     return KeptForm(action, fields) if fields else None
@@ -64,6 +65,7 @@ def keep_form(action: str, form: Form) -> KeptForm | None:
 
 def kept_in(form: Form) -> KeptForm | None:
     """Return the form that the page for signing in has carried along, None for none."""
+    # From a hidden field, which anybody may have written.
     action = own_path(form.text(_ACTION))
     if action == "/":
         return None

@@ -43,6 +43,7 @@ class LogSource:
 
 async def source_of_stage(operations: Operations, project: str, stage: str) -> LogSource:
     """Return the log of a stage, by the names of both. Raises NotFoundError."""
+    # Names are unique: the first one found is the one that is meant.
     found = await operations.catalog.stages(StageFilter(project, stage), None, 1)
     if not found:
         raise NotFoundError(f"there is no stage {stage[:80]} in a project {project[:80]}")
@@ -92,6 +93,7 @@ async def read_source(operations: Operations, source: LogSource, window: LogWind
         if source.instance_id is not None:
             lines = await operations.logs.instance(source.instance_id, window)
             return replace(source, lines=lines)
+    # It may have gone since the page was opened: the page says so, and is no 404.
     except NotFoundError as error:
         return replace(source, about=source.about or _first_upper(str(error)))
     return source
@@ -107,6 +109,7 @@ async def _source(
     source = LogSource(
         path=path, project=deploy.project.name, stage=deploy.stage.name, deploy=deploy
     )
+    # Only a container that is still there can write more.
     if instance_id is not None and state is not None and not state.final:
         stream = f"{instance_logs_path(instance_id)}/stream"
         return replace(source, stream=stream, instance_id=instance_id)

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 def project_path(project: str) -> str:
     """Return the address of a project's page, by the project's name."""
+    # The slash too: a name never has one, but what is typed into an address may.
     return f"/projects/{quote(project, safe='')}"
 
 

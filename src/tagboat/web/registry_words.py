@@ -38,4 +38,5 @@ def check_sentence(registry: Registry, checks: Sequence[Check]) -> str:
     failed = [check for check in checks if not check.ok]
     if not failed:
         return f"{registry.name} can be reached and accepts the login."
+    # The first one: those after it are often its consequence.
     return f"{registry.name} cannot be used yet: {failed[0].detail}"

@@ -31,6 +31,7 @@ def read_request(model: type[Model], values: Mapping[str, object]) -> Model:
     errors: dict[str, str] = {}
     for place, message in named_problems(found):
         name, _, rest = place.partition(".")
+        # The first for each field: a form has one place beside it.
         errors.setdefault(name, f"{rest}: {message}" if rest else message)
     raise FieldsError(errors)
 

@@ -30,6 +30,7 @@ def health_sentence(health: SystemHealth) -> tuple[Tone, str]:
     """Return the health of the server in one sentence, with its tone."""
     if health.status == "ok":
         return Tone.OK, "Everything that this server needs answers."
+    # By name: the reasons stand below, and would make a headline of ten lines.
     out = [name for name, state in health.checks.items() if state not in WELL]
     if health.status == "unavailable":
         return Tone.BAD, "The database is out of reach: pushes cannot be accepted."

@@ -11,6 +11,7 @@ from tagboat.web import setting_texts as texts
 
 YES_NO = (("yes", "yes"), ("no", "no"))
 UNSET_YES_NO = (("", "not set"), *YES_NO)
+# Said as who decides: the API's `port_set` is a yes or no that means nothing to a person.
 _BY_IMAGE = (("no", "the newest image"), ("yes", "this form"))
 
 

@@ -59,6 +59,7 @@ def show_words(words: Iterable[str] | str) -> str:
     """Return a command line as a shell would read it; `image` for the image's own entrypoint."""
     if isinstance(words, str):
         return words
+    # The one word `image` is a keyword: quoted, it is the name of a program.
     shown = shlex.join(words)
     # A program of that name would be read as the image's own entrypoint.
     return f"'{shown}'" if shown == KEEP_ENTRYPOINT else shown
@@ -83,6 +84,7 @@ def show_amount(amount: int) -> str:
     """Return bytes such as `512m`, in the largest unit that says them exactly; empty for 0."""
     if not amount:
         return ""
+    # Rounded, a form that is saved untouched would change the value.
     for unit, size in _SIZE_UNITS:
         if amount % size == 0:
             return f"{amount // size}{unit}"
@@ -101,6 +103,7 @@ def show_nonzero(number: float) -> str:
 
 def read_whole(text: str) -> int:
     """Return a whole number."""
+    # Of thousands of digits, `int` raises an error that no form would show.
     if not re.fullmatch(r"[+-]?[0-9]+", text) or len(text) > _LONGEST_NUMBER:
         raise InvalidValueError("must be a whole number")
     return int(text)
@@ -164,5 +167,6 @@ def _unquoted(text: str, number: int) -> str:
 
 
 def _quoted(text: str, also: str = "") -> str:
+    # JSON's quotes hold any character, and people have seen them before.
     needs = _NEEDS_QUOTES.search(text) or (also and also in text)
     return json.dumps(text, ensure_ascii=False) if needs else text

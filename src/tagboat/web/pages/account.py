@@ -27,6 +27,7 @@ async def own_password_order(visit: Visit) -> Response:
     """Change one's own password; the other sessions end."""
     _own_account(visit)
     new = visit.form.exact("new")
+    # Typed unseen: a slip would lock the person out.
     if new != visit.form.exact("repeated"):
         differs = {"repeated": "is not the same password"}
         return await _show_account(
@@ -55,6 +56,7 @@ async def sign_out_everywhere_order(visit: Visit) -> Response:
     """End all of one's own sessions, this one too."""
     await visit.operations.sessions.sign_out_everywhere(_own_account(visit)[0])
     response = visit.go(SIGN_IN, "You are signed out everywhere.")
+    # The session has ended; without its cookie, the browser does not offer it any more.
     response.raw_headers.append(visit.site.authenticator.cookie.clear_header())
     return response
 

@@ -48,6 +48,7 @@ async def add_webhook_order(visit: Visit) -> Response:
     try:
         name = parsed("webhook", parse_name, visit.form.text("webhook"))
         project = await visit.operations.connect.project_named(visit.form.text("project"))
+        # Unsigned at first: the sender gets its URL before it can be told a secret.
         made = await visit.operations.webhooks.create(project.id, name, None)
     except TagboatError as error:
         return await _show_connect(visit, form_errors(error, {ConflictError: "webhook"}))

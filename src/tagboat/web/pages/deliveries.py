@@ -85,6 +85,7 @@ async def _show_delivery(visit: Visit, errors: FormErrors) -> Response:
             "sentence": call_sentence(found.row),
             "tone": call_tone(found.row),
             "outcome_tone": outcome_tone,
+            # A body that was cut short would be another call.
             "can_redeliver": bool(found.delivery.body) and not found.delivery.truncated,
         },
         errors=errors,

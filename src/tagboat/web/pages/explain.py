@@ -33,6 +33,7 @@ async def explain_page(visit: Visit) -> Response:
         except TimeoutError:
             errors = _LATE
         except TagboatError as error:
+            # There is one field to blame, whatever the error says.
             found = form_errors(error, {})
             errors = FormErrors({"image": str(error)}, status=found.status)
     said = ""

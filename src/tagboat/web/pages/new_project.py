@@ -98,6 +98,7 @@ async def new_project_order(visit: Visit) -> Response:
     except InvalidValueError as error:
         errors = FormErrors({"image": str(error)}, status=form_errors(error, {}).status)
         return await _show_image(visit, errors)
+    # The button that shows the matches sends the same form, and makes nothing.
     if form.ticked("try"):
         return await _try_rule(visit, image)
     try:
@@ -114,6 +115,7 @@ async def new_project_order(visit: Visit) -> Response:
         return visit.go(
             project_path(name), f"The project {name} is there. Push a tag, or deploy one."
         )
+    # The project stays when its first deploy is refused: nothing has to be typed again.
     try:
         view = await operations.deploys.deploy(stages[0].stage.id, wanted.tag)
     except TagboatError as error:
@@ -217,6 +219,7 @@ async def _show_rule(
     twin: Project | None = await visit.operations.image_look.project_of(image)
     registry = visit.query("registry") or visit.form.text("registry")
     values: dict[str, object] = {"look": None, "found": (), "tag": "", "matches": None, "said": ""}
+    # An image has one project: where there is one, nothing else needs to be asked.
     if twin is None and (pattern is not None or visit.query("look")):
         looks = visit.operations.image_look
         look = await (
@@ -242,10 +245,12 @@ async def _images(visit: Visit) -> dict[str, object]:
     """Return the images of the registry asked for that contain the text `q`."""
     text = visit.query("q")
     try:
+        # A person waits; the registry client would try for longer.
         async with asyncio.timeout(ANSWERS_WITHIN_S):
             choice = await visit.operations.registries.images(visit.query("registry"))
     except TimeoutError:
         choice = Choice(error=f"the registry did not answer within {ANSWERS_WITHIN_S:g} s")
+    # Names of images are in lower case.
     found = [name for name in choice.items if text.lower() in name]
     return {
         "choice": choice,

@@ -92,6 +92,7 @@ async def deploy_tag_page(visit: Visit) -> Response:
 async def deploy_tag_order(visit: Visit) -> Response:
     """Deploy a tag in a stage."""
     try:
+        # The stage is typed or chosen: one that is not there is an error of the form.
         project, stage = await visit.operations.project_page.find_stage(
             visit.path("project"), visit.form.text("stage")
         )
@@ -105,6 +106,7 @@ async def deploy_tag_order(visit: Visit) -> Response:
 
 
 async def _show_project_page(visit: Visit, errors: FormErrors) -> Response:
+    # Before what is shown is read, as on every live page: no change falls in between.
     last_event = await visit.last_event()
     page = await visit.operations.project_page.project(visit.path("project"))
     text = visit.query("tag")
@@ -169,6 +171,7 @@ def tag_place(key: str) -> TagPlace | None:
         place = datetime.fromisoformat(seen), tag
     except ValueError:
         place = None
+    # The database compares times with a zone only.
     if place is None or place[0].tzinfo is None:
         raise InvalidValueError("this link is of another list; go back to its first page")
     return place

@@ -55,7 +55,7 @@ async def _show_promote_page(visit: Visit, from_name: str, errors: FormErrors) -
     refused = ""
     if from_name:
         _, source = await _stage_called(visit, from_name)
-        # Who asks again is ready to wait.
+        # By a link on the page itself, for whoever wants to wait for the rest.
         within_s = None if visit.query("wait") else _DESCRIBED_WITHIN_S
         try:
             comparison = await visit.operations.comparisons.promotion(

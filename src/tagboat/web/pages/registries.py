@@ -77,8 +77,10 @@ async def registry_page(visit: Visit) -> Response:
 async def change_registry_order(visit: Visit) -> Response:
     """Change a registry."""
     given = _typed_registry(visit.form)
+    # An empty user name beside a login from Docker is one that nobody has typed.
     if given.get("docker_config") and not visit.form.text("username"):
         del given["username"]
+    # An empty field cannot say it: it leaves the password as it is.
     if visit.form.ticked("forget_password"):
         given["password"] = None
     try:
@@ -88,6 +90,7 @@ async def change_registry_order(visit: Visit) -> Response:
             visit.path("registry_id"), fields, docker_config, check_version(visit.form)
         )
     except ChangedMeanwhileError as error:
+        # With the version of now: whoever has compared saves by pressing once more.
         return await _show_registry(visit, form_errors(error, {}), is_stale=True)
     except TagboatError as error:
         return await _show_registry(visit, form_errors(error, _FIELD_OF_REGISTRY))
@@ -98,6 +101,7 @@ async def change_registry_order(visit: Visit) -> Response:
 async def test_registry_order(visit: Visit) -> Response:
     """Test a registry, and show the result."""
     checks = await visit.operations.registries.test(visit.path("registry_id"))
+    # This button is a form of its own, and must not empty the one of the fields.
     return await _show_registry(replace(visit, form=NO_FORM), checks=checks)
 
 

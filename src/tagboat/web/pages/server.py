@@ -14,6 +14,7 @@ from tagboat.web.visits import Visit
 
 _SERVER = "/server"
 _NETWORKS_WITHIN_S = 3.0
+# The engine walks through all volumes for it, and only if a person asks.
 _SPACE_WITHIN_S = 60.0
 Looked = TypeVar("Looked")
 

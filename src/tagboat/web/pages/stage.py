@@ -31,6 +31,7 @@ from tagboat.web.visits import LiveFilter, Visit
 
 _STAGE_PAGE = "/projects/{project}/{stage}"
 _PERIODS_SHOWN = 20
+# The ingress may hang; the numbers are nice to have.
 _COUNTED_WITHIN_S = 0.5
 _STAGE_TOPICS = (
     EventTopic.DEPLOY,
@@ -126,9 +127,14 @@ async def _stage_asked_for(visit: Visit) -> tuple[Project, Stage]:
 
 
 async def _show_stage_page(visit: Visit, errors: FormErrors) -> Response:
+    # Before what is shown is read: a change in between is shown twice, and never missed.
     last_event = await visit.last_event()
     detail = await visit.operations.project_page.stage(
-        visit.path("project"), visit.path("stage"), visit.query("after"), _PERIODS_SHOWN + 1
+        # One more than is shown tells if there is another page.
+        visit.path("project"),
+        visit.path("stage"),
+        visit.query("after"),
+        _PERIODS_SHOWN + 1,
     )
     cell, stage = detail.cell, detail.stage
     return visit.show(
@@ -162,6 +168,7 @@ async def _show_stage_page(visit: Visit, errors: FormErrors) -> Response:
 
 async def _show_rollback_page(visit: Visit, errors: FormErrors) -> Response:
     """Show what a rollback brings back: what the deploy `to` brought, else what was before."""
+    # A refused order comes as a form, the first look as a link.
     wanted = visit.form.text("to") or visit.query("to")
     preview = await visit.operations.project_page.rollback(
         visit.path("project"), visit.path("stage"), wanted or None

@@ -47,12 +47,14 @@ async def stage_settings_order(visit: Visit) -> Response:
         if visit.form.ticked("preview"):
             preview = await preview_of(visit, project.id, stage.id)
             return await _show_stage_settings(visit, NO_ERRORS, preview)
+        # Saved without a change, it would be an entry in the audit that says nothing.
         if not typed_in(visit.form, setting_texts_of(STAGE_GROUPS, stage)):
             return visit.go(path, "Nothing was changed.", Tone.PLAIN)
         saved = await visit.operations.stages.change(stage.id, stage_edit(visit.form))
     except TagboatError as error:
         return await _show_stage_settings(visit, settings_errors(error))
     said, tone = saved_words(saved)
+    # By its new name: the form may have changed that.
     return visit.go(f"{stage_path(project.name, saved.stage.name)}/settings", said, tone)
 
 
@@ -92,6 +94,7 @@ async def delete_stage_order(visit: Visit) -> Response:
         visit.path("project"), visit.path("stage")
     )
     try:
+        # The word itself, not a tick: what an app wrote must not be lost by a stray click.
         volumes = visit.form.text("volumes") == "delete"
         left = await visit.operations.stages.delete(stage.id, volumes=volumes)
     except TagboatError as error:

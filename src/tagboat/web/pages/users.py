@@ -64,6 +64,7 @@ async def user_page(visit: Visit) -> Response:
 async def change_user_order(visit: Visit) -> Response:
     """Change an account."""
     given = rights_in(visit.form)
+    # Empty, it leaves the password that is on record.
     if password := visit.form.exact("password"):
         given["password"] = password
     try:
