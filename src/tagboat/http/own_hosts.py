@@ -39,10 +39,7 @@ class OwnHosts:
             return True
         if not name or name.endswith(f".{self.base_domain}"):
             return False
-        if name in self.names or name == "localhost":
-            return True
-        address = read_address(name)
-        return address is not None and address.is_loopback
+        return name in self.names or _is_loopback_name(name)
 
     def sent(self, origin: str, host: str) -> bool:
         """Return whether a page at `origin` (RFC 6454) is of this server, called as `host`."""
@@ -98,6 +95,14 @@ class HostCheck:
 def names_of(hosts: Collection[str]) -> frozenset[str]:
     """Return the hosts as `OwnHosts` compares them: in lower case, without ports."""
     return frozenset(name for host in hosts if (name := _split_host(host)[0]))
+
+
+def _is_loopback_name(name: str) -> bool:
+    # RFC 6761, section 6.3: this name never leaves the machine.
+    if name == "localhost":
+        return True
+    address = read_address(name)
+    return address is not None and address.is_loopback
 
 
 def _split_host(host: str) -> tuple[str, str]:
