@@ -130,7 +130,10 @@ async def _show_stage_page(visit: Visit, errors: FormErrors) -> Response:
     last_event = await visit.last_event()
     detail = await visit.operations.project_page.stage(
         # One more than is shown tells if there is another page.
-        visit.path("project"), visit.path("stage"), visit.query("after"), _PERIODS_SHOWN + 1
+        visit.path("project"),
+        visit.path("stage"),
+        visit.query("after"),
+        _PERIODS_SHOWN + 1,
     )
     cell, stage = detail.cell, detail.stage
     return visit.show(
