@@ -15,6 +15,7 @@ from bench import (
     hostile_calls,
     hostile_registry,
     idle,
+    pages,
     poll_requests,
     poll_scale,
     push_time,
@@ -37,6 +38,8 @@ def main() -> int:
             burst.measure(folder)
             print("A long queue, many projects, a long history", flush=True)
             big_database.measure(folder)
+            print("The pages", flush=True)
+            pages.measure(folder)
             print("Polling at rest", flush=True)
             poll_requests.measure(folder)
             print(f"{poll_scale.MANY} repositories polled by one server", flush=True)

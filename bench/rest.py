@@ -131,10 +131,11 @@ def _redeploy(server: Server, count: int) -> int:
 
 
 def _spent(pids: list[int]) -> Spent:
-    return Spent(sum(_cpu_s(pid) for pid in pids), sum(_wakes(pid) for pid in pids))
+    return Spent(sum(cpu_s(pid) for pid in pids), sum(_wakes(pid) for pid in pids))
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Return the processor seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 

@@ -49,6 +49,7 @@ class Server:
     ) -> None:
         self.pid = process.pid
         self.port = port
+        self.token = token
         self.ready_s = ready_s
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)

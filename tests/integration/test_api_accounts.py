@@ -526,6 +526,7 @@ async def test_a_token_is_shown_once_and_opens_what_its_role_may(api: Api) -> No
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "2999-01-01T00:00:00"}, "expires_at"),
         ({"expires_at": "tomorrow"}, "expires_at"),
+        ({"expires_at": "9999-12-31T23:59:59-14:00"}, "expires_at"),
         ({"expires_in_days": 0}, "expires_in_days"),
         ({"expires_in_days": 4000}, "expires_in_days"),
         ({"expires_in_days": 5, "expires_at": "2999-01-01T00:00:00Z"}, "expires_in_days"),

@@ -227,12 +227,14 @@ def running_api(
     oidc: OidcService | None = None,
     *,
     local_sign_in: bool = True,
+    database_url: str | None = None,
 ) -> Iterator[Api]:
     """Build everything in `data_dir`; without an `ingress` there is none, and its health is
-    nobody's concern. `oidc` is the OpenID provider to sign in at.
+    nobody's concern. `oidc` is the OpenID provider to sign in at. Without a
+    `database_url` the database is SQLite.
     """
     store, engine, polls, counters = (
-        open_store(None, data_dir),
+        open_store(database_url, data_dir),
         MemoryRuntime(),
         Polled(),
         Counters(),

@@ -12,12 +12,13 @@ WITHOUT_ACCOUNT = {"/sign-in", "/sign-in/{token}", "/setup/{token}"}
 _FURTHER = ("/?state=failed", "/?q=nothing-has-this-name", "/deploys?status=failed")
 
 
-def page_addresses(filled: Filled) -> list[str]:
-    """Return the addresses of all pages that a person who is signed in can open.
+def page_addresses(filled: Filled, project: str = "shop") -> list[str]:
+    """Return the addresses of all pages that a person who is signed in can open,
+    those of projects with one of the name `project`.
 
     A route with a new parameter needs a value here: a KeyError names it.
     """
-    known = {"deploy_id": filled.failed, "project": "shop", "stage": "prod"}
+    known = {"deploy_id": filled.failed, "project": project, "stage": "prod"}
     found = {
         re.sub(r"{(\w+)(?::\w+)?}", lambda match: known[match[1]], route.path)
         for router in ROUTERS

@@ -1,7 +1,7 @@
 """The bodies of accounts and API tokens. Passwords are accepted and never shown."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -22,14 +22,15 @@ MAX_EXPIRY_DAYS = 3650
 
 
 def parse_instant(given: str) -> datetime:
-    """Return the time in `given` (RFC 3339); raise InvalidValueError."""
+    """Return the time in `given` (RFC 3339), in UTC; raise InvalidValueError."""
     try:
         found = datetime.fromisoformat(given)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise InvalidValueError("must be a time with its zone, such as 2027-01-31T00:00:00Z")
-    return found
+        if found.tzinfo is not None:
+            # In its own zone it may be a time that UTC has no year for: no answer could show it.
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidValueError("must be a time with its zone, such as 2027-01-31T00:00:00Z")
 
 
 AccountRole = Literal["viewer", "deployer", "admin"]

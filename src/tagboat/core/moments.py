@@ -19,13 +19,14 @@ _DURATION_UNITS = {
 def parse_moment(text: str, now: datetime) -> datetime:
     """Return the time in `text`: RFC 3339, or a duration before `now` such as 90s, 10m or 1h30m.
 
-    A time without a zone is in UTC. Raises InvalidValueError.
+    It is in UTC, as is a time without a zone. Raises InvalidValueError.
     """
     try:
         # Without hours, Python would read many other numbers as dates.
         if "-" in text:
             moment = datetime.fromisoformat(text)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return aware.astimezone(UTC)
         parts = _DURATION.findall(text)
         if parts and "".join(number + unit for number, unit in parts) == text:
             return now - sum(

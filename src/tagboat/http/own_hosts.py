@@ -52,7 +52,10 @@ class OwnHosts:
         public_scheme, _, public = self.public_url.lower().partition("://")
         if scheme == public_scheme and _same_host(authority, public.partition("/")[0], scheme):
             return True
-        # The scheme is not compared: behind a front that speaks TLS, we are called without.
+        # Who has a name with TLS is called without it behind its front, but its pages are not:
+        # anybody on the way can make one that comes without.
+        if scheme != public_scheme == "https" and not _is_loopback_name(_split_host(host)[0]):
+            return False
         return self.include(host) and _same_host(authority, host, scheme)
 
 

@@ -98,6 +98,7 @@ class DeployOperations:
         def work(tx: Tx) -> Deploy:
             source = tx.stage(from_stage_id)
             live = promotable(tx, self._stage(tx, stage_id), source)
+            # In the transaction of the order: what somebody has looked at is what is deployed.
             if digest is not None and live.digest != digest:
                 raise ConflictError(
                     f"another version is live in {source.name} since you looked: {live.tag};"

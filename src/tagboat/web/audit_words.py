@@ -49,7 +49,7 @@ _ACTOR_KINDS = {
     "poll": "poll",
     "server": "server",
 }
-_LONGEST_VALUE = 120
+_MOST_OF_VALUE = 120
 
 
 def action_words(action: str) -> str:
@@ -90,4 +90,4 @@ def _value_words(value: object) -> str:
             text = ", ".join(str(one) for one in value) or "none"
         case _:
             text = str(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+    return text if len(text) <= _MOST_OF_VALUE else f"{text[:_MOST_OF_VALUE]}…"

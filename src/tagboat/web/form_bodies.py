@@ -30,8 +30,10 @@ def as_body(model: type[Body], values: Mapping[str, object]) -> Body:
         refused: dict[str, str] = {}
         for place, message in named_problems(found):
             name, _, rest = place.partition(".")
-            # The first for each field: a form has one place beside it.
-            refused.setdefault(name, f"{_as_line(rest)}{message}")
+            # The first for each field: a form has one place next to it.
+            # People count lines from 1.
+            where = f"line {int(rest) + 1}: " if rest.isdecimal() else f"{rest}: " if rest else ""
+            refused.setdefault(name, where + message)
         raise RefusedFieldsError(refused) from None
 
 
@@ -63,8 +65,3 @@ def whole_or_text(text: str) -> int | str:
 def lines_in(text: str) -> list[str]:
     """Return the lines of a text area, without blanks around them and without empty ones."""
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _as_line(place: str) -> str:
-    """Return where in a list a value is: people count lines from 1."""
-    return f"line {int(place) + 1}: " if place.isdecimal() else f"{place}: " if place else ""

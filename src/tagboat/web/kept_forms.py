@@ -12,8 +12,8 @@ _ACTION = "kept-action"
 _TYPED = "kept."
 _TO_TYPE_AGAIN = "kept-secret."
 # They are typed again: they must not lie in a page that somebody else may find open.
-_SECRET_FIELD = re.compile(r"password|secret|docker_config|^(current|new|repeated)$")
-_UNSEEN = re.compile(r"version|next|was-.*")
+_SECRET_NAME = re.compile(r"password|secret|docker_config|^(current|new|repeated)$")
+_UNSEEN_NAME = re.compile(r"version|next|was-.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class KeptField:
     @property
     def unseen(self) -> bool:
         """True for a field that was hidden in the form."""
-        return _UNSEEN.fullmatch(self.name) is not None
+        return _UNSEEN_NAME.fullmatch(self.name) is not None
 
     @property
     def label(self) -> str:
@@ -54,7 +54,7 @@ def keep_form(action: str, form: Form) -> KeptForm | None:
     """Return the form sent to `action` without its secrets; None if nothing was in it."""
     fields = tuple(
         KeptField(name, "", secret=True)
-        if value and _SECRET_FIELD.search(name)
+        if value and _SECRET_NAME.search(name)
         else KeptField(name, value)
         for name, value in _pairs(form.fields)
         # It belongs to the session that has ended.

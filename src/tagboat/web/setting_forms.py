@@ -47,6 +47,7 @@ class StaleFormError(ConflictError):
 def setting_texts_of(groups: Sequence[FieldGroup], of: Project | Stage) -> dict[str, str]:
     """Return what is saved, as texts by the names of fields."""
 
+    # Some are fields of the thing itself, all others are options of how it runs.
     def value(name: str) -> object:
         name = _RENAMED.get(name, name)
         return getattr(of, name) if hasattr(of, name) else getattr(of.run, name)
@@ -57,6 +58,7 @@ def setting_texts_of(groups: Sequence[FieldGroup], of: Project | Stage) -> dict[
 def typed_in(form: Form, saved: Mapping[str, str]) -> dict[str, str]:
     """Return the fields that differ from what the form began with."""
     found = {}
+    # A field that was not sent is one that nobody has typed in, such as one that was disabled.
     for name, text in saved.items():
         sent = clean_text(form.exact(name)) if name in form.fields else text
         began = form.fields.get(_WAS + name, (text,))[0]

@@ -61,6 +61,7 @@ def show_words(words: Iterable[str] | str) -> str:
         return words
     # The one word `image` is a keyword: quoted, it is the name of a program.
     shown = shlex.join(words)
+    # A program of that name would be read as the image's own entrypoint.
     return f"'{shown}'" if shown == KEEP_ENTRYPOINT else shown
 
 
@@ -130,6 +131,7 @@ def read_switch(text: str) -> bool | None:
 
 def _lines(text: str) -> Iterable[tuple[int, str]]:
     """Yield the lines that are not empty, each with its number from 1."""
+    # Not `splitlines`: it also cuts at characters that may stand in a value.
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if line.strip():
             yield number, line.strip()

@@ -138,6 +138,7 @@ def waiting_words(waiting: Sequence[HeldPush]) -> str:
     """Return how many pushes wait, and which came last."""
     if not waiting:
         return "pushes and polls deploy nothing here. None has come since."
+    # A tag that was pushed twice waits once.
     tags = list(dict.fromkeys(push.tag for push in reversed(waiting)))
     number = "1 push waits" if len(tags) == 1 else f"{len(tags)} pushes wait"
     return f"{number}, newest {tags[0]}."

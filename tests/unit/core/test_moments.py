@@ -29,7 +29,22 @@ def test_times_and_durations(text: str, moment: datetime) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "m", "10", "10 m", "10m ago", "-10m", "20260501", "10:00", "1e5s", "9" * 9 + "d"],
+    [
+        *(
+            "",
+            " ",
+            "m",
+            "10",
+            "10 m",
+            "10m ago",
+            "-10m",
+            "20260501",
+            "10:00",
+            "1e5s",
+            "9" * 9 + "d",
+        ),
+        *("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"),
+    ],
 )
 def test_neither(text: str) -> None:
     with pytest.raises(InvalidValueError, match="a duration such as 90s, 10m or 1h30m"):

@@ -84,6 +84,8 @@ def test_apps_have_the_hosts_below_the_base_domain_except_the_public_url() -> No
         ("http://[::1]:7070", "[::1]:7070", True),
         ("https://boat.lan", "boat.lan", True),
         ("http://boat.example.com", "127.0.0.1:7070", False),
+        ("http://boat.example.com", "boat.example.com", False),  # made by anybody on the way
+        ("http://boat.lan", "boat.lan", False),
         ("http://localhost:7080", "localhost:7070", False),
         ("http://shop-dev.localhost:7070", "localhost:7070", False),
         ("http://127.0.0.1:7070", "localhost:7070", False),

@@ -36,6 +36,7 @@ def gap_between(before: StageCell, after: StageCell) -> Gap:
     if not before.live:
         return Gap(GapReason.NOTHING_BEFORE)
     newest = before.live[0]
+    # By digest: one version may have several tags, and a tag may move on.
     if any(one.digest == newest.digest for one in after.live):
         return Gap(GapReason.SAME)
     return Gap(_reason_between(before, after, newest), newest)

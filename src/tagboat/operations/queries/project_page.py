@@ -260,6 +260,7 @@ def named_stage(reader: Reader, project_name: str, name: str) -> tuple[Project, 
     """Return the stage of a name in a project, with the project; raise NotFoundError."""
     project = named_project(reader, project_name)
     stages = reader.stages(project.id)
+    # A project has few stages, and the error names them.
     found = next((one for one in stages if one.name == name), None)
     if found is None:
         others = ", ".join(one.name for one in stages[:10]) or "none yet"

@@ -11,18 +11,18 @@ from tagboat.web.routing import PageRouter
 from tagboat.web.session_words import browser_words
 from tagboat.web.visits import SIGN_IN, Visit
 
-_ACCOUNT_PATH = "/account"
+_OWN_ACCOUNT = "/account"
 
 router = PageRouter()
 
 
-@router.page(_ACCOUNT_PATH)
+@router.page(_OWN_ACCOUNT)
 async def account_page(visit: Visit) -> Response:
     """Show one's own account."""
     return await _show_account(visit, NO_ERRORS)
 
 
-@router.order(f"{_ACCOUNT_PATH}/password", needs=Role.VIEWER)
+@router.order(f"{_OWN_ACCOUNT}/password", needs=Role.VIEWER)
 async def own_password_order(visit: Visit) -> Response:
     """Change one's own password; the other sessions end."""
     _own_account(visit)
@@ -41,17 +41,17 @@ async def own_password_order(visit: Visit) -> Response:
         return await _show_account(visit, form_errors(FieldError(field, str(error)), {}))
     except TooManyAttemptsError as error:
         return await _show_account(visit, form_errors(error, {TooManyAttemptsError: "current"}))
-    return visit.go(_ACCOUNT_PATH, "Your password is changed. Your other sessions have ended.")
+    return visit.go(_OWN_ACCOUNT, "Your password is changed. Your other sessions have ended.")
 
 
-@router.order(f"{_ACCOUNT_PATH}/sessions/{{session_id}}/end", needs=Role.VIEWER)
+@router.order(f"{_OWN_ACCOUNT}/sessions/{{session_id}}/end", needs=Role.VIEWER)
 async def end_session_order(visit: Visit) -> Response:
     """End one of one's own sessions."""
     await visit.operations.sessions.sign_out(visit.path("session_id"))
-    return visit.go(_ACCOUNT_PATH, "That browser is signed out.")
+    return visit.go(_OWN_ACCOUNT, "That browser is signed out.")
 
 
-@router.order(f"{_ACCOUNT_PATH}/sign-out-everywhere", needs=Role.VIEWER)
+@router.order(f"{_OWN_ACCOUNT}/sign-out-everywhere", needs=Role.VIEWER)
 async def sign_out_everywhere_order(visit: Visit) -> Response:
     """End all of one's own sessions, this one too."""
     await visit.operations.sessions.sign_out_everywhere(_own_account(visit)[0])

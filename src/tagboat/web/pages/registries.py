@@ -20,10 +20,10 @@ from tagboat.web.registry_words import check_sentence, registry_line
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import LiveFilter, Visit
 
-_REGISTRIES_PATH = "/registries"
-_NEW_REGISTRY = f"{_REGISTRIES_PATH}/new"
-_ONE_REGISTRY = f"{_REGISTRIES_PATH}/{{registry_id}}"
-_AT_REGISTRIES: Mapping[type[TagboatError], str] = {ConflictError: "name"}
+_REGISTRIES = "/registries"
+_NEW_REGISTRY = f"{_REGISTRIES}/new"
+_REGISTRY = f"{_REGISTRIES}/{{registry_id}}"
+_FIELD_OF_REGISTRY: Mapping[type[TagboatError], str] = {ConflictError: "name"}
 _REGISTRY_KINDS = (
     (RegistryKind.OCI.value, "any other (Distribution, GHCR, Docker Hub, Harbor, Quay, ECR …)"),
     (RegistryKind.GITEA.value, "Gitea or Forgejo"),
@@ -32,7 +32,7 @@ _REGISTRY_KINDS = (
 router = PageRouter()
 
 
-@router.page(_REGISTRIES_PATH)
+@router.page(_REGISTRIES)
 async def registries_page(visit: Visit) -> Response:
     """List the registries."""
     last_event = await visit.last_event()
@@ -63,17 +63,17 @@ async def new_registry_order(visit: Visit) -> Response:
         needed = {"name": body.name, "url": body.url, "kind": body.kind}
         made = await visit.operations.registries.create(needed | fields, docker_config)
     except TagboatError as error:
-        return _show_new_registry(visit, form_errors(error, _AT_REGISTRIES))
-    return visit.go(f"{_REGISTRIES_PATH}/{made.id}", f"{made.name} is added. Test it now.")
+        return _show_new_registry(visit, form_errors(error, _FIELD_OF_REGISTRY))
+    return visit.go(f"{_REGISTRIES}/{made.id}", f"{made.name} is added. Test it now.")
 
 
-@router.page(_ONE_REGISTRY)
+@router.page(_REGISTRY)
 async def registry_page(visit: Visit) -> Response:
     """Show one registry."""
     return await _show_registry(visit)
 
 
-@router.order(_ONE_REGISTRY, needs=Role.ADMIN)
+@router.order(_REGISTRY, needs=Role.ADMIN)
 async def change_registry_order(visit: Visit) -> Response:
     """Change a registry."""
     given = _typed_registry(visit.form)
@@ -93,11 +93,11 @@ async def change_registry_order(visit: Visit) -> Response:
         # With the version of now: whoever has compared saves by pressing once more.
         return await _show_registry(visit, form_errors(error, {}), is_stale=True)
     except TagboatError as error:
-        return await _show_registry(visit, form_errors(error, _AT_REGISTRIES))
-    return visit.go(f"{_REGISTRIES_PATH}/{changed.id}", f"{changed.name} is saved.")
+        return await _show_registry(visit, form_errors(error, _FIELD_OF_REGISTRY))
+    return visit.go(f"{_REGISTRIES}/{changed.id}", f"{changed.name} is saved.")
 
 
-@router.order(f"{_ONE_REGISTRY}/test", needs=Role.ADMIN)
+@router.order(f"{_REGISTRY}/test", needs=Role.ADMIN)
 async def test_registry_order(visit: Visit) -> Response:
     """Test a registry, and show the result."""
     checks = await visit.operations.registries.test(visit.path("registry_id"))
@@ -105,14 +105,14 @@ async def test_registry_order(visit: Visit) -> Response:
     return await _show_registry(replace(visit, form=NO_FORM), checks=checks)
 
 
-@router.order(f"{_ONE_REGISTRY}/images", needs=Role.ADMIN)
+@router.order(f"{_REGISTRY}/images", needs=Role.ADMIN)
 async def registry_images_order(visit: Visit) -> Response:
     """Ask a registry for its images, and show them."""
     choice = await visit.operations.registries.images(visit.path("registry_id"))
     return await _show_registry(replace(visit, form=NO_FORM), images=choice)
 
 
-@router.order(f"{_ONE_REGISTRY}/delete", needs=Role.ADMIN)
+@router.order(f"{_REGISTRY}/delete", needs=Role.ADMIN)
 async def delete_registry_order(visit: Visit) -> Response:
     """Delete a registry that no project names."""
     registry = await visit.operations.catalog.registry(visit.path("registry_id"))
@@ -120,7 +120,7 @@ async def delete_registry_order(visit: Visit) -> Response:
         await visit.operations.registries.delete(registry.id)
     except ConflictError as error:
         return await _show_registry(replace(visit, form=NO_FORM), form_errors(error, {}))
-    return visit.go(_REGISTRIES_PATH, f"The registry {registry.name} is deleted.")
+    return visit.go(_REGISTRIES, f"The registry {registry.name} is deleted.")
 
 
 def _typed_registry(form: Form) -> dict[str, object]:

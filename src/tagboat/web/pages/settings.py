@@ -4,6 +4,7 @@ from starlette.responses import Response
 
 from tagboat.api.etags import etag_of
 from tagboat.api.settings_schemas import SettingsUpdate
+from tagboat.api.views import show_settings
 from tagboat.core.errors import TagboatError
 from tagboat.core.principal import Role
 from tagboat.web.form_bodies import (
@@ -14,11 +15,11 @@ from tagboat.web.form_bodies import (
     lines_in,
     whole_or_text,
 )
-from tagboat.web.forms import NO_ERRORS, Form, FormErrors, form_errors
+from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import Visit
 
-_SETTINGS_PATH = "/settings"
+_ADDRESS = "/settings"
 _NUMBERS = (
     "max_projects",
     "deliveries_keep_days",
@@ -31,43 +32,34 @@ _NUMBERS = (
 router = PageRouter()
 
 
-@router.page(_SETTINGS_PATH)
+@router.page(_ADDRESS)
 async def settings_page(visit: Visit) -> Response:
     """Show the settings; only an admin can change them."""
     return await _show_settings(visit, NO_ERRORS)
 
 
-@router.order(_SETTINGS_PATH, needs=Role.ADMIN)
+@router.order(_ADDRESS, needs=Role.ADMIN)
 async def change_settings_order(visit: Visit) -> Response:
     """Change the settings that differ; they hold from now on."""
-    operations = visit.operations
+    operations, form = visit.operations, visit.form
     try:
-        given = as_body(SettingsUpdate, _typed_settings(visit.form)).given()
-        present = await operations.settings.read()
-        changed = {
-            name: value for name, value in given.items() if _setting_differs(present, name, value)
+        typed = {
+            "poll_schedule": form.text("poll_schedule"),
+            "auto_create": form.ticked("auto_create"),
+            "auto_create_images": lines_in(form.text("auto_create_images")) or None,
+            **{name: whole_or_text(form.text(name)) for name in _NUMBERS},
         }
-        await operations.settings.change(changed, check_version(visit.form))
+        given = as_body(SettingsUpdate, typed).given()
+        present = show_settings(await operations.settings.read())
+        # A new schedule makes the poller plan anew: only what differs is changed.
+        changed = {name: value for name, value in given.items() if value != getattr(present, name)}
+        await operations.settings.change(changed, check_version(form))
     except ChangedMeanwhileError as error:
         return await _show_settings(visit, form_errors(error, {}), is_stale=True)
     except TagboatError as error:
         return await _show_settings(visit, form_errors(error, {}))
     said = "The settings are saved, and hold from now on." if changed else "Nothing has changed."
-    return visit.go(_SETTINGS_PATH, said)
-
-
-def _typed_settings(form: Form) -> dict[str, object]:
-    return {
-        "poll_schedule": form.text("poll_schedule"),
-        "auto_create": form.ticked("auto_create"),
-        "auto_create_images": lines_in(form.text("auto_create_images")) or None,
-        **{name: whole_or_text(form.text(name)) for name in _NUMBERS},
-    }
-
-
-def _setting_differs(present: object, name: str, value: object) -> bool:
-    was: object = getattr(present, name)
-    return was != (tuple(value) if isinstance(value, list) else value)
+    return visit.go(_ADDRESS, said)
 
 
 async def _show_settings(visit: Visit, errors: FormErrors, *, is_stale: bool = False) -> Response:

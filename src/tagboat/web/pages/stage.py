@@ -55,6 +55,7 @@ async def stage_page(visit: Visit) -> Response:
 async def requests_fragment(visit: Visit) -> Response:
     """Show how many requests the ingress has counted: asked after the page is there."""
     _, stage = await _stage_asked_for(visit)
+    # The ingress may hang; the page has been there for a while then.
     try:
         async with asyncio.timeout(_COUNTED_WITHIN_S):
             counts = await visit.operations.machine.answers_of(stage.id)
@@ -159,6 +160,7 @@ async def _show_stage_page(visit: Visit, errors: FormErrors) -> Response:
             "why_no_order": why_not(visit.principal, Role.DEPLOYER, detail.project.id),
             "why_no_change": why_not(visit.principal, Role.ADMIN),
         },
+        # Of the whole project: what its other stages serve can be promoted.
         live=LiveFilter(last_event, _STAGE_TOPICS, project=detail.project.id),
         errors=errors,
     )

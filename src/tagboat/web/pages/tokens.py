@@ -14,18 +14,18 @@ from tagboat.web.routing import PageRouter
 from tagboat.web.session_words import limit_words
 from tagboat.web.visits import Visit
 
-_TOKENS_PATH = "/tokens"
+_TOKENS = "/tokens"
 
 router = PageRouter()
 
 
-@router.page(_TOKENS_PATH, needs=Role.ADMIN)
+@router.page(_TOKENS, needs=Role.ADMIN)
 async def tokens_page(visit: Visit) -> Response:
     """List the tokens, with the form for one more."""
     return await _show_tokens(visit, NO_ERRORS)
 
 
-@router.order(_TOKENS_PATH, needs=Role.ADMIN)
+@router.order(_TOKENS, needs=Role.ADMIN)
 async def new_token_order(visit: Visit) -> Response:
     """Make a token, and show it this once."""
     days = visit.form.text("expires_in_days")
@@ -41,11 +41,11 @@ async def new_token_order(visit: Visit) -> Response:
     return await _show_tokens(visit, NO_ERRORS, made)
 
 
-@router.order(f"{_TOKENS_PATH}/{{token_id}}/delete", needs=Role.ADMIN)
+@router.order(f"{_TOKENS}/{{token_id}}/delete", needs=Role.ADMIN)
 async def delete_token_order(visit: Visit) -> Response:
     """Delete a token."""
     await visit.operations.tokens.delete(visit.path("token_id"))
-    return visit.go(_TOKENS_PATH, "The token is deleted. It opens nothing any more.")
+    return visit.go(_TOKENS, "The token is deleted. It opens nothing any more.")
 
 
 async def _show_tokens(visit: Visit, errors: FormErrors, made: NewToken | None = None) -> Response:

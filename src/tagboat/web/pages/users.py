@@ -17,15 +17,15 @@ from tagboat.web.routing import PageRouter
 from tagboat.web.session_words import browser_words, limit_words
 from tagboat.web.visits import Visit
 
-_USERS_PATH = "/users"
-_NEW_USER = f"{_USERS_PATH}/new"
-_ONE_USER = f"{_USERS_PATH}/{{account_id}}"
-_AT_USERS: Mapping[type[TagboatError], str] = {ConflictError: "name"}
+_USERS = "/users"
+_NEW_USER = f"{_USERS}/new"
+_USER = f"{_USERS}/{{account_id}}"
+_FIELD_OF_USER: Mapping[type[TagboatError], str] = {ConflictError: "name"}
 
 router = PageRouter()
 
 
-@router.page(_USERS_PATH, needs=Role.ADMIN)
+@router.page(_USERS, needs=Role.ADMIN)
 async def users_page(visit: Visit) -> Response:
     """List the accounts."""
     found = await visit.operations.accounts.list(visit.query("after"), PAGE_LENGTH + 1)
@@ -50,17 +50,17 @@ async def new_user_order(visit: Visit) -> Response:
             body.name, Role(body.role), body.password, body.projects
         )
     except TagboatError as error:
-        return _show_new_user(visit, form_errors(error, _AT_USERS))
-    return visit.go(_USERS_PATH, f"{made.account.name} can sign in now.")
+        return _show_new_user(visit, form_errors(error, _FIELD_OF_USER))
+    return visit.go(_USERS, f"{made.account.name} can sign in now.")
 
 
-@router.page(_ONE_USER, needs=Role.ADMIN)
+@router.page(_USER, needs=Role.ADMIN)
 async def user_page(visit: Visit) -> Response:
     """Show one account, with its sessions."""
     return await _show_user(visit, NO_ERRORS)
 
 
-@router.order(_ONE_USER, needs=Role.ADMIN)
+@router.order(_USER, needs=Role.ADMIN)
 async def change_user_order(visit: Visit) -> Response:
     """Change an account."""
     given = rights_in(visit.form)
@@ -81,18 +81,18 @@ async def change_user_order(visit: Visit) -> Response:
         return await _show_user(visit, form_errors(error, {ConflictError: field}))
     except TagboatError as error:
         return await _show_user(visit, form_errors(error, {}))
-    return visit.go(_USERS_PATH, f"{changed.account.name} is changed.")
+    return visit.go(_USERS, f"{changed.account.name} is changed.")
 
 
-@router.order(f"{_ONE_USER}/sign-out", needs=Role.ADMIN)
+@router.order(f"{_USER}/sign-out", needs=Role.ADMIN)
 async def sign_user_out_order(visit: Visit) -> Response:
     """End all sessions of an account."""
     found = await visit.operations.accounts.get(visit.path("account_id"))
     await visit.operations.sessions.sign_out_everywhere(found.account.id)
-    return visit.go(f"{_USERS_PATH}/{found.account.id}", f"{found.account.name} is signed out.")
+    return visit.go(f"{_USERS}/{found.account.id}", f"{found.account.name} is signed out.")
 
 
-@router.order(f"{_ONE_USER}/delete", needs=Role.ADMIN)
+@router.order(f"{_USER}/delete", needs=Role.ADMIN)
 async def delete_user_order(visit: Visit) -> Response:
     """Delete an account."""
     found = await visit.operations.accounts.get(visit.path("account_id"))
@@ -100,7 +100,7 @@ async def delete_user_order(visit: Visit) -> Response:
         await visit.operations.accounts.delete(found.account.id)
     except ConflictError as error:
         return await _show_user(visit, form_errors(error, {}))
-    return visit.go(_USERS_PATH, f"The account {found.account.name} is deleted.")
+    return visit.go(_USERS, f"The account {found.account.name} is deleted.")
 
 
 def rights_in(form: Form) -> dict[str, object]:

@@ -326,7 +326,8 @@ function listen() {
 if (list) {
   for (const element of document.querySelectorAll("[data-plain]")) element.hidden = true
   list.classList.add("windowed")
-  document.querySelector("[data-copy-log]").hidden = false
+  // Browsers let only pages behind HTTPS, and those of this machine, copy.
+  document.querySelector("[data-copy-log]").hidden = !navigator.clipboard
   follow.hidden = !list.dataset.log
   readPage()
   to = end()
