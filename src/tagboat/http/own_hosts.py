@@ -39,10 +39,7 @@ class OwnHosts:
             return True
         if not name or name.endswith(f".{self.base_domain}"):
             return False
-        if name in self.names or name == "localhost":
-            return True
-        address = read_address(name)
-        return address is not None and address.is_loopback
+        return name in self.names or _is_loopback_name(name)
 
     def sent(self, origin: str, host: str) -> bool:
         """Return whether a page at `origin` (RFC 6454) is of this server, called as `host`."""
@@ -117,3 +114,8 @@ def _same_host(one: str, other: str, scheme: str) -> bool:
     default = str(_DEFAULT_PORTS[scheme])
     (name, port), (other_name, other_port) = _split_host(one), _split_host(other)
     return bool(name) and (name, port or default) == (other_name, other_port or default)
+
+
+def _is_loopback_name(name: str) -> bool:
+    address = read_address(name)
+    return name == "localhost" or (address is not None and address.is_loopback)
