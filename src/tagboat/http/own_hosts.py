@@ -97,6 +97,14 @@ def names_of(hosts: Collection[str]) -> frozenset[str]:
     return frozenset(name for host in hosts if (name := _split_host(host)[0]))
 
 
+def _is_loopback_name(name: str) -> bool:
+    # RFC 6761, section 6.3: this name never leaves the machine.
+    if name == "localhost":
+        return True
+    address = read_address(name)
+    return address is not None and address.is_loopback
+
+
 def _split_host(host: str) -> tuple[str, str]:
     """Return name and port of a header `Host`; an empty name where it cannot be read."""
     # An IPv6 address outside of a header has no brackets.

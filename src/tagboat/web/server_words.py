@@ -13,7 +13,7 @@ _WELL_WORDS = {
     "ingress": "It runs, and routes requests.",
     "registries": "No registry failed at its last poll.",
 }
-_SIZE_UNITS = ("kB", "MB", "GB", "TB", "PB")
+_BYTE_UNITS = ("kB", "MB", "GB", "TB", "PB")
 _SIZE_STEP = 1000
 
 
@@ -66,9 +66,9 @@ def size_words(count: int | None) -> str:
     if count < _SIZE_STEP:
         return f"{count} B"
     size = float(count)
-    for unit in _SIZE_UNITS:
+    for unit in _BYTE_UNITS:
         size /= _SIZE_STEP
         # As it is shown: 999.9 would be rounded to 1000.
-        if round(size) < _SIZE_STEP or unit == _SIZE_UNITS[-1]:
+        if round(size) < _SIZE_STEP or unit == _BYTE_UNITS[-1]:
             return f"{size:.1f} {unit}" if size < 9.95 else f"{size:.0f} {unit}"  # noqa: PLR2004
     raise AssertionError("unreachable")

@@ -51,6 +51,7 @@ class FinderQuery:
             if named is not None:
                 # Its name may be part of many others that come first.
                 found = [named, *(one for one in found if one.id != named.id)][:MOST_FOUND]
+            # Of all that were found in one statement: somebody waits for each letter.
             stages = reader.stages_by_project({one.id for one in found})
             projects = tuple(
                 FoundProject(

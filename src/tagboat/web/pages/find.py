@@ -41,6 +41,7 @@ class TypedOrder:
 @router.page("/find")
 async def find_page(visit: Visit) -> Response:
     """Show what the words lead to, as links."""
+    # PostgreSQL refuses a NUL in a text.
     text = visit.request.query_params.get("q", "").replace("\0", "")
     return visit.show("find.html", {"q": text, "found": await _suggestions(visit, text)})
 
@@ -57,6 +58,7 @@ async def find_suggestions(visit: Visit) -> Response:
 @router.page(ORDER_PATH, needs=Role.DEPLOYER)
 async def order_page(visit: Visit) -> Response:
     """Ask before an order is carried out."""
+    # Also with JavaScript: a word too few must not deploy something else.
     return await _show_order(visit, visit.query("q"), NO_ERRORS)
 
 
