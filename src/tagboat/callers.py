@@ -24,6 +24,7 @@ def build_authenticator(
 ) -> Authenticator:
     """Return what finds the one behind a call; `local_token` is that of the data directory."""
     fixed = [(local_token, fixed_principal(PrincipalKind.LOCAL, "the server's command line"))]
+    # Fixed tokens are compared before the database is asked: they open also when it is away.
     if settings.admin_token:
         known_as = fixed_principal(PrincipalKind.ADMIN_TOKEN, "TAGBOAT_ADMIN_TOKEN")
         fixed.append((settings.admin_token, known_as))
@@ -68,6 +69,7 @@ async def offer_setup(operations: Operations) -> None:
     """Log the set-up link until there is an account."""
     try:
         link = await operations.accounts.new_setup_link()
+    # There is an account: its owner makes the others.
     except ConflictError:
         return
     # In the event itself, not in a field of its own: the masks of log lines look at both.

@@ -51,6 +51,7 @@ def how_it_ended(
         return Ending(EndingKind.SERVING, "serves now")
     if instance.state is InstanceState.FAILED:
         return _taken_back(instance, own, taken_back)
+    # Before the notes: a rollback leaves one too, and does not say who came next.
     if successor is not None and successor.trigger is Trigger.ROLLBACK:
         return Ending(EndingKind.ROLLED_BACK, f"rolled back to {successor.tag}", successor)
     if successor is not None:
@@ -71,6 +72,7 @@ def _taken_back(instance: Instance, own: Deploy, taken_back: Sequence[TakenBack]
         return Ending(EndingKind.FAILED_WATCH, reason, own)
     if own.status is DeployStatus.SUPERSEDED:
         return Ending(EndingKind.REPLACED, reason, own)
+    # Live and then failed: without another cause on record, the watch is what ended it.
     return Ending(EndingKind.FAILED_WATCH, reason, own)
 
 

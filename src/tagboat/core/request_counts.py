@@ -63,6 +63,7 @@ class ProcessCounts:
     turned_away: int = 0
 
 
+# In the order of the places that the ingress counts them in.
 CODE_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 CodeClasses = Mapping[str, int]
 """Answers by class of status code, as in `CODE_CLASSES`."""

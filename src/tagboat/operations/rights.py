@@ -40,10 +40,12 @@ def find_projects(reader: Reader, references: Collection[str] | None) -> tuple[s
     if references is None:
         return None
     if not references:
+        # An empty list could mean none or all, and one of them is dangerous.
         raise FieldError("projects", "name at least one project, or give null for all")
     by_id = reader.projects_by_id(references)
     found = set(by_id)
     for reference in references:
+        # Ids go first: they do not change their meaning when a project is renamed.
         if reference in by_id:
             continue
         project = reader.project_by_name(reference)
@@ -71,6 +73,7 @@ def project_refs(
     """Return the projects by name, without those that were deleted."""
     if project_ids is None:
         return None
+    # Ids of deleted projects stay in the limit: without them, it could become one to all.
     found = (ProjectRef(key, names[key]) for key in project_ids if key in names)
     return tuple(sorted(found, key=lambda one: one.name))
 

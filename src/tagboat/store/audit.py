@@ -27,6 +27,7 @@ class AuditReads(ReadPart):
     ) -> list[AuditEntry]:
         """Return up to `limit` entries beyond a place, newest first unless `oldest_first`."""
         table = audit_table
+        # By both: entries of one transaction have one time.
         place = tuple_(table.c.at, table.c.id)
         query = _matching(only)
         if oldest_first:
@@ -61,6 +62,7 @@ class AuditWrites(AuditReads):
     def prune_audit(self, before: datetime, at_most: int) -> int:
         """Delete up to `at_most` entries from before `before`; return how many went."""
         table = audit_table
+        # The oldest first, by the index on times: the rest need not be looked at.
         old = select(table.c.id).where(table.c.at < before).order_by(table.c.at).limit(at_most)
         return self._session.execute(delete(table).where(table.c.id.in_(old))).rowcount
 

@@ -13,7 +13,7 @@ from tagboat.core.errors import InvalidValueError
 from tagboat.core.run import KEEP_ENTRYPOINT
 
 _LONGEST_NUMBER = 20
-_SIZE_UNITS = (("t", 1 << 40), ("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10))
+_AMOUNT_UNITS = (("t", 1 << 40), ("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10))
 # What would be read as something else, or lost, without quotes.
 _NEEDS_QUOTES = re.compile(r'^["#]|^\s|\s$|[\r\n]')
 _DECODER = json.JSONDecoder()
@@ -85,7 +85,7 @@ def show_amount(amount: int) -> str:
     if not amount:
         return ""
     # Rounded, a form that is saved untouched would change the value.
-    for unit, size in _SIZE_UNITS:
+    for unit, size in _AMOUNT_UNITS:
         if amount % size == 0:
             return f"{amount // size}{unit}"
     return str(amount)

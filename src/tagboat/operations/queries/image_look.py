@@ -79,10 +79,12 @@ class ImageLookQueries:
         """Return the tags that match, and the configuration of the newest of them."""
         registry = await self._registry(image, registry_id)
         matches = await self._matches(image, pattern, registry)
+        # Without a tag there is no configuration to read.
         if not matches.newest:
             return ImageLook(matches=matches, error=matches.error or "the image has no such tag")
         ref = ImageRef(image, matches.newest[0])
         try:
+            # Once more the whole time: the list may have used up most of the first.
             async with asyncio.timeout(ANSWERS_WITHIN_S):
                 return ImageLook(matches=matches, info=await self.services.inspect(ref, registry))
         except (TimeoutError, TagboatError) as error:
@@ -97,6 +99,7 @@ class ImageLookQueries:
         except (TimeoutError, TagboatError) as error:
             return TagMatches(error=_words_of(error, image))
         kind = registry.kind if registry else None
+        # As they would be deployed: a Gitea lists one tag in any case.
         tags = list(dict.fromkeys(normal_tag(tag, kind) for tag in listed))
         matching = [tag for tag in tags if pattern.matches(tag)]
         return TagMatches(

@@ -144,6 +144,7 @@ class ProjectPageQueries:
 
         def work(reader: Reader) -> ProjectListing:
             among = None if state is None else projects_in_state(reader, state, now - FAILED_LATELY)
+            # One more than is shown tells if there is another page.
             found = reader.projects_page(text, among, after, limit + 1)
             polls = reader.poll_states([project.id for project in found])
             rows = matrix_rows(reader, found[:limit])
@@ -187,6 +188,7 @@ class ProjectPageQueries:
             project, stage = named_stage(reader, project_name, stage_name)
             views = Views(reader, self.services)
             (view,) = views.warned_stages([stage])
+            # Of the whole project: the other stages are shown beside, and cost no statement more.
             (row,) = matrix_rows(reader, [project])
             cell = next(one for one in row.cells if one.stage.id == stage.id)
             return StageDetail(
@@ -215,6 +217,7 @@ class ProjectPageQueries:
                 way = find_way_back(reader, stage, to)
             except ConflictError as error:
                 return RollbackPreview(project=project, stage=stage, live=live, reason=str(error))
+            # Of an instance from before configurations were recorded there is none to compare.
             before = reader.deploy_config(live.deploy_id) if live else None
             return RollbackPreview(
                 project=project,
@@ -243,7 +246,9 @@ def named_project(reader: Reader, name: str) -> Project:
     found = reader.project_by_name(name)
     if found is not None:
         return found
+    # From the address, where it may have any length.
     shown = name[:_NAME_SHOWN]
+    # By the audit, which outlives it: a link that worked once deserves more than a 404.
     if reader.deleted_project(name):
         raise NotFoundError(
             f"the project {shown} was deleted; the page Audit says when, and by whom"
