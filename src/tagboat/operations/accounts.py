@@ -104,6 +104,9 @@ class AccountOperations:
     async def me(self) -> Me:
         """Return the one that asks."""
         actor = self.services.actor
+        if actor.kind is not PrincipalKind.ACCOUNT and actor.projects is None:
+            # It must be answered while the database is away.
+            return Me(actor, None)
 
         def work(reader: Reader) -> Me:
             limits, projects = actor.projects, None
