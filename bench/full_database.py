@@ -29,7 +29,7 @@ COPIES = 332
 TAG_COPIES = 100
 _EACH_US = 2 * 3600 * 1_000_000
 """Microseconds between two deploys of a stage."""
-_BATCH = 200
+_BATCH = 25
 _CACHE_KB = 2_000_000
 _CACHE = Path(__file__).resolve().parent.parent / "build" / "full-database"
 
