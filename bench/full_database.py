@@ -20,7 +20,7 @@ from tagboat.core.catalog import KnownTag, Stage
 from tagboat.core.deploy import DeployStatus, InstanceState
 from tagboat.core.ports import Tx
 from tagboat.store import open_store, tables
-from tagboat.store.database import current_revision, open_database
+from tagboat.store.database import current_revision, open_database, take_time
 from tests.support.sample_pages import Sample, digest_of
 
 PROJECTS, STAGES = 1000, ("dev", "staging", "prod")
@@ -29,7 +29,7 @@ COPIES = 332
 TAG_COPIES = 100
 _EACH_US = 2 * 3600 * 1_000_000
 """Microseconds between two deploys of a stage."""
-_BATCH = 200
+_BATCH = 25
 _CACHE_KB = 2_000_000
 _CACHE = Path(__file__).resolve().parent.parent / "build" / "full-database"
 
@@ -61,6 +61,8 @@ def fill_database(url: str | None, data_dir: Path) -> None:
     with engine.begin() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KB}")
+        else:
+            take_time(connection)
         _multiply(connection)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))

@@ -85,7 +85,7 @@ async def _found(api: Api) -> Filled:
     def work(reader: Any) -> Filled:  # noqa: ANN401 - the store's reader
         project = reader.project_by_name(_PROJECT)
         stage = next(one for one in reader.stages(project.id) if one.name == "prod")
-        (live,) = reader.recent_instances(stage.id, [InstanceState.LIVE], 1)
+        (live,) = reader.instances(stage_id=stage.id, states=[InstanceState.LIVE])
         failed = reader.failed_deploys(datetime.now(UTC) - timedelta(days=1), 1)[0]
         return Filled(live.deploy_id, live.deploy_id, failed.id, live.deploy_id, stage.id)
 

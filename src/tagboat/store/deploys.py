@@ -88,7 +88,14 @@ class DeployReads(ReadPart):
         """Return deploys, newest first, from the first older than the id `before`."""
         table = tables.deploys_table
         query = newest_first(table, project_id, stage_id, before, limit)
-        return self._deploys_of(query.where(table.c.status.in_(statuses)) if statuses else query)
+        if statuses:
+            query = query.where(table.c.status.in_(statuses))
+        if statuses and not any(status.final for status in statuses):
+            # By the small index of open ones: in the order of ids, SQLite would look at every
+            # deploy there ever was to find the few.
+            few = table.alias("few")
+            query = query.where(table.c.id.in_(select(few.c.id).where(tables.OPEN)))
+        return self._deploys_of(query)
 
     def _open_deploys(self, *conditions: ColumnElement[bool]) -> list[Deploy]:
         # Sorted here: asked for an order, SQLite walks through every deploy there ever was instead

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from tagboat.core.audit import AuditFilter
-from tagboat.core.deploy import ACTIVE_STATES, InstanceState
+from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, InstanceState
 from tagboat.store.cipher import Cipher
 from tagboat.store.database import migrate, open_database
 from tagboat.store.reader import SqlReader
@@ -98,6 +98,15 @@ def test_what_few_are_wanted_of_is_found_by_its_index_and_needs_no_sorting(
     for plan in found:
         assert len(plan) == 1
         assert index in plan[0]
+
+
+def test_the_newest_open_deploys_are_found_without_looking_at_all_others(
+    connection: Connection,
+) -> None:
+    statuses = (DeployStatus.QUEUED, DeployStatus.RUNNING)
+    (plan,) = plans(connection, lambda reader: reader.deploys(statuses=statuses, limit=8))
+    assert plan[0].startswith("SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)")
+    assert any("ix_deploys_open" in line for line in plan)
 
 
 def test_a_look_for_work_passes_over_what_must_wait_without_reading_it(
