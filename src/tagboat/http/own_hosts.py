@@ -122,8 +122,3 @@ def _same_host(one: str, other: str, scheme: str) -> bool:
     default = str(_DEFAULT_PORTS[scheme])
     (name, port), (other_name, other_port) = _split_host(one), _split_host(other)
     return bool(name) and (name, port or default) == (other_name, other_port or default)
-
-
-def _is_loopback_name(name: str) -> bool:
-    address = read_address(name)
-    return name == "localhost" or (address is not None and address.is_loopback)
