@@ -42,7 +42,7 @@ def test_ten_thousand_lines_are_few_elements_and_all_can_be_read(site: Site) -> 
     assert lines.count() <= 2000
     page.evaluate(
         """async () => {
-            const box = document.querySelector('.lines')
+            const box = document.querySelector('[data-log]')
             for (let turn = 0; turn < 400 && box.scrollTop > 0; turn += 1) {
                 box.scrollTop = Math.max(0, box.scrollTop - 4000)
                 await new Promise(done => setTimeout(done, 20))

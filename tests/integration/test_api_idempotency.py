@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tagboat.api.app import SECRET_ANSWERS
 from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.idempotency import RememberedAnswer
 from tests.support.api import ADMIN, Api, running_api
@@ -144,6 +145,20 @@ async def test_an_answer_with_a_secret_is_not_kept(api: Api) -> None:
     kept = await api.store.read(lambda reader: reader.remembered_answer("key-1", route_of(path)))
     assert kept is not None
     assert (kept.status, kept.body) == (201, "")
+
+
+async def test_no_route_whose_answer_shows_a_secret_is_forgotten(api: Api) -> None:
+    document = (await api.caller.get("/api/openapi.json")).json
+    shown: set[str] = set()
+    for path, of_path in document["paths"].items():
+        for answer in of_path.get("post", {}).get("responses", {}).values():
+            schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+            name = schema.get("$ref", "").rpartition("/")[2]
+            fields = document["components"]["schemas"].get(name, {}).get("properties", {})
+            if fields.keys() & {"token", "secret", "url"} and name != "RegistryOut":
+                shown.add(path)
+    assert len(shown) >= 6
+    assert {path for path in shown if not SECRET_ANSWERS.search(path)} == set()
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "\u00e9", "a\tb"])

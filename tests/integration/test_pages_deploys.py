@@ -150,6 +150,7 @@ async def test_viewers_see_no_orders_and_may_give_none(api: Api, filled: Filled)
 
 async def test_a_deployer_of_another_project_is_told_so(api: Api, filled: Filled) -> None:
     limited = await signed_in(api, Role.DEPLOYER, "dora", projects=("another",))
+    assert "/cancel" not in (await limited.get(f"/deploys/{filled.running}")).body.decode()
     answer = await limited.post(f"/deploys/{filled.running}/cancel")
     assert answer.status == 403
     assert "may not act on this project" in words(answer)

@@ -42,9 +42,10 @@ from tagboat.http.access_log import WEBHOOK_PATH
 from tagboat.http.authentication import Authentication
 from tagboat.http.idempotency import IdempotentOrders
 
-_SECRET_ANSWERS = re.compile(
-    r"/webhooks$|/webhooks/[^/]+/rotate$|/webhook/regenerate$|/tokens$|/setup-link$"
+SECRET_ANSWERS = re.compile(
+    r"/webhooks$|/webhooks/[^/]+/rotate$|/webhook/regenerate$|/tokens$|/(?:setup|sign-in)-link$"
 )
+"""Paths whose answer shows a secret, which nobody stores."""
 AT_ANY_HOST = (WEBHOOK_PATH, LIVE_PATH, READY_PATH, ask.ASK_PATH)
 """Paths that senders, orchestrators and a front call by whatever address they know."""
 _ROUTERS: tuple[APIRouter, ...] = (
@@ -90,7 +91,7 @@ def build_api(services: ApiServices) -> ASGIApp:
     answers.install(app)
     for router in _ROUTERS:
         app.include_router(router)
-    orders_once = IdempotentOrders(app, services.store, _SECRET_ANSWERS)
+    orders_once = IdempotentOrders(app, services.store, SECRET_ANSWERS)
     return Authentication(
         Located(orders_once),
         route_roles(),

@@ -85,9 +85,12 @@ class Visit:
         """The name that the browser gives itself."""
         return self.request.headers.get("user-agent", "")
 
-    def may(self, needed: Role) -> bool:
-        """Return whether the principal has the rights of a role."""
-        return self.principal is not None and self.principal.role.includes(needed)
+    def may(self, needed: Role, project_id: str | None = None) -> bool:
+        """Return whether the principal has the rights of a role, and in this project if given."""
+        who = self.principal
+        if who is None or not who.role.includes(needed):
+            return False
+        return project_id is None or who.projects is None or project_id in who.projects
 
     def query(self, name: str) -> str:
         """Return a parameter of the address, empty where there is none."""

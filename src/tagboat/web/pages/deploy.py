@@ -100,7 +100,7 @@ async def _show_deploy_page(visit: Visit, errors: FormErrors) -> Response:
         _read_log(visit, page), _read_changes(visit, page.view.deploy.id)
     )
     deploy = page.view.deploy
-    may = visit.may(Role.DEPLOYER)
+    may = visit.may(Role.DEPLOYER, page.view.project.id)
     # A control that would be refused is left out; the operation checks it all the same.
     is_open = not deploy.status.final
     return visit.show(
