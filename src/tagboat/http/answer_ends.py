@@ -64,7 +64,8 @@ class AnswerEnds:
         before: Principal = scope[PRINCIPAL]
         # Without the database nobody can have been locked out.
         with suppress(StoreUnavailableError):
-            # A page that is left open is no use of a session.
+            # A page that is left open is no use of a session. A copy of the scope: the application
+            # goes on as the one that it began for.
             now = await self._authenticator.identify({**scope}, note_use=False)
             return now is not None and now.role is before.role
         return True

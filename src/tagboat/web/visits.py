@@ -87,6 +87,7 @@ class Visit:
 
     def may(self, needed: Role, project_id: str | None = None) -> bool:
         """Return whether the principal has the rights of a role, and in this project if given."""
+        # Only to leave out what would be refused: the operation has the last word.
         who = self.principal
         if who is None or not who.role.includes(needed):
             return False
