@@ -85,6 +85,11 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "404", "422"]
 include-name = ["GET /api/audit", "GET /api/audit/export"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "404", "422"]
 
+# A stage that it names need not be of the project.
+[[operations]]
+include-name = ["GET /api/projects/{{project_id}}/pattern"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "404", "422"]
+
 # Its answer has no end.
 [[operations]]
 include-name = ["GET /api/events"]
