@@ -224,8 +224,8 @@ async def test_a_body_in_gzip_is_understood_and_kept_unpacked(hook: Hook) -> Non
 @pytest.mark.parametrize(
     ("body", "coding", "status", "word"),
     [
-        (gzip.compress(padded(MAX_CALL_BYTES + 1)), "gzip", 413, "1048576 bytes"),
-        (gzip.compress(b"0" * (100 << 20)), "x-gzip", 413, "1048576 bytes"),
+        (gzip.compress(padded(MAX_CALL_BYTES + 1), mtime=0), "gzip", 413, "1048576 bytes"),
+        (gzip.compress(b"0" * (100 << 20), mtime=0), "x-gzip", 413, "1048576 bytes"),
         (b"{}", "gzip", 400, "not gzip"),
         (b"{}", "br", 415, "'br'"),
         (b"{}", "gzip, br", 415, "'gzip, br'"),

@@ -117,7 +117,7 @@ async def test_what_is_signed_is_what_was_sent_or_what_is_packed_in_it(gate: Gat
         (packed, "gzip"),
         (b"no gzip", "gzip"),
         (packed, "br"),
-        (gzip.compress(b"0" * 2**21), "gzip"),
+        (gzip.compress(b"0" * 2**21, mtime=0), "gzip"),
     ):
         headers = {"content-encoding": coding, "x-hub-signature-256": f"sha256={signed(OTHER)}"}
         assert await gate.send(body, headers) == nothing
