@@ -62,6 +62,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def rewrite(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[None]:
     with tagboat(tmp_path / "data", in_memory=True):
@@ -93,7 +97,7 @@ async def test_a_file_is_applied_once_and_moves_to_another_server(
     assert "DB_PASSWORD: env:SHOP__DB_PASSWORD or keep" in exported
     assert exported.index("prod:") < exported.index("dev:", exported.index("shop:"))
     copy = tmp_path / "all.yaml"
-    copy.write_text(exported)
+    rewrite(copy, exported)
     for words in (("diff", str(copy)), ("diff", str(copy), "--prune")):
         code, out, err = await cli(environ, *words)
         assert code == 0, out + err
@@ -126,7 +130,7 @@ async def test_changes_are_told_and_made_field_by_field(
     text = text.replace("DEBUG: true, ", "").replace("env:FORGE_PASSWORD", "keep")
     text = text.replace("  api: &base", "  interface: &base")
     text = text.replace("    webhooks: [ci]\n", "")
-    file.write_text(text)
+    rewrite(file, text)
     code, out, err = await cli(environ, "diff", str(file))
     assert code == 1, err
     for line in (
@@ -143,8 +147,8 @@ async def test_changes_are_told_and_made_field_by_field(
     assert (await cli(environ, "diff", str(file), "--prune"))[0] == 0
 
     smaller = text[: text.index("  shop:")] + text[text.index("  interface:") :]
-    file.write_text(
-        smaller.replace("  forge:", "  left:\n    url: https://left.example.com\n  forge:")
+    rewrite(
+        file, smaller.replace("  forge:", "  left:\n    url: https://left.example.com\n  forge:")
     )
     assert (await cli(environ, "diff", str(file)))[0] == 1
     code, out, err = await cli(environ, "apply", str(file), "--prune")
@@ -176,7 +180,7 @@ async def test_errors_name_the_line_and_change_nothing(
     environ: dict[str, str], file: Path, old: str, new: str, says: str
 ) -> None:
     assert old in FILE
-    file.write_text(FILE.replace(old, new))
+    rewrite(file, FILE.replace(old, new))
     given = environ | {"FORGE_PASSWORD": SECRET}
     for command in ("diff", "apply"):
         code, _, err = await cli(given, command, str(file))

@@ -32,6 +32,9 @@ _ALLOWED_TAGS = {f"{_TAG}{name}" for name in ("str", "map", "seq")} | {None, "!"
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"[-+]?[0-9]+\.[0-9]*")
 _LONGEST_NUMBER = 30
+_BREAKS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+_BLOCK = re.compile(r"(?:\S|\S[^\n]*\S)(?:\n+(?:\S|\S[^\n]*\S))*\n?")
+"""Lines without blanks at either end, such as certificates: they stay readable as a block."""
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -96,8 +99,12 @@ def write_config_text(document: Mapping[str, Any]) -> str:
 
 
 def _written(dumper: Any, value: str) -> Any:  # noqa: ANN401 - PyYAML ships no types
-    # Certificates stay readable; blanks at the end of a line have no block form.
-    style = "|" if "\n" in value and not re.search(r"[ \t]\n|^[ \t]", value) else None
+    style = None
+    if _BREAKS.search(value):
+        # PyYAML would write them as they are, and read them as other line breaks.
+        style = '"'
+    elif "\n" in value and _BLOCK.fullmatch(value):
+        style = "|"
     return dumper.represent_scalar(f"{_TAG}str", value, style=style)
 
 

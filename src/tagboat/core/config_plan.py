@@ -159,7 +159,7 @@ class _Planner:
                     self.missing.append(f"registries.{name}.password")
                 # Only what is not named at all is removed, and only on request.
                 if "password" in said or not self._prune:
-                    body.pop("password")
+                    body.pop("password", None)
             bare = Registry(id=_NEW, name=name, url=said["url"], kind=body["kind"])
             yield from _planned(
                 PlannedKind.REGISTRY, (name,), old, replace(old or bare, **body), body
