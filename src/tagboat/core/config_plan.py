@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from tagboat.core.audit import FieldChange, changes_between
-from tagboat.core.catalog import Project, Registry, Stage
+from tagboat.core.catalog import Project, Registry, RegistryKind, Stage
 from tagboat.core.config import Config
 from tagboat.core.config_file import FOLLOWED, SECRET_MAPS, STRING_MAPS, Configured, default_of
 from tagboat.core.errors import FieldError
@@ -153,7 +153,7 @@ class _Planner:
         found = _matched(self._now.registries, wanted, is_same)
         for name, said in wanted.items():
             old = found.get(name)
-            body = {**_defaults(Registry), **said, "name": name}
+            body = {**_defaults(Registry), "kind": RegistryKind.OCI, **said, "name": name}
             if body.get("password") is None:
                 if "password" in said and (old is None or old.password is None):
                     self.missing.append(f"registries.{name}.password")
@@ -303,7 +303,7 @@ def _defaults(type_: type) -> dict[str, Any]:
     left_out = {"run", "env", "login_service", "held_at", "held_by"}
     left_out |= {"image_volumes", "adopted_volumes", "password"}
     found = {one.name: default_of(one) for one in fields(type_) if one.name not in left_out}
-    given = {"id", "project_id", "created_at", "name", "url", "pattern"}
+    given = {"id", "project_id", "created_at", "name", "url", "kind", "pattern"}
     return {name: value for name, value in found.items() if name not in given}
 
 
