@@ -24,10 +24,10 @@ FileArg = Annotated[str, typer.Argument(metavar="FILE", help="The YAML file; - i
 PruneOption = Annotated[
     bool, typer.Option("--prune", help="Delete what the file does not name, in its sections.")
 ]
-_SIGNS = {"create": "+", "change": "~", "delete": "-"}
+_ACTION_SIGNS = {"create": "+", "change": "~", "delete": "-"}
 _DONE = {"create": "created", "change": "changed", "delete": "deleted"}
 _PART = "document."
-_NAMED = ("registries", "projects", "stages")
+_HOLDERS = ("registries", "projects", "stages")
 _WITH_NULL = ("auto_create_images", "password")
 
 
@@ -168,7 +168,7 @@ def _show_plan(answer: ApiObject, *, done: bool, as_json: bool) -> None:
     changes: Sequence[ApiObject] = answer["changes"]
     for change in changes:
         name = f"{change['kind']} {change['name']}".rstrip()
-        show.line(f"{_SIGNS[change['action']]} {name}")
+        show.line(f"{_ACTION_SIGNS[change['action']]} {name}")
         for field in change["fields"]:
             before, after = (_format_value(field[side]) for side in ("before", "after"))
             show.line(
@@ -181,7 +181,7 @@ def _show_plan(answer: ApiObject, *, done: bool, as_json: bool) -> None:
     if not changes:
         show.line("nothing is changed" if done else "nothing would change")
         return
-    counts = [(action, sum(one["action"] == action for one in changes)) for action in _SIGNS]
+    counts = [(action, sum(one["action"] == action for one in changes)) for action in _ACTION_SIGNS]
     words = [f"{number} {_DONE[action]}" for action, number in counts if number]
     show.line(", ".join(words) if done else f"would be: {', '.join(words)}")
 
@@ -199,7 +199,7 @@ def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
     """
     said: dict[str, Any] = {}
     for key, value in body.items():
-        if key in _NAMED and isinstance(value, dict):
+        if key in _HOLDERS and isinstance(value, dict):
             said[key] = {
                 name: _without_nulls(one or {}) if isinstance(one, dict | None) else one
                 for name, one in value.items()

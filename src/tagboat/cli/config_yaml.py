@@ -27,11 +27,13 @@ FILE_HEAD = """\
 
 """
 _MERGE = "<<"
-_TAG = "tag:yaml.org,2002:"
-_ALLOWED_TAGS = {f"{_TAG}{name}" for name in ("str", "map", "seq")} | {None, "!"}
+_YAML_TAG = "tag:yaml.org,2002:"
+_ALLOWED_TAGS = {f"{_YAML_TAG}{name}" for name in ("str", "map", "seq")} | {None, "!"}
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"[-+]?[0-9]+\.[0-9]*")
 _LONGEST_NUMBER = 30
+# Keys to a value in a map of a project, and of a stage.
+_IN_STRING_MAP = (4, 6)
 _BREAKS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 _BLOCK = re.compile(r"(?:\S|\S[^\n]*\S)(?:\n+(?:\S|\S[^\n]*\S))*\n?")
 """Lines without blanks at either end, such as certificates: they stay readable as a block."""
@@ -91,21 +93,21 @@ def read_config_text(text: str, name: str) -> ConfigText:
 def write_config_text(document: Mapping[str, Any]) -> str:
     """Return the YAML of a document, with a comment at the top."""
     dumper: Any = type("_Dumper", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
-    dumper.add_representer(str, _written)
+    dumper.add_representer(str, _represent)
     body = yaml.dump(
         dict(document), Dumper=dumper, sort_keys=False, allow_unicode=True, width=1_000_000
     )
     return f"{FILE_HEAD}{body}"
 
 
-def _written(dumper: Any, value: str) -> Any:  # noqa: ANN401 - PyYAML ships no types
+def _represent(dumper: Any, value: str) -> Any:  # noqa: ANN401 - PyYAML ships no types
     style = None
     if _BREAKS.search(value):
         # PyYAML would write them as they are, and read them as other line breaks.
         style = '"'
     elif "\n" in value and _BLOCK.fullmatch(value):
         style = "|"
-    return dumper.represent_scalar(f"{_TAG}str", value, style=style)
+    return dumper.represent_scalar(f"{_YAML_TAG}str", value, style=style)
 
 
 class _NodeReader:
@@ -126,15 +128,16 @@ class _NodeReader:
         if tag not in _ALLOWED_TAGS:
             raise self._error(node, f"tags such as {tag[:40]} are not supported")
         if isinstance(node, yaml.MappingNode):
-            return self._map(node, path, depth)
+            return self.map(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
             return [
                 self.value(item, (*path, str(number)), depth + 1)
                 for number, item in enumerate(node.value)
             ]
-        return self._scalar(node, path)
+        return self.scalar(node, path)
 
-    def _map(self, node: Any, path: tuple[str, ...], depth: int) -> dict[str, Any]:  # noqa: ANN401 - as above
+    def map(self, node: Any, path: tuple[str, ...], depth: int) -> dict[str, Any]:  # noqa: ANN401 - as above
+        """Return a mapping with its merges, and note the lines of its keys."""
         found: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         seen: dict[str, int] = {}
@@ -148,13 +151,13 @@ class _NodeReader:
                 )
             seen[key] = line
             if key == _MERGE and key_node.style is None:
-                merged = self._merged(value_node, path, depth)
+                merged = self.merged(value_node, path, depth)
                 continue
             found[key] = self.value(value_node, (*path, key), depth + 1)
             self.lines[*path, key] = line
         return {**merged, **found}
 
-    def _merged(self, node: Any, path: tuple[str, ...], depth: int) -> dict[str, Any]:  # noqa: ANN401 - as above
+    def merged(self, node: Any, path: tuple[str, ...], depth: int) -> dict[str, Any]:  # noqa: ANN401 - as above
         """Return the keys that `<<` brings; of several maps the first wins."""
         nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
         merged: dict[str, Any] = {}
@@ -164,11 +167,12 @@ class _NodeReader:
             merged = {**self.value(one, path, depth + 1), **merged}
         return merged
 
-    def _scalar(self, node: Any, path: tuple[str, ...]) -> object:  # noqa: ANN401 - as above
+    def scalar(self, node: Any, path: tuple[str, ...]) -> object:  # noqa: ANN401 - as above
+        """Return the value of a word, or its text in a map of strings."""
         text = str(node.value)
         if node.style is not None:
             return text
-        if _is_string_map(path[:-1]):
+        if path[:1] == ("projects",) and len(path) in _IN_STRING_MAP and path[-2] in STRING_MAPS:
             if not text or text == "~":
                 raise self._error(node, f'{path[-1][:80]} has no value; write "" for an empty one')
             return text
@@ -182,13 +186,3 @@ class _NodeReader:
 
     def _error(self, node: Any, what: str) -> YamlFileError:  # noqa: ANN401 - as above
         return YamlFileError(f"{self._name}:{node.start_mark.line + 1}: {what}")
-
-
-def _is_string_map(path: tuple[str, ...]) -> bool:
-    """Return whether a map of strings is at `path`, of a project or a stage."""
-    in_stage = len(path) == 5 and path[2] == "stages"  # noqa: PLR2004 - the place is the meaning
-    return (
-        path[:1] == ("projects",)
-        and (len(path) == 3 or in_stage)  # noqa: PLR2004 - as above
-        and path[-1] in STRING_MAPS
-    )

@@ -30,7 +30,12 @@ def read_secret(
                 raise TagboatError(f"the variable {ref.target} is not set")
             return value
         case RefKind.FILE:
-            content = _read_file(folder / Path(ref.target).expanduser())
+            path = folder / Path(ref.target).expanduser()
+            try:
+                with path.open("rb") as stream:
+                    content = stream.read(4 * _MAX_VALUE + 1)
+            except OSError as error:
+                raise TagboatError(f"{path} cannot be read ({error.strerror})") from None
         case RefKind.EXEC:
             content = _run(ref.target, folder)
     try:
@@ -40,14 +45,6 @@ def read_secret(
     if len(text) > _MAX_VALUE:
         raise TagboatError(f"the value is longer than {_MAX_VALUE} characters")
     return text if is_file else text.rstrip("\r\n")
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(4 * _MAX_VALUE + 1)
-    except OSError as error:
-        raise TagboatError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def _run(command: str, folder: Path) -> bytes:

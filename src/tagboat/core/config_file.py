@@ -70,15 +70,15 @@ def unknown_keys(document: Mapping[str, Any]) -> list[UnknownKey]:
 
     A part that is not a map has no keys.
     """
-    found = list(_unknown(document, SECTIONS, ()))
-    found += _unknown(_map(document, "settings"), SETTING_KEYS, ("settings",))
+    found = list(_unknown_in(document, SECTIONS, ()))
+    found += _unknown_in(_map(document, "settings"), SETTING_KEYS, ("settings",))
     for name, registry in _map(document, "registries").items():
-        found += _unknown(registry, REGISTRY_KEYS, ("registries", name))
+        found += _unknown_in(registry, REGISTRY_KEYS, ("registries", name))
     for name, project in _map(document, "projects").items():
         place = ("projects", name)
-        found += _unknown(project, PROJECT_KEYS, place)
+        found += _unknown_in(project, PROJECT_KEYS, place)
         for stage, body in _map(project, "stages").items():
-            found += _unknown(body, STAGE_KEYS, (*place, "stages", stage))
+            found += _unknown_in(body, STAGE_KEYS, (*place, "stages", stage))
     return found
 
 
@@ -87,7 +87,7 @@ def _map(parent: object, key: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _unknown(body: object, known: Sequence[str], place: tuple[str, ...]) -> Iterator[UnknownKey]:
+def _unknown_in(body: object, known: Sequence[str], place: tuple[str, ...]) -> Iterator[UnknownKey]:
     for key in body if isinstance(body, Mapping) else ():
         if key not in known:
             near = get_close_matches(key, known, n=1)
@@ -104,7 +104,12 @@ def config_document(configured: Configured) -> dict[str, Any]:
     return {
         "settings": {name: _plain(getattr(configured.config, name)) for name in SETTING_KEYS},
         "registries": {
-            one.name: _registry_body(one)
+            one.name: {
+                "url": one.url,
+                "kind": one.kind.value,
+                **_said(one),
+                **({} if one.password is None else {"password": None}),
+            }
             for one in sorted(configured.registries, key=lambda one: one.name)
         },
         "projects": {
@@ -115,11 +120,6 @@ def config_document(configured: Configured) -> dict[str, Any]:
             for one in sorted(configured.projects, key=lambda one: one.name)
         },
     }
-
-
-def _registry_body(registry: Registry) -> dict[str, Any]:
-    body = {"url": registry.url, "kind": registry.kind.value, **_said(registry)}
-    return body | ({} if registry.password is None else {"password": None})
 
 
 def _project_body(project: Project, registries: Mapping[str, str]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from tagboat.core.project_webhook import ProjectWebhook
 from tagboat.core.run import NO_OPTIONS, RunOptions
 from tagboat.core.run_changes import merge_run
 
-Fields = Mapping[str, Any]
-Named = TypeVar("Named", Registry, Project, Stage)
+PlanFields = Mapping[str, Any]
+Planned = TypeVar("Planned", Registry, Project, Stage)
 
 # It stands for the id and the time of what does not exist yet.
 _NEW, _NO_TIME = "", datetime.min.replace(tzinfo=UTC)
@@ -44,21 +44,21 @@ class PlannedAction(StrEnum):
 class WantedProject:
     """A project as a file wants it. `webhooks` are names of webhook URLs."""
 
-    fields: Fields
-    stages: Mapping[str, Fields] = field(default_factory=dict)
+    fields: PlanFields
+    stages: Mapping[str, PlanFields] = field(default_factory=dict)
     webhooks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class WantedConfig:
-    """What a file wants, by name, with the core's names of fields; None where it says nothing.
+    """The configuration that a file wants, by name; None where it says nothing.
 
-    A secret that is None stays as it is. Other fields that are not named have their defaults,
-    except those of settings and `held`, which stay.
+    Fields have the core's names. A secret that is None stays as it is. Other fields that are not
+    named have their defaults, except those of settings and `held`, which stay.
     """
 
-    settings: Fields | None
-    registries: Mapping[str, Fields] | None
+    settings: PlanFields | None
+    registries: Mapping[str, PlanFields] | None
     projects: Mapping[str, WantedProject] | None
 
 
@@ -75,7 +75,7 @@ class PlannedChange:
     action: PlannedAction
     names: tuple[str, ...] = ()
     target: str | None = None
-    fields: Fields = field(default_factory=dict, repr=False)
+    fields: PlanFields = field(default_factory=dict, repr=False)
     changes: tuple[FieldChange, ...] = ()
 
     @property
@@ -120,7 +120,7 @@ def plan_config(now: Configured, wanted: WantedConfig, *, prune: bool) -> list[P
     return sorted(changes, key=place)
 
 
-def _plan_settings(config: Config, wanted: Fields) -> Iterator[PlannedChange]:
+def _plan_settings(config: Config, wanted: PlanFields) -> Iterator[PlannedChange]:
     said: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in wanted.items()
     }
@@ -142,24 +142,24 @@ class _Planner:
         self._prune = prune
         self.missing: list[str] = []
 
-    def registries(self, wanted: Mapping[str, Fields] | None) -> Iterator[PlannedChange]:
+    def registries(self, wanted: Mapping[str, PlanFields] | None) -> Iterator[PlannedChange]:
         """Yield the changes of registries: known by name, else by the host of their images."""
         if wanted is None:
             return
 
-        def is_same(registry: Registry, said: Fields) -> bool:
+        def is_same(registry: Registry, said: PlanFields) -> bool:
             return registry.host == replace(registry, url=said["url"]).host
 
         found = _matched(self._now.registries, wanted, is_same)
         for name, said in wanted.items():
             old = found.get(name)
             body = {**_defaults(Registry), "kind": RegistryKind.OCI, **said, "name": name}
-            if body.get("password") is None:
-                if "password" in said and (old is None or old.password is None):
+            if "password" in said and said["password"] is None:
+                body.pop("password")
+                if old is None or old.password is None:
                     self.missing.append(f"registries.{name}.password")
-                # Only what is not named at all is removed, and only on request.
-                if "password" in said or not self._prune:
-                    body.pop("password", None)
+            elif "password" not in said and self._prune:
+                body["password"] = None
             bare = Registry(id=_NEW, name=name, url=said["url"], kind=body["kind"])
             yield from _planned(
                 PlannedKind.REGISTRY, (name,), old, replace(old or bare, **body), body
@@ -171,7 +171,7 @@ class _Planner:
         if wanted is None:
             return
 
-        def is_same(project: Project, said: Fields) -> bool:
+        def is_same(project: Project, said: PlanFields) -> bool:
             return bool(project.image == said["image"])
 
         found = _matched(
@@ -179,12 +179,13 @@ class _Planner:
         )
         for name, one in wanted.items():
             old = found.get(name)
-            yield from self._project(name, old, one.fields)
-            yield from self._stages(name, old, one.stages)
-            yield from self._webhooks(name, old, one.webhooks)
+            yield from self.project(name, old, one.fields)
+            yield from self.stages(name, old, one.stages)
+            yield from self.webhooks(name, old, one.webhooks)
         yield from self._deleted(PlannedKind.PROJECT, (), self._now.projects, found)
 
-    def _project(self, name: str, old: Project | None, said: Fields) -> Iterator[PlannedChange]:
+    def project(self, name: str, old: Project | None, said: PlanFields) -> Iterator[PlannedChange]:
+        """Yield the change of a project itself."""
         ids = {registry.name: registry.id for registry in self._now.registries}
         body = {"registry_id": None, **self._run(("projects", name), old, said), "name": name}
         for followed in FOLLOWED:
@@ -211,9 +212,10 @@ class _Planner:
             )
             yield replace(change, changes=told)
 
-    def _stages(
-        self, project: str, owner: Project | None, wanted: Mapping[str, Fields]
+    def stages(
+        self, project: str, owner: Project | None, wanted: Mapping[str, PlanFields]
     ) -> Iterator[PlannedChange]:
+        """Yield the changes of the stages of a project, known by name."""
         stages = self._now.stages.get(owner.id, ()) if owner else ()
         found = {stage.name: stage for stage in stages if stage.name in wanted}
         for name, said in wanted.items():
@@ -231,9 +233,10 @@ class _Planner:
             yield from _planned(PlannedKind.STAGE, (project, name), old, new, body)
         yield from self._deleted(PlannedKind.STAGE, (project,), stages, found)
 
-    def _webhooks(
+    def webhooks(
         self, project: str, owner: Project | None, wanted: Sequence[str]
     ) -> Iterator[PlannedChange]:
+        """Yield the webhook URLs to make and to delete."""
         there = self._now.webhooks.get(owner.id, ()) if owner else ()
         known = {webhook.name: webhook for webhook in there}
         for name in dict.fromkeys(wanted):
@@ -245,7 +248,7 @@ class _Planner:
         yield from self._deleted(PlannedKind.WEBHOOK, (project,), there, kept)
 
     def _run(
-        self, place: tuple[str, ...], old: Project | Stage | None, said: Fields
+        self, place: tuple[str, ...], old: Project | Stage | None, said: PlanFields
     ) -> dict[str, Any]:
         """Return `said` with all run options, to be merged into those of `old`."""
         run, env = (old.run, old.env) if old else (NO_OPTIONS, {})
@@ -286,8 +289,10 @@ class _Planner:
 
 
 def _matched(
-    there: Sequence[Named], wanted: Mapping[str, Fields], is_same: Callable[[Named, Fields], bool]
-) -> dict[str, Named]:
+    there: Sequence[Planned],
+    wanted: Mapping[str, PlanFields],
+    is_same: Callable[[Planned, PlanFields], bool],
+) -> dict[str, Planned]:
     """Return what there is for each wanted name: of that name, else the same under another name."""
     found = {one.name: one for one in there if one.name in wanted}
     others = [one for one in there if one.name not in wanted]
@@ -308,7 +313,7 @@ def _defaults(type_: type) -> dict[str, Any]:
 
 
 def _planned(
-    kind: PlannedKind, names: tuple[str, ...], old: Named | None, new: Named, body: Fields
+    kind: PlannedKind, names: tuple[str, ...], old: Planned | None, new: Planned, body: PlanFields
 ) -> Iterator[PlannedChange]:
     """Yield the change from `old` to `new`, if there is one."""
     if old is None:

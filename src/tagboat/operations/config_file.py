@@ -143,11 +143,12 @@ class _Execution:
         elif change.kind is PlannedKind.SETTINGS:
             put_settings(tx, services, fields)
         elif change.target:
-            self._edit(change, change.target)
+            self.edit(change, change.target)
         else:
-            self._add(change)
+            self.add(change)
 
-    def _edit(self, change: PlannedChange, target: str) -> None:
+    def edit(self, change: PlannedChange, target: str) -> None:
+        """Change the thing of the id `target`."""
         tx, services, fields = self._tx, self._services, change.fields
         if change.kind is PlannedKind.REGISTRY:
             edit_registry(tx, services, self._registries[target], fields)
@@ -157,7 +158,8 @@ class _Execution:
         else:
             edit_stage(tx, services, self._stages[target], fields)
 
-    def _add(self, change: PlannedChange) -> None:
+    def add(self, change: PlannedChange) -> None:
+        """Make a new thing."""
         tx, services, fields = self._tx, self._services, change.fields
         if change.kind is PlannedKind.REGISTRY:
             made = add_registry(tx, services, fields)

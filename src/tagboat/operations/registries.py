@@ -71,7 +71,7 @@ class RegistryOperations:
                     f"the registry {registry.name} is named by these projects: {', '.join(users)}"
                 )
             tx.delete_registry(registry_id)
-            _record(tx, self.services, AuditAction.REGISTRY_DELETE, registry, None)
+            _record_registry(tx, self.services, AuditAction.REGISTRY_DELETE, registry, None)
 
         await self.services.store.write(work)
 
@@ -127,7 +127,7 @@ def add_registry(
     registry = _changed(services, bare, fields, docker_config)
     _check_unique(tx, registry)
     tx.add_registry(registry)
-    _record(tx, services, AuditAction.REGISTRY_CREATE, None, registry)
+    _record_registry(tx, services, AuditAction.REGISTRY_CREATE, None, registry)
     return registry
 
 
@@ -142,11 +142,11 @@ def edit_registry(
     registry = _changed(services, old, fields, docker_config)
     _check_unique(tx, registry)
     tx.put_registry(registry)
-    _record(tx, services, AuditAction.REGISTRY_CHANGE, old, registry)
+    _record_registry(tx, services, AuditAction.REGISTRY_CHANGE, old, registry)
     return registry
 
 
-def _record(
+def _record_registry(
     tx: Tx,
     services: OperationServices,
     action: AuditAction,
