@@ -78,10 +78,11 @@ def apply_command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the configuration what the file says, in one transaction: all of it, or nothing.
+    """Make the configuration what a file says.
 
-    With --prune, what the file does not name is deleted after that, containers included; the
-    content of volumes stays. Instances follow at their next deploy.
+    All of it is changed, in one transaction, or nothing. With --prune, what the file does not name
+    is deleted after that, containers included; the content of volumes stays. Instances follow at
+    their next deploy.
     """
     if dry_run:
         _show_plan(_send("/api/config/plan", file, prune=prune), done=False, as_json=as_json)
