@@ -25,8 +25,8 @@ SECRETS = ("correct horse battery", "battery staple horse", "a pass phrase of no
 ADA = Principal(
     kind=PrincipalKind.ACCOUNT, name="ada", role=Role.ADMIN, id="a1", address="192.0.2.7"
 )
-# They change nothing: a registry is only asked.
-NO_CHANGE = {"POST /api/registries/{registry_id}/test"}
+# They change nothing: a registry is only asked, and a plan is undone.
+NO_CHANGE = {"POST /api/registries/{registry_id}/test", "POST /api/config/plan"}
 
 
 @pytest.fixture
@@ -115,6 +115,13 @@ Try = Callable[[Scene], Awaitable[Answer]]
 
 def _user(name: str) -> dict[str, str]:
     return {"name": name, "role": "viewer", "password": SECRETS[0]}
+
+
+def _document() -> dict[str, object]:
+    stages = {"dev": {"tag_pattern": "dev*", "secrets": {"TOKEN": SECRETS[1]}}}
+    image = "git.example.com/acme/app"
+    project = {"image": image, "secrets": {"KEY": SECRETS[0]}, "stages": stages}
+    return {"document": {"settings": {"images_keep": 7}, "projects": {"app": project}}}
 
 
 async def _create_project(scene: Scene) -> Answer:
@@ -239,6 +246,10 @@ CHANGES: Mapping[str, tuple[Try, list[tuple[str, str]]]] = {
     "POST /api/deliveries/{delivery_id}/redeliver": (
         lambda scene: _after(scene.delivery(), "POST", "/api/deliveries/{}/redeliver", scene),
         [("delivery.redeliver", "native")],
+    ),
+    "POST /api/config/apply": (
+        lambda scene: scene.api.caller.post("/api/config/apply", _document()),
+        [("stage.change", "dev"), ("project.change", "app"), ("settings.change", "")],
     ),
     "PATCH /api/settings": (
         lambda scene: scene.api.caller.patch("/api/settings", {"images_keep": 7}),

@@ -19,6 +19,7 @@ from tagboat.cli import (
 )
 from tagboat.cli.audit import audit_command
 from tagboat.cli.cancel import cancel_command
+from tagboat.cli.config_file import apply_command, diff_command, export_command
 from tagboat.cli.context import current_context
 from tagboat.cli.deploy import deploy_command, promote_command, rollback_command
 from tagboat.cli.doctor import doctor_command
@@ -105,6 +106,9 @@ app.command("logs")(logs_command)
 app.command("explain")(explain_command)
 app.command("poll")(poll_command)
 app.command("audit")(audit_command)
+app.command("export")(export_command)
+app.command("diff")(diff_command)
+app.command("apply")(apply_command)
 app.command("doctor")(doctor_command)
 app.add_typer(projects.app, name="projects")
 app.add_typer(stages.app, name="stages")

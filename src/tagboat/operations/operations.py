@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from tagboat.core.principal import Principal
 from tagboat.operations.accounts import AccountOperations
+from tagboat.operations.config_file import ConfigFileOperations
 from tagboat.operations.deploys import DeployOperations
 from tagboat.operations.health import HealthChecks
 from tagboat.operations.hosts import ServedHosts
@@ -54,6 +55,7 @@ class Operations:
         self.deploys = DeployOperations(services)
         self.quick_deploys = QuickDeploys(services)
         self.settings = SettingsOperations(services)
+        self.config_file = ConfigFileOperations(services)
         self.accounts = AccountOperations(services)
         self.sessions = SessionOperations(services)
         self.sign_in_links = SignInLinks(services)

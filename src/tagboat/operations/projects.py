@@ -46,21 +46,9 @@ class ProjectOperations:
         self, fields: Fields, stages: Sequence[Fields] = ()
     ) -> tuple[ProjectView, list[StageView]]:
         """Make a project with `stages`, all or nothing. Raises ConflictError and FieldError."""
-        said = merge_run(set_by_person(fields), NO_OPTIONS, {})
-        # Without a port, the first deploy's image says what port and health check are.
-        said["inspected"] = "port" in said
-        project = Project(id=new_id(), created_at=self.services.clock(), **said)
 
         def work(tx: Tx) -> tuple[ProjectView, list[StageView]]:
-            check_host_paths(project.run, NO_OPTIONS, self.services.host_path)
-            self._check(tx, project)
-            tx.add_project(project)
-            self.services.record(
-                tx,
-                AuditAction.PROJECT_CREATE,
-                project_subject(project),
-                changes_between(None, project),
-            )
+            project = add_project(tx, self.services, fields)
             added = [add_stage(tx, self.services, project.id, stage) for stage in stages]
             views = Views(tx, self.services)
             (made,) = views.projects([project])
@@ -77,22 +65,7 @@ class ProjectOperations:
 
         def work(tx: Tx) -> ProjectView:
             old = tx.project(project_id)
-            said = merge_run(set_by_person(edit(old)), old.run, old.env)
-            if "port" in said:
-                said["inspected"] = True
-            project = replace(old, **said)
-            check_host_paths(project.run, old.run, self.services.host_path)
-            self._check(tx, project)
-            tx.put_project(project)
-            if project.image != old.image:
-                # Tags of the old image must not count as known, nor be deployed, as the new one's.
-                tx.forget_tags(project_id)
-            self.services.record(
-                tx,
-                AuditAction.PROJECT_CHANGE,
-                project_subject(project),
-                changes_between(old, project),
-            )
+            project = edit_project(tx, self.services, old, edit(old))
             (changed,) = Views(tx, self.services).projects([project])
             return changed
 
@@ -136,32 +109,64 @@ class ProjectOperations:
         allowed = [one for one in projects if actor.projects is None or one.id in actor.projects]
         return await asyncio.gather(*map(poll, allowed))
 
-    def _check(self, reader: Reader, project: Project) -> None:
-        """Raise ConflictError or FieldError unless `project` can be saved."""
-        twin = reader.project_by_image(project.image)
-        if twin and twin.id != project.id:
-            raise ConflictError(
-                f"the project {twin.name} deploys the image {project.image} already, and an image"
-                f" has one project: add a stage to it with"
-                f" 'tagboat stages add {twin.name} NAME --pattern PATTERN'"
-            )
-        namesake = reader.project_by_name(project.name)
-        if namesake and namesake.id != project.id:
-            raise ConflictError(
-                f"there is a project named {project.name} already, which deploys {namesake.image};"
-                " give this one another name"
-            )
-        if project.registry_id is not None:
-            try:
-                reader.registry(project.registry_id)
-            except NotFoundError as error:
-                raise FieldError("registry", str(error)) from None
-        stages = reader.stages(project.id)
-        check_project(project, stages)
-        if stages:
-            # Hosts follow from the project's name: a new name moves those of all its stages.
-            claims = HostClaims(reader, self.services.base_domain)
-            claims.check([StageRef(project, stage) for stage in stages])
+
+def add_project(tx: Tx, services: OperationServices, fields: Fields) -> Project:
+    """Add a project and return it. Raises ConflictError and FieldError."""
+    said = merge_run(set_by_person(fields), NO_OPTIONS, {})
+    # Without a port, the first deploy's image says what port and health check are.
+    said["inspected"] = "port" in said
+    project = Project(id=new_id(), created_at=services.clock(), **said)
+    check_host_paths(project.run, NO_OPTIONS, services.host_path)
+    _check_project_saved(tx, services, project)
+    tx.add_project(project)
+    subject = project_subject(project)
+    services.record(tx, AuditAction.PROJECT_CREATE, subject, changes_between(None, project))
+    return project
+
+
+def edit_project(tx: Tx, services: OperationServices, old: Project, fields: Fields) -> Project:
+    """Change the fields given and return the project. Raises ConflictError and FieldError."""
+    said = merge_run(set_by_person(fields), old.run, old.env)
+    if "port" in said:
+        said["inspected"] = True
+    project = replace(old, **said)
+    check_host_paths(project.run, old.run, services.host_path)
+    _check_project_saved(tx, services, project)
+    tx.put_project(project)
+    if project.image != old.image:
+        # Tags of the old image must not count as known, nor be deployed, as the new one's.
+        tx.forget_tags(project.id)
+    subject = project_subject(project)
+    services.record(tx, AuditAction.PROJECT_CHANGE, subject, changes_between(old, project))
+    return project
+
+
+def _check_project_saved(reader: Reader, services: OperationServices, project: Project) -> None:
+    """Raise ConflictError or FieldError unless `project` can be saved."""
+    twin = reader.project_by_image(project.image)
+    if twin and twin.id != project.id:
+        raise ConflictError(
+            f"the project {twin.name} deploys the image {project.image} already, and an image"
+            f" has one project: add a stage to it with"
+            f" 'tagboat stages add {twin.name} NAME --pattern PATTERN'"
+        )
+    namesake = reader.project_by_name(project.name)
+    if namesake and namesake.id != project.id:
+        raise ConflictError(
+            f"there is a project named {project.name} already, which deploys {namesake.image};"
+            " give this one another name"
+        )
+    if project.registry_id is not None:
+        try:
+            reader.registry(project.registry_id)
+        except NotFoundError as error:
+            raise FieldError("registry", str(error)) from None
+    stages = reader.stages(project.id)
+    check_project(project, stages)
+    if stages:
+        # Hosts follow from the project's name: a new name moves those of all its stages.
+        claims = HostClaims(reader, services.base_domain)
+        claims.check([StageRef(project, stage) for stage in stages])
 
 
 def set_by_person(fields: Fields) -> dict[str, Any]:

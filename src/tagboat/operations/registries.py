@@ -37,15 +37,9 @@ class RegistryOperations:
 
     async def create(self, fields: Mapping[str, Any], docker_config: str | None) -> Registry:
         """Add a registry, without asking it anything. Raises ConflictError and FieldError."""
-        bare = Registry(id=new_id(), name=fields["name"], url=fields["url"], kind=fields["kind"])
-        registry = self._changed(bare, fields, docker_config)
 
         def work(tx: Tx) -> Registry:
-            # In here: two that are added at one time may have one host.
-            _check_unique(tx, registry)
-            tx.add_registry(registry)
-            self._record(tx, AuditAction.REGISTRY_CREATE, None, registry)
-            return registry
+            return add_registry(tx, self.services, fields, docker_config)
 
         return await self.services.store.write(work)
 
@@ -61,11 +55,7 @@ class RegistryOperations:
         def work(tx: Tx) -> Registry:
             old = tx.registry(registry_id)
             check(old)
-            registry = self._changed(old, fields, docker_config)
-            _check_unique(tx, registry)
-            tx.put_registry(registry)
-            self._record(tx, AuditAction.REGISTRY_CHANGE, old, registry)
-            return registry
+            return edit_registry(tx, self.services, old, fields, docker_config)
 
         return await self.services.store.write(work)
 
@@ -82,7 +72,7 @@ class RegistryOperations:
                     f"the registry {registry.name} is named by these projects: {', '.join(users)}"
                 )
             tx.delete_registry(registry_id)
-            self._record(tx, AuditAction.REGISTRY_DELETE, registry, None)
+            _record_registry(tx, self.services, AuditAction.REGISTRY_DELETE, registry, None)
 
         await self.services.store.write(work)
 
@@ -127,40 +117,79 @@ class RegistryOperations:
         kind = registry.kind if registry else None
         return Choice(tuple(dict.fromkeys(normal_tag(tag, kind) for tag in tags)), whole=True)
 
-    def _record(
-        self, tx: Tx, action: AuditAction, old: Registry | None, new: Registry | None
-    ) -> None:
-        if registry := new or old:
-            subject = AuditSubject(id=registry.id, name=registry.name)
-            self.services.record(tx, action, subject, changes_between(old, new))
 
-    def _changed(
-        self, registry: Registry, fields: Mapping[str, Any], docker_config: str | None
-    ) -> Registry:
-        said = dict(fields)
-        if "password" in said:
-            said["password"] = said["password"] or None  # empty removes it
-        changed = replace(registry, **said)
-        if changed.url != registry.url:
-            # The service of the old registry must not get the password of the new one.
-            changed = replace(changed, login_service="")
-        if changed.kind is RegistryKind.OCI and "/" in changed.url.partition("://")[2]:
-            raise FieldError(
-                "url",
-                "only of the kind gitea it may have a path: every other registry is at the root"
-                " of its host",
-            )
-        if docker_config is None:
-            return changed
-        if said.get("username") or said.get("password"):
-            raise FieldError(
-                "docker_config", "brings username and password itself: give either it or those"
-            )
-        try:
-            login = self.services.login_for(docker_config, changed.host)
-        except InvalidValueError as error:
-            raise FieldError("docker_config", str(error)) from None
-        return replace(changed, username=login.username, password=login.password)
+def add_registry(
+    tx: Tx,
+    services: OperationServices,
+    fields: Mapping[str, Any],
+    docker_config: str | None = None,
+) -> Registry:
+    """Add a registry and return it. Raises ConflictError and FieldError."""
+    bare = Registry(id=new_id(), name=fields["name"], url=fields["url"], kind=fields["kind"])
+    registry = _changed(services, bare, fields, docker_config)
+    _check_unique(tx, registry)
+    tx.add_registry(registry)
+    _record_registry(tx, services, AuditAction.REGISTRY_CREATE, None, registry)
+    return registry
+
+
+def edit_registry(
+    tx: Tx,
+    services: OperationServices,
+    old: Registry,
+    fields: Mapping[str, Any],
+    docker_config: str | None = None,
+) -> Registry:
+    """Change the fields given and return the registry. Raises ConflictError and FieldError."""
+    registry = _changed(services, old, fields, docker_config)
+    _check_unique(tx, registry)
+    tx.put_registry(registry)
+    _record_registry(tx, services, AuditAction.REGISTRY_CHANGE, old, registry)
+    return registry
+
+
+def _record_registry(
+    tx: Tx,
+    services: OperationServices,
+    action: AuditAction,
+    old: Registry | None,
+    new: Registry | None,
+) -> None:
+    if registry := new or old:
+        subject = AuditSubject(id=registry.id, name=registry.name)
+        services.record(tx, action, subject, changes_between(old, new))
+
+
+def _changed(
+    services: OperationServices,
+    registry: Registry,
+    fields: Mapping[str, Any],
+    docker_config: str | None,
+) -> Registry:
+    said = dict(fields)
+    if "password" in said:
+        said["password"] = said["password"] or None  # empty removes it
+    changed = replace(registry, **said)
+    if changed.url != registry.url:
+        # The service of the old registry must not get the password of the new one.
+        changed = replace(changed, login_service="")
+    if changed.kind is RegistryKind.OCI and "/" in changed.url.partition("://")[2]:
+        raise FieldError(
+            "url",
+            "only of the kind gitea it may have a path: every other registry is at the root"
+            " of its host",
+        )
+    if docker_config is None:
+        return changed
+    if said.get("username") or said.get("password"):
+        raise FieldError(
+            "docker_config", "brings username and password itself: give either it or those"
+        )
+    try:
+        login = services.login_for(docker_config, changed.host)
+    except InvalidValueError as error:
+        raise FieldError("docker_config", str(error)) from None
+    return replace(changed, username=login.username, password=login.password)
 
 
 def _check_unique(reader: Reader, registry: Registry) -> None:

@@ -38,14 +38,8 @@ class SettingsOperations:
         """Change the settings given, by name, unless `check` raises; they hold from now on."""
 
         def work(tx: Tx) -> Config:
-            old = read_config(tx)
-            check(old)
-            for name, value in values.items():
-                tx.put_setting(name, value)
-            tx.announce(Topic.SETTINGS)
-            new = read_config(tx)
-            self._record(tx, AuditAction.SETTINGS_CHANGE, changes_between(old, new))
-            return new
+            check(read_config(tx))
+            return put_settings(tx, self.services, values)
 
         config = await self.services.store.write(work)
         if POLL_SCHEDULE in values:
@@ -93,3 +87,15 @@ class SettingsOperations:
     async def _global_url(self, secret: str) -> GlobalUrl:
         policy = await self.services.store.read(read_auto_create)
         return GlobalUrl(self.services.webhook_url(secret), what_the_url_allows(policy))
+
+
+def put_settings(tx: Tx, services: OperationServices, values: Mapping[str, Any]) -> Config:
+    """Change the settings given, by name, and return them all."""
+    old = read_config(tx)
+    for name, value in values.items():
+        tx.put_setting(name, value)
+    tx.announce(Topic.SETTINGS)
+    new = read_config(tx)
+    changes = changes_between(old, new)
+    services.record(tx, AuditAction.SETTINGS_CHANGE, AuditSubject(), changes)
+    return new

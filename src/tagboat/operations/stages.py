@@ -46,18 +46,8 @@ class StageOperations:
 
         def work(tx: Tx) -> tuple[StageView, Stage]:
             old = tx.stage(stage_id)
-            services = self.services
-            stage = replace(old, **merge_run(edit(old), old.run, old.env))
-            stage = with_hold(old, stage, services.actor.name, services.clock())
-            check_host_paths(stage.run, old.run, services.host_path)
-            _check_saved(tx, services, stage)
-            tx.put_stage(stage)
-            if old.held and not stage.held:
-                # Pushes that came while it was held are deployed, as by the action itself.
-                StageActions(services.deployer, services.clock).release(tx, stage_id)
-            subject = stage_subject(tx.project(stage.project_id), stage)
-            services.record(tx, AuditAction.STAGE_CHANGE, subject, changes_between(old, stage))
-            (changed,) = Views(tx, services).warned_stages([stage])
+            stage = edit_stage(tx, self.services, old, edit(old))
+            (changed,) = Views(tx, self.services).warned_stages([stage])
             return changed, old
 
         changed, old = await self.services.store.write(work)
@@ -104,6 +94,21 @@ def add_stage(
     tx.add_stage(stage)
     subject = stage_subject(tx.project(project_id), stage)
     services.record(tx, AuditAction.STAGE_CREATE, subject, changes_between(None, stage))
+    return stage
+
+
+def edit_stage(tx: Tx, services: OperationServices, old: Stage, fields: Mapping[str, Any]) -> Stage:
+    """Change the fields given and return the stage. Raises ConflictError and FieldError."""
+    stage = replace(old, **merge_run(fields, old.run, old.env))
+    stage = with_hold(old, stage, services.actor.name, services.clock())
+    check_host_paths(stage.run, old.run, services.host_path)
+    _check_saved(tx, services, stage)
+    tx.put_stage(stage)
+    if old.held and not stage.held:
+        # Pushes that came while it was held are deployed, as by the action itself.
+        StageActions(services.deployer, services.clock).release(tx, stage.id)
+    subject = stage_subject(tx.project(stage.project_id), stage)
+    services.record(tx, AuditAction.STAGE_CHANGE, subject, changes_between(old, stage))
     return stage
 
 

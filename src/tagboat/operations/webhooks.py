@@ -40,28 +40,9 @@ class WebhookOperations:
         Raises ConflictError and FieldError.
         """
         check_signature(signature, "signature.secret")
-        secret = str(uuid.uuid4())
-        webhook = ProjectWebhook(
-            id=new_id(),
-            project_id=project_id,
-            name=name,
-            # The secret itself is not stored: the URL is shown once.
-            secret_hash=hash_secret(secret),
-            signature=signature,
-            created_at=self.services.clock(),
-        )
 
         def work(tx: Tx) -> WebhookView:
-            project = tx.project(project_id)
-            _check_name(tx, webhook)
-            tx.add_hook(webhook)
-            self.services.record(
-                tx,
-                AuditAction.WEBHOOK_CREATE,
-                webhook_subject(project, webhook),
-                changes_between(None, webhook),
-            )
-            return WebhookView(webhook, project, self.services.webhook_url(secret))
+            return add_webhook(tx, self.services, tx.project(project_id), name, signature)
 
         return await self.services.store.write(work)
 
@@ -118,12 +99,41 @@ class WebhookOperations:
         def work(tx: Tx) -> None:
             webhook = tx.hook(webhook_id)
             check(webhook)
-            tx.delete_hook(webhook_id)
-            subject = webhook_subject(tx.project(webhook.project_id), webhook)
-            changes = changes_between(webhook, None)
-            self.services.record(tx, AuditAction.WEBHOOK_DELETE, subject, changes)
+            drop_webhook(tx, self.services, webhook)
 
         await self.services.store.write(work)
+
+
+def add_webhook(
+    tx: Tx,
+    services: OperationServices,
+    project: Project,
+    name: str,
+    signature: Signature | None = None,
+) -> WebhookView:
+    """Add a URL of `project` and return it. Raises ConflictError."""
+    secret = str(uuid.uuid4())
+    webhook = ProjectWebhook(
+        id=new_id(),
+        project_id=project.id,
+        name=name,
+        # The secret itself is not stored: the URL is shown once.
+        secret_hash=hash_secret(secret),
+        signature=signature,
+        created_at=services.clock(),
+    )
+    _check_name(tx, webhook)
+    tx.add_hook(webhook)
+    subject, changes = webhook_subject(project, webhook), changes_between(None, webhook)
+    services.record(tx, AuditAction.WEBHOOK_CREATE, subject, changes)
+    return WebhookView(webhook, project, services.webhook_url(secret))
+
+
+def drop_webhook(tx: Tx, services: OperationServices, webhook: ProjectWebhook) -> None:
+    """Delete a URL: it is unknown from the next call on."""
+    tx.delete_hook(webhook.id)
+    subject = webhook_subject(tx.project(webhook.project_id), webhook)
+    services.record(tx, AuditAction.WEBHOOK_DELETE, subject, changes_between(webhook, None))
 
 
 def _check_name(reader: Reader, webhook: ProjectWebhook) -> None:
