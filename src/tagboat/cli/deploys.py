@@ -80,7 +80,7 @@ def deploys_list(
 
 @app.command("show")
 def deploys_show(deploy: DeployArg, *, as_json: JsonOption = False) -> None:
-    """Show one deploy: its steps, its reason, and the output of its app."""
+    """Show one deploy: its steps, its reason and its log."""
     found = call_deploy(deploy, connect().get)
     if as_json:
         show.as_json(found)
@@ -103,7 +103,10 @@ def deploys_show(deploy: DeployArg, *, as_json: JsonOption = False) -> None:
 
 @app.command("changes")
 def deploys_changes(deploy: DeployArg, *, as_json: JsonOption = False) -> None:
-    """Show what a deploy changes, or has changed: commits, environment, image, configuration."""
+    """Show what a deploy changes, or has changed.
+
+    Commits, environment, image and configuration.
+    """
     found = call_deploy(deploy, lambda path: connect().get(f"{path}/changes"))
     if as_json:
         show.as_json(found)

@@ -246,7 +246,10 @@ def stages_history(
 
 @app.command("pending")
 def stages_pending(project: ProjectArg, stage: StageArg, *, as_json: JsonOption = False) -> None:
-    """Show the changes of a stage that are saved, and not live before the next deploy."""
+    """Show what is saved in a stage, and not live yet.
+
+    It is live from the next deploy on.
+    """
     client = connect()
     found = client.get(f"/api/stages/{find_stage(client, project, stage)['id']}/pending")
     if as_json:
@@ -264,7 +267,9 @@ def stages_preview(
     position: PositionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Try a tag pattern on the known tags and the last pushes, without saving it.
+    """Try a tag pattern without saving it.
+
+    On the known tags and the last pushes.
 
     With STAGE it is tried in place of that stage's own, else as a new stage's.
     """

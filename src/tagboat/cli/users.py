@@ -171,9 +171,9 @@ def users_delete(name: UserArg, *, yes: YesOption = False, as_json: JsonOption =
 
 @app.command("setup-link")
 def users_setup_link(*, as_json: JsonOption = False) -> None:
-    """Make a link for the first account, an admin, as long as there is none.
+    """Make a link for the first account, if there is none.
 
-    It holds once, for 24 hours; older links end.
+    The account is an admin. The link holds once, for 24 hours; older links end.
     """
     answer = connect().post("/api/users/setup-link")
     if as_json:
@@ -184,9 +184,9 @@ def users_setup_link(*, as_json: JsonOption = False) -> None:
 
 @app.command("sign-in-link")
 def users_sign_in_link(name: UserArg, *, as_json: JsonOption = False) -> None:
-    """Make a link that signs a browser in as an account; on the server's machine only.
+    """Make a link that signs a browser in, once.
 
-    It holds once, for an hour; older links end.
+    It holds for an hour; older links end. Only the machine of the server can make one.
     """
     client = connect()
     answer = client.post(f"/api/users/{find_user(client, name)['id']}/sign-in-link")

@@ -60,7 +60,10 @@ def webhook_url(registry: RegistryOption = None, *, as_json: JsonOption = False)
 
 @app.command("heard")
 def webhook_heard(*, as_json: JsonOption = False) -> None:
-    """Show when each sender and each registry called last, and which should have and did not."""
+    """Show when each sender and registry called last.
+
+    A registry that should have called and did not is named, too.
+    """
     found = connect().get("/api/heard")
     if as_json:
         show.as_json(found)
