@@ -42,7 +42,11 @@ class PageReads(DeployReads):
 
     def newest_release(self, stage_id: str) -> Deploy | None:
         """Return the newest deploy of a stage that began a release command, None without one."""
-        query = select(_deploys).where(_deploys.c.stage_id == stage_id, tables.HAS_RELEASED)
+        query = (
+            select(_deploys)
+            .with_hint(_deploys, "INDEXED BY ix_deploys_released", "sqlite")
+            .where(_deploys.c.stage_id == stage_id, tables.HAS_RELEASED)
+        )
         return next(iter(self._deploys_of(query.order_by(_deploys.c.id.desc()).limit(1))), None)
 
     def pulled_among(self, digests: Collection[Digest]) -> set[tuple[ImageName, Digest]]:
