@@ -37,9 +37,9 @@ class StageCell:
     """A stage as it is now.
 
     `live` comes newest first, `under_way` (queued and running) and `waiting` (pushes that wait for
-    a person) oldest first. `newest` is the newest deploy, None before the first; the overview has
-    it only where it failed. `trouble` are the vitals of a live instance that needs a person, None
-    if all are well.
+    a person) oldest first. `newest` is the newest deploy, None before the first; in lists of
+    projects it is there only where it failed. `trouble` are the vitals of a live instance that
+    needs a person, None if all are well.
     """
 
     stage: Stage
