@@ -82,8 +82,10 @@ async def test_previous_instances_are_those_of_each_stage(store: SqlStore, passi
 
 async def test_deploys_and_instances_of_many_stages(store: SqlStore) -> None:
     _, stages = await fill(store)
+    await add(store, a_deploy(stages[0], "v8", status=DeployStatus.FAILED))
     queued = a_deploy(stages[0], "v9", status=DeployStatus.QUEUED)
-    await add(store, queued)
+    failed = a_deploy(stages[1], "v9", status=DeployStatus.FAILED)
+    await add(store, queued, failed)
 
     def work(reader: Reader) -> None:
         ids = [stage.id for stage in stages]
@@ -91,6 +93,8 @@ async def test_deploys_and_instances_of_many_stages(store: SqlStore) -> None:
         assert reader.newest_deploys(ids) == {
             key: found[0] for key, found in newest.items() if found
         }
+        # Older failures of a stage are not its newest deploy.
+        assert reader.newest_deploys(ids, DeployStatus.FAILED) == {stages[1].id: failed}
         assert reader.open_deploys_in(ids) == sorted(
             reader.all_open_deploys(), key=lambda one: one.id
         )

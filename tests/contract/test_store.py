@@ -1732,6 +1732,8 @@ async def test_what_is_known_of_an_instance_is_replaced_and_goes_with_it(store: 
         await store.write(lambda tx, vitals=vitals: tx.put_vitals(vitals))  # type: ignore[misc]
         found = await store.read(lambda reader: reader.vitals([instance.id, other.id]))
         assert found == {instance.id: vitals}
+        troubled = await store.read(lambda reader: reader.vitals([instance.id], troubled=True))
+        assert troubled == ({} if vitals.trouble is Trouble.NONE else found)
     await store.write(lambda tx: tx.delete_stage(stage.id))
     assert await store.read(lambda reader: reader.vitals([instance.id])) == {}
 

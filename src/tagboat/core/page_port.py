@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tagboat.core.catalog import HeldPush, KnownTag, Project, Stage
 from tagboat.core.delivery import PastPush
-from tagboat.core.deploy import Deploy, Instance, InstanceState, TakenBack
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack
 from tagboat.core.health import Vitals
 from tagboat.core.heard import HeardCall, PollFinds
 from tagboat.core.image import Digest, ImageName
@@ -33,7 +33,9 @@ class ReadModelReader(Protocol):
     ) -> list[Stage]: ...
     def stages_by_id(self, stage_ids: Collection[str]) -> dict[str, Stage]: ...
     def open_deploys_in(self, stage_ids: Collection[str]) -> list[Deploy]: ...
-    def newest_deploys(self, stage_ids: Collection[str]) -> dict[str, Deploy]: ...
+    def newest_deploys(
+        self, stage_ids: Collection[str], status: DeployStatus | None = None
+    ) -> dict[str, Deploy]: ...
     def instances_in(
         self, stage_ids: Collection[str], states: Collection[InstanceState]
     ) -> list[Instance]: ...

@@ -16,6 +16,8 @@ from tagboat.store.part import ReadPart, newest_first
 from tagboat.store.rows import to_row
 from tagboat.store.session import CHANGED_DEPLOYS, HELD_PUSHES, NEW_DEPLOYS, WriteSession, missing
 
+_UNSUCCESSFUL = frozenset({DeployStatus.FAILED, DeployStatus.SUPERSEDED, DeployStatus.CANCELLED})
+
 
 class DeployReads(ReadPart):
     """Implements `DeployReader` but for the instances."""
@@ -95,6 +97,12 @@ class DeployReads(ReadPart):
             # deploy there ever was to find the few.
             few = table.alias("few")
             query = query.where(table.c.id.in_(select(few.c.id).where(tables.OPEN)))
+        elif _UNSUCCESSFUL.issuperset(statuses) and len(statuses) == 1:
+            # The same for those without success, of all stages. Said once more in literals, which
+            # the partial index is found by.
+            query = query.where(tables.UNSUCCESSFUL)
+            if project_id is None and stage_id is None:
+                query = query.with_hint(table, "INDEXED BY ix_deploys_unsuccessful", "sqlite")
         return self._deploys_of(query)
 
     def _open_deploys(self, *conditions: ColumnElement[bool]) -> list[Deploy]:

@@ -6,7 +6,7 @@ from sqlalchemy import and_, not_, select
 
 from tagboat.core.deploy import Instance, InstanceState, Version
 from tagboat.core.events import instance_change
-from tagboat.core.health import Vitals
+from tagboat.core.health import Trouble, Vitals
 from tagboat.core.store_port import Topic
 from tagboat.store import tables
 from tagboat.store.part import ReadPart, newest_first
@@ -109,13 +109,16 @@ class InstanceReads(ReadPart):
                 return found
         return None
 
-    def vitals(self, instance_ids: Collection[str]) -> dict[str, Vitals]:
-        """Return by instance id what the engine reported last, of those that it was asked about."""
+    def vitals(self, instance_ids: Collection[str], *, troubled: bool = False) -> dict[str, Vitals]:
+        """Return by instance id what the engine reported last, of those that it was asked about.
+
+        With `troubled`, of those only that need a person.
+        """
         table = tables.vitals_table
-        found = self._session.all(
-            Vitals, select(table).where(table.c.instance_id.in_(instance_ids))
-        )
-        return {vitals.instance_id: vitals for vitals in found}
+        query = select(table).where(table.c.instance_id.in_(instance_ids))
+        if troubled:
+            query = query.where(table.c.trouble != Trouble.NONE)
+        return {vitals.instance_id: vitals for vitals in self._session.all(Vitals, query)}
 
 
 class InstanceWrites(InstanceReads):

@@ -40,6 +40,8 @@ class MatrixReads(CatalogReads, DeployReads):
         # Sorted here: asked for the newest, SQLite walks through all deploys that there ever were
         # in place of its partial index of the open ones.
         newest = sorted(self._session.scalars(select(table.c.id).where(tables.OPEN)))[-limit:]
+        if not newest:
+            return []
         found = self._deploys_of(select(table).where(table.c.id.in_(newest)))
         return sorted(found, key=lambda one: one.id, reverse=True)
 

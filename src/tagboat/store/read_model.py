@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import and_, exists, func, not_, or_, select, tuple_
 
 from tagboat.core.catalog import HeldPush, Stage
-from tagboat.core.deploy import Deploy, Instance, InstanceState, TakenBack
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack
 from tagboat.core.page_port import StagePlace
 from tagboat.store import tables
 from tagboat.store.catalog import CatalogReads
@@ -49,8 +49,13 @@ class ReadModelReads(CatalogReads, DeployReads):
         """Return the queued and running deploys of the stages, oldest first."""
         return self._open_deploys(_deploys.c.stage_id.in_(stage_ids))
 
-    def newest_deploys(self, stage_ids: Collection[str]) -> dict[str, Deploy]:
-        """Return the newest deploy of each of the stages that ever had one, by stage id."""
+    def newest_deploys(
+        self, stage_ids: Collection[str], status: DeployStatus | None = None
+    ) -> dict[str, Deploy]:
+        """Return the newest deploy of each of the stages that ever had one, by stage id.
+
+        With `status`, of those stages only whose newest deploy has it.
+        """
         # Asked stage by stage: a GROUP BY walks through all deploys that there ever were.
         newest = (
             select(func.max(_deploys.c.id))
@@ -59,10 +64,10 @@ class ReadModelReads(CatalogReads, DeployReads):
             .scalar_subquery()
         )
         ids = select(newest).where(_stages.c.id.in_(stage_ids))
-        return {
-            one.stage_id: one
-            for one in self._deploys_of(select(_deploys).where(_deploys.c.id.in_(ids)))
-        }
+        query = select(_deploys).where(_deploys.c.id.in_(ids))
+        if status is not None:
+            query = query.where(_deploys.c.status == status)
+        return {one.stage_id: one for one in self._deploys_of(query)}
 
     def instances_in(
         self, stage_ids: Collection[str], states: Collection[InstanceState]

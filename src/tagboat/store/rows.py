@@ -83,11 +83,10 @@ class SealedRows:
     def stage(self, row: Mapping[str, Any]) -> Stage:
         """Return the stage of a row."""
         run = self._open_run(row["run"], run_place("stage", row["id"]))
-        values = {name: value for name, value in row.items() if name != "strategy_given"}
-        strategy: Strategy | None = row["strategy"]
-        if strategy is Strategy.ROLLING and not row["strategy_given"]:
-            strategy = None
-        return Stage(**{**values, "strategy": strategy, "run": run})
+        values = {**row, "run": run}
+        if not values.pop("strategy_given") and row["strategy"] is Strategy.ROLLING:
+            values["strategy"] = None
+        return Stage(**values)
 
     def of_registry(self, registry: Registry) -> dict[str, Any]:
         """Return the row of a registry, with its host, by which it is found."""

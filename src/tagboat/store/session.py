@@ -24,6 +24,8 @@ from tagboat.store.bulk import BulkInsert, BulkUpdate, insert_into
 from tagboat.store.memory import WriteMemory
 from tagboat.store.rows import from_row
 
+_ROWS_AT_ONCE = 100
+
 
 class ReadSession:
     """Statements on a connection, in the transaction that it is in."""
@@ -45,8 +47,14 @@ class ReadSession:
 
     def rows(self, query: Executable) -> Iterator[dict[str, Any]]:
         """Yield the rows by column name."""
-        # One at a time: there may be thousands, and the values made of them are enough to hold.
-        return (dict(row._mapping) for row in self.execute(query))  # noqa: SLF001 - documented
+        result = self.execute(query)
+        names = tuple(result.keys())
+        # Some at a time: there may be thousands, and the values made of them are enough to hold.
+        return (
+            dict(zip(names, row, strict=True))
+            for part in result.partitions(_ROWS_AT_ONCE)
+            for row in part
+        )
 
     def all(self, kind: type[T], query: Executable) -> list[T]:
         """Return the rows as values of `kind`, whose fields are named after the columns."""

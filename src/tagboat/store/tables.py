@@ -32,6 +32,8 @@ from tagboat.store.columns import IMAGE, JSON, JSON_TUPLE, PATTERN, STEPS, VERDI
 _IS_QUEUED, _IS_RUNNING = text("status = 'queued'"), text("status = 'running'")
 OPEN = text("status IN ('queued', 'running')")
 """Condition on the table `deploys` for those that are queued or running."""
+UNSUCCESSFUL = text("status IN ('failed', 'superseded', 'cancelled')")
+"""Condition on the table `deploys` for those that have ended without success."""
 HAS_FAILED, HAS_RELEASED = text("status = 'failed'"), text("release_id <> ''")
 # In literals: SQLite uses a partial index only for a condition that it can prove to be the same.
 
@@ -187,6 +189,7 @@ deploys_table = Table(
     Index("ix_deploys_running", "stage_id", "id", "status", sqlite_where=_IS_RUNNING),
     Index(None, "finished_at"),
     Index("ix_deploys_failed", "finished_at", "stage_id", sqlite_where=HAS_FAILED),
+    Index("ix_deploys_unsuccessful", "status", "id", sqlite_where=UNSUCCESSFUL),
     Index("ix_deploys_released", "stage_id", "id", sqlite_where=HAS_RELEASED),
 )
 

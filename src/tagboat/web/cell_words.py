@@ -48,6 +48,23 @@ class CellWords:
     deploy_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RowLine:
+    """A project's cells by column, None where it has no such stage, and those without a column."""
+
+    cells: tuple[tuple[str, StageCell | None], ...]
+    others: tuple[StageCell, ...]
+
+
+def row_line(row: MatrixRow, columns: Sequence[str]) -> RowLine:
+    """Return the cells of a project, laid out in the columns of these names."""
+    by_name = {cell.stage.name: cell for cell in row.cells}
+    return RowLine(
+        tuple((name, by_name.get(name)) for name in columns),
+        tuple(cell for cell in row.cells if cell.stage.name not in columns),
+    )
+
+
 def cell_words(cell: StageCell) -> CellWords:
     """Return the words of a cell: a deploy under way first, then trouble, then what is live."""
     # What happens now is what somebody looks for who has just pushed.

@@ -73,6 +73,19 @@ def plans(connection: Connection, read: Read) -> list[list[str]]:
             "ix_instances_lived (stage_id=? AND id<?)",
         ),
         (lambda reader: reader.newest_release("s"), 1, "ix_deploys_released (stage_id=?)"),
+        *(
+            (
+                lambda reader, status=status: reader.deploys(statuses=[status], limit=51),
+                1,
+                "ix_deploys_unsuccessful (status=?)",
+            )
+            for status in (DeployStatus.FAILED, DeployStatus.SUPERSEDED, DeployStatus.CANCELLED)
+        ),
+        (
+            lambda reader: reader.deploys(statuses=[DeployStatus.FAILED], before="d", limit=51),
+            1,
+            "ix_deploys_unsuccessful (status=? AND id<?)",
+        ),
         (
             lambda reader: reader.tags_page("p", "v1", None, 20),
             1,

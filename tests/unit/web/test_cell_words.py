@@ -18,7 +18,7 @@ from tagboat.core.health import Trouble, Vitals
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.operations.queries.matrix import MatrixRow, StageCell
-from tagboat.web.cell_words import CellWords, cell_words, column_names, tag_change
+from tagboat.web.cell_words import CellWords, cell_words, column_names, row_line, tag_change
 from tagboat.web.messages import Tone
 
 NOW = datetime(2026, 11, 29, 14, tzinfo=UTC)
@@ -183,6 +183,14 @@ def rows(*names: str) -> list[MatrixRow]:
     project = Project(id="p", name="p", image=ImageName("a.example.com", "b"), created_at=NOW)
     cells = tuple(StageCell(stage=replace(STAGE, name=name)) for name in names)
     return [MatrixRow(project, cells)]
+
+
+def test_each_cell_stands_in_its_column_or_among_the_others() -> None:
+    (row,) = rows("prod", "pr-1", "dev")
+    prod, preview, dev = row.cells
+    line = row_line(row, ("dev", "staging", "prod"))
+    assert line.cells == (("dev", dev), ("staging", None), ("prod", prod))
+    assert line.others == (preview,)
 
 
 @pytest.mark.parametrize(

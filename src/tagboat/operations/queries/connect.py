@@ -112,6 +112,14 @@ class ConnectQueries:
         return await self.services.store.read(work)
 
 
+def silent_registries(reader: Reader, now: datetime) -> list[HeardRegistry]:
+    """Return the registries that should have called and did not, as seen at `now`."""
+    # Silence is known by what polls found alone: mostly that is nothing.
+    if not reader.poll_finds():
+        return []
+    return [one for one in read_heard(reader, now).registries if one.silence]
+
+
 def read_heard(reader: Reader, now: datetime) -> Heard:
     """Return when each sender and each registry was heard last, as seen at `now`."""
     calls = reader.heard_calls()

@@ -97,9 +97,10 @@ def senders_needing_you(reader: Reader) -> list[DeliveryRow]:
     newest: dict[tuple[str, str | None], DeliverySummary] = {}
     for delivery in reader.deliveries(limit=SENDERS_LOOKED_AT):
         newest.setdefault((delivery.sender, delivery.hook_id), delivery)
-    names = {hook.id: hook.name for hook in reader.hooks()}
-    rows = [read_row(delivery, names) for delivery in newest.values()]
-    return [row for row in rows if row.needs_you]
+    calls = [delivery for delivery in newest.values() if delivery.receipt.needs_you]
+    # On most days there are none, and no names to look up.
+    names = {hook.id: hook.name for hook in reader.hooks()} if calls else {}
+    return [read_row(delivery, names) for delivery in calls]
 
 
 def read_row(delivery: DeliverySummary, webhooks: Mapping[str, str]) -> DeliveryRow:

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tagboat.core.catalog import HeldPush, Project, Stage
-from tagboat.core.deploy import Deploy, Instance, InstanceState
-from tagboat.core.health import Trouble, Vitals
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
+from tagboat.core.health import Vitals
 from tagboat.core.ports import Reader
 from tagboat.operations.services import OperationServices
 from tagboat.operations.views import DeployView, Views
@@ -37,8 +37,9 @@ class StageCell:
     """A stage as it is now.
 
     `live` comes newest first, `under_way` (queued and running) and `waiting` (pushes that wait for
-    a person) oldest first. `newest` is the newest deploy, None before the first. `trouble` are the
-    vitals of a live instance that needs a person, None if all are well.
+    a person) oldest first. `newest` is the newest deploy, None before the first; in lists of
+    projects it is there only where it failed. `trouble` are the vitals of a live instance that
+    needs a person, None if all are well.
     """
 
     stage: Stage
@@ -91,7 +92,8 @@ class MatrixQuery:
             found = reader.projects_page(text, among, after, limit + 1)
             newest = reader.newest_open_deploys(MOST_UNDER_WAY)
             return Matrix(
-                rows=matrix_rows(reader, found[:limit]),
+                # Of the newest deploys a cell shows the failed; the others are most of the page.
+                rows=matrix_rows(reader, found[:limit], DeployStatus.FAILED),
                 more=len(found) > limit,
                 names=tuple(reader.stage_names(_MOST_NAMES)),
                 projects=reader.count_projects(),
@@ -119,32 +121,36 @@ def projects_in_state(reader: Reader, state: ProjectState, failed_since: datetim
             return {stage.project_id for stage in reader.stages_by_id(waiting).values()}
 
 
-def matrix_rows(reader: Reader, projects: Sequence[Project]) -> tuple[MatrixRow, ...]:
-    """Return projects with their stages as they are now; the statements do not grow with them."""
+def matrix_rows(
+    reader: Reader, projects: Sequence[Project], newest_status: DeployStatus | None = None
+) -> tuple[MatrixRow, ...]:
+    """Return projects with their stages as they are now; the statements do not grow with them.
+
+    With `newest_status`, the newest deploys are those only that have it.
+    """
     stages = reader.stages_by_project({project.id for project in projects})
     # All at once from here on: a page of projects is as many statements as one.
     ids = [stage.id for project in projects for stage in stages[project.id]]
     live: dict[str, list[Instance]] = defaultdict(list)
     for instance in reader.instances_in(ids, [InstanceState.LIVE]):
         live[instance.stage_id].append(instance)
-    vitals = reader.vitals([one.id for found in live.values() for one in found])
+    troubles = reader.vitals([one.id for found in live.values() for one in found], troubled=True)
     under_way: dict[str, list[Deploy]] = defaultdict(list)
     for deploy in reader.open_deploys_in(ids):
         under_way[deploy.stage_id].append(deploy)
     waiting: dict[str, list[HeldPush]] = defaultdict(list)
     for push in reader.held_pushes_in(ids):
         waiting[push.stage_id].append(push)
-    newest = reader.newest_deploys(ids)
+    newest = reader.newest_deploys(ids, newest_status)
 
     def cell(stage: Stage) -> StageCell:
-        found = (vitals.get(one.id) for one in live[stage.id])
         return StageCell(
             stage=stage,
             live=tuple(live[stage.id]),
             under_way=tuple(under_way[stage.id]),
             newest=newest.get(stage.id),
             waiting=tuple(waiting[stage.id]),
-            trouble=next((one for one in found if one and one.trouble is not Trouble.NONE), None),
+            trouble=next((troubles[one.id] for one in live[stage.id] if one.id in troubles), None),
         )
 
     return tuple(

@@ -16,7 +16,7 @@ from tagboat.core.keeping import Disk
 from tagboat.core.page_port import WaitingPushes
 from tagboat.core.ports import Reader
 from tagboat.operations.queries.catalog import StageFilter
-from tagboat.operations.queries.connect import HeardRegistry, read_heard
+from tagboat.operations.queries.connect import HeardRegistry, silent_registries
 from tagboat.operations.queries.deliveries import senders_needing_you
 from tagboat.operations.services import OperationServices
 
@@ -99,8 +99,9 @@ def read_needs(reader: Reader, only: StageFilter, now: datetime) -> list[Need]:
     failed = reader.failed_deploys(now - FAILED_WITHIN, MOST_OF_A_KIND)
     troubled = reader.troubled_instances(MOST_OF_A_KIND)
     waiting = reader.waiting_pushes(MOST_OF_A_KIND)
+    failing = {one.stage_id for one in failed}
     ids = {
-        *(one.stage_id for one in failed),
+        *failing,
         *(instance.stage_id for instance, _ in troubled),
         *(one.stage_id for one in waiting),
     }
@@ -108,13 +109,14 @@ def read_needs(reader: Reader, only: StageFilter, now: datetime) -> list[Need]:
     projects = reader.projects_by_id({stage.project_id for stage in stages.values()})
     # Read for all kinds at once: the number of statements does not depend on the needs.
     places = {key: _Place(projects[stage.project_id], stage) for key, stage in stages.items()}
-    live = {one.stage_id: one for one in reversed(reader.instances_in(ids, [InstanceState.LIVE]))}
+    serving = reader.instances_in(failing, [InstanceState.LIVE])
+    live = {one.stage_id: one for one in reversed(serving)}
     found: list[Need] = []
     # Of each stage the latest failure only: it says what is wrong now.
     for deploy in failed:
         if all(need.stage is None or need.stage.id != deploy.stage_id for need in found):
-            serving = live.get(deploy.stage_id)
-            found.append(_failure_need(places[deploy.stage_id], deploy, serving))
+            place = places[deploy.stage_id]
+            found.append(_failure_need(place, deploy, live.get(deploy.stage_id)))
     found += [_health_need(places[one.stage_id], one, vitals) for one, vitals in troubled]
     found += [_waiting_need(places[one.stage_id], one) for one in waiting]
     if only.project or only.stage:
@@ -203,12 +205,13 @@ def _general_needs(reader: Reader, now: datetime) -> Iterator[Need]:
             target=NeedTarget.DELIVERY,
             target_id=row.delivery.id,
         )
-    for heard in read_heard(reader, now).registries:
+    for heard in silent_registries(reader, now):
         if heard.silence:
             yield _silence_need(heard, heard.silence)
+    failures = reader.failing_registries()
     # A host without a registry entry can fail, too.
-    names = {registry.host: registry for registry in reader.registries()}
-    for failing in reader.failing_registries():
+    names = {one.host: one for one in reader.registries()} if failures else {}
+    for failing in failures:
         registry = names.get(failing.host)
         yield Need(
             kind=NeedKind.REGISTRY,

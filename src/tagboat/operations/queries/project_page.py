@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tagboat.core.catalog import Project, Registry, Stage, run_config
 from tagboat.core.changes import ConfigChange, config_changes
-from tagboat.core.deploy import Deploy, Instance
+from tagboat.core.deploy import Deploy, DeployStatus, Instance
 from tagboat.core.errors import ConflictError, NotFoundError
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Reader
@@ -147,7 +147,7 @@ class ProjectPageQueries:
             # One more than is shown tells if there is another page.
             found = reader.projects_page(text, among, after, limit + 1)
             polls = reader.poll_states([project.id for project in found])
-            rows = matrix_rows(reader, found[:limit])
+            rows = matrix_rows(reader, found[:limit], DeployStatus.FAILED)
             return ProjectListing(
                 tuple(PolledRow(row, polls[row.project.id]) for row in rows),
                 len(found) > limit,

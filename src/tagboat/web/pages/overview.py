@@ -8,7 +8,7 @@ from tagboat.core.errors import InvalidValueError
 from tagboat.core.events import EventTopic
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.queries.matrix import ProjectState
-from tagboat.web.cell_words import cell_words, column_names
+from tagboat.web.cell_words import cell_words, column_names, row_line
 from tagboat.web.deploy_words import step_sentence, trigger_words
 from tagboat.web.need_words import need_line
 from tagboat.web.routing import PageRouter
@@ -50,14 +50,14 @@ async def overview_page(visit: Visit) -> Response:
     shown = needs if visit.query("needs") == "all" else needs[:_MOST_NEEDS]
     # By all projects, not by this page: the columns stay when somebody turns it.
     columns = column_names(matrix.rows, matrix.names)
+    lines = [(row, row_line(row, columns)) for row in matrix.rows]
     return visit.show(
         "overview.html",
         {
             "matrix": matrix,
             "columns": columns,
-            "has_others": any(
-                cell.stage.name not in columns for row in matrix.rows for cell in row.cells
-            ),
+            "lines": lines,
+            "has_others": any(line.others for _, line in lines),
             "cell_words": cell_words,
             # Words are made here, so that templates decide nothing.
             "needs": [need_line(need) for need in shown],
