@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tagboat.core.deploy import DeployStatus
 from tagboat.core.polling import PollReport
+from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
 from tagboat.core.tags import parse_tag_pattern
 from tests.support.api import Api, running_api
@@ -156,6 +158,13 @@ async def test_known_tags_say_what_became_of_them(api: Api, browser: Browser) ->
     await api.operations.deploys.deploy(stage, "v9.9.9")
     seen = words(await browser.get("/projects/shop?tag=v9"))
     assert "v9.9.9 queued : " in seen
+
+    def fail(tx: Tx) -> None:
+        (queued,) = [one for one in tx.open_deploys_in([stage]) if one.tag == "v9.9.9"]
+        tx.put_deploy(replace(queued, status=DeployStatus.FAILED))
+
+    await api.store.write(fail)
+    assert "v9.9.9 failed · " in words(await browser.get("/projects/shop?tag=v9"))
     assert "No tag matches" in words(await browser.get("/projects/shop?tag=zzz"))
     assert (await browser.get("/projects/shop?after=odd")).status == 422
 
@@ -214,10 +223,27 @@ async def test_a_deploy_by_hand_that_cannot_be_read_comes_back(browser: Browser)
     assert 'aria-invalid="true"' in page
     assert 'value="a b"' in page
     assert 'value="why"' in page
+    # Read again after an event, it would lose what was typed; and its address takes forms only.
+    assert "data-live" not in page
     long = await browser.post("/projects/docs/prod/deploy", {"tag": "v2", "note": "x" * 501})
     assert 'id="e-note"' in long.body.decode()
     done = await browser.post("/projects/docs/prod/deploy", {"tag": "v2"})
     assert "v2 is queued." in words(await browser.follow(done))
+
+
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("/projects/docs/prod/deploy", "/projects/docs/prod"),
+        ("/projects/docs/prod/release", "/projects/docs/prod"),
+        ("/projects/docs/-/poll", "/projects/docs"),
+    ],
+)
+async def test_the_address_of_an_order_opened_again_is_its_page(
+    browser: Browser, path: str, page: str
+) -> None:
+    answer = await browser.get(path)
+    assert (answer.status, answer.headers["location"]) == (303, page)
 
 
 async def test_a_promotion_shows_what_changes_before_it_is_ordered(
@@ -237,7 +263,7 @@ async def test_a_promotion_shows_what_changes_before_it_is_ordered(
     form = {"from": "staging", "digest": "sha256:" + "0" * 64, "note": "as agreed"}
     stale = await browser.post("/projects/billing/prod/promote", form)
     assert stale.status == 409
-    assert "another version is live in staging since you looked: v2.0.0-rc2" in words(stale)
+    assert "Another version is live in staging since you looked: v2.0.0-rc2" in words(stale)
     assert 'value="as agreed"' in stale.body.decode()
 
     done = await browser.post("/projects/billing/prod/promote", {**form, "digest": digest})

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 from starlette.types import ASGIApp
 
 from tagboat.core.errors import ForbiddenError, InvalidValueError, TagboatError
@@ -127,6 +127,13 @@ class Pages:
         # Starlette hands over nothing else; its type says Exception.
         if not isinstance(error, HTTPException):
             raise error
+        if (
+            error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+            and request.method == "GET"
+            and (page := _page_above(request.url.path))
+        ):
+            # The address of a form that came back with an error, opened again or shared.
+            return RedirectResponse(quote(page), HTTPStatus.SEE_OTHER)
         visit = await self._visit_after_error(request)
         return error_page(visit, HTTPStatus(error.status_code), headers=error.headers)
 
@@ -202,3 +209,21 @@ class Pages:
             return await self._visit(request)
         except TagboatError:  # without the database nobody is known; the error itself is shown
             return Visit(request, self._services, self._templates, None, self._services.clock())
+
+
+def _page_above(path: str) -> str:
+    """Return the nearest page of those who are signed in whose address `path` begins with.
+
+    Empty if there is none but the overview.
+    """
+    pages = [
+        compile_path(route.path)[0]
+        for router in ROUTERS
+        for route in router.routes
+        if route.method == "GET" and route.needs is not None
+    ]
+    while path := path.rpartition("/")[0]:
+        # `/projects/NAME/-` would be taken for a stage.
+        if not path.endswith("/-") and any(page.fullmatch(path) for page in pages):
+            return path
+    return ""

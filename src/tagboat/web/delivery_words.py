@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tagboat.core.delivery import FIRST_REFUSAL, Named
+from tagboat.core.deploy import DeployStatus
 from tagboat.core.push import Outcome
 from tagboat.operations.queries.deliveries import DeliveryRow
 from tagboat.web.messages import Tone
@@ -36,6 +37,13 @@ class CallBody:
 def outcome_tone(outcome: Outcome) -> Tone:
     """Return the colour of a push's outcome."""
     return _OUTCOME_TONES.get(outcome, Tone.PLAIN)
+
+
+def tag_words(outcome: Outcome, status: DeployStatus | None) -> str:
+    """Return what became of a pushed tag: the end of its deploy, or the outcome until it ends."""
+    if status is None or not status.final:
+        return str(outcome)
+    return "deployed" if status is DeployStatus.SUCCEEDED else str(status)
 
 
 def call_tone(row: DeliveryRow) -> Tone:

@@ -11,6 +11,7 @@ from tagboat.api.bodies import RequestModel
 from tagboat.core.errors import InvalidValueError, TagboatError
 from tagboat.web.forms import FormErrors, form_errors
 
+_MAX_SHOWN = 80
 Model = TypeVar("Model", bound=RequestModel)
 
 
@@ -32,8 +33,16 @@ def read_request(model: type[Model], values: Mapping[str, object]) -> Model:
     for place, message in named_problems(found):
         name, _, rest = place.partition(".")
         # The first for each field: a form has one place beside it.
-        errors.setdefault(name, f"{rest}: {message}" if rest else message)
+        where = _entry(values.get(name), rest)
+        errors.setdefault(name, f"{where}: {message}" if where else message)
     raise FieldsError(errors)
+
+
+def _entry(value: object, place: str) -> str:
+    """Return what a person knows a place in a field by: an entry of a list as it was typed."""
+    if isinstance(value, list) and place.isdecimal() and int(place) < len(value):
+        return f"'{str(value[int(place)])[:_MAX_SHOWN]}'"
+    return place
 
 
 def request_errors(error: TagboatError) -> FormErrors:

@@ -218,15 +218,18 @@ STAGE_GROUPS = (
                 "strategy",
                 "Strategy",
                 CHOICE,
-                "recreate stops the old instance first.",
-                (("", "by what the app keeps"), *((one.value, one.value) for one in Strategy)),
+                "recreate stops the old instance first; automatic does so only if the stage has "
+                "volumes, writable folders of the machine, or more ports.",
+                (("", "automatic"), *((one.value, one.value) for one in Strategy)),
             ),
             SettingField("health_timeout_s", "Seconds to become healthy", WHOLE),
             SettingField(
                 "healthcheck_host", "Host of health checks", TEXT, "Empty: the first domain."
             ),
             SettingField("healthcheck_request_timeout_s", "Seconds for one health check", WHOLE),
-            SettingField("watch_s", "Seconds to watch", WHOLE, "Then the old instance is left."),
+            SettingField(
+                "watch_s", "Seconds to watch", WHOLE, "Then the old instance gets no more requests."
+            ),
             SettingField("drain_timeout_s", "Seconds for open requests", WHOLE),
             SettingField("ttl_h", "Hours an instance may live", OPTIONAL, "Empty for no limit."),
         ),

@@ -141,7 +141,9 @@ class Visit:
                 # The cookie is written by anybody; only known words reach the page.
                 "theme": theme if theme in THEMES else THEMES[0],
                 "message": message,
-                "live": live,
+                # What was typed into a form that came back is not to be read over, and the
+                # address may be one that takes forms only.
+                "live": live if self.request.method == "GET" else None,
                 "form": self.form,
                 "errors": errors,
                 "link": self.address,

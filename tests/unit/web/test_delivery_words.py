@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tagboat.core.delivery import DeliverySummary, Named, PushResult, Receipt
+from tagboat.core.deploy import DeployStatus
 from tagboat.core.push import Outcome
 from tagboat.operations.queries.deliveries import DeliveryRow, read_row
 from tagboat.web.delivery_words import (
@@ -11,6 +12,7 @@ from tagboat.web.delivery_words import (
     known_senders,
     outcome_tone,
     pretty_body,
+    tag_words,
     would_be,
 )
 from tagboat.web.messages import Tone
@@ -52,6 +54,22 @@ def test_a_call(row: DeliveryRow, tone: Tone, sentence: str | None) -> None:
     assert call_tone(row) is tone
     if sentence is not None:
         assert call_sentence(row) == sentence
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "said"),
+    [
+        (Outcome.QUEUED, DeployStatus.SUCCEEDED, "deployed"),
+        (Outcome.MERGED, DeployStatus.FAILED, "failed"),
+        (Outcome.QUEUED, DeployStatus.SUPERSEDED, "superseded"),
+        (Outcome.QUEUED, DeployStatus.RUNNING, "queued"),
+        (Outcome.WAITING, None, "waiting"),
+    ],
+)
+def test_a_tag_is_said_by_how_its_deploy_ended(
+    outcome: Outcome, status: DeployStatus | None, said: str
+) -> None:
+    assert tag_words(outcome, status) == said
 
 
 def test_every_outcome_has_a_sentence() -> None:

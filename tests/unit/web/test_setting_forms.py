@@ -73,6 +73,14 @@ def test_all_wrong_fields_are_named_at_once() -> None:
     assert set(caught.value.fields) == set(typed)
 
 
+def test_a_wrong_entry_of_a_list_is_named_as_it_was_typed() -> None:
+    with pytest.raises(FieldsError) as caught:
+        read_settings(STAGE_GROUPS, {"domains": "shop.example\n\nfoo..bar"}, StageUpdate)
+    assert caught.value.fields["domains"] == (
+        "'foo..bar': must be a DNS name such as app.example.com"
+    )
+
+
 def test_groups_open_where_something_is_wrong_or_differs() -> None:
     groups = shown_groups(PROJECT_GROUPS, SAVED, {"user": "app"}, {"networks": "odd"})
     found = {one.group.title: (one.open, one.given) for one in groups}

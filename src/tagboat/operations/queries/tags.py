@@ -1,13 +1,13 @@
 """The known tags of a project, with what became of each and why, and where each is live."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.decision import decide, unless_lower, unless_taken_back
 from tagboat.core.delivery import Named
-from tagboat.core.deploy import InstanceState, TakenBack
+from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, TakenBack
 from tagboat.core.image import parse_digest
 from tagboat.core.page_port import TagPlace
 from tagboat.core.ports import Reader
@@ -25,12 +25,14 @@ class TagView:
     """A known tag; its verdict says what became of it and why, None if that is not on record.
 
     `reason` says what a push of it would do now, and why; `live_in` are the stages where an
-    instance of this tag is live.
+    instance of this tag is live. `status` is that of the verdict's deploy; None if there was none,
+    or if it is not kept any more.
     """
 
     tag: KnownTag
     reason: str
     live_in: tuple[Named, ...] = ()
+    status: DeployStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,17 @@ def _viewed(reader: Reader, project_id: str, tags: Sequence[KnownTag]) -> list[T
         # Two instances of a tag, old and new, make it live there once.
         for tag in dict.fromkeys(one.tag for one in live if one.stage_id == stage.id):
             live_in[tag].append(Named(stage.id, stage.name))
+    # What became of a push is what became of its deploy, once that has ended.
+    deploys = reader.deploys_by_id(
+        {tag.verdict.deploy for tag in tags if tag.verdict and tag.verdict.deploy}
+    )
     return [
-        TagView(tag, _reason(tag, project, stages, has), tuple(live_in.get(tag.tag, ())))
+        TagView(
+            tag,
+            _reason(tag, project, stages, has),
+            tuple(live_in.get(tag.tag, ())),
+            _status(tag, deploys),
+        )
         for tag in tags
     ]
 
@@ -111,3 +122,8 @@ def _reason(
         deployed = f"a push of it is deployed to the stage {decision.stage.name}"
         return f"{decision.reason}: {deployed}, while {_BY_POLL}"
     return decision.reason
+
+
+def _status(tag: KnownTag, deploys: Mapping[str, Deploy]) -> DeployStatus | None:
+    found = deploys.get(tag.verdict.deploy or "") if tag.verdict else None
+    return found.status if found else None

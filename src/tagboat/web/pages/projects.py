@@ -13,6 +13,7 @@ from tagboat.core.principal import Role
 from tagboat.operations.queries.matrix import ProjectState
 from tagboat.operations.queries.tags import TagView
 from tagboat.web.cell_words import cell_words
+from tagboat.web.delivery_words import tag_words
 from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.messages import Tone
 from tagboat.web.paging import PAGE_LENGTH, cut_listing
@@ -124,6 +125,7 @@ async def _show_project_page(visit: Visit, errors: FormErrors) -> Response:
             "warnings": project_warnings(page.stages),
             "tags": cut_listing(visit, tags, _tag_key, _TAGS_SHOWN),
             "tag_text": text,
+            "tag_words": tag_words,
             "why_no_order": why_not(visit.principal, Role.DEPLOYER, page.project.id),
             "why_no_change": why_not(visit.principal, Role.ADMIN),
         },
