@@ -94,12 +94,20 @@ def test_a_push_that_three_hooks_tell_of_is_one_deploy(server: Server, gitea: Gi
     assert [fetch(instance["url"]) for instance in server.live()] == ["after"]
 
 
+def pulling(server: Server) -> bool:
+    """Return whether a deploy is at its pull."""
+    deploys = server.call("GET", "/api/deploys")[1]["items"]
+    steps = [step for deploy in deploys for step in deploy["steps"]]
+    return ("pull", "running") in [(step["name"], step["status"]) for step in steps]
+
+
 def test_a_tag_that_is_pushed_again_while_it_is_pulled(server: Server, gitea: Gitea) -> None:
     project(server, gitea)
     gitea.hooks = gitea.hooks[:1]
     with gitea.hold("blobs"):
         gitea.push("Acme", "web", "moving", app("the older"))
-        server.until(lambda: any("/blobs/" in asked for asked in gitea.asked), "the pull")
+        # Not any blob: Tagboat itself may have asked for one, to see if the tag is an image.
+        server.until(lambda: pulling(server), "the pull")
         newest = gitea.push("Acme", "web", "moving", app("the newer"))
     server.until(
         lambda: [fetch(instance["url"]) for instance in server.live()] == ["the newer"],
