@@ -202,10 +202,14 @@ async def test_a_pattern_is_tried_before_it_is_saved(api: Api, browser: Browser)
 
 async def test_what_is_saved_and_not_live_is_shown_and_deployed(browser: Browser) -> None:
     form = form_of(await browser.get(STAGE))
-    await browser.post(STAGE, {**form, "env": "LOG_LEVEL=debug", "cpus": "1.5"})
+    env = f"LOG_LEVEL=debug\nZ={'x' * 10_000}"
+    await browser.post(STAGE, {**form, "env": env, "cpus": "1.5"})
     seen = words(await browser.get("/projects/mailer/prod"))
-    assert "Saved, not live: 2 changes" in seen
+    assert "Saved, not live: 3 changes" in seen
     assert "env.LOG_LEVEL not set debug" in seen
+    # A long value would push everything else from the screen.
+    assert "xxx…" in seen
+    assert "x" * 300 not in seen
     assert "Deploys v0.9.1 again" in seen
     assert "saved, not live" in words(await browser.get("/projects/mailer"))
     done = await browser.post("/projects/mailer/prod/deploy", {"tag": "v0.9.1"})

@@ -11,7 +11,7 @@ from tagboat.api.bodies import RequestModel
 from tagboat.core.errors import InvalidValueError, TagboatError
 from tagboat.web.forms import FormErrors, form_errors
 
-_MAX_SHOWN = 80
+_MAX_TYPED = 80
 Model = TypeVar("Model", bound=RequestModel)
 
 
@@ -41,7 +41,7 @@ def read_request(model: type[Model], values: Mapping[str, object]) -> Model:
 def _entry(value: object, place: str) -> str:
     """Return what a person knows a place in a field by: an entry of a list as it was typed."""
     if isinstance(value, list) and place.isdecimal() and int(place) < len(value):
-        return f"'{str(value[int(place)])[:_MAX_SHOWN]}'"
+        return f"'{str(value[int(place)])[:_MAX_TYPED]}'"
     return place
 
 
