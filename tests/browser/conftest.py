@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, StorageState, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect, sync_playwright
 
 from tests.browser.house import PASSWORD, House
-from tests.browser.windows import Windows
+from tests.browser.windows import WAIT_MS, Windows
 from tests.support.api import Api, running_api
 from tests.support.docker_registry import DockerRegistry
 from tests.support.pages import signed_in
@@ -74,6 +74,7 @@ class Site:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """Chromium; as root it runs without its sandbox, which needs another user."""
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox"] if os.geteuid() == 0 else []

@@ -27,14 +27,11 @@ class House:
         """The name of its project."""
         return self.image.rpartition("/")[2]
 
-    def project_id(self) -> str:
-        """The id of its project."""
-        found = self.server.items(f"/api/projects?q={self.name}")
-        return str(next(one["id"] for one in found if one["name"] == self.name))
-
+    @property
     def project_path(self) -> str:
-        """Where the API has it."""
-        return f"/api/projects/{self.project_id()}"
+        """Where the API has its project."""
+        found = self.server.items("/api/projects?limit=200")
+        return f"/api/projects/{next(one['id'] for one in found if one['name'] == self.name)}"
 
     def signed_in(self, name: str, path: str = "/", **options: object) -> Page:
         """A page for an account in a browser of its own."""

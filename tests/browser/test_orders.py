@@ -65,7 +65,7 @@ def test_a_project_from_the_list_of_a_registry(house: House, scripts: bool) -> N
 @BOTH
 def test_what_is_live_is_promoted_by_the_sheet(house: House, scripts: bool) -> None:
     stage = {"name": "prod", "tag_pattern": "never-*", "watch_s": 1}
-    path = f"{house.project_path()}/stages"
+    path = f"{house.project_path}/stages"
     assert house.server.call("POST", path, stage)[0] == 201
     house.deployed("v1")
     page = house.signed_in("dora", f"/projects/{house.name}/prod", java_script_enabled=scripts)
@@ -156,16 +156,16 @@ def test_two_people_change_one_project(house: House, scripts: bool) -> None:
     first.get_by_role("button", name="Save").click()
     expect(first.get_by_role("status")).to_contain_text("Saved.")
 
-    second.get_by_label("Environment", exact=True).fill("LEVEL=debug")
+    second.get_by_label("Variables").fill("LEVEL=debug")
     second.get_by_role("button", name="Save").click()
     expect(second.get_by_role("alert")).to_contain_text(
-        "Somebody else has changed this since you opened the form: Port."
+        "Somebody else has changed this since you opened the form: Port, The port is set by."
     )
-    expect(second.get_by_label("Environment")).to_have_value("LEVEL=debug")
-    assert house.server.call("GET", house.project_path())[1]["env"] == {}
+    expect(second.get_by_label("Variables")).to_have_value("LEVEL=debug")
+    assert house.server.call("GET", house.project_path)[1]["env"] == {}
     second.get_by_role("button", name="Save").click()
     expect(second.get_by_role("status")).to_contain_text("Saved.")
-    project = house.server.call("GET", house.project_path())[1]
+    project = house.server.call("GET", house.project_path)[1]
     assert (project["port"], project["env"]) == (9090, {"LEVEL": "debug"})
 
 
