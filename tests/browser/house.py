@@ -41,10 +41,14 @@ class House:
             self.sessions[name] = page.context.storage_state()
         return self.windows.page(path, storage_state=self.sessions[name], **options)
 
-    def deploy(self, tag: str, **app: object) -> str:
-        """Push a tag, and call the webhook for it; return the deploy's id."""
+    def push(self, tag: str, **app: object) -> None:
+        """Push a tag of its image, which nobody is told of; the app answers the tag."""
         host, _, repository = self.image.partition("/")
         push_image(host, repository, tag, **{"body": tag, **app})  # type: ignore[arg-type]
+
+    def deploy(self, tag: str, **app: object) -> str:
+        """Push a tag, and call the webhook for it; return the deploy's id."""
+        self.push(tag, **app)
         return str(self.server.push(f"{self.image}:{tag}")["deploy"])
 
     def deployed(self, tag: str) -> str:

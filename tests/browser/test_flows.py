@@ -27,7 +27,7 @@ def test_from_the_set_up_link_to_the_first_running_app(
         (link,) = set(re.findall(r"http://\S+/setup/[\w-]+", server.log()))
         page = windows.page(link)
         for colours in ("dark", "light"):
-            page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=colours)
             assert violations(page) == []
         page.get_by_label("Name").fill("ada")
         page.get_by_label("Password", exact=False).first.fill(PASSWORD)

@@ -87,7 +87,7 @@ def test_a_stage_is_held_and_released(house: House, scripts: bool) -> None:
     page = house.signed_in("dora", f"/projects/{house.name}/dev", java_script_enabled=scripts)
     page.get_by_role("button", name="Hold", exact=True).click()
     expect(page.get_by_role("status")).to_contain_text("dev is held")
-    push_image(*house.image.split("/", 1), "v2", body="v2")
+    house.push("v2")
     assert house.server.push(f"{house.image}:v2")["outcome"] == "waiting"
     if not scripts:
         page.reload()
@@ -122,7 +122,7 @@ def test_the_webhook_is_regenerated(house: House, scripts: bool) -> None:
 @BOTH
 def test_what_was_typed_outlives_the_session(house: House, scripts: bool) -> None:
     house.windows.allowed.append("401")
-    push_image(*house.image.split("/", 1), "v1", body="v1")
+    house.push("v1")
     name = f"dan-{uuid.uuid4().hex[:8]}"
     body = {"name": name, "role": "deployer", "password": PASSWORD}
     assert house.server.call("POST", "/api/users", body)[0] == 201
@@ -192,7 +192,7 @@ def test_two_people_change_one_registry(house: House, scripts: bool) -> None:
 
 
 def test_a_tag_is_deployed_from_the_palette_by_keyboard_alone(house: House) -> None:
-    push_image(*house.image.split("/", 1), "v1", body="v1")
+    house.push("v1")
     page = house.signed_in("dora")
     page.keyboard.press("Control+k")
     expect(page.get_by_role("combobox", name="Command, project or page")).to_be_focused()
