@@ -23,7 +23,7 @@ def test_from_the_set_up_link_to_the_first_running_app(
     tmp_path: Path, engine_url: str, docker_registry: DockerRegistry, chromium: Browser
 ) -> None:
     with running_server(tmp_path, engine_url) as server:
-        windows = Windows(server.url, chromium)
+        windows = Windows(server.url, chromium, allowed=["ERR_NETWORK_CHANGED"])
         (link,) = set(re.findall(r"http://\S+/setup/[\w-]+", server.log()))
         page = windows.page(link)
         for colours in ("dark", "light"):
