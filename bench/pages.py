@@ -55,7 +55,7 @@ async def _server_times(api: Api, database: str) -> None:
     """Print p95 of each page, next to that of an answer for which nothing is read."""
     browser = await signed_in(api, name=new_id())
     floor = await _times(browser, "/api/health/live")
-    for path in page_addresses(await _found(api), _PROJECT):
+    for path in await page_addresses(api, await _found(api), _PROJECT):
         took = await _times(browser, path)
         show(
             f"{path[:28]}, {database}",

@@ -17,7 +17,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from tests.support.api import Api, running_api
 from tests.support.odd_pages import fill_odd
-from tests.support.page_addresses import page_addresses
+from tests.support.page_addresses import page_addresses, sign_in_address
 from tests.support.pages import signed_in
 from tests.support.sample_pages import Filled, fill
 from tests.support.served import served
@@ -50,7 +50,8 @@ async def main(arguments: list[str]) -> int:
                     executable_path=CHROMIUM, args=["--no-sandbox"] if os.geteuid() == 0 else []
                 )
                 camera = Camera(browser, url, cookies)
-                await camera.take_all([*page_addresses(filled), *odd])
+                entries = ["/sign-in", await sign_in_address(api)]
+                await camera.take_all(entries, [*await page_addresses(api, filled), *odd])
                 if arguments:
                     await camera.take_readme(filled)
                 await browser.close()
@@ -67,13 +68,13 @@ class Camera:
         self._url = url
         self._cookies = cookies
 
-    async def take_all(self, paths: list[str]) -> None:
-        """Write a picture of each page, in each size and colour, and of the sign-in."""
+    async def take_all(self, entries: list[str], paths: list[str]) -> None:
+        """Write a picture of each page; for those of `entries` nobody is signed in."""
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir(parents=True)
         for size in SIZES:
             for colours in COLOURS:
-                await self._take(["/sign-in"], size, colours, {})
+                await self._take(entries, size, colours, {})
                 await self._take(paths, size, colours, self._cookies)
 
     async def take_readme(self, filled: Filled) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import uuid
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,15 +10,19 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect, sync_playwright
 
-from tests.browser.windows import Windows
+from tests.browser.house import PASSWORD, House
+from tests.browser.windows import WAIT_MS, Windows
 from tests.support.api import Api, running_api
+from tests.support.docker_registry import DockerRegistry
 from tests.support.pages import signed_in
 from tests.support.sample_pages import Filled, fill
 from tests.support.served import served
+from tests.support.server import Server, running_server
 
 CHROMIUM = "/usr/bin/chromium"
+ACCOUNTS = (("ada", "admin"), ("grace", "admin"), ("dora", "deployer"), ("vic", "viewer"))
 Result = TypeVar("Result")
 
 
@@ -69,6 +74,7 @@ class Site:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """Chromium; as root it runs without its sandbox, which needs another user."""
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox"] if os.geteuid() == 0 else []
@@ -93,3 +99,39 @@ def site(tmp_path: Path, chromium: Browser) -> Iterator[Site]:
                 context.close()
             api.events.close()
         windows.check()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, engine_url: str) -> Iterator[Server]:
+    with running_server(tmp_path_factory.mktemp("server"), engine_url) as server:
+        for name, role in ACCOUNTS:
+            body = {"name": name, "role": role, "password": PASSWORD}
+            assert server.call("POST", "/api/users", body)[0] == 201
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sessions() -> dict[str, StorageState]:
+    """What a browser keeps of each account that has signed in."""
+    return {}
+
+
+@pytest.fixture
+def house(
+    server: Server,
+    sessions: dict[str, StorageState],
+    docker_registry: DockerRegistry,
+    chromium: Browser,
+) -> Iterator[House]:
+    """A project with a stage that is watched for a second, with nothing live."""
+    name = f"app-{uuid.uuid4().hex[:8]}"
+    image = f"{docker_registry.host}/acme/{name}"
+    stage = {"name": "dev", "tag_pattern": "*", "watch_s": 1}
+    body = {"name": name, "image": image, "stages": [stage]}
+    assert server.call("POST", "/api/projects", body)[0] == 201
+    # The engine adds a network device for each container; Chromium then asks again.
+    windows = Windows(server.url, chromium, allowed=["ERR_NETWORK_CHANGED"])
+    yield House(server, windows, image, sessions)
+    for context in chromium.contexts:
+        context.close()
+    windows.check()

@@ -2,87 +2,15 @@
 
 import re
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Page, StorageState, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.windows import Windows, sign_in
+from tests.browser.house import DEPLOY_MS, PASSWORD, House
+from tests.browser.windows import Windows, violations
 from tests.support.docker_registry import DockerRegistry
-from tests.support.images import EXITS_AT_ONCE, push_image
-from tests.support.server import Server, fetch, running_server
-
-PASSWORD = "correct horse battery"
-DEPLOY_MS = 60_000
-"""A deploy takes seconds; a machine that is busy with other tests may take longer."""
-
-
-@dataclass(slots=True)
-class House:
-    """A server with accounts, an image in a registry, and a browser."""
-
-    server: Server
-    windows: Windows
-    image: str
-    sessions: dict[str, StorageState] = field(default_factory=dict)
-
-    def signed_in(self, name: str, path: str = "/", **options: object) -> Page:
-        """A page for an account in a browser of its own."""
-        if name not in self.sessions:
-            page = self.windows.page("/sign-in")
-            sign_in(page, name, PASSWORD)
-            self.sessions[name] = page.context.storage_state()
-        return self.windows.page(path, storage_state=self.sessions[name], **options)
-
-    def deploy(self, tag: str, **app: object) -> str:
-        """Push a tag, and call the webhook for it; return the deploy's id."""
-        host, _, repository = self.image.partition("/")
-        push_image(host, repository, tag, **{"body": tag, **app})  # type: ignore[arg-type]
-        return str(self.server.push(f"{self.image}:{tag}")["deploy"])
-
-    def deployed(self, tag: str) -> str:
-        """Push a tag, and await that it is live."""
-        deploy = self.deploy(tag)
-        ended = self.server.ended(deploy)
-        assert ended["status"] == "succeeded", ended
-        return deploy
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, engine_url: str) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("server"), engine_url) as server:
-        for name, role in (("ada", "admin"), ("dora", "deployer"), ("vic", "viewer")):
-            body = {"name": name, "role": role, "password": PASSWORD}
-            assert server.call("POST", "/api/users", body)[0] == 201
-        yield server
-
-
-@pytest.fixture(scope="module")
-def sessions() -> dict[str, StorageState]:
-    """What a browser keeps of each account that has signed in."""
-    return {}
-
-
-@pytest.fixture
-def house(
-    server: Server,
-    sessions: dict[str, StorageState],
-    docker_registry: DockerRegistry,
-    chromium: Browser,
-) -> Iterator[House]:
-    """A project with a stage that is watched for a second, with nothing live."""
-    name = f"app-{uuid.uuid4().hex[:8]}"
-    image = f"{docker_registry.host}/acme/{name}"
-    stage = {"name": "dev", "tag_pattern": "*", "watch_s": 1}
-    body = {"name": name, "image": image, "stages": [stage]}
-    assert server.call("POST", "/api/projects", body)[0] == 201
-    windows = Windows(server.url, chromium)
-    yield House(server, windows, image, sessions)
-    for context in chromium.contexts:
-        context.close()
-    windows.check()
+from tests.support.images import EXITS_AT_ONCE
+from tests.support.server import fetch, running_server
 
 
 def follow(page: Page, tag: str) -> None:
@@ -95,9 +23,12 @@ def test_from_the_set_up_link_to_the_first_running_app(
     tmp_path: Path, engine_url: str, docker_registry: DockerRegistry, chromium: Browser
 ) -> None:
     with running_server(tmp_path, engine_url) as server:
-        windows = Windows(server.url, chromium)
+        windows = Windows(server.url, chromium, allowed=["ERR_NETWORK_CHANGED"])
         (link,) = set(re.findall(r"http://\S+/setup/[\w-]+", server.log()))
         page = windows.page(link)
+        for colours in ("dark", "light"):
+            page.emulate_media(color_scheme=colours)
+            assert violations(page) == []
         page.get_by_label("Name").fill("ada")
         page.get_by_label("Password", exact=False).first.fill(PASSWORD)
         page.get_by_label("Password again").fill(PASSWORD)

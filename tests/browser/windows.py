@@ -46,7 +46,7 @@ class Windows:
     def check(self) -> None:
         """Fail if there was a complaint."""
         left = [one for one in self.complaints if not any(part in one for part in self.allowed)]
-        assert left == []
+        assert left == [], "\n".join(left)
 
     def _keep(self, message: ConsoleMessage) -> None:
         if message.type in WATCHED_KINDS:

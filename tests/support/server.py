@@ -20,7 +20,7 @@ from tests.support.ports import free_port
 
 TOKEN = "an-admin-token-for-tests"
 PROGRAM = (sys.executable, "-c", "from tagboat.cli.entry import run; run()")
-_READY_S = 20.0
+_READY_S = 60.0
 _WAIT_S = 60.0
 
 

@@ -3,12 +3,13 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.responses import Response, StreamingResponse
 
 from tagboat.core.errors import InvalidValueError, StoreUnavailableError
-from tagboat.core.events import EventTopic
+from tagboat.core.events import Event, EventTopic
 from tagboat.http.event_hub import EventFilter
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import Visit
@@ -19,6 +20,17 @@ LIVE_AT_MOST_S = 300.0
 _LONGEST_ID = 18
 
 router = PageRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class PageFilter(EventFilter):
+    """The events that a page wants: those of its project, and any webhook call if it names them."""
+
+    def matches(self, event: Event) -> bool:
+        """Return True where the page wants the event."""
+        # The event of a call names no project, and its pushes may wait in a stage of this one.
+        is_call = event.topic is EventTopic.DELIVERY and EventTopic.DELIVERY in self.topics
+        return is_call or EventFilter.matches(self, event)
 
 
 @router.page("/live")
@@ -32,7 +44,7 @@ async def follow_page(visit: Visit) -> Response:
     except ValueError:
         raise InvalidValueError("there is no such topic") from None
     # Ids that do not exist match nothing, which is what a stream about them has.
-    wanted = EventFilter(topics, asked.get("project"), asked.get("stage"), asked.get("deploy"))
+    wanted = PageFilter(topics, asked.get("project"), asked.get("stage"), asked.get("deploy"))
     # A cookie-like header can be anything: without a number the stream begins now.
     known = after.isdecimal() and after.isascii() and len(after) <= _LONGEST_ID
     start = int(after) if known else await visit.last_event()
