@@ -662,3 +662,9 @@ async def test_an_own_role_can_be_given_up_only_by_another_admin(api: Api) -> No
     assert answer.status == 409
     with pytest.raises(ConflictError):
         await api.operations.by(session.principal).accounts.delete(anna["id"])
+
+
+async def test_a_written_out_path_takes_its_own_methods_only(api: Api) -> None:
+    answer = await api.caller.get("/api/users/setup-link")
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    assert (await api.caller.get("/api/users/no-such")).status == 404

@@ -31,13 +31,13 @@ _YAML_TAG = "tag:yaml.org,2002:"
 _ALLOWED_TAGS = {f"{_YAML_TAG}{name}" for name in ("str", "map", "seq")} | {None, "!"}
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"[-+]?[0-9]+\.[0-9]*")
-_LONGEST_NUMBER = 30
+_LONGEST_INTEGER = 30
 # Keys to a value in a map of a project, and of a stage.
 _IN_STRING_MAP = (4, 6)
 _BREAKS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 _BLOCK = re.compile(r"(?:\S|\S[^\n]*\S)(?:\n+(?:\S|\S[^\n]*\S))*\n?")
 """Lines without blanks at either end, such as certificates: they stay readable as a block."""
-_WORDS = {
+_YAML_WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -176,11 +176,11 @@ class _NodeReader:
             if not text or text == "~":
                 raise self._error(node, f'{path[-1][:80]} has no value; write "" for an empty one')
             return text
-        if text in _WORDS:
-            return _WORDS[text]
-        if len(text) <= _LONGEST_NUMBER and _INTEGER.fullmatch(text):
+        if text in _YAML_WORDS:
+            return _YAML_WORDS[text]
+        if len(text) <= _LONGEST_INTEGER and _INTEGER.fullmatch(text):
             return int(text)
-        if len(text) <= _LONGEST_NUMBER and _DECIMAL.fullmatch(text):
+        if len(text) <= _LONGEST_INTEGER and _DECIMAL.fullmatch(text):
             return float(text)
         return text
 

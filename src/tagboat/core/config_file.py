@@ -102,7 +102,7 @@ def config_document(configured: Configured) -> dict[str, Any]:
     """
     names = {registry.id: registry.name for registry in configured.registries}
     return {
-        "settings": {name: _plain(getattr(configured.config, name)) for name in SETTING_KEYS},
+        "settings": {name: _plain_value(getattr(configured.config, name)) for name in SETTING_KEYS},
         "registries": {
             one.name: {
                 "url": one.url,
@@ -128,7 +128,7 @@ def _project_body(project: Project, registries: Mapping[str, str]) -> dict[str, 
         body.pop(name, None)
         # What a person has set, even to the default, no image changes any more.
         if getattr(project, f"{name}_set"):
-            body[name] = _plain(getattr(project, name))
+            body[name] = _plain_value(getattr(project, name))
     if project.registry_id is not None:
         body["registry"] = registries.get(project.registry_id, project.registry_id)
     return {**body, **_run_body(project.run)}
@@ -147,7 +147,7 @@ def _parts(configured: Configured, project: Project) -> dict[str, Any]:
 def _said(one: Registry | Project | Stage) -> dict[str, Any]:
     """Return the fields that are not the default, by their names in the file."""
     return {
-        FILE_NAMES.get(field.name, field.name): _plain(getattr(one, field.name))
+        FILE_NAMES.get(field.name, field.name): _plain_value(getattr(one, field.name))
         for field in fields(one)
         if field.name not in _STATE and getattr(one, field.name) != default_of(field)
     }
@@ -155,7 +155,7 @@ def _said(one: Registry | Project | Stage) -> dict[str, Any]:
 
 def _run_body(run: RunOptions) -> dict[str, Any]:
     return {
-        name: dict.fromkeys(sorted(value)) if name in SECRET_MAPS else _plain(value)
+        name: dict.fromkeys(sorted(value)) if name in SECRET_MAPS else _plain_value(value)
         for name, value in run.said.items()
     }
 
@@ -165,7 +165,7 @@ def default_of(field: "Field[Any]") -> object:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def _plain(value: object) -> object:
+def _plain_value(value: object) -> object:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, TagPattern | ImageName):

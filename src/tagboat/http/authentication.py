@@ -119,10 +119,12 @@ class Authentication:
 
     def _needed_roles(self, path: str) -> dict[str, Role]:
         """Return the least role for each method of a path; empty for one that does not exist."""
+        fits = [pattern for pattern in self._routes if pattern.match(path)]
+        # A path that is written out, such as /api/users/setup-link, is not the id of an account.
+        chosen = [pattern for pattern in fits if not pattern.groups] or fits
         needed: dict[str, Role] = {}
-        for pattern, of_path in self._routes.items():
-            if pattern.match(path):
-                needed = {**of_path, **needed}
+        for pattern in chosen:
+            needed = {**self._routes[pattern], **needed}
         return needed
 
 
