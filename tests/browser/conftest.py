@@ -71,7 +71,9 @@ class Site:
         return page
 
 
-@pytest.fixture(scope="session")
+# No longer than a module: Playwright's loop counts as running in this thread, and until it ends no
+# test of another folder could run a coroutine here.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Chromium; as root it runs without its sandbox, which needs another user."""
     expect.set_options(timeout=WAIT_MS)
