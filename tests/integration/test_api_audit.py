@@ -304,8 +304,10 @@ CHANGES: Mapping[str, tuple[Try, list[tuple[str, str]]]] = {
 }
 """How each changing route is called, and the entries that this leaves, newest first."""
 # A poll is recorded with what it finds, by the poller: `test_poller.py` shows that. A password is
-# changed by its account: see below.
+# changed by its account: see below. A sign-in link is made on the server's machine only, which
+# `test_pages_sign_in_link.py` shows.
 BY_OTHERS = {
+    "POST /api/users/{account_id}/sign-in-link",
     "POST /api/poll",
     "POST /api/projects/{project_id}/poll",
     "POST /api/me/password",
