@@ -130,6 +130,7 @@ def migrate(engine: Engine) -> None:
             )
         if revision is None:
             metadata.create_all(connection)
+            _make_partial_indexes_last(connection)
             connection.execute(
                 text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
             )
@@ -142,6 +143,17 @@ def take_time(connection: Connection) -> None:
     """Let the statements of the open transaction take as long as they need."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+
+def _make_partial_indexes_last(connection: Connection) -> None:
+    # Of two indexes that fit equally well, SQLite takes the newer one; a set has no order.
+    if connection.dialect.name != "sqlite":
+        return
+    for table in metadata.sorted_tables:
+        for index in sorted(table.indexes, key=lambda one: str(one.name)):
+            if index.dialect_options["sqlite"]["where"] is not None:
+                index.drop(connection)
+                index.create(connection)
 
 
 def upgrade(connection: Connection) -> None:

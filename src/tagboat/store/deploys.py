@@ -101,8 +101,6 @@ class DeployReads(ReadPart):
             # The same for those without success, of all stages. Said once more in literals, which
             # the partial index is found by.
             query = query.where(tables.UNSUCCESSFUL)
-            if project_id is None and stage_id is None:
-                query = query.with_hint(table, "INDEXED BY ix_deploys_unsuccessful", "sqlite")
         return self._deploys_of(query)
 
     def _open_deploys(self, *conditions: ColumnElement[bool]) -> list[Deploy]:

@@ -30,11 +30,8 @@ class PageReads(DeployReads):
         self, stage_id: str, before: str = "", limit: int | None = None
     ) -> list[Instance]:
         """Return the instances of a stage that are or were live, newest first."""
-        # Named: to SQLite the index of all that were started looks as good.
-        query = (
-            select(_instances)
-            .with_hint(_instances, "INDEXED BY ix_instances_lived", "sqlite")
-            .where(_instances.c.stage_id == stage_id, _instances.c.live_at.is_not(None))
+        query = select(_instances).where(
+            _instances.c.stage_id == stage_id, _instances.c.live_at.is_not(None)
         )
         if before:
             query = query.where(_instances.c.id < before)
@@ -42,11 +39,7 @@ class PageReads(DeployReads):
 
     def newest_release(self, stage_id: str) -> Deploy | None:
         """Return the newest deploy of a stage that began a release command, None without one."""
-        query = (
-            select(_deploys)
-            .with_hint(_deploys, "INDEXED BY ix_deploys_released", "sqlite")
-            .where(_deploys.c.stage_id == stage_id, tables.HAS_RELEASED)
-        )
+        query = select(_deploys).where(_deploys.c.stage_id == stage_id, tables.HAS_RELEASED)
         return next(iter(self._deploys_of(query.order_by(_deploys.c.id.desc()).limit(1))), None)
 
     def pulled_among(self, digests: Collection[Digest]) -> set[tuple[ImageName, Digest]]:
