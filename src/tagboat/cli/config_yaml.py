@@ -31,7 +31,7 @@ _YAML_TAG = "tag:yaml.org,2002:"
 _ALLOWED_TAGS = {f"{_YAML_TAG}{name}" for name in ("str", "map", "seq")} | {None, "!"}
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"[-+]?[0-9]+\.[0-9]*")
-_LONGEST_INTEGER = 30
+_LONGEST_WHOLE = 30
 # Keys to a value in a map of a project, and of a stage.
 _IN_STRING_MAP = (4, 6)
 _BREAKS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
@@ -178,9 +178,9 @@ class _NodeReader:
             return text
         if text in _YAML_WORDS:
             return _YAML_WORDS[text]
-        if len(text) <= _LONGEST_INTEGER and _INTEGER.fullmatch(text):
+        if len(text) <= _LONGEST_WHOLE and _INTEGER.fullmatch(text):
             return int(text)
-        if len(text) <= _LONGEST_INTEGER and _DECIMAL.fullmatch(text):
+        if len(text) <= _LONGEST_WHOLE and _DECIMAL.fullmatch(text):
             return float(text)
         return text
 

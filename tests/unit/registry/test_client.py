@@ -195,6 +195,8 @@ async def test_inspect_reads_what_the_image_says(client: RegistryClient) -> None
             (80, 9000),
             {"tagboat.port": "80"},
             has_healthcheck=True,
+            healthcheck=("CMD", "true"),
+            exposed=("53/udp", "80/tcp", "9000/tcp"),
             created=datetime(2026, 11, 24, 12, tzinfo=UTC),
         )
         assert await client.inspect(ImageRef(app(fake), "v1"), None) == expected
