@@ -12,6 +12,7 @@ from tagboat.api.etags import etag_of, fields_changed_since
 from tagboat.core.errors import ConflictError
 from tagboat.web.forms import Form, RefusedFieldsError
 
+_MAX_TYPED = 80
 VERSION = "version"
 """The hidden field with the ETag of what the form shows."""
 Body = TypeVar("Body", bound=RequestModel)
@@ -21,19 +22,38 @@ class ChangedMeanwhileError(ConflictError):
     """Somebody else has changed the thing since the form was made."""
 
 
-def as_body(model: type[Body], values: Mapping[str, object]) -> Body:
-    """Return `values` as the API reads such a body; raise RefusedFieldsError."""
+def by_line(_value: object, place: str) -> str:
+    """Return a place in a field: an entry of a list by its line, from 1."""
+    return f"line {int(place) + 1}" if place.isdecimal() else place
+
+
+def as_typed(value: object, place: str) -> str:
+    """Return a place in a field: an entry of a list as it was typed, for lists with empty lines."""
+    if isinstance(value, list) and place.isdecimal() and int(place) < len(value):
+        return f"'{str(value[int(place)])[:_MAX_TYPED]}'"
+    return place
+
+
+def as_body(
+    model: type[Body],
+    values: Mapping[str, object],
+    named: Callable[[object, str], str] = by_line,
+) -> Body:
+    """Return `values` as the API reads such a body; raise RefusedFieldsError.
+
+    There is one rule for what a value may be. `named` names a place in the value of a field.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
+        # As FastAPI places them: the words for them are those of the API.
         found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
         refused: dict[str, str] = {}
         for place, message in named_problems(found):
             name, _, rest = place.partition(".")
             # The first for each field: a form has one place next to it.
-            # People count lines from 1.
-            where = f"line {int(rest) + 1}: " if rest.isdecimal() else f"{rest}: " if rest else ""
-            refused.setdefault(name, where + message)
+            where = named(values.get(name), rest)
+            refused.setdefault(name, f"{where}: {message}" if where else message)
         raise RefusedFieldsError(refused) from None
 
 
@@ -60,8 +80,3 @@ def check_version(form: Form) -> Callable[[object], None]:
 def whole_or_text(text: str) -> int | str:
     """Return a whole number, or the text itself, which the API's rules refuse in their words."""
     return int(text) if re.fullmatch(r"-?[0-9]{1,20}", text) else text
-
-
-def lines_in(text: str) -> list[str]:
-    """Return the lines of a text area, without blanks around them and without empty ones."""
-    return [line.strip() for line in text.splitlines() if line.strip()]

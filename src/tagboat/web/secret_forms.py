@@ -6,8 +6,8 @@ from typing import Any
 from tagboat.api.run_schemas import RunModel
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.errors import FieldError
-from tagboat.web.forms import Form
-from tagboat.web.requests import FieldsError, read_request
+from tagboat.web.form_bodies import as_body, as_typed
+from tagboat.web.forms import Form, RefusedFieldsError
 
 SECRET_KINDS = {"secrets": "environment variable", "secret_files": "file below /run/secrets"}
 
@@ -28,8 +28,8 @@ def secret_edit(form: Form) -> tuple[str, Callable[[Project | Stage], dict[str, 
     if value == "":
         raise FieldError("secret_value", "type a value; to remove the secret there is a button")
     try:
-        read = read_request(RunModel, {kind: {name: value}})
-    except FieldsError as error:
+        read = as_body(RunModel, {kind: {name: value}}, as_typed)
+    except RefusedFieldsError as error:
         raise FieldError("secret_name", error.fields[kind]) from None
     done = f"{name} is removed." if removed else f"{name} is set."
 

@@ -17,8 +17,8 @@ from tagboat.core.errors import (
     InvalidValueError,
     TagboatError,
 )
-from tagboat.web.forms import Form, FormErrors
-from tagboat.web.requests import FieldsError, read_request, request_errors
+from tagboat.web.form_bodies import as_body, as_typed
+from tagboat.web.forms import Form, FormErrors, RefusedFieldsError, form_errors
 from tagboat.web.setting_fields import (
     PROJECT_GROUPS,
     STAGE_GROUPS,
@@ -79,7 +79,7 @@ def moved_since(form: Form, saved: Mapping[str, str]) -> tuple[str, ...]:
 def read_settings(
     groups: Sequence[FieldGroup], typed: Mapping[str, str], model: type[Asked]
 ) -> Asked:
-    """Return the fields `typed` as the API reads them; raise FieldsError for those it refuses."""
+    """Return the fields `typed` as the API reads them; raise RefusedFieldsError."""
     values: dict[str, object] = {}
     errors: dict[str, str] = {}
     # All errors at once: a person should not mend one field only to be told of the next.
@@ -91,16 +91,16 @@ def read_settings(
         except InvalidValueError as error:
             errors[field.name] = str(error)
     try:
-        read = read_request(model, values)
-    except FieldsError as error:
-        raise FieldsError({**error.fields, **errors}) from None
+        read = as_body(model, values, as_typed)
+    except RefusedFieldsError as error:
+        raise RefusedFieldsError({**error.fields, **errors}) from None
     if errors:
-        raise FieldsError(errors)
+        raise RefusedFieldsError(errors)
     return read
 
 
 def project_edit(form: Form) -> Callable[[Project], dict[str, Any]]:
-    """Return what changes a project as the form says; it raises StaleFormError and FieldsError."""
+    """Return what changes a project; it raises StaleFormError and RefusedFieldsError."""
 
     # Called in the transaction that saves: nobody can come in between.
     def edit(old: Project) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def project_edit(form: Form) -> Callable[[Project], dict[str, Any]]:
 
 
 def stage_edit(form: Form) -> Callable[[Stage], dict[str, Any]]:
-    """Return what changes a stage as the form says; it raises StaleFormError and FieldsError."""
+    """Return what changes a stage; it raises StaleFormError and RefusedFieldsError."""
 
     def edit(old: Stage) -> dict[str, Any]:
         typed = _typed_now(form, STAGE_GROUPS, setting_texts_of(STAGE_GROUPS, old))
@@ -123,7 +123,7 @@ def stage_edit(form: Form) -> Callable[[Stage], dict[str, Any]]:
 
 
 def new_stage_fields(typed: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields of a new stage; raise FieldsError."""
+    """Return the fields of a new stage; raise RefusedFieldsError."""
     read = read_settings(STAGE_GROUPS, typed, StageCreate)
     return stage_fields(read)
 
@@ -133,7 +133,7 @@ def settings_errors(error: TagboatError) -> FormErrors:
     if isinstance(error, FieldError):
         shown = {stored: name for name, stored in _RENAMED.items()}
         error = FieldError(shown.get(error.field, error.field), str(error))
-    return request_errors(error)
+    return form_errors(error, {})
 
 
 def _typed_now(

@@ -11,10 +11,10 @@ from tagboat.web.form_bodies import (
     ChangedMeanwhileError,
     as_body,
     check_version,
-    lines_in,
     whole_or_text,
 )
 from tagboat.web.forms import Form, RefusedFieldsError
+from tagboat.web.setting_texts import read_lines
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,4 @@ def test_texts_of_fields() -> None:
     assert whole_or_text("-1") == -1
     assert whole_or_text("1" * 30) == "1" * 30
     assert whole_or_text("١٢") == "١٢"
-    assert lines_in(" a \r\n\r\nb\n") == ["a", "b"]
+    assert read_lines(" a \r\n\r\nb\n") == ["a", "b"]

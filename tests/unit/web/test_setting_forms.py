@@ -9,8 +9,7 @@ from tagboat.core.catalog import Project
 from tagboat.core.image import ImageName
 from tagboat.core.run import RunOptions
 from tagboat.core.run_changes import merge_run
-from tagboat.web.forms import Form
-from tagboat.web.requests import FieldsError
+from tagboat.web.forms import Form, RefusedFieldsError
 from tagboat.web.setting_fields import PROJECT_GROUPS, STAGE_GROUPS, shown_groups
 from tagboat.web.setting_forms import (
     StaleFormError,
@@ -68,13 +67,13 @@ def test_a_form_of_another_time_is_refused_by_its_labels() -> None:
 
 def test_all_wrong_fields_are_named_at_once() -> None:
     typed = {"watch_s": "x", "max_instances": "0", "domains": "a_b", "cpus": "1,5"}
-    with pytest.raises(FieldsError) as caught:
+    with pytest.raises(RefusedFieldsError) as caught:
         read_settings(STAGE_GROUPS, typed, StageUpdate)
     assert set(caught.value.fields) == set(typed)
 
 
 def test_a_wrong_entry_of_a_list_is_named_as_it_was_typed() -> None:
-    with pytest.raises(FieldsError) as caught:
+    with pytest.raises(RefusedFieldsError) as caught:
         read_settings(STAGE_GROUPS, {"domains": "shop.example\n\nfoo..bar"}, StageUpdate)
     assert caught.value.fields["domains"] == (
         "'foo..bar': must be a DNS name such as app.example.com"

@@ -21,10 +21,10 @@ from tagboat.web.deploy_words import (
     trigger_words,
 )
 from tagboat.web.error_pages import sentence_of
+from tagboat.web.form_bodies import as_body
 from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.messages import Tone
 from tagboat.web.places import deploy_path
-from tagboat.web.requests import read_request, request_errors
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import LiveFilter, Visit
 
@@ -72,10 +72,10 @@ async def rollback_order(visit: Visit) -> Response:
     """Go back to what served before the deploy, and hold its stage."""
     view = await visit.operations.history.deploy(visit.path("deploy_id"))
     try:
-        asked = read_request(RollbackCreate, {"note": visit.form.text("note")})
+        asked = as_body(RollbackCreate, {"note": visit.form.text("note")})
         queued = await visit.operations.deploys.rollback(view.stage.id, note=asked.note)
     except TagboatError as error:
-        return await _show_deploy_page(visit, request_errors(error))
+        return await _show_deploy_page(visit, form_errors(error, {}))
     said = f"Rolling back to {queued.deploy.tag}. The stage {view.stage.name} is held."
     return visit.go(deploy_path(queued.deploy.id), said, Tone.RUN)
 

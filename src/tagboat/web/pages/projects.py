@@ -14,11 +14,11 @@ from tagboat.operations.queries.matrix import ProjectState
 from tagboat.operations.queries.tags import TagView
 from tagboat.web.cell_words import cell_words
 from tagboat.web.delivery_words import tag_words
+from tagboat.web.form_bodies import as_body
 from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.messages import Tone
 from tagboat.web.paging import PAGE_LENGTH, cut_listing
 from tagboat.web.places import deploy_path, project_path
-from tagboat.web.requests import read_request, request_errors
 from tagboat.web.rights_words import why_not
 from tagboat.web.routing import PageRouter
 from tagboat.web.stage_words import lane_steps, project_warnings, split_lane
@@ -98,10 +98,10 @@ async def deploy_tag_order(visit: Visit) -> Response:
             visit.path("project"), visit.form.text("stage")
         )
         values = {"tag": visit.form.text("tag"), "note": visit.form.text("note")}
-        asked = read_request(DeployCreate, values)
+        asked = as_body(DeployCreate, values)
         queued = await visit.operations.deploys.deploy(stage.id, asked.tag, note=asked.note)
     except TagboatError as error:
-        return await _show_deploy_tag_page(visit, request_errors(error))
+        return await _show_deploy_tag_page(visit, form_errors(error, {}))
     said = f"{queued.deploy.tag} is queued for {project.name} {stage.name}."
     return visit.go(deploy_path(queued.deploy.id), said, Tone.RUN)
 

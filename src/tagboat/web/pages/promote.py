@@ -7,10 +7,10 @@ from tagboat.core.catalog import Project, Stage
 from tagboat.core.errors import ConflictError, TagboatError
 from tagboat.core.principal import Role
 from tagboat.operations.queries.comparisons import Comparison
-from tagboat.web.forms import NO_ERRORS, FormErrors
+from tagboat.web.form_bodies import as_body
+from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.messages import Tone
 from tagboat.web.places import deploy_path
-from tagboat.web.requests import read_request, request_errors
 from tagboat.web.rights_words import why_not
 from tagboat.web.routing import PageRouter
 from tagboat.web.stage_words import promote_sources
@@ -37,12 +37,12 @@ async def promote_order(visit: Visit) -> Response:
     try:
         _, source = await _stage_called(visit, form.text("from"))
         # What was shown is what is promoted: the other stage may serve something else by now.
-        asked = read_request(PromoteCreate, {"from": source.id, "note": form.text("note")})
+        asked = as_body(PromoteCreate, {"from": source.id, "note": form.text("note")})
         queued = await visit.operations.deploys.promote(
             stage.id, source.id, asked.note, form.text("digest") or None
         )
     except TagboatError as error:
-        return await _show_promote_page(visit, form.text("from"), request_errors(error))
+        return await _show_promote_page(visit, form.text("from"), form_errors(error, {}))
     said = f"{queued.deploy.tag} of {source.name} is queued for {stage.name}."
     return visit.go(deploy_path(queued.deploy.id), said, Tone.RUN)
 

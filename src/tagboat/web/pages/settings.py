@@ -12,11 +12,11 @@ from tagboat.web.form_bodies import (
     ChangedMeanwhileError,
     as_body,
     check_version,
-    lines_in,
     whole_or_text,
 )
 from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.routing import PageRouter
+from tagboat.web.setting_texts import read_lines
 from tagboat.web.visits import Visit
 
 _ADDRESS = "/settings"
@@ -46,7 +46,7 @@ async def change_settings_order(visit: Visit) -> Response:
         typed = {
             "poll_schedule": form.text("poll_schedule"),
             "auto_create": form.ticked("auto_create"),
-            "auto_create_images": lines_in(form.text("auto_create_images")) or None,
+            "auto_create_images": read_lines(form.text("auto_create_images")) or None,
             **{name: whole_or_text(form.text(name)) for name in _NUMBERS},
         }
         given = as_body(SettingsUpdate, typed).given()

@@ -10,11 +10,11 @@ from tagboat.core.errors import TagboatError
 from tagboat.core.events import EventTopic
 from tagboat.core.principal import Role
 from tagboat.web.deploy_words import step_sentence, trigger_words
-from tagboat.web.forms import NO_ERRORS, FormErrors
+from tagboat.web.form_bodies import as_body
+from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.messages import Tone
 from tagboat.web.paging import cut_listing
 from tagboat.web.places import deploy_path, stage_path
-from tagboat.web.requests import read_request, request_errors
 from tagboat.web.rights_words import why_not
 from tagboat.web.routing import PageRouter
 from tagboat.web.stage_words import (
@@ -70,12 +70,12 @@ async def deploy_order(visit: Visit) -> Response:
     _, stage = await _stage_asked_for(visit)
     form = visit.form
     try:
-        asked = read_request(DeployCreate, {"tag": form.text("tag"), "note": form.text("note")})
+        asked = as_body(DeployCreate, {"tag": form.text("tag"), "note": form.text("note")})
         queued = await visit.operations.deploys.deploy(
             stage.id, asked.tag, force=form.ticked("force"), note=asked.note
         )
     except TagboatError as error:
-        return await _show_stage_page(visit, request_errors(error))
+        return await _show_stage_page(visit, form_errors(error, {}))
     return visit.go(deploy_path(queued.deploy.id), f"{queued.deploy.tag} is queued.", Tone.RUN)
 
 
@@ -112,10 +112,10 @@ async def rollback_stage_order(visit: Visit) -> Response:
     form = visit.form
     try:
         wanted = {"to": form.text("to") or None, "note": form.text("note")}
-        asked = read_request(RollbackCreate, wanted)
+        asked = as_body(RollbackCreate, wanted)
         queued = await visit.operations.deploys.rollback(stage.id, asked.to, asked.note)
     except TagboatError as error:
-        return await _show_rollback_page(visit, request_errors(error))
+        return await _show_rollback_page(visit, form_errors(error, {}))
     said = f"Rolling back to {queued.deploy.tag}. The stage {stage.name} is held."
     return visit.go(deploy_path(queued.deploy.id), said, Tone.RUN)
 

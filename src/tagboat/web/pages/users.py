@@ -10,11 +10,12 @@ from tagboat.core.accounts import ACCOUNT_ROLES
 from tagboat.core.errors import ConflictError, TagboatError
 from tagboat.core.principal import Role
 from tagboat.operations.rights import AccountView
-from tagboat.web.form_bodies import VERSION, ChangedMeanwhileError, as_body, check_version, lines_in
+from tagboat.web.form_bodies import VERSION, ChangedMeanwhileError, as_body, check_version
 from tagboat.web.forms import NO_ERRORS, Form, FormErrors, form_errors
 from tagboat.web.paging import PAGE_LENGTH, cut_listing
 from tagboat.web.routing import PageRouter
 from tagboat.web.session_words import browser_words, limit_words
+from tagboat.web.setting_texts import read_lines
 from tagboat.web.visits import Visit
 
 _USERS = "/users"
@@ -105,7 +106,7 @@ async def delete_user_order(visit: Visit) -> Response:
 
 def rights_in(form: Form) -> dict[str, object]:
     """Return name, role and projects of a form; the projects are names, one on each line."""
-    projects = lines_in(form.text("projects").replace(",", "\n"))
+    projects = read_lines(form.text("projects").replace(",", "\n"))
     return {"name": form.text("name"), "role": form.text("role"), "projects": projects or None}
 
 
