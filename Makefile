@@ -6,8 +6,9 @@ BIN := .venv/bin
 STAMP := .venv/installed
 # A selection of tests, such as `make test ARGS="tests/unit -x"`.
 ARGS ?=
-# Two processes: tests that need the Docker engine, which wait a lot, and all others (tests/conftest.py).
-SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# Three processes on two processors: much of the time is waiting. A file is in one of them, with its
+# fixtures. One that dies ends the run, which would otherwise wait for it for ever.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 help: ## Show this help
 	@printf 'Tagboat: push an image, and it is live, or the old one still is.\n\n'

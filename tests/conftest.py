@@ -1,5 +1,7 @@
 """What tests of every kind may ask for."""
 
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -23,15 +25,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         remove_left_images(session.config.stash[_IMAGES_BEFORE])
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side with others runs a file at most; all that needs the engine is one after the
-    other, with one engine, and so is all that needs a browser.
-    """
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            needed = {"engine_url", "chromium"} & set(getattr(item, "fixturenames", ()))
-            item.add_marker(pytest.mark.xdist_group("engine" if needed else str(item.path)))
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Say at once what failed: a run that is ended from outside shows no summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        sys.stdout.write(f"\n{report.nodeid} ({report.when}): {report.longreprtext[-2000:]}\n")
 
 
 def _is_worker(config: pytest.Config) -> bool:

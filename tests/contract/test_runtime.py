@@ -36,7 +36,7 @@ from tests.support.endpoints import at, port_of
 from tests.support.images import DEFAULT_CMD, EXITS_AT_ONCE, push_image
 from tests.support.logs import log_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("engine")]
+pytestmark = pytest.mark.anyio
 
 TEST_LABEL = "tagboat.test"
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -12,7 +12,7 @@ from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.memory import MemoryRuntime
 from tests.support.docker_registry import docker_registry
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("engine")]
+pytestmark = pytest.mark.anyio
 LOGIN = ("ci", "correct horse")
 
 

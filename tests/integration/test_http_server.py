@@ -326,7 +326,7 @@ async def test_a_request_cut_off_by_the_stop_is_told_of_in_one_line(
 
 
 async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "STALL_LIMIT_S", 0.2)
+    monkeypatch.setattr(connection, "STALL_LIMIT_S", 0.6)
     gone = asyncio.Event()
 
     async def endless(_scope: Scope, receive: Receive, send: Send) -> None:

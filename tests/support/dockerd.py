@@ -2,6 +2,7 @@
 tests run.
 """
 
+import fcntl
 import http.client
 import json
 import os
@@ -13,8 +14,9 @@ import tempfile
 import time
 import urllib.parse
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
@@ -33,15 +35,26 @@ def engine_address() -> str:
 def running_engine() -> Iterator[str]:
     """Yield the URL of an engine that answers: the one that is asked for, or (as root) a new
     `dockerd` in its place.
+
+    Several processes may ask at once: one starts it, and ends it when no other needs it any more.
     """
     url = engine_address()
-    if answers(url):
+    with _lock_file("start") as starting, _lock_file("use") as using, ExitStack() as stack:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        started = not answers(url)
+        if started:
+            if os.environ.get("DOCKER_HOST"):
+                raise RuntimeError(f"the engine that DOCKER_HOST names does not answer: {url}")
+            stack.enter_context(started_engine(["--host", url], url))
+        fcntl.flock(using, fcntl.LOCK_SH)
+        fcntl.flock(starting, fcntl.LOCK_UN)
         yield url
-        return
-    if os.environ.get("DOCKER_HOST"):
-        raise RuntimeError(f"the Docker engine that DOCKER_HOST names does not answer: {url}")
-    with started_engine(["--host", url], url):
-        yield url
+        if started:
+            fcntl.flock(using, fcntl.LOCK_EX)
+
+
+def _lock_file(name: str) -> TextIO:
+    return (Path(tempfile.gettempdir()) / f"tagboat-tests-{name}-{os.geteuid()}.lock").open("a")
 
 
 @contextmanager

@@ -15,6 +15,8 @@ STALL_LIMIT_S = 30.0
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request line and headers, or of trailers: else they could fill the memory."""
+_GATHERED_MOST = 64 * 1024
+"""Bytes that wait for the end of a turn at most: the transport's own limit for a slow client."""
 _CONNECT = b"CONNECT"
 # RFC 6585, section 5.
 _HEAD_TOO_LARGE = (
@@ -178,6 +180,7 @@ class _GatheringTransport:
 
     __slots__ = (
         "_loop",
+        "_size",
         "_transport",
         "_waiting",
         "get_extra_info",
@@ -190,6 +193,7 @@ class _GatheringTransport:
         self._transport = transport
         self._loop = loop
         self._waiting: list[bytes] = []
+        self._size = 0
         # Bound here, not looked up by __getattr__: uvicorn calls them for each request.
         self.get_extra_info = transport.get_extra_info
         self.is_closing = transport.is_closing
@@ -197,10 +201,15 @@ class _GatheringTransport:
         self.resume_reading = transport.resume_reading
 
     def write(self, data: bytes) -> None:
-        """Send `data` at the end of this turn."""
+        """Send `data` at the end of this turn, or at once what has grown to `_GATHERED_MOST`."""
         if not self._waiting:
             self._loop.call_soon(self._flush)
         self._waiting.append(data)
+        self._size += len(data)
+        # An answer that is always ready gives no turn to the loop: it would fill the memory
+        # here, as only the transport can pause it.
+        if self._size >= _GATHERED_MOST:
+            self._flush()
 
     def close(self) -> None:
         """Send everything that waits, then close."""
@@ -209,7 +218,7 @@ class _GatheringTransport:
 
     def _flush(self) -> None:
         if self._waiting:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting, self._size = self._waiting, [], 0
             self._transport.write(b"".join(waiting))
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any other attribute of a transport
