@@ -31,6 +31,26 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         remove_left_images(session.config.stash[_IMAGES_BEFORE])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that need the engine; those that need a browser come after them.
+
+    Chromium drops its connections when a network of the machine changes, and the engine's do with
+    each container.
+    """
+    engine, browser = (
+        {item.path for item in items if name in getattr(item, "fixturenames", ())}
+        for name in ("engine_url", "chromium")
+    )
+    units = {item.path for item in items if {"unit", "migration"} & set(item.path.parts)}
+    items.sort(
+        key=lambda item: (
+            item.path in units,
+            item.path in browser,
+            item.path not in engine,
+        )
+    )
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Say at once what failed: a run that is ended from outside shows no summary."""
     if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
