@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
 import pytest
 
 from tagboat.core.catalog import Strategy
-from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName
-from tagboat.core.errors import IngressUnavailableError
+from tagboat.core.deploy import Deploy, DeployStatus, StepName
+from tagboat.core.endpoint import Endpoint
+from tagboat.core.errors import ConflictError, IngressUnavailableError
 from tagboat.core.events import Event, EventTopic
+from tagboat.core.ports import Tx
 from tagboat.core.receipt import (
+    MOVED,
     NOT_ASKED,
     NOT_ASKED_LAST,
     OTHER_SERVERS,
@@ -23,6 +27,8 @@ from tagboat.core.receipt import (
 from tagboat.core.request_counts import EndedBy
 from tagboat.deploy import receipts
 from tagboat.deploy.pipeline import Pipeline
+from tagboat.deploy.receipts import RequestCount
+from tagboat.deploy.record import DeployRecord
 from tagboat.ingress.memory import MemoryIngress
 from tests.unit.deploy.deploy_harness import HOST, World
 from tests.unit.deploy.interceptor import Died
@@ -220,20 +226,50 @@ async def test_a_request_that_the_stop_cuts_off_is_aborted(led: World) -> None:
 async def test_one_that_is_taken_back_has_a_receipt_too(led: World) -> None:
     deploy = await second(led)
 
-    async def sicken() -> None:
+    async def answer_and_sicken() -> None:
         await requests(led, 200, 500)()
-        (own,) = [
-            one for one in await led.instances(InstanceState.LIVE) if one.deploy_id == deploy.id
-        ]
-        led.runtime.exit(own.container, 7)
+        await sicken(led, deploy)
 
-    at_step(led, StepName.WATCH, sicken)
+    at_step(led, StepName.WATCH, answer_and_sicken)
     led.calls.before("remove", requests(led, 200, 200, 200))
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.FAILED
     receipt = await receipt_of(led, ended)
     assert receipt.new == SideCounts(answered=1, failed_5xx=1)
     assert receipt.old.answered == 3
+
+
+async def sicken(world: World, deploy: Deploy) -> None:
+    world.runtime.exit((await world.instance_of(deploy)).container, 7)
+
+
+async def test_an_instance_that_comes_up_at_another_port_is_said(led: World) -> None:
+    old = await led.ship("v1")
+    led.publish("v2")
+    deploy = await led.queue("v2")
+
+    def move(tx: Tx) -> None:
+        tx.put_instance(replace(tx.instance(old.id), endpoint=Endpoint("127.0.0.1", 1)))
+
+    at_step(led, StepName.DRAIN, partial(led.store.write, move))
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert (receipt.complete, receipt.reason) == (False, MOVED)
+
+
+async def test_a_count_whose_transaction_was_rolled_back_is_written_by_the_next(led: World) -> None:
+    deploy = await second(led)
+    counting = RequestCount(led.store, led.services.traffic, led.clock.now, deploy.id)
+    await counting.begin(await DeployRecord(led.store, led.clock.now, deploy.id).context())
+
+    def spoil(tx: Tx) -> None:
+        counting.save(tx)
+        raise ConflictError("another piece of the batch fails")
+
+    with pytest.raises(ConflictError):
+        await led.store.write(spoil)
+    assert await ledger_of(led, deploy) is None
+    await led.store.write(counting.save)
+    assert await ledger_of(led, deploy) is not None
 
 
 @pytest.mark.parametrize("step", [StepName.WATCH, StepName.DRAIN, StepName.RETIRE])
