@@ -142,6 +142,11 @@ class RequestCount:
         if await self._known() is not None and self._ledger is not None:
             self._ledger = self._ledger.lit(self._clock())
 
+    async def back(self) -> None:
+        """Note that requests go to the old instances again."""
+        if await self._known() is not None and self._ledger is not None:
+            self._ledger = self._ledger.routed_back(self._clock())
+
     async def end(self) -> None:
         """Count for the last time: what was removed since the last look has ended its requests."""
         if await self._known() is None or self._ledger is None:

@@ -102,6 +102,7 @@ class Undo:
             await self.end(status, words)
             return
         trouble = await self._swap_back(context) if deploy.made_way else []
+        await self._requests.back()
         try:
             await self._retrying(
                 StepName.SWITCH,
@@ -134,6 +135,7 @@ class Undo:
             for instance in context.replaced:
                 await self._runtime.start(instance.handle)
             await self._requests.lit()
+            await self._requests.back()
             await self._services.store.write(partial(requeue, context, self._requests.save))
             await self._services.traffic.apply_stage_routes(context.stage.id)
             return
@@ -169,6 +171,8 @@ class Undo:
         except (IngressError, InvalidValueError) as error:
             log.warning("traffic not held", action="undo", reason=str(error))
         await self._requests.dark()
+        # At once: a death while the old one starts must not shorten the downtime.
+        await self._services.store.write(self._requests.save)
         await self._remove_own(context)
         trouble = []
         for instance in context.replaced:

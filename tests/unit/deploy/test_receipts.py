@@ -243,6 +243,44 @@ async def sicken(world: World, deploy: Deploy) -> None:
     world.runtime.exit((await world.instance_of(deploy)).container, 7)
 
 
+async def leave_open(world: World) -> None:
+    assert await ingress_of(world).begin(HOST) is not None
+
+
+async def test_what_is_in_flight_once_the_old_one_serves_again_is_no_drain(led: World) -> None:
+    deploy = await second(led)
+
+    async def sicken_later() -> None:
+        await later(led, 64)
+        await sicken(led, deploy)
+
+    at_step(led, StepName.WATCH, sicken_later)
+    led.calls.before("remove", partial(leave_open, led))
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert receipt.old.in_flight == 1
+    assert receipt.longest_drain_s is not None
+    assert receipt.longest_drain_s < 1
+
+
+async def test_a_death_while_the_old_one_comes_back_keeps_the_downtime(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    deploy = await second(led)
+
+    async def die() -> None:
+        raise Died
+
+    async def sicken_and_die() -> None:
+        await sicken(led, deploy)
+        led.calls.before("start", die)
+
+    at_step(led, StepName.WATCH, sicken_and_die)
+    with pytest.raises(Died):
+        await led.carry_out(deploy)
+    await later(led, 500)
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert 500 < receipt.downtime_s < 600
+
+
 async def test_an_instance_that_comes_up_at_another_port_is_said(led: World) -> None:
     old = await led.ship("v1")
     led.publish("v2")
@@ -404,9 +442,12 @@ async def test_a_server_that_stops_meanwhile_is_no_downtime(led: World) -> None:
     await requests(led, 200)()  # the old one serves again
     await later(led, 1000)
     deploy = await led.change_deploy(await led.deploy(deploy.id), status=DeployStatus.RUNNING)
+    await leave_open(led)  # until it is stopped
     receipt = await receipt_of(led, await led.carry_out(deploy))
     assert 0 < receipt.downtime_s < 60
     assert receipt.old.answered == 1
+    assert receipt.longest_drain_s is not None
+    assert 30 < receipt.longest_drain_s < 100
 
 
 async def test_among_several_servers_it_is_never_complete(
