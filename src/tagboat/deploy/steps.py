@@ -1,6 +1,7 @@
 """The steps of a deploy, one method each, and what they leave on record."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -17,7 +18,12 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
-from tagboat.core.errors import DeployFailedError, EngineNotFoundError, NotFoundError
+from tagboat.core.errors import (
+    DeployFailedError,
+    EngineNotFoundError,
+    NotFoundError,
+    StoreUnavailableError,
+)
 from tagboat.core.ports import Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.containers import Containers
@@ -280,10 +286,15 @@ class DeploySteps:
             if words is not None:
                 so_far = f"healthy for {clock() - began:.0f} s of {watch_s:g} s"
                 detail = ", ".join(filter(None, (so_far, words)))
-                await self._record.note(StepName.WATCH, detail, self._requests.save)
+                await self._tell(StepName.WATCH, detail)
             return await enough()
 
         return tell
+
+    async def _tell(self, name: StepName, detail: str) -> None:
+        # The next report follows in a moment: a database that is busy must not break the step off.
+        with contextlib.suppress(StoreUnavailableError):
+            await self._record.note(name, detail, self._requests.save)
 
     async def drain(self) -> Step:
         """Wait until the instances to be retired have answered their requests."""
@@ -302,7 +313,7 @@ class DeploySteps:
         async def tell(in_flight: int) -> None:
             if await self._requests.progress() is not None:
                 detail = f"{in_flight} request{'s' if in_flight != 1 else ''} on {tags}"
-                await self._record.note(StepName.DRAIN, detail, self._requests.save)
+                await self._tell(StepName.DRAIN, detail)
 
         async with self._services.places.rest():
             detail = await traffic.drained(context.retired, context.stage.drain_timeout_s, tell)

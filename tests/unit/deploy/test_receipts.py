@@ -11,7 +11,7 @@ import pytest
 from tagboat.core.catalog import Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, StepName
 from tagboat.core.endpoint import Endpoint
-from tagboat.core.errors import ConflictError, IngressUnavailableError
+from tagboat.core.errors import ConflictError, IngressUnavailableError, StoreUnavailableError
 from tagboat.core.events import Event, EventTopic
 from tagboat.core.ports import Tx
 from tagboat.core.receipt import (
@@ -28,7 +28,7 @@ from tagboat.core.request_counts import EndedBy
 from tagboat.deploy import receipts
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.receipts import RequestCount
-from tagboat.deploy.record import DeployRecord
+from tagboat.deploy.record import ClaimLostError, DeployRecord
 from tagboat.ingress.memory import MemoryIngress
 from tests.unit.deploy.deploy_harness import HOST, World
 from tests.unit.deploy.interceptor import Died
@@ -308,6 +308,62 @@ async def test_a_count_whose_transaction_was_rolled_back_is_written_by_the_next(
     assert await ledger_of(led, deploy) is None
     await led.store.write(counting.save)
     assert await ledger_of(led, deploy) is not None
+
+
+@pytest.fixture
+def spoil_reports(led: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[StepName]]:
+    """Return what makes the reports of a step raise an error; it returns those that did."""
+
+    def spoil(step: StepName, error: Exception) -> list[StepName]:
+        note, spoiled = DeployRecord.note, list[StepName]()
+
+        async def fail(
+            record: DeployRecord, name: StepName, detail: str, also: Callable[[Tx], None]
+        ) -> None:
+            if name is step:
+                spoiled.append(name)
+                raise error
+            await note(record, name, detail, also)
+
+        monkeypatch.setattr(DeployRecord, "note", fail)
+        ports: list[int | None] = []
+
+        async def begin() -> None:
+            ports.append(await ingress_of(led).begin(HOST))
+
+        async def end() -> None:
+            port = ports.pop()
+            assert port is not None
+            ingress_of(led).end(port)
+
+        led.calls.before("create", begin)
+        for _ in range(60):
+            led.calls.before("in_flight", nothing)
+        led.calls.before("in_flight", end)
+        return spoiled
+
+    return spoil
+
+
+@pytest.mark.parametrize("step", [StepName.WATCH, StepName.DRAIN])
+async def test_a_report_that_cannot_be_written_breaks_nothing_off(
+    led: World, step: StepName, spoil_reports: Callable[..., list[StepName]]
+) -> None:
+    deploy = await second(led)
+    spoiled = spoil_reports(step, StoreUnavailableError("the database is locked"))
+    ended = await led.carry_out(deploy)
+    assert (ended.status, set(spoiled)) == (DeployStatus.SUCCEEDED, {step})
+    assert (await receipt_of(led, ended)).old.answered == 1
+
+
+@pytest.mark.parametrize("step", [StepName.WATCH, StepName.DRAIN])
+async def test_one_whose_claim_is_lost_does(
+    led: World, step: StepName, spoil_reports: Callable[..., list[StepName]]
+) -> None:
+    deploy = await second(led)
+    spoil_reports(step, ClaimLostError())
+    with pytest.raises(ClaimLostError):
+        await led.carry_out(deploy)
 
 
 @pytest.mark.parametrize("step", [StepName.WATCH, StepName.DRAIN, StepName.RETIRE])
