@@ -206,14 +206,14 @@ class DeployRecord:
     async def change_instances(
         self,
         instances: Iterable[Instance],
-        **changes: Any,  # noqa: ANN401 - any field
+        change: Callable[[Instance], Instance],
     ) -> None:
-        """Change these fields of the instances."""
+        """Change the instances, as they are on record."""
 
         def work(tx: Tx) -> None:
             self._claimed(tx)
             for instance in instances:
-                tx.put_instance(replace(tx.instance(instance.id), **changes))
+                tx.put_instance(change(tx.instance(instance.id)))
 
         await self._store.write(work)
 

@@ -124,7 +124,9 @@ class DeploySteps:
         if live is not None:
             if not live.watched and not await watch_over(self._services, live):
                 return await self.resolve()  # it was taken back while it was watched
-            await self._record.change_instances([live], tag=context.deploy.tag)
+            await self._record.change_instances(
+                [live], lambda one: replace(one, tag=context.deploy.tag)
+            )
             raise AlreadyLiveError
         return context.deploy.step(StepName.RESOLVE)
 
@@ -269,7 +271,9 @@ class DeploySteps:
         self.seen = health.seen
         # A watch that was cut short goes on outside of the deploy: see `keep_vigil`.
         if not successor.took_over:
-            await self._record.change_instances([context.own], watched=True)
+            await self._record.change_instances(
+                [context.own], lambda one: replace(one, watched=True)
+            )
         await self._requests.look()
         detail = "; ".join(filter(None, (reason, self._requests.summary)))
         return Step(StepName.WATCH, StepStatus.DONE, detail=detail)

@@ -185,9 +185,7 @@ class Undo:
                 trouble.append(f"{instance.container} did not come back: {error}")
             # Live all the same: it is the one that serves the stage, and reconcile will go on
             # trying to start it.
-            await self._record.change_instances(
-                [instance], state=InstanceState.LIVE, left_at=None, left_for=""
-            )
+            await self._record.change_instances([instance], live_again)
         return trouble
 
 
