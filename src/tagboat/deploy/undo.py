@@ -20,7 +20,13 @@ from tagboat.core.deploy import (
     StepName,
     live_again,
 )
-from tagboat.core.errors import DeployFailedError, IngressError, InvalidValueError, TagboatError
+from tagboat.core.errors import (
+    DeployFailedError,
+    IngressError,
+    InvalidValueError,
+    StoreUnavailableError,
+    TagboatError,
+)
 from tagboat.core.ports import Topic, Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.containers import Containers, last_words
@@ -171,8 +177,10 @@ class Undo:
         except (IngressError, InvalidValueError) as error:
             log.warning("traffic not held", action="undo", reason=str(error))
         await self._requests.dark()
-        # At once: a death while the old one starts must not shorten the downtime.
-        await self._services.store.write(self._requests.save)
+        # At once: a death while the old one starts must not shorten the downtime. But a database
+        # that is busy must not keep it from starting.
+        with contextlib.suppress(StoreUnavailableError):
+            await self._record.write(lambda tx, _: self._requests.save(tx))
         await self._remove_own(context)
         trouble = []
         for instance in context.replaced:

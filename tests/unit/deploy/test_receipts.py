@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from tagboat.core.catalog import Strategy
-from tagboat.core.deploy import Deploy, DeployStatus, StepName
+from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import ConflictError, IngressUnavailableError, StoreUnavailableError
 from tagboat.core.events import Event, EventTopic
@@ -279,6 +279,47 @@ async def test_a_death_while_the_old_one_comes_back_keeps_the_downtime(led: Worl
     await later(led, 500)
     receipt = await receipt_of(led, await led.carry_out(deploy))
     assert 500 < receipt.downtime_s < 600
+
+
+async def test_a_busy_database_does_not_keep_the_old_one_from_coming_back(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    deploy = await second(led)
+    at_step(led, StepName.WATCH, partial(sicken, led, deploy))
+    write, failed = DeployRecord.write, list[str]()
+
+    async def fail_once(record: DeployRecord, work: Callable[[Tx, Deploy], None]) -> None:
+        if (await led.deploy(deploy.id)).failed_step is not None and not failed:
+            failed.append("the database is locked")
+            raise StoreUnavailableError(failed[0])
+        await write(record, work)
+
+    monkeypatch.setattr(DeployRecord, "write", fail_once)
+    ended = await led.carry_out(deploy)
+    assert (ended.status, len(failed)) == (DeployStatus.FAILED, 1)
+    (live,) = await led.instances(InstanceState.LIVE)
+    assert (live.tag, await led.is_running(live.container)) == ("v1", True)
+
+
+async def test_a_server_that_lost_its_claim_writes_no_downtime_over_the_others(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    deploy = await second(led)
+
+    async def lose() -> None:
+        await led.change_deploy(await led.deploy(deploy.id), claimed_by="another")
+
+    async def sicken_and_lose() -> None:
+        await sicken(led, deploy)
+        # The routes are applied before the downtime is put on record.
+        led.calls.before("apply_routes", lose)
+
+    at_step(led, StepName.WATCH, sicken_and_lose)
+    with pytest.raises(ClaimLostError):
+        await led.carry_out(deploy)
+    ledger = await ledger_of(led, deploy)
+    assert ledger is not None
+    assert ledger.dark_at is None
 
 
 async def test_an_instance_that_comes_up_at_another_port_is_said(led: World) -> None:
