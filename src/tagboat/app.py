@@ -44,6 +44,7 @@ from tagboat.disks import look_at_disks
 from tagboat.first_start import prepare, set_up_once
 from tagboat.front import build_front
 from tagboat.host_paths import host_paths
+from tagboat.http.client_address import ClientAddress
 from tagboat.http.event_hub import EventHub
 from tagboat.http.server import HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
@@ -237,12 +238,14 @@ async def _building(
         counters=counters,
         scheduled_source=polled,
     )
+    addresses = ClientAddress(settings.ingress_trusted)
     webhook = WebhookHandler(
         store,
         queue,
         EngineThenRegistry(engine, registry, store, checks=polled),
         clock=clock,
         counters=counters,
+        addresses=addresses,
     )
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     # New at each start: one that leaked with an earlier process opens nothing.
@@ -254,7 +257,7 @@ async def _building(
         store=store,
         webhook=webhook.router(),
         events=EventHub(store),
-        authenticator=build_authenticator(settings, operations, token),
+        authenticator=build_authenticator(settings, operations, addresses, token),
         hosts=own_hosts(settings),
         public_url=settings.public_url,
         version=__version__,

@@ -20,7 +20,7 @@ log = structlog.get_logger("tagboat.app")
 
 
 def build_authenticator(
-    settings: Settings, operations: Operations, local_token: str
+    settings: Settings, operations: Operations, addresses: ClientAddress, local_token: str
 ) -> Authenticator:
     """Return what finds the one behind a call; `local_token` is that of the data directory."""
     fixed = [(local_token, fixed_principal(PrincipalKind.LOCAL, "the server's command line"))]
@@ -33,7 +33,7 @@ def build_authenticator(
         operations.tokens.find,
         operations.sessions.find,
         SessionCookie(secure=settings.public_url.startswith("https://")),
-        ClientAddress(settings.ingress_trusted),
+        addresses,
     )
 
 

@@ -27,6 +27,10 @@ async def items_until(
                 if (found := item.result()) is None:
                     return
                 yield found
+                # Items that are always there must not hide the end.
+                if ending.done():
+                    ending.result()
+                    return
                 item = asyncio.ensure_future(anext(items, None))
             elif ending in done:
                 ending.result()

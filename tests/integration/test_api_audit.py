@@ -396,6 +396,48 @@ async def test_a_refused_change_leaves_no_entry(scene: Scene) -> None:
     assert await entries(scene.api) == before
 
 
+async def test_a_change_of_nothing_leaves_no_entry(scene: Scene) -> None:
+    registry, hook = await scene.registry(), await scene.hook()
+    changes = {
+        f"/api/projects/{scene.project}": {"env": {"A": "1"}, "port": 8080},
+        f"/api/stages/{scene.dev}": {"watch_s": 3, "held": False},
+        f"/api/registries/{registry}": {"name": "forge", "password": SECRETS[0]},
+        f"/api/webhooks/{hook}": {"name": "ci"},
+        "/api/settings": {"images_keep": 7},
+    }
+    for path, body in changes.items():
+        assert (await scene.api.caller.patch(path, body)).status == 200
+    before = await entries(scene.api)
+    for path, body in changes.items():
+        for said in (body, {}):
+            assert (await scene.api.caller.patch(path, said)).status == 200
+    assert await entries(scene.api) == before
+
+
+async def test_a_hold_by_a_change_is_on_record_as_one_by_the_action(scene: Scene) -> None:
+    caller, path = scene.api.caller, f"/api/stages/{scene.dev}"
+    before = len(await entries(scene.api))
+    await caller.patch(path, {"held": True, "watch_s": 3})
+    await scene.delivery()
+    await caller.patch(path, {"held": True})
+    await caller.patch(path, {"held": False})
+    stages = f"/api/projects/{scene.project}/stages"
+    await caller.post(stages, {"name": "qa", "tag_pattern": "qa*", "held": True})
+
+    found = (await entries(scene.api))[:-before]
+    assert in_short(found) == [
+        ("stage.hold", "qa"),
+        ("stage.create", "qa"),
+        ("stage.release", "dev"),
+        ("stage.hold", "dev"),
+        ("stage.change", "dev"),
+    ]
+    assert [one["field"] for one in found[4]["changes"]] == ["watch_s"]
+    assert found[3]["changes"] == [{"field": "held", "before": False, "after": True}]
+    assert found[2]["note"] == "dev1 is queued"
+    assert "held" not in {one["field"] for one in found[1]["changes"]}
+
+
 async def test_an_entry_has_what_was_before_and_after(scene: Scene) -> None:
     patch = {"env": {"A": "1"}, "port": 9090, "secrets": {"S": SECRETS[0]}}
     await scene.api.caller.patch(f"/api/projects/{scene.project}", patch)

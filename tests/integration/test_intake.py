@@ -30,7 +30,7 @@ from tagboat.deploy.queue import DeployQueue
 from tagboat.intake import inspections
 from tagboat.intake.explain import explain_image
 from tagboat.intake.intake import Intake
-from tagboat.intake.tag_checks import CHECK_LIMIT_S
+from tagboat.intake.tag_checks import CHECK_LIMIT_S, CHECKS
 from tagboat.store import SqlStore, open_store
 
 pytestmark = pytest.mark.anyio
@@ -609,3 +609,11 @@ async def test_on_gitea_one_tag_in_two_cases_is_one_tag(desk: Desk) -> None:
     await make_project(desk, ("dev", "*"))
     (result,) = await desk.push(f"{NAME}:V1", f"{NAME}:v1@{ONE}")
     assert (result["tag"], result["digest"], result["outcome"]) == ("v1", ONE, "queued")
+
+
+async def test_who_only_asks_uses_up_nothing_of_what_pushes_may_ask(desk: Desk) -> None:
+    await make_project(desk, ("dev", "*"))
+    for number in range(CHECKS.burst + 1):
+        await desk.intake.explain(parse_image_ref(f"{NAME}:v{number}"))
+    desk.inspector.error = NotAnImageError("a chart")
+    assert (await desk.push_one(f"{NAME}:chart"))["outcome"] == "refused"

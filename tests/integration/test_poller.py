@@ -29,7 +29,7 @@ from tagboat.core.errors import (
 )
 from tagboat.core.heard import HeardCall
 from tagboat.core.image import Digest, ImageName
-from tagboat.core.polling import PollReport
+from tagboat.core.polling import PollReport, RegistryBackoff
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.principal import Principal, PrincipalKind, Role
 from tagboat.core.push import Outcome, PushVerdict, Source
@@ -186,6 +186,25 @@ async def test_a_poll_by_hand_is_in_the_audit_and_one_on_schedule_if_it_queued(
         ("ada", "found nothing to deploy"),
         ("poll", "v2 is queued"),
     ]
+
+
+async def test_a_poll_by_hand_that_is_refused_is_in_the_audit_too(store: SqlStore) -> None:
+    await add_projects(store, 1)
+    until = NOW + timedelta(minutes=5)
+    refusing = RegistryBackoff(
+        host=HOST, failures=1, error="429", retry_at=until, refused_until=until
+    )
+    await store.write(lambda tx: tx.put_registry_backoff(refusing))
+    tags = FakeTagSource(["v1"])
+    report = await poller(store, tags, FakeClock(NOW)).poll_now("p0", ADA)
+    assert (tags.asked, "(Retry-After)" in str(report.error)) == (0, True)
+    (entry,) = await store.read(lambda reader: reader.audit_entries(AuditFilter(), None, 9))
+    assert (entry.action, entry.actor_name, entry.subject_name, entry.note) == (
+        "project.poll",
+        "ada",
+        "app0",
+        report.error,
+    )
 
 
 async def test_a_registry_that_names_other_tags_each_time_does_not_fill_the_database(

@@ -16,8 +16,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tagboat.core.audit import AuditFilter
 from tagboat.core.config import WEBHOOK_SECRET
 from tagboat.deploy.queue import DeployQueue
+from tagboat.http.client_address import ClientAddress
 from tagboat.http.problem import not_found
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
@@ -384,3 +386,23 @@ async def test_a_locked_database_is_told_of_before_the_sender_gives_up(hook: Hoo
         assert took < 4.8
     assert (await hook.send(PUSH)).status == 202
     assert len(hook.deliveries()) == 1
+
+
+async def test_a_call_through_a_front_is_the_callers_in_the_audit(hook: Hook) -> None:
+    trusting = WebhookHandler(
+        hook.store,
+        DeployQueue(lambda: datetime.now(UTC)),
+        NoInspector(),
+        addresses=ClientAddress(["127.0.0.0/8"]),
+    )
+    for handler, tag in ((trusting, "v1"), (hook.handler, "v2")):
+        answer = await Caller(handler.router()).call(
+            "POST",
+            f"/{hook.secret}",
+            {"image": f"git.example.com/acme/app:{tag}"},
+            {"x-forwarded-for": "203.0.113.7"},
+        )
+        assert answer.status == 202
+    entries = await hook.store.read(lambda reader: reader.audit_entries(AuditFilter(), None, 9))
+    # Without trust in it, anybody could write the header.
+    assert [one.address for one in entries] == ["127.0.0.1", "203.0.113.7"]

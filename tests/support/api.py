@@ -265,7 +265,8 @@ def running_api(
         return await inspector.inspect_image(image)
 
     deployer = DeployQueue(lambda: datetime.now(UTC))
-    webhook = WebhookHandler(store, deployer, inspector)
+    addresses = ClientAddress(["127.0.0.0/8"])
+    webhook = WebhookHandler(store, deployer, inspector, addresses=addresses)
     events = EventHub(store)
     traffic = Traffic(store, ingress or NoIngress(), BASE_DOMAIN)
     operations = Operations(
@@ -307,7 +308,7 @@ def running_api(
             operations.tokens.find,
             operations.sessions.find,
             SessionCookie(secure=True),
-            ClientAddress(["127.0.0.0/8"]),
+            addresses,
         ),
         hosts=OwnHosts(PUBLIC_URL, frozenset(), BASE_DOMAIN),
         public_url=PUBLIC_URL,

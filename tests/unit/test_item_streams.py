@@ -86,3 +86,15 @@ async def test_a_reader_that_is_cancelled_leaves_the_items(source: Source) -> No
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert source.closed.is_set()
+
+
+async def test_items_that_are_always_there_do_not_hide_the_end() -> None:
+    async def endless() -> AsyncGenerator[str, None]:
+        while True:
+            yield "a"
+
+    over = asyncio.Event()
+    async with asyncio.timeout(5):
+        async for item in items_until(over.wait, endless()):
+            assert item == "a"
+            over.set()

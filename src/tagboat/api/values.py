@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from tagboat.core.catalog import RegistryKind
+from tagboat.core.deploy import MAX_NOTE
 from tagboat.core.errors import InvalidValueError, NotFoundError
 from tagboat.core.image import (
     DOCKER_HUB,
@@ -239,7 +240,7 @@ ImageText = Annotated[ImageName, Parsed(parse_image_name, IMAGE_SCHEMA)]
 REF_SCHEMA: Mapping[str, Any] = {"format": "image-reference", "minLength": 1}
 """The published schema of an image with or without tag and digest."""
 SearchText = Annotated[str, text(NO_NUL, 128, "a text without NUL")]
-NoteText = Annotated[str, text(_NOTE, 500, "a text without control characters")]
+NoteText = Annotated[str, text(_NOTE, MAX_NOTE, "a text without control characters")]
 TagText = Annotated[str, Parsed(parse_tag, {"pattern": _TAG_TEXT})]
 PatternText = Annotated[
     TagPattern,

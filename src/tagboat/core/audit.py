@@ -70,6 +70,11 @@ class AuditAction(StrEnum):
     TOKEN_DELETE = "token.delete"  # noqa: S105 - the name of an action
     SERVER_ROTATE_KEY = "server.rotate-key"
 
+    @property
+    def changes_fields(self) -> bool:
+        """True for actions that are nothing but the fields they change."""
+        return self.value.endswith(".change")
+
 
 class FieldChange(msgspec.Struct, frozen=True, array_like=True):
     """The value of a field before and after, as JSON values; None where it had or has none.

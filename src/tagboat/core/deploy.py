@@ -22,6 +22,9 @@ class Trigger(StrEnum):
 
 EXACT_TRIGGERS = frozenset({Trigger.PROMOTE, Trigger.ROLLBACK})
 """Those that deploy the digest they name and no other."""
+MAX_NOTE = 500
+"""Characters of the note of a deploy at most."""
+_BETWEEN_NOTES = "; "
 
 
 class DeployStatus(StrEnum):
@@ -191,6 +194,14 @@ def merged(waiting: Deploy, digest: Digest | None) -> Deploy:
     """
     kept = waiting.digest if digest is not None else None
     return replace(waiting, digest=kept, merges=waiting.merges + 1)
+
+
+def both_notes(first: str, second: str) -> str:
+    """Return the notes of two orders as one of at most `MAX_NOTE` characters, each note once."""
+    if not second or second in first.split(_BETWEEN_NOTES):
+        return first
+    joined = _BETWEEN_NOTES.join(filter(None, (first, second)))
+    return joined if len(joined) <= MAX_NOTE else joined[: MAX_NOTE - 1] + "…"
 
 
 class InstanceState(StrEnum):

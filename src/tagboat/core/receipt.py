@@ -89,7 +89,8 @@ class ReceiptLedger:
 
     `endpoints` and `counted` are by the instance's id; `seen` is what each process of the ingress
     had counted at the last look, by instance, and `seen_away` what it had turned away. Traffic left
-    the old instances at `away_at`. No instance takes requests since `dark_at`, None while one does.
+    the old instances at `away_at`, and is `back` at them where the deploy was undone: what they
+    answer then is no drain. No instance takes requests since `dark_at`, None while one does.
     `missed` says what was not counted, empty for nothing.
     """
 
@@ -105,6 +106,7 @@ class ReceiptLedger:
     turned_away: int = 0
     away_at: datetime | None = None
     draining: bool = False
+    back: bool = False
     drained_s: float = 0.0
     dark_at: datetime | None = None
     dark_s: float = 0.0
@@ -143,7 +145,14 @@ class ReceiptLedger:
         """Return the ledger from when requests go to `new`, and to the instances `old` no more."""
         # Once each: a deploy that goes on after a crash routes away from the same ones again.
         both = dict.fromkeys((*self.old, *old))
-        return replace(self, old=tuple(both), new=new or self.new, away_at=self.away_at or now)
+        away_at = now if self.back else self.away_at or now
+        return replace(self, old=tuple(both), new=new or self.new, away_at=away_at, back=False)
+
+    def routed_back(self, now: datetime) -> "ReceiptLedger":
+        """Return the ledger from when requests go to the old instances again."""
+        if self.away_at is None:
+            return self
+        return replace(self, drained_s=self.drain_s(now), draining=False, back=True)
 
     def dark(self, now: datetime) -> "ReceiptLedger":
         """Return the ledger from when no instance takes requests."""
@@ -231,7 +240,7 @@ def count(
         result = result.without(missed)
     if ledger.away_at is None:
         return result
-    draining = result.side(result.old).in_flight > 0
+    draining = not result.back and result.side(result.old).in_flight > 0
     return replace(result, draining=draining, drained_s=result.drain_s(now))
 
 

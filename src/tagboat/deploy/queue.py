@@ -10,6 +10,7 @@ from tagboat.core.deploy import (
     DeployStatus,
     StepName,
     Trigger,
+    both_notes,
     merged,
     merges_into,
 )
@@ -55,7 +56,13 @@ class DeployQueue:
         ]
         if waiting:
             into = merged(waiting[-1], digest)
-            tx.put_deploy(replace(into, note=note or into.note))
+            tx.put_deploy(
+                replace(
+                    into,
+                    ordered_by=into.ordered_by or ordered_by,
+                    note=both_notes(into.note, note),
+                )
+            )
             return Queued(Outcome.MERGED, waiting[-1].id)
         deploy = Deploy(
             id=new_id(),

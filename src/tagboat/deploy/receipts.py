@@ -52,7 +52,6 @@ class RequestCount:
         self._clock = clock
         self._deploy_id = deploy_id
         self._ledger: ReceiptLedger | None = None
-        self._saved: ReceiptLedger | None = None
         self._read = False
         self._tell_at = 0.0
 
@@ -112,10 +111,11 @@ class RequestCount:
 
     def save(self, tx: Tx) -> None:
         """Put on record what was counted, as part of a transaction."""
-        if self._ledger is not None and self._ledger != self._saved:
+        if self._ledger is None:
+            return
+        # Compared with the record itself: a transaction that is rolled back is carried out again.
+        if tx.receipt_ledgers([self._deploy_id]).get(self._deploy_id) != self._ledger:
             tx.put_receipt_ledger(self._deploy_id, self._ledger)
-            # After a transaction that failed, the deploy begins again with what is on record.
-            self._saved = self._ledger
 
     def route_away(self, reader: Reader, deploy: Deploy, *, dark: bool = False) -> None:
         """Note which instances requests no longer go to, by what is on record.
@@ -141,6 +141,11 @@ class RequestCount:
         """Note that an instance of the stage takes requests, if none did before."""
         if await self._known() is not None and self._ledger is not None:
             self._ledger = self._ledger.lit(self._clock())
+
+    async def back(self) -> None:
+        """Note that requests go to the old instances again."""
+        if await self._known() is not None and self._ledger is not None:
+            self._ledger = self._ledger.routed_back(self._clock())
 
     async def end(self) -> None:
         """Count for the last time: what was removed since the last look has ended its requests."""
@@ -177,7 +182,7 @@ class RequestCount:
         """Return the ledger, that on record if none was begun here; None where there is none."""
         if self._ledger is None and not self._read and self._traffic.active:
             found = await self._store.read(lambda reader: reader.receipt_ledgers([self._deploy_id]))
-            self._ledger = self._saved = found.get(self._deploy_id)
+            self._ledger = found.get(self._deploy_id)
             self._read = True
         return self._ledger
 

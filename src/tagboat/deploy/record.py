@@ -153,6 +153,10 @@ class DeployRecord:
 
         await self._store.write(work)
 
+    async def write(self, work: Callable[[Tx, Deploy], None]) -> None:
+        """Write what belongs to the deploy, by its record of now."""
+        await self._store.write(lambda tx: work(tx, self._claimed(tx)))
+
     async def settle_digest(self, seen: Deploy, digest: Digest, image: ImageName) -> bool:
         """Record the digest of `seen.tag`; return False where a push was merged in since `seen`.
 
@@ -204,18 +208,15 @@ class DeployRecord:
         await self._store.write(work)
 
     async def change_instances(
-        self,
-        instances: Iterable[Instance],
-        **changes: Any,  # noqa: ANN401 - any field
+        self, instances: Iterable[Instance], change: Callable[[Instance], Instance]
     ) -> None:
-        """Change these fields of the instances."""
+        """Change the instances, as they are on record."""
 
-        def work(tx: Tx) -> None:
-            self._claimed(tx)
+        def work(tx: Tx, _: Deploy) -> None:
             for instance in instances:
-                tx.put_instance(replace(tx.instance(instance.id), **changes))
+                tx.put_instance(change(tx.instance(instance.id)))
 
-        await self._store.write(work)
+        await self.write(work)
 
     async def make_way(self, also: Callable[[Tx, Deploy], None]) -> None:
         """Record that the live instances make way for one that cannot run next to them.

@@ -18,7 +18,7 @@ from tagboat.core.audit import (
 )
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.config import INSTALLATION_ID
-from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
+from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState, made_draining
 from tagboat.core.errors import (
     ConflictError,
     EngineError,
@@ -31,6 +31,7 @@ from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.principal import SERVER, Principal
 from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
+from tagboat.deploy.instances import ended
 from tagboat.deploy.networks import remove_project_network
 
 AGAIN_S = 30.0
@@ -220,8 +221,11 @@ class Removal:
         return stage_ids
 
     async def _remove_container(self, instance: Instance) -> None:
+        draining = replace(instance, state=InstanceState.DRAINING)
+        if instance.state is InstanceState.LIVE:
+            draining = made_draining(instance, self.clock())
         # On record first: else reconcile, woken by its exit, would start it again.
-        await self._put(replace(instance, state=InstanceState.DRAINING))
+        await self._put(draining)
         try:
             await self.runtime.stop(instance.handle)
             await self.runtime.remove(instance.handle)
@@ -229,7 +233,9 @@ class Removal:
             # The deletion fails as a whole, so the instance stays on record as it was.
             await self._put(instance)
             raise
-        await self._put(replace(instance, state=InstanceState.STOPPED, stopped_at=self.clock()))
+        await self.store.write(
+            lambda tx: tx.put_instance(ended(tx, draining, InstanceState.STOPPED, self.clock()))
+        )
         log.info("container removed", action="remove", container=instance.container)
 
     async def _put(self, instance: Instance) -> None:

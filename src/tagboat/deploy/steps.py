@@ -1,6 +1,7 @@
 """The steps of a deploy, one method each, and what they leave on record."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -17,7 +18,12 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
-from tagboat.core.errors import DeployFailedError, EngineNotFoundError, NotFoundError
+from tagboat.core.errors import (
+    DeployFailedError,
+    EngineNotFoundError,
+    NotFoundError,
+    StoreUnavailableError,
+)
 from tagboat.core.ports import Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.containers import Containers
@@ -118,7 +124,9 @@ class DeploySteps:
         if live is not None:
             if not live.watched and not await watch_over(self._services, live):
                 return await self.resolve()  # it was taken back while it was watched
-            await self._record.change_instances([live], tag=context.deploy.tag)
+            await self._record.change_instances(
+                [live], lambda one: replace(one, tag=context.deploy.tag)
+            )
             raise AlreadyLiveError
         return context.deploy.step(StepName.RESOLVE)
 
@@ -263,7 +271,9 @@ class DeploySteps:
         self.seen = health.seen
         # A watch that was cut short goes on outside of the deploy: see `keep_vigil`.
         if not successor.took_over:
-            await self._record.change_instances([context.own], watched=True)
+            await self._record.change_instances(
+                [context.own], lambda one: replace(one, watched=True)
+            )
         await self._requests.look()
         detail = "; ".join(filter(None, (reason, self._requests.summary)))
         return Step(StepName.WATCH, StepStatus.DONE, detail=detail)
@@ -280,10 +290,15 @@ class DeploySteps:
             if words is not None:
                 so_far = f"healthy for {clock() - began:.0f} s of {watch_s:g} s"
                 detail = ", ".join(filter(None, (so_far, words)))
-                await self._record.note(StepName.WATCH, detail, self._requests.save)
+                await self._tell(StepName.WATCH, detail)
             return await enough()
 
         return tell
+
+    async def _tell(self, name: StepName, detail: str) -> None:
+        # The next report follows in a moment: a database that is busy must not break the step off.
+        with contextlib.suppress(StoreUnavailableError):
+            await self._record.note(name, detail, self._requests.save)
 
     async def drain(self) -> Step:
         """Wait until the instances to be retired have answered their requests."""
@@ -302,7 +317,7 @@ class DeploySteps:
         async def tell(in_flight: int) -> None:
             if await self._requests.progress() is not None:
                 detail = f"{in_flight} request{'s' if in_flight != 1 else ''} on {tags}"
-                await self._record.note(StepName.DRAIN, detail, self._requests.save)
+                await self._tell(StepName.DRAIN, detail)
 
         async with self._services.places.rest():
             detail = await traffic.drained(context.retired, context.stage.drain_timeout_s, tell)

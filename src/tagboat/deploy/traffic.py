@@ -1,7 +1,7 @@
 """The traffic: applying the routes that are on record, and waiting until requests have ended."""
 
 import asyncio
-from collections import Counter, defaultdict
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 
@@ -13,6 +13,7 @@ from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.ingress import Ingress
 from tagboat.core.ports import Store, Topic
 from tagboat.core.request_counts import CodeClasses, ProcessCounts
+from tagboat.deploy.answers import AnswersByStage
 from tagboat.deploy.routes import routes_by_stage, routes_of_stage
 from tagboat.loops import PeriodicTask
 
@@ -43,8 +44,8 @@ class Traffic:
         self._turn = asyncio.Lock()
         # The stage that owns each host, None while it is not known which routes are in force.
         self._owners: dict[str, str] | None = None
-        # The last that were known, None before the first.
-        self._owners_before: dict[str, str] | None = None
+        # None before the first routes.
+        self._answers: AnswersByStage | None = None
 
     @property
     def active(self) -> bool:
@@ -77,19 +78,32 @@ class Traffic:
             )
             hosts = {route.host for route in found}
             gone = {host for host, owner in owners.items() if owner == stage_id} - hosts
+            left = {host: owner for host, owner in owners.items() if host not in gone}
+            owners = left | dict.fromkeys(hosts, stage_id)
+            await self._count_before(owners)
             self._owners = None  # if the next call fails, nobody knows what is in force
             await self._ingress.change_routes(found, gone)
-            left = {host: owner for host, owner in owners.items() if host not in gone}
-            self._owners = self._owners_before = left | dict.fromkeys(hosts, stage_id)
+            self._own(owners)
 
     async def _apply_all(self) -> None:
         # Until it has succeeded: a call that fails may have applied a part.
         self._owners = None
         found = await self._store.read(lambda reader: routes_by_stage(reader, self._base_domain))
+        owners = {route.host: stage_id for stage_id, some in found.items() for route in some}
+        await self._count_before(owners)
         await self._ingress.apply_routes([route for some in found.values() for route in some])
-        self._owners = self._owners_before = {
-            route.host: stage_id for stage_id, some in found.items() for route in some
-        }
+        self._own(owners)
+
+    async def _count_before(self, owners: Mapping[str, str]) -> None:
+        """Count what hosts that go to another stage have answered for the one that loses them."""
+        if self._answers is not None and self._answers.is_moved_by(owners):
+            with contextlib.suppress(IngressUnavailableError):
+                await self.code_classes()
+
+    def _own(self, owners: dict[str, str]) -> None:
+        self._owners = owners
+        self._answers = self._answers or AnswersByStage()
+        self._answers.own(owners)
 
     async def hosts(self, stage_id: str) -> tuple[str, ...]:
         """Return the hosts of a stage that are routed, in order."""
@@ -105,19 +119,14 @@ class Traffic:
         return await self._ingress.count_requests(endpoints, hosts)
 
     async def code_classes(self) -> Mapping[str, CodeClasses]:
-        """Return the answers of every stage that was asked, by its id.
+        """Return the answers of every stage that was asked, by its id, deleted ones included.
 
-        Raises IngressUnavailableError.
+        They never become fewer: a host that leaves a stage leaves its answers there. Raises
+        IngressUnavailableError.
         """
-        if self._owners_before is None:
+        if self._answers is None:
             raise IngressUnavailableError("no routes were applied yet")
-        owners = self._owners_before
-        sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for host, classes in (await self._ingress.code_classes()).items():
-            # Hosts of a stage that was deleted are still counted, but are nobody's.
-            if host in owners:
-                sums[owners[host]].update(classes)
-        return sums
+        return self._answers.update(await self._ingress.code_classes())
 
     async def drained(
         self,

@@ -20,7 +20,13 @@ from tagboat.core.deploy import (
     StepName,
     live_again,
 )
-from tagboat.core.errors import DeployFailedError, IngressError, InvalidValueError, TagboatError
+from tagboat.core.errors import (
+    DeployFailedError,
+    IngressError,
+    InvalidValueError,
+    StoreUnavailableError,
+    TagboatError,
+)
 from tagboat.core.ports import Topic, Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.containers import Containers, last_words
@@ -102,6 +108,7 @@ class Undo:
             await self.end(status, words)
             return
         trouble = await self._swap_back(context) if deploy.made_way else []
+        await self._requests.back()
         try:
             await self._retrying(
                 StepName.SWITCH,
@@ -134,6 +141,7 @@ class Undo:
             for instance in context.replaced:
                 await self._runtime.start(instance.handle)
             await self._requests.lit()
+            await self._requests.back()
             await self._services.store.write(partial(requeue, context, self._requests.save))
             await self._services.traffic.apply_stage_routes(context.stage.id)
             return
@@ -169,6 +177,10 @@ class Undo:
         except (IngressError, InvalidValueError) as error:
             log.warning("traffic not held", action="undo", reason=str(error))
         await self._requests.dark()
+        # At once: a death while the old one starts must not shorten the downtime. But a database
+        # that is busy must not keep it from starting.
+        with contextlib.suppress(StoreUnavailableError):
+            await self._record.write(lambda tx, _: self._requests.save(tx))
         await self._remove_own(context)
         trouble = []
         for instance in context.replaced:
@@ -181,9 +193,7 @@ class Undo:
                 trouble.append(f"{instance.container} did not come back: {error}")
             # Live all the same: it is the one that serves the stage, and reconcile will go on
             # trying to start it.
-            await self._record.change_instances(
-                [instance], state=InstanceState.LIVE, left_at=None, left_for=""
-            )
+            await self._record.change_instances([instance], live_again)
         return trouble
 
 

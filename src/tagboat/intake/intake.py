@@ -81,6 +81,8 @@ class Intake:
         self._ledger = ledger or Ledger()
         self._inspections = Inspections(inspector)
         self._tag_checks = TagChecks(store, inspector)
+        # Its own: whoever only asks must not use up what pushes may ask.
+        self._explain_checks = TagChecks(store, inspector)
 
     async def accept(
         self,
@@ -161,7 +163,7 @@ class Intake:
         if explanation.project is None:
             (found,) = (await self._inspections.inspect([replace(ref, digest=None)])).values()
         else:
-            checked = await self._tag_checks.check([Push(ref, Source.WEBHOOK)])
+            checked = await self._explain_checks.check([Push(ref, Source.WEBHOOK)])
             found = next(iter(checked.values()), None)
         return await self._store.read(lambda reader: explain_image(reader, ref, found))
 

@@ -17,7 +17,7 @@ from tagboat.core.errors import ConflictError
 from tagboat.core.ports import Reader, Tx
 from tagboat.intake.admit import by_hand, registry_kind
 from tagboat.operations.services import OperationServices
-from tagboat.operations.stage_actions import StageActions, promotable
+from tagboat.operations.stage_actions import StageActions, promotable, words_for_released
 from tagboat.operations.views import DeployView, StageView, Views
 from tagboat.operations.way_back import Prospect, WaysBack
 
@@ -156,7 +156,7 @@ class DeployOperations:
                 AuditAction.STAGE_RELEASE,
                 stage_subject(released.project, released.stage),
                 changes_between(before, released.stage),
-                ", ".join(f"{tx.deploy(one.deploy_id).tag} is {one.outcome}" for one in queued),
+                words_for_released(tx, queued),
             )
             return released, [one.deploy_id for one in queued]
 

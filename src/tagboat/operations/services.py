@@ -138,7 +138,12 @@ class OperationServices:
         changes: tuple[FieldChange, ...] = (),
         note: str = "",
     ) -> None:
-        """Record in the audit what `actor` changes, in the transaction that changes it."""
+        """Record in the audit what `actor` changes, in the transaction that changes it.
+
+        A change of fields that leaves all as they were is not recorded.
+        """
+        if action.changes_fields and not changes:
+            return
         tx.record_audit(audit_entry(self.actor, self.clock(), action, subject, changes, note))
 
     def webhook_url(self, secret: str) -> str:

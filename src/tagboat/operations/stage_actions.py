@@ -270,6 +270,11 @@ class StageActions:
         tx.record_tag(judged_tag(stage.project_id, offer.tag, None, verdict))
 
 
+def words_for_released(reader: Reader, queued: Sequence[Queued]) -> str:
+    """Return words for what a release has queued, empty for nothing."""
+    return ", ".join(f"{reader.deploy(one.deploy_id).tag} is {one.outcome}" for one in queued)
+
+
 def promotable(reader: Reader, stage: Stage, source: Stage) -> Instance:
     """Return the instance of `source` that can be promoted to `stage`; raise ConflictError."""
     if source.project_id != stage.project_id:

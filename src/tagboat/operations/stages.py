@@ -9,14 +9,14 @@ from tagboat.core.catalog import Stage, with_hold
 from tagboat.core.errors import ConflictError
 from tagboat.core.ids import new_id
 from tagboat.core.keeping import LeftVolumes
-from tagboat.core.ports import Reader, Tx
+from tagboat.core.ports import Queued, Reader, Tx
 from tagboat.core.run import NO_OPTIONS
 from tagboat.core.run_changes import merge_run
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
 from tagboat.operations.queries.patterns import PatternPreview, preview_stage
 from tagboat.operations.services import OperationServices, accept
-from tagboat.operations.stage_actions import StageActions
+from tagboat.operations.stage_actions import StageActions, words_for_released
 from tagboat.operations.validation import check_host_paths, check_stage
 from tagboat.operations.views import StageView, Views
 
@@ -92,8 +92,7 @@ def add_stage(
     check_host_paths(stage.run, NO_OPTIONS, services.host_path)
     _check_saved(tx, services, stage)
     tx.add_stage(stage)
-    subject = stage_subject(tx.project(project_id), stage)
-    services.record(tx, AuditAction.STAGE_CREATE, subject, changes_between(None, stage))
+    _record_saved(tx, services, None, stage)
     return stage
 
 
@@ -104,12 +103,26 @@ def edit_stage(tx: Tx, services: OperationServices, old: Stage, fields: Mapping[
     check_host_paths(stage.run, old.run, services.host_path)
     _check_saved(tx, services, stage)
     tx.put_stage(stage)
+    queued: list[Queued] = []
     if old.held and not stage.held:
         # Pushes that came while it was held are deployed, as by the action itself.
-        StageActions(services.deployer, services.clock).release(tx, stage.id)
-    subject = stage_subject(tx.project(stage.project_id), stage)
-    services.record(tx, AuditAction.STAGE_CHANGE, subject, changes_between(old, stage))
+        queued = StageActions(services.deployer, services.clock).release(tx, stage.id)
+    _record_saved(tx, services, old, stage, words_for_released(tx, queued))
     return stage
+
+
+def _record_saved(
+    tx: Tx, services: OperationServices, old: Stage | None, new: Stage, released: str = ""
+) -> None:
+    """Record that a stage was made or changed, and then its hold or release, as by the action."""
+    subject = stage_subject(tx.project(new.project_id), new)
+    was_held = old is not None and old.held
+    but_held = replace(new, held=was_held)
+    action = AuditAction.STAGE_CREATE if old is None else AuditAction.STAGE_CHANGE
+    services.record(tx, action, subject, changes_between(old, but_held))
+    if new.held != was_held:
+        action = AuditAction.STAGE_HOLD if new.held else AuditAction.STAGE_RELEASE
+        services.record(tx, action, subject, changes_between(but_held, new), released)
 
 
 def _check_saved(reader: Reader, services: OperationServices, stage: Stage) -> None:

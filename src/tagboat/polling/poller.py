@@ -11,6 +11,7 @@ from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Store, TagSource, Tx
 from tagboat.core.principal import SERVER, Principal
+from tagboat.polling.audit import record_poll
 from tagboat.polling.backoff import RegistryOutages
 from tagboat.polling.catch_up import CatchUp
 from tagboat.polling.fingerprints import FingerprintCache
@@ -94,7 +95,11 @@ class Poller:
             # A registry that names a time blocks clients that come back before it.
             until = backoff.refused_until.isoformat(timespec="seconds").replace("+00:00", "Z")
             error = f"{image_host} is rate limiting us until {until} (Retry-After)"
-            return PollReport(first_poll=not state.first_done, error=error)
+            report = PollReport(first_poll=not state.first_done, error=error)
+            await self._store.write(
+                lambda tx: record_poll(tx, tx.project(project_id), report, actor, self._clock())
+            )
+            return report
         return await self._projects.poll_now(project_id, self._source, actor)
 
     def _acquire_lease(self, tx: Tx) -> bool:

@@ -26,6 +26,7 @@ from tagboat.core.principal import SERVER, Principal
 from tagboat.core.project_webhook import ProjectWebhook
 from tagboat.core.push import Push, Source
 from tagboat.core.rate import Rate
+from tagboat.http.client_address import ClientAddress
 from tagboat.http.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
 from tagboat.http.rate_limits import Limiter, Throttle
 from tagboat.intake.audit import Redelivery
@@ -95,7 +96,10 @@ class _AuthenticCall:
 
 
 class WebhookHandler:
-    """Accepts `POST /{secret}`; answers everything else like an address that does not exist."""
+    """Accepts `POST /{secret}`; answers everything else like an address that does not exist.
+
+    `addresses` finds the callers' IP addresses, by default those that connect.
+    """
 
     def __init__(
         self,
@@ -105,11 +109,13 @@ class WebhookHandler:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         counters: Counters | None = None,
+        addresses: ClientAddress | None = None,
     ) -> None:
         counters = counters or Counters()
         self._count_accepted = counters.counter(_CALL_COUNTER, status="2xx")
         self._count_refused = counters.counter(_CALL_COUNTER, status="4xx")
         self._store = store
+        self._addresses = addresses or ClientAddress(())
         self._access = AccessCheck(store)
         self._right = Limiter(RIGHT_EACH, RIGHT_TOGETHER)
         self._wrong = Limiter(WRONG_EACH, WRONG_TOGETHER)
@@ -161,7 +167,7 @@ class WebhookHandler:
             # The caller may be a stranger, who gets no details.
             await _refuse_unavailable(send, "the database is not available; call again")
             return
-        address = scope["client"][0] if scope.get("client") else ""
+        address = self._addresses.find(scope)
         if access is None:
             if wait_s := self._throttle.wait(time.monotonic()):
                 await asyncio.sleep(wait_s)
@@ -227,7 +233,7 @@ class WebhookHandler:
             return None
         header = signature.header if signature else ""
         kept = record_request(headers, body, hook_id, header, registry=registry)
-        address = scope["client"][0] if scope.get("client") else ""
+        address = self._addresses.find(scope)
         call = _AuthenticCall(headers, body, access.hook, registry, kept, address)
         return await self._accept(call)
 

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from tagboat.core.deploy import (
     EXACT_TRIGGERS,
+    MAX_NOTE,
     Deploy,
     DeployStatus,
     Step,
     StepName,
     StepStatus,
     Trigger,
+    both_notes,
     merged,
     merges_into,
 )
@@ -111,3 +113,21 @@ def test_no_merge_ever_leaves_a_digest_that_the_last_push_did_not_mean(
         deploy = merged(deploy, digest)
         assert deploy.merges == count
         assert deploy.digest in {None, digest}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [
+        ("", "", ""),
+        ("hotfix", "", "hotfix"),
+        ("", "hotfix", "hotfix"),
+        ("hotfix", "again", "hotfix; again"),
+        ("hotfix; again", "again", "hotfix; again"),
+        ("hotfix", "fix", "hotfix; fix"),
+        ("a" * 250, "b" * 248, "a" * 250 + "; " + "b" * 248),
+        ("a" * 250, "b" * 249, "a" * 250 + "; " + "b" * 247 + "…"),
+    ],
+)
+def test_two_orders_of_one_deploy_keep_both_notes(first: str, second: str, both: str) -> None:
+    assert both_notes(first, second) == both
+    assert len(both) <= MAX_NOTE

@@ -246,3 +246,28 @@ def test_a_ledger_survives_the_database() -> None:
     ledger = count(switched(begun()).dark(at(1)), [process(new=counts)], at(2))
     text = msgspec.json.encode(ledger)
     assert msgspec.json.decode(text, type=ReceiptLedger) == ledger
+
+
+def test_once_requests_go_back_none_of_the_old_instances_is_a_drain() -> None:
+    def look(ledger: ReceiptLedger, in_flight: int, second: float) -> ReceiptLedger:
+        return count(ledger, [process(InstanceCounts(in_flight=in_flight))], at(second))
+
+    assert begun().routed_back(at(1)) == begun()
+    back = look(switched(begun()), 1, 2).routed_back(at(3))
+    assert receipt_of(back.routed_back(at(4))).longest_drain_s == 3
+    back = look(back, 7, 64)
+    assert receipt_of(back.ended(at(65))).longest_drain_s == 3
+    # The deploy begins again.
+    away = look(switched_at(back, 100), 1, 102)
+    assert receipt_of(away).longest_drain_s == 3
+    assert receipt_of(look(switched_at(away, 103), 1, 110)).longest_drain_s == 10
+
+
+def switched_at(ledger: ReceiptLedger, second: float) -> ReceiptLedger:
+    return ledger.routed_away(["old"], "new", at(second))
+
+
+def test_one_from_before_a_field_was_there_is_read() -> None:
+    kept = msgspec.to_builtins(switched(begun()), str_keys=True)
+    del kept["back"]
+    assert msgspec.convert(kept, ReceiptLedger, str_keys=True) == switched(begun())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
@@ -9,9 +10,12 @@ import pytest
 
 from tagboat.core.catalog import Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName
-from tagboat.core.errors import IngressUnavailableError
+from tagboat.core.endpoint import Endpoint
+from tagboat.core.errors import ConflictError, IngressUnavailableError, StoreUnavailableError
 from tagboat.core.events import Event, EventTopic
+from tagboat.core.ports import Tx
 from tagboat.core.receipt import (
+    MOVED,
     NOT_ASKED,
     NOT_ASKED_LAST,
     OTHER_SERVERS,
@@ -23,6 +27,8 @@ from tagboat.core.receipt import (
 from tagboat.core.request_counts import EndedBy
 from tagboat.deploy import receipts
 from tagboat.deploy.pipeline import Pipeline
+from tagboat.deploy.receipts import RequestCount
+from tagboat.deploy.record import ClaimLostError, DeployRecord
 from tagboat.ingress.memory import MemoryIngress
 from tests.unit.deploy.deploy_harness import HOST, World
 from tests.unit.deploy.interceptor import Died
@@ -220,20 +226,185 @@ async def test_a_request_that_the_stop_cuts_off_is_aborted(led: World) -> None:
 async def test_one_that_is_taken_back_has_a_receipt_too(led: World) -> None:
     deploy = await second(led)
 
-    async def sicken() -> None:
+    async def answer_and_sicken() -> None:
         await requests(led, 200, 500)()
-        (own,) = [
-            one for one in await led.instances(InstanceState.LIVE) if one.deploy_id == deploy.id
-        ]
-        led.runtime.exit(own.container, 7)
+        await sicken(led, deploy)
 
-    at_step(led, StepName.WATCH, sicken)
+    at_step(led, StepName.WATCH, answer_and_sicken)
     led.calls.before("remove", requests(led, 200, 200, 200))
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.FAILED
     receipt = await receipt_of(led, ended)
     assert receipt.new == SideCounts(answered=1, failed_5xx=1)
     assert receipt.old.answered == 3
+
+
+async def sicken(world: World, deploy: Deploy) -> None:
+    world.runtime.exit((await world.instance_of(deploy)).container, 7)
+
+
+async def leave_open(world: World) -> None:
+    assert await ingress_of(world).begin(HOST) is not None
+
+
+async def test_what_is_in_flight_once_the_old_one_serves_again_is_no_drain(led: World) -> None:
+    deploy = await second(led)
+
+    async def sicken_later() -> None:
+        await later(led, 64)
+        await sicken(led, deploy)
+
+    at_step(led, StepName.WATCH, sicken_later)
+    led.calls.before("remove", partial(leave_open, led))
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert receipt.old.in_flight == 1
+    assert receipt.longest_drain_s is not None
+    assert receipt.longest_drain_s < 1
+
+
+async def test_a_death_while_the_old_one_comes_back_keeps_the_downtime(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    deploy = await second(led)
+
+    async def die() -> None:
+        raise Died
+
+    async def sicken_and_die() -> None:
+        await sicken(led, deploy)
+        led.calls.before("start", die)
+
+    at_step(led, StepName.WATCH, sicken_and_die)
+    with pytest.raises(Died):
+        await led.carry_out(deploy)
+    await later(led, 500)
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert 500 < receipt.downtime_s < 600
+
+
+async def test_a_busy_database_does_not_keep_the_old_one_from_coming_back(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    deploy = await second(led)
+    at_step(led, StepName.WATCH, partial(sicken, led, deploy))
+    write, failed = DeployRecord.write, list[str]()
+
+    async def fail_once(record: DeployRecord, work: Callable[[Tx, Deploy], None]) -> None:
+        if (await led.deploy(deploy.id)).failed_step is not None and not failed:
+            failed.append("the database is locked")
+            raise StoreUnavailableError(failed[0])
+        await write(record, work)
+
+    monkeypatch.setattr(DeployRecord, "write", fail_once)
+    ended = await led.carry_out(deploy)
+    assert (ended.status, len(failed)) == (DeployStatus.FAILED, 1)
+    (live,) = await led.instances(InstanceState.LIVE)
+    assert (live.tag, await led.is_running(live.container)) == ("v1", True)
+
+
+async def test_a_server_that_lost_its_claim_writes_no_downtime_over_the_others(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    deploy = await second(led)
+
+    async def lose() -> None:
+        await led.change_deploy(await led.deploy(deploy.id), claimed_by="another")
+
+    async def sicken_and_lose() -> None:
+        await sicken(led, deploy)
+        # The routes are applied before the downtime is put on record.
+        led.calls.before("apply_routes", lose)
+
+    at_step(led, StepName.WATCH, sicken_and_lose)
+    with pytest.raises(ClaimLostError):
+        await led.carry_out(deploy)
+    ledger = await ledger_of(led, deploy)
+    assert ledger is not None
+    assert ledger.dark_at is None
+
+
+async def test_an_instance_that_comes_up_at_another_port_is_said(led: World) -> None:
+    old = await led.ship("v1")
+    led.publish("v2")
+    deploy = await led.queue("v2")
+
+    def move(tx: Tx) -> None:
+        tx.put_instance(replace(tx.instance(old.id), endpoint=Endpoint("127.0.0.1", 1)))
+
+    at_step(led, StepName.DRAIN, partial(led.store.write, move))
+    receipt = await receipt_of(led, await led.carry_out(deploy))
+    assert (receipt.complete, receipt.reason) == (False, MOVED)
+
+
+async def test_a_count_whose_transaction_was_rolled_back_is_written_by_the_next(led: World) -> None:
+    deploy = await second(led)
+    counting = RequestCount(led.store, led.services.traffic, led.clock.now, deploy.id)
+    await counting.begin(await DeployRecord(led.store, led.clock.now, deploy.id).context())
+
+    def spoil(tx: Tx) -> None:
+        counting.save(tx)
+        raise ConflictError("another piece of the batch fails")
+
+    with pytest.raises(ConflictError):
+        await led.store.write(spoil)
+    assert await ledger_of(led, deploy) is None
+    await led.store.write(counting.save)
+    assert await ledger_of(led, deploy) is not None
+
+
+@pytest.fixture
+def spoil_reports(led: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[StepName]]:
+    """Return what makes the reports of a step raise an error; it returns those that did."""
+
+    def spoil(step: StepName, error: Exception) -> list[StepName]:
+        note, spoiled = DeployRecord.note, list[StepName]()
+
+        async def fail(
+            record: DeployRecord, name: StepName, detail: str, also: Callable[[Tx], None]
+        ) -> None:
+            if name is step:
+                spoiled.append(name)
+                raise error
+            await note(record, name, detail, also)
+
+        monkeypatch.setattr(DeployRecord, "note", fail)
+        ports: list[int | None] = []
+
+        async def begin() -> None:
+            ports.append(await ingress_of(led).begin(HOST))
+
+        async def end() -> None:
+            port = ports.pop()
+            assert port is not None
+            ingress_of(led).end(port)
+
+        led.calls.before("create", begin)
+        for _ in range(60):
+            led.calls.before("in_flight", nothing)
+        led.calls.before("in_flight", end)
+        return spoiled
+
+    return spoil
+
+
+@pytest.mark.parametrize("step", [StepName.WATCH, StepName.DRAIN])
+async def test_a_report_that_cannot_be_written_breaks_nothing_off(
+    led: World, step: StepName, spoil_reports: Callable[..., list[StepName]]
+) -> None:
+    deploy = await second(led)
+    spoiled = spoil_reports(step, StoreUnavailableError("the database is locked"))
+    ended = await led.carry_out(deploy)
+    assert (ended.status, set(spoiled)) == (DeployStatus.SUCCEEDED, {step})
+    assert (await receipt_of(led, ended)).old.answered == 1
+
+
+@pytest.mark.parametrize("step", [StepName.WATCH, StepName.DRAIN])
+async def test_one_whose_claim_is_lost_does(
+    led: World, step: StepName, spoil_reports: Callable[..., list[StepName]]
+) -> None:
+    deploy = await second(led)
+    spoil_reports(step, ClaimLostError())
+    with pytest.raises(ClaimLostError):
+        await led.carry_out(deploy)
 
 
 @pytest.mark.parametrize("step", [StepName.WATCH, StepName.DRAIN, StepName.RETIRE])
@@ -368,9 +539,12 @@ async def test_a_server_that_stops_meanwhile_is_no_downtime(led: World) -> None:
     await requests(led, 200)()  # the old one serves again
     await later(led, 1000)
     deploy = await led.change_deploy(await led.deploy(deploy.id), status=DeployStatus.RUNNING)
+    await leave_open(led)  # until it is stopped
     receipt = await receipt_of(led, await led.carry_out(deploy))
     assert 0 < receipt.downtime_s < 60
     assert receipt.old.answered == 1
+    assert receipt.longest_drain_s is not None
+    assert 30 < receipt.longest_drain_s < 100
 
 
 async def test_among_several_servers_it_is_never_complete(

@@ -43,3 +43,18 @@ async def test_what_could_not_be_removed_is_live_as_before(world: World) -> None
     assert await world.instances(InstanceState.LIVE) == [live]
     await reconcile(world.services)
     await assert_only(world, live)
+
+
+async def test_what_was_removed_before_a_failure_has_ended_like_any_other(world: World) -> None:
+    await world.ship("v1")
+    stage = await world.another_stage("other")
+    world.publish("v2")
+    await world.carry_out(await world.queue("v2", stage=stage))
+    world.runtime.fail("remove", EngineError("device or resource busy"))
+    with pytest.raises(EngineError, match="busy"):
+        await removal(world).remove_project(world.project.id)
+    (removed,) = await world.instances(InstanceState.STOPPED)
+    assert removed.left_at is not None
+    assert removed.left_at == removed.stopped_at == world.clock.now()
+    (left,) = await world.instances(InstanceState.LIVE)
+    assert left.left_at is None

@@ -1,0 +1,32 @@
+"""Orders that merge into a deploy that waits, with who has given them and why."""
+
+import pytest
+
+from tagboat.core.deploy import Deploy
+from tagboat.deploy.queue import DeployQueue
+from tests.unit.deploy.deploy_harness import World
+
+pytestmark = pytest.mark.anyio
+
+
+async def order(world: World, by: str, note: str) -> Deploy:
+    queue, stage = DeployQueue(world.clock.now), world.stage
+    queued = await world.store.write(
+        lambda tx: queue.trigger_deploy(
+            stage.project_id, stage.id, "v1", tx=tx, ordered_by=by, note=note
+        )
+    )
+    return await world.deploy(queued.deploy_id)
+
+
+async def test_an_order_that_merges_puts_no_words_into_anothers_mouth(world: World) -> None:
+    await order(world, "ada", "the hotfix")
+    merged = await order(world, "bob", "for the demo")
+    assert (merged.ordered_by, merged.note) == ("ada", "the hotfix; for the demo")
+
+
+async def test_a_push_that_a_person_orders_too_is_that_persons(world: World) -> None:
+    pushed = await world.queue("v1")
+    merged = await order(world, "ada", "now")
+    assert (merged.id, merged.ordered_by, merged.note) == (pushed.id, "ada", "now")
+    assert (await world.queue("v1")).ordered_by == "ada"
