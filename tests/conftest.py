@@ -1,11 +1,17 @@
 """What tests of every kind may ask for."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
+from sqlalchemy import Engine
 
+from tagboat.store import store
+from tagboat.store.database import migrate
 from tests.support.docker_registry import DockerRegistry
 from tests.support.docker_registry import docker_registry as running_registry
 from tests.support.dockerd import loopback_images, remove_left_images, running_engine
@@ -36,6 +42,30 @@ def _is_worker(config: pytest.Config) -> bool:
     before and after them.
     """
     return hasattr(config, "workerinput")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _schema_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give each new SQLite database a copy of the schema that `migrate` made for the first one.
+
+    Making it takes longer than most tests do.
+    """
+    made = tmp_path_factory.mktemp("schema") / "made.db"
+
+    def copied(engine: Engine) -> None:
+        file = Path(unquote((engine.url.database or "").removeprefix("file:")))
+        if engine.dialect.name != "sqlite" or file.stat().st_size:
+            migrate(engine)
+        elif made.exists():
+            shutil.copyfile(made, file)
+        else:
+            migrate(engine)
+            engine.dispose()  # so that nothing is left in the log beside the file
+            shutil.copyfile(file, made)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "migrate", copied)
+        yield
 
 
 @pytest.fixture(scope="session")
