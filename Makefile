@@ -1,6 +1,6 @@
 # The commands for people. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop run test faults check format bench screenshots lock vendor clean install
+.PHONY: help demo demo-stop run test faults check format bench screenshots reference site lock vendor clean install
 
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -52,6 +52,12 @@ bench: $(STAMP) ## Measure, and compare with a minimum or a peer in the same run
 screenshots: $(STAMP) ## Take a picture of each page, in light and dark, on a phone and a wide screen
 	@tools/install-test-tools
 	@$(BIN)/python -m tools.screenshots $(ARGS)
+
+reference: $(STAMP) ## Write docs/reference after a change of the commands
+	@$(BIN)/python -m tools.reference
+
+site: $(STAMP) ## Build the documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock: $(STAMP) ## Write requirements.lock after a change of pyproject.toml; newest versions: make lock ARGS=--upgrade
 	@$(BIN)/python tools/lock.py write $(ARGS)

@@ -30,6 +30,8 @@ WITHOUT_MODULE = {
     "store/test_plans.py": "the query plans of all tables",
     "test_contrib.py": "the files in contrib/",
     "test_docs.py": "the documents",
+    "test_docs_commands.py": "the commands in the documents",
+    "test_site.py": "the documents as a site",
     "test_house.py": "the style of all modules",
     "test_loaded.py": "the modules that the server loads at start",
     "webhook/formats/test_fixtures.py": "all formats, with recorded calls",
