@@ -1,0 +1,386 @@
+"""A service of a Compose file as a project of a configuration file. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tagboat.core.catalog import HEALTH_TIMEOUT_S
+from tagboat.core.compose_reasons import REASONS, SILENT, UNKNOWN
+from tagboat.core.compose_values import (
+    ComposeMount,
+    ComposePort,
+    as_bool,
+    as_list,
+    as_number,
+    as_pairs,
+    as_seconds,
+    as_text,
+    as_texts,
+    as_words,
+    parse_compose_mount,
+    parse_compose_port,
+)
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.image import ImageName, parse_image_name, parse_image_ref
+from tagboat.core.interpolation import SecretText, holds_secret
+from tagboat.core.moving_in import (
+    is_proxy_label,
+    looks_secret,
+    path_asked,
+    pattern_for,
+    traefik_hosts,
+    traefik_port,
+)
+from tagboat.core.naming import slug
+from tagboat.core.run import KEEP_ENTRYPOINT
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeNote:
+    """Something of a service that is not carried over as it is, or has to be known."""
+
+    service: str
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeSurroundings:
+    """The parts of a file outside of its services, and how they are to be carried over.
+
+    `project` is Compose's name of it and `folder` the absolute path of its folder. `read_env_file`
+    returns the variables of a file, or None where there is none. With `binds`, paths of the machine
+    are proposed too; with `several`, services reach each other by shared networks.
+    """
+
+    project: str
+    folder: str
+    variables: Mapping[str, str]
+    read_env_file: Callable[[str], Mapping[str, str] | None]
+    volumes: Mapping[str, Any] = field(default_factory=dict)
+    networks: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, Any] = field(default_factory=dict)
+    binds: bool = False
+    several: bool = False
+
+
+# Options that only have another name; None leaves the option out.
+_SAME: Mapping[str, tuple[str, Callable[[object], object]]] = {
+    "user": ("user", as_text),
+    "mem_limit": ("memory", as_text),
+    "cpus": ("cpus", as_number),
+    "shm_size": ("shm_size", as_text),
+    "read_only": ("read_only", as_bool),
+    "init": ("init", as_bool),
+    "stop_signal": ("stop_signal", as_text),
+    "stop_grace_period": ("stop_timeout_s", as_seconds),
+    "cap_add": ("cap_add", as_texts),
+}
+
+
+class ServiceImport:
+    """The proposal for one service.
+
+    `project` and `stage` are as in a configuration file, `secret_values` the values of its secrets,
+    and `notes` say what is not carried over. Raises InvalidValueError without a usable image.
+    """
+
+    def __init__(
+        self, service: str, body: Mapping[str, Any], surroundings: ComposeSurroundings
+    ) -> None:
+        self.service = service
+        self.notes: list[ComposeNote] = []
+        self.project: dict[str, Any] = {}
+        self.stage: dict[str, Any] = {}
+        self.secret_values: dict[str, str] = {}
+        self._around = surroundings
+        self._taken: set[str] = set()
+        self._app_port: int | None = None
+        self._carriers: Mapping[str, Callable[[Any], None]] = {
+            "healthcheck": self._healthcheck,
+            "volumes": self._volumes,
+            "tmpfs": self._tmpfs,
+            "networks": self._networks,
+            "secrets": self._secrets,
+            "deploy": self._deploy,
+            "pids_limit": self._pids,
+            "extra_hosts": self._extra_hosts,
+        }
+        self.image = self._read_image(body)
+        labels = self._try("labels", self._labels, body.get("labels")) or {}
+        self._try("ports", lambda _: self._ports(body, labels), None)
+        self._domains(labels)
+        for key, value in body.items():
+            self._carry(key, value)
+        self._try("environment", lambda _: self._environment(body), None)
+        self._try("command", lambda _: self._command(body), None)
+        if self.project.get("read_only") and self.project.get("secret_files"):
+            del self.project["read_only"]
+            self.note("read_only", "the engine puts no secret_files into a read-only container")
+
+    def note(self, key: str, reason: str) -> None:
+        """Note something about a key of the service."""
+        self.notes.append(ComposeNote(self.service, key, reason))
+
+    def _try(self, key: str, carry: Callable[[Any], Any], value: object) -> Any:  # noqa: ANN401
+        try:
+            return carry(value)
+        except InvalidValueError as error:
+            self.note(key, str(error))
+            return None
+
+    def _carry(self, key: str, value: object) -> None:
+        """Carry over a key that stands by itself, or note why not."""
+        carry = self._carriers.get(key)
+        if key in SILENT or key in _TOGETHER or key.startswith("x-") or value is None:
+            return
+        if holds_secret(value):
+            self.note(key, "has the value of a variable that looks like a secret; set it yourself")
+        elif same := _SAME.get(key):
+            self._try(key, lambda given: self.project.update({same[0]: same[1](given)}), value)
+        elif carry is not None:
+            self._try(key, carry, value)
+        elif value not in (False, [], {}, ""):
+            self.note(key, REASONS.get(key, UNKNOWN))
+
+    def _read_image(self, body: Mapping[str, Any]) -> ImageName:
+        given = body.get("image")
+        if not given:
+            reason = "has no image; Tagboat deploys images from a registry"
+            raise InvalidValueError(f"{reason}: build it in your CI" if "build" in body else reason)
+        text = as_text(given)
+        name, at, _ = text.partition("@")
+        last = name.rpartition("/")[2]
+        if at and ":" not in last:
+            self.note("image", "the digest is not carried over: Tagboat resolves tags")
+            image, pattern = parse_image_name(name), "*"
+        else:
+            ref = parse_image_ref(name)
+            image, pattern = ref.name, pattern_for(ref.tag)
+        self.project["image"] = str(image)
+        self.stage["tag_pattern"] = pattern
+        return image
+
+    def _labels(self, value: object) -> dict[str, str]:
+        labels = {name: text or "" for name, text in as_pairs(value or {}).items()}
+        if holds_secret(labels):
+            raise InvalidValueError("have the value of a variable that looks like a secret")
+        kept = {name: text for name, text in labels.items() if not is_proxy_label(name)}
+        if own := [name for name in kept if name.startswith("tagboat.")]:
+            self.note("labels", f"{', '.join(own)}: names that begin with tagboat. are Tagboat's own")
+        kept = {name: text for name, text in kept.items() if name not in own}
+        if kept:
+            self.project["labels"] = kept
+        if len(kept) + len(own) < len(labels):
+            self.note("labels", "those of Traefik, Watchtower and similar: Tagboat does their work")
+        return labels
+
+    def _ports(self, body: Mapping[str, Any], labels: Mapping[str, str]) -> None:
+        published: list[ComposePort] = []
+        for entry in as_list(body.get("ports") or []):
+            if port := self._try("ports", parse_compose_port, entry):
+                published.append(port)
+        exposed = [
+            port
+            for entry in as_list(body.get("expose") or [])
+            if (port := self._try("expose", parse_compose_port, entry))
+        ]
+        tcp = [one.port for one in (*published, *exposed) if one.protocol == "tcp"]
+        app = traefik_port(labels) or next(iter(tcp), None)
+        if app is not None:
+            self.project["port"] = self._app_port = app
+        for one in published:
+            if one.port != app or one.protocol != "tcp":
+                self.note(
+                    "ports",
+                    f"{one} is not the port of the app: if it is needed, add publish: [{str(one)!r}]",
+                )
+            elif one.host:
+                self.note(
+                    "ports",
+                    f"clients of the port {one.host} use the address of the stage, or its domain",
+                )
+
+    def _domains(self, labels: Mapping[str, str]) -> None:
+        if hosts := traefik_hosts(labels):
+            self.stage["domains"] = hosts
+            if any("Path" in text for name, text in labels.items() if name.endswith(".rule")):
+                self.note("labels", "Tagboat routes whole hosts, not paths")
+
+    def _environment(self, body: Mapping[str, Any]) -> None:
+        env: dict[str, str] = {}
+        for one in as_list(body.get("env_file") or []):
+            env.update(self._env_file(one))
+        for name, value in as_pairs(body.get("environment") or {}).items():
+            known = self._around.variables.get(name)
+            if value is None and known is None:
+                self.note("environment", f"{name} has no value, and the variable is not set")
+            else:
+                env[name] = value if value is not None else str(known)
+        plain: dict[str, str] = {}
+        for name, text in env.items():
+            is_secret = bool(text) and (isinstance(text, SecretText) or looks_secret(name, text))
+            (self.secret_values if is_secret else plain)[name] = text
+        if plain:
+            self.project["env"] = plain
+
+    def _env_file(self, entry: object) -> Mapping[str, str]:
+        path = as_text(entry.get("path") if isinstance(entry, dict) else entry)
+        required = not isinstance(entry, dict) or as_bool(entry.get("required", True))
+        found = self._around.read_env_file(path)
+        if found is None and required:
+            self.note("env_file", f"{path} cannot be read; its variables are missing")
+        return found or {}
+
+    def _command(self, body: Mapping[str, Any]) -> None:
+        for key in ("command", "entrypoint"):
+            if holds_secret(body.get(key)):
+                raise InvalidValueError(f"{key} has the value of a variable that looks like a secret")
+        command = as_words(body.get("command"))
+        if body.get("entrypoint") is not None:
+            if entrypoint := as_words(body["entrypoint"]):
+                self.project["entrypoint"] = entrypoint
+        elif command:
+            self.project["entrypoint"] = KEEP_ENTRYPOINT
+        if command:
+            self.project["command"] = command
+
+    def _healthcheck(self, value: object) -> None:
+        if not isinstance(value, dict):
+            raise InvalidValueError("must be a map")
+        words = as_texts(value.get("test") or [])
+        if as_bool(value.get("disable", False)) or words[:1] == ["NONE"]:
+            self.project["healthcheck"] = ""
+            return
+        if words:
+            asked = path_asked(words)
+            if asked is not None and asked[0] == (self._app_port or asked[0]):
+                self.project["port"] = self._app_port = asked[0]
+                self.project["healthcheck"] = asked[1]
+            else:
+                self.note(
+                    "healthcheck",
+                    "Tagboat asks a path of the app's port, or runs the HEALTHCHECK of the image:"
+                    " set healthcheck to a path, or build the test into the image",
+                )
+        needs = as_seconds(value.get("start_period", "0s")) + as_seconds(
+            value.get("interval", "0s")
+        ) * as_number(value.get("retries", 3))
+        if needs > HEALTH_TIMEOUT_S:
+            self.stage["health_timeout_s"] = min(int(needs), 3600)
+
+    def _volumes(self, value: object) -> None:
+        for entry in as_list(value):
+            mount = self._try(
+                "volumes", lambda one: parse_compose_mount(one, self._around.folder), entry
+            )
+            if mount is None:
+                continue
+            if mount.target in self._taken:
+                self.note("volumes", f"{mount.target} is mounted twice")
+                continue
+            self._taken.add(mount.target)
+            self._mount(mount)
+
+    def _mount(self, mount: ComposeMount) -> None:
+        if mount.kind == "tmpfs":
+            self.project.setdefault("tmpfs", {})[mount.target] = mount.options
+            return
+        if mount.kind == "bind":
+            bind = f"{mount.source}:{mount.target}" + (":ro" if mount.read_only else "")
+            if self._around.binds:
+                self.project.setdefault("binds", []).append(bind)
+                return
+            self.note(
+                "volumes",
+                f"{bind} is a path of the machine: allow it on the server with TAGBOAT_BIND_ROOTS,"
+                " and use --binds",
+            )
+            return
+        name = slug((mount.source or mount.target).lower())
+        volumes = self.project.setdefault("volumes", {})
+        volumes[name if name not in volumes else f"{name}-{len(volumes) + 1}"] = mount.target
+        if mount.source:
+            top = self._around.volumes.get(mount.source) or {}
+            real = top.get("name") if isinstance(top, dict) else None
+            external = isinstance(top, dict) and top.get("external")
+            prefix = "" if external else f"{self._around.project}_"
+            self.note(
+                "volumes",
+                f"{mount.target} begins empty: the data stays in the volume"
+                f" {real or prefix + mount.source}; 'tagboat adopt' of the container keeps it",
+            )
+
+    def _tmpfs(self, value: object) -> None:
+        for text in as_texts(value):
+            path, _, options = text.partition(":")
+            if path not in self._taken:
+                self._taken.add(path)
+                self.project.setdefault("tmpfs", {})[path] = options
+
+    def _networks(self, value: object) -> None:
+        names: Iterable[str] = value if isinstance(value, dict) else as_texts(value)
+        for name in names:
+            top = self._around.networks.get(name) or {}
+            given = top.get("name") if isinstance(top, dict) else None
+            if isinstance(top, dict) and top.get("external"):
+                self.join(as_text(given or name))
+            elif self._around.several:
+                self.join(as_text(given or f"{self._around.project}_{name}"))
+
+    def join(self, network: str) -> None:
+        """Put the app on a network of the engine."""
+        networks = self.project.setdefault("networks", [])
+        if network not in networks:
+            networks.append(network)
+
+    def _secrets(self, value: object) -> None:
+        for entry in as_list(value):
+            source = as_text(entry.get("source") if isinstance(entry, dict) else entry)
+            target = as_text(entry.get("target") or source if isinstance(entry, dict) else source)
+            top = self._around.secrets.get(source) or {}
+            place = top if isinstance(top, dict) else {}
+            if "/" in target or not (place.get("file") or place.get("environment")):
+                self.note("secrets", f"{source} has no file here that could be read")
+                continue
+            path = as_text(place.get("file") or "")
+            ref = f"file:{_absolute(path, self._around.folder)}" if path else ""
+            self.project.setdefault("secret_files", {})[target] = (
+                ref or f"env:{as_text(place['environment'])}"
+            )
+
+    def _deploy(self, value: object) -> None:
+        if not isinstance(value, dict):
+            raise InvalidValueError("must be a map")
+        resources = value.get("resources")
+        limits = resources.get("limits") if isinstance(resources, dict) else None
+        if isinstance(limits, dict):
+            for key, name in (("memory", "mem_limit"), ("cpus", "cpus"), ("pids", "pids_limit")):
+                if limits.get(key):
+                    self._carry(name, limits[key])
+        if isinstance(resources, dict) and (more := sorted(resources.keys() - {"limits"})):
+            self.note("deploy", f"resources.{', '.join(more)}: Tagboat sets limits only")
+        if (value.get("replicas") or 1) != 1:
+            self.note("deploy", f"replicas: {REASONS['scale']}")
+        if others := sorted(value.keys() - {"resources", "replicas"}):
+            self.note("deploy", f"{', '.join(others)}: Tagboat deploys in its own way")
+
+    def _pids(self, value: object) -> None:
+        if as_text(value) not in {"0", "-1"}:
+            self.project["pids"] = int(as_number(value))
+
+    def _extra_hosts(self, value: object) -> None:
+        pairs = as_pairs(value, ":=").items()
+        hosts = {name: str(address).strip("[]") for name, address in pairs if address}
+        if hosts:
+            self.project["extra_hosts"] = hosts
+
+
+# Carried over before or after the others, because they depend on one another.
+_TOGETHER: Sequence[str] = (
+    *("labels", "ports", "expose", "environment", "env_file", "command", "entrypoint"),
+)
+
+
+def _absolute(path: str, folder: str) -> str:
+    return parse_compose_mount(f"{path if path.startswith('/') else f'./{path}'}:/", folder).source

@@ -1,0 +1,165 @@
+"""Containers made by `docker run`, taken over by the real server on the real engine."""
+
+import json
+import threading
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.test_push_to_running import publish
+from tests.acceptance.test_run_options import KEEPS, docker
+from tests.support.docker_registry import DockerRegistry
+from tests.support.ports import free_port
+from tests.support.server import Server, running_server
+
+pytestmark = pytest.mark.xdist_group("engine")
+SECRET = "correct horse battery staple"
+
+
+@pytest.fixture
+def name(engine_url: str) -> Iterator[str]:
+    """The name of a container that is removed after the test, with its volume and network."""
+    made = f"theirs-{uuid.uuid4().hex[:8]}"
+    docker(engine_url, "network", "create", f"{made}-net")
+    yield made
+    docker(engine_url, "rm", "-f", made)
+    docker(engine_url, "volume", "rm", "-f", f"{made}-data")
+    docker(engine_url, "network", "rm", f"{made}-net")
+
+
+class Client:
+    """Asks the ingress without a pause, and counts what is not answered by 200."""
+
+    def __init__(self, address: str, host: str) -> None:
+        self._request = urllib.request.Request(address, headers={"Host": host})
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.answered = 0
+        self.lost: list[str] = []
+
+    def __enter__(self) -> "Client":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ends.is_set():
+            try:
+                with urllib.request.urlopen(self._request, timeout=30) as answer:
+                    answer.read()
+                    self.answered += 1
+            except OSError as error:
+                self.lost.append(str(error))
+
+
+def state(engine_url: str, name: str) -> Any:  # noqa: ANN401 - JSON
+    return json.loads(docker(engine_url, "inspect", name))[0]
+
+
+def test_a_container_is_replaced_without_a_lost_request(
+    tmp_path: Path, engine_url: str, registry: DockerRegistry, name: str
+) -> None:
+    image, port, listen = f"{registry.host}/acme/{name}", free_port(), free_port()
+    publish(image, "v1.0.0")
+    docker(
+        engine_url,
+        *("run", "-d", "--name", name, "--restart", "always", "-p", f"127.0.0.1:{port}:8080"),
+        *("-e", f"DB_PASSWORD={SECRET}", "-e", "COLOUR=red", "--memory", "64m"),
+        *("--network", f"{name}-net", f"{image}:v1.0.0"),
+    )
+    with running_server(
+        tmp_path,
+        engine_url,
+        TAGBOAT_INGRESS="haproxy",
+        TAGBOAT_INGRESS_LISTEN=f"127.0.0.1:{listen}",
+    ) as server:
+        dry = server.cli("adopt", name, "--dry-run")
+        assert (dry.returncode, "loses no request" in dry.stdout) == (0, True), dry.stderr
+        assert SECRET not in dry.stdout + dry.stderr
+        assert server.items("/api/projects") == []
+
+        adopted = server.cli("adopt", name, "--project", "shop")
+        assert adopted.returncode == 0, adopted.stderr
+        assert "tagboat deploy shop prod v1.0.0 --wait" in adopted.stdout
+        host = "shop-prod.localhost"
+        address = f"http://127.0.0.1:{listen}/"
+        server.until(lambda: _status(address, host) == 200, "the ingress to lead to it")
+        with Client(address, host) as client:
+            deployed = server.cli("deploy", "shop", "prod", "v1.0.0", "--wait")
+            assert deployed.returncode == 0, deployed.stderr
+        assert (client.lost, client.answered > 10) == ([], True)
+
+        theirs = state(engine_url, name)
+        assert theirs["State"]["Running"] is False
+        assert theirs["HostConfig"]["RestartPolicy"]["Name"] == "no"
+        (live,) = server.live()
+        ours = state(engine_url, live["container"])
+        assert {f"DB_PASSWORD={SECRET}", "COLOUR=red"} <= set(ours["Config"]["Env"])
+        assert ours["HostConfig"]["Memory"] == 64 << 20
+        assert f"{name}-net" in ours["NetworkSettings"]["Networks"]
+        again = server.cli("adopt", live["container"], "--yes")
+        assert (again.returncode, "Tagboat has made it" in again.stderr) == (1, True)
+        server.clear()
+        assert state(engine_url, name)["Id"]
+
+
+def test_an_app_with_data_keeps_it(
+    server: Server, engine_url: str, registry: DockerRegistry, name: str
+) -> None:
+    image = f"{registry.host}/acme/{name}"
+    publish(image, "v1", cmd=KEEPS, env={"VERSION": "v1"}, volumes=("/data",))
+    docker(
+        engine_url,
+        *("run", "-d", "--name", name, "-v", f"{name}-data:/data", "--privileged"),
+        *("-p", "8080", "-e", "VERSION=theirs", f"{image}:v1"),
+    )
+    refused = server.cli("adopt", name)
+    assert (refused.returncode, "confirm with --yes" in refused.stderr) == (1, True), refused.stderr
+    assert "It is down from then until the new one is healthy" in refused.stderr + refused.stdout
+    refused = server.cli("adopt", name, "--yes")
+    assert (refused.returncode, "it is privileged" in refused.stderr) == (1, True), refused.stderr
+    adopted = server.cli("adopt", name, "--yes", "--force", "--json")
+    assert adopted.returncode == 0, adopted.stderr
+    assert json.loads(adopted.stdout)["stage"]["volumes"] == {"/data": f"{name}-data"}
+    deployed = server.cli("deploy", name, "prod", "v1", "--wait")
+    assert deployed.returncode == 0, deployed.stderr
+    (live,) = server.live()
+    visits = docker(engine_url, "exec", live["container"], "cat", "/data/visits").splitlines()
+    assert visits[-2:] == ["theirs", "theirs"]
+    assert state(engine_url, name)["State"]["Running"] is False
+    server.clear()
+    assert f"{name}-data" in docker(engine_url, "volume", "ls", "-q").split()
+
+
+def test_what_was_built_here_is_refused_with_the_way_on(
+    server: Server, engine_url: str, registry: DockerRegistry, name: str
+) -> None:
+    image = f"{registry.host}/acme/{name}"
+    publish(image, "v1")
+    docker(engine_url, "run", "-d", "--name", name, f"{image}:v1")
+    docker(engine_url, "commit", name, f"{name}-local:dev")
+    docker(engine_url, "rm", "-f", name)
+    docker(engine_url, "run", "-d", "--name", name, f"{name}-local:dev")
+    local = server.cli("adopt", name, "--dry-run")
+    docker(engine_url, "rm", "-f", name)
+    docker(engine_url, "image", "rm", f"{name}-local:dev")
+    assert local.returncode == 1
+    assert f"docker push docker.io/library/{name}-local:TAG" in local.stderr
+    missing = server.cli("adopt", name)
+    assert (missing.returncode, "the engine has no container" in missing.stderr) == (1, True)
+
+
+def _status(address: str, host: str) -> int:
+    request = urllib.request.Request(address, headers={"Host": host})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except OSError:
+        return 0

@@ -1,0 +1,143 @@
+"""`tagboat import compose`, and what a real server says of its proposals."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from bench.rig import tagboat
+from tests.integration.test_account_commands import cli
+
+pytestmark = pytest.mark.anyio
+SECRET = "correct horse battery staple"
+COMPOSE = f"""\
+name: shop
+x-common: &common
+  restart: always
+  environment: &env
+    LOG_LEVEL: ${{LOG_LEVEL:-info}}
+services:
+  web:
+    <<: *common
+    image: git.example.com/acme/shop:${{TAG:?give a tag}}
+    ports: ["8080:3000", 9090:9090]
+    environment:
+      <<: *env
+      DB_PASSWORD: ${{DB_PASSWORD}}
+      PRICE: "5$$"
+    env_file: [web.env, {{path: gone.env, required: false}}]
+    mem_limit: 1m
+    cap_add: [SYS_ADMIN, NET_ADMIN]
+    depends_on: [db]
+    labels:
+      traefik.http.routers.web.rule: Host(`shop.example.com`)
+    volumes: ["media:/media", "./conf:/etc/app:ro"]
+    healthcheck: {{test: "curl -f http://localhost:3000/up"}}
+  db:
+    image: postgres:16
+    environment: [POSTGRES_PASSWORD={SECRET}]
+    volumes: ["data:/var/lib/postgresql/data"]
+  builds:
+    build: .
+volumes: {{media: , data: }}
+"""
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if "TAGBOAT" not in name}
+    clean.pop("LOG_LEVEL", None)
+    return clean | {"HOME": str(tmp_path), "TAGBOAT_DATA_DIR": str(tmp_path / "data")}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "compose.yaml"
+    path.write_text(COMPOSE)
+    (tmp_path / ".env").write_text(f"TAG=v1.4.0\nDB_PASSWORD='{SECRET}'\n")
+    (tmp_path / "web.env").write_text(f"SMTP_TOKEN={SECRET}\nCOLOUR=red # not blue\n")
+    return path
+
+
+async def test_a_proposal_is_accepted_by_the_server_and_tells_no_secret(
+    tmp_path: Path, environ: dict[str, str], file: Path
+) -> None:
+    code, out, err = await cli(environ, "import", "compose", str(file))
+    assert code == 0, err
+    assert SECRET not in out + err
+    for part in (
+        "builds: image: left out",
+        "web: depends_on: ",
+        "web: memory: must be 0",
+        "web: cap_add.0: SYS_ADMIN",
+        "web: volumes: ",
+        "9090:9090 is not the port",
+        "Set these variables for 'tagboat apply': SMTP_TOKEN, DB_PASSWORD, POSTGRES_PASSWORD",
+    ):
+        assert part in err
+    proposal = tmp_path / "tagboat.yaml"
+    proposal.write_text(out)
+    names = ("SMTP_TOKEN", "DB_PASSWORD", "POSTGRES_PASSWORD")
+    given = environ | dict.fromkeys(names, SECRET)
+    with tagboat(tmp_path / "data", in_memory=True):
+        code, out, err = await cli(given, "diff", str(proposal))
+        assert (code, "+ stage web prod" in out) == (1, True), err
+        code, out, err = await cli(given, "apply", str(proposal))
+        assert (code, "4 created" in out) == (0, True), err
+        assert (await cli(given, "diff", str(proposal)))[0] == 0
+        exported = json.loads((await cli(given, "export", "--json"))[1])["projects"]
+    web = exported["web"]
+    assert web["env"] == {"COLOUR": "red", "LOG_LEVEL": "info", "PRICE": "5$"}
+    assert sorted(web["secrets"]) == ["DB_PASSWORD", "SMTP_TOKEN"]
+    assert (web["port"], web["healthcheck"], web["cap_add"]) == (3000, "/up", ["NET_ADMIN"])
+    assert web["stages"]["prod"] == {
+        "tag_pattern": "semver:1.x",
+        "domains": ["shop.example.com"],
+    }
+    assert exported["db"]["image"] == "docker.io/library/postgres"
+
+
+async def test_chosen_services_as_json(environ: dict[str, str], file: Path) -> None:
+    words = ("import", "compose", str(file), "db", "--stage", "live", "--json")
+    code, out, err = await cli(environ, *words)
+    assert code == 0, err
+    shown = json.loads(out)
+    assert shown["document"]["projects"]["db"]["stages"] == {"live": {"tag_pattern": "16"}}
+    assert {note["service"] for note in shown["notes"]} == {"db"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "says"),
+    [
+        ("services:\n  a: {image: 'x:${GONE:?no}'}\n", (), ":2: services.a.image: the variable GONE"),
+        ("services:\n  a:\n   b: [\n", (), "not valid YAML"),
+        ("services:\n  a:\n    image: x\n    image: y\n", (), ":4: the key 'image' is there twice"),
+        ("services: []\n", (), ":1: there are no services"),
+        ("projects: {}\n", (), "there are no services; is it a Compose file?"),
+        ("- a\n", (), ":1: must be a map with services"),
+        ("services: {a: 1}\n", (), ":1: a must be a map"),
+        ("services: {web: {image: x}}\n", ("wev",), "no service wev; did you mean web?"),
+        ("services: {web: {build: .}}\n", (), "no service can be carried over"),
+        ("services: {web: {image: !!python/object:x y}}\n", (), "tags such as"),
+        ("services: {web: {image: x}}\nvolumes: [a]\n", (), ":2: volumes must be a map"),
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(
+                f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+                for old, new in zip("abcdef", "bcdefg", strict=True)
+            )
+            + "services: {web: {image: x}}\n",
+            (),
+            "too long with its anchors",
+        ),
+    ],
+)
+async def test_what_cannot_be_read_is_one_clear_line(
+    tmp_path: Path, environ: dict[str, str], content: str, words: tuple[str, ...], says: str
+) -> None:
+    path = tmp_path / "compose.yaml"
+    path.write_text(content)
+    code, out, err = await cli(environ, "import", "compose", str(path), *words)
+    assert (code, out) == (1, "")
+    assert says in err
