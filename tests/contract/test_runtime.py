@@ -334,7 +334,7 @@ async def test_a_container_is_described_as_it_was_made(
         await meant(SERVES, port=8080, host_port=free_port),
         env={"GREETING": "hello", "EMPTY": ""},
         volumes={f"{run}-data": "/data"},
-        tmpfs={"/tmp": "size=1m"},
+        tmpfs={"/cache": "size=1m"},
         binds=(Bind("/etc", "/etc/of-host", read_only=True),),
         extra_hosts={"db": "10.0.0.5"},
         networks=(net,),

@@ -262,7 +262,7 @@ CHANGES: Mapping[str, tuple[Try, list[tuple[str, str]]]] = {
         [("delivery.redeliver", "native")],
     ),
     "POST /api/adopt": (
-        lambda scene: _adopt(scene),
+        _adopt,
         [("project.adopt", "theirs"), ("stage.create", "prod"), ("project.create", "theirs")],
     ),
     "POST /api/config/apply": (

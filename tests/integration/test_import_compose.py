@@ -110,7 +110,11 @@ async def test_chosen_services_as_json(environ: dict[str, str], file: Path) -> N
 @pytest.mark.parametrize(
     ("content", "words", "says"),
     [
-        ("services:\n  a: {image: 'x:${GONE:?no}'}\n", (), ":2: services.a.image: the variable GONE"),
+        (
+            "services:\n  a: {image: 'x:${GONE:?no}'}\n",
+            (),
+            ":2: services.a.image: the variable GONE",
+        ),
         ("services:\n  a:\n   b: [\n", (), "not valid YAML"),
         ("services:\n  a:\n    image: x\n    image: y\n", (), ":4: the key 'image' is there twice"),
         ("services: []\n", (), ":1: there are no services"),

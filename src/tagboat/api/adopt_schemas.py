@@ -34,9 +34,7 @@ class AdoptOrder(RequestModel):
     def to_wish(self) -> AdoptionWish:
         """Return the core's value."""
         pattern = str(self.pattern) if self.pattern is not None else None
-        return AdoptionWish(
-            project=self.project, stage=self.stage, pattern=pattern, port=self.port
-        )
+        return AdoptionWish(project=self.project, stage=self.stage, pattern=pattern, port=self.port)
 
 
 class AdoptedProjectOut(ResponseModel):

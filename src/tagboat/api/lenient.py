@@ -27,22 +27,15 @@ def accepted_part(
         except ValidationError as error:
             # One by one: a value that is taken out moves the places of others.
             first = error.errors(include_url=False)[0]
-            path = _take_out(document, first["loc"])
+            steps = list(_steps_into(document, first["loc"]))
+            path = tuple(str(step) for _, step in steps)
             reason = str(first.get("ctx", {}).get("error") or first["msg"])
             refused.append((path or tuple(map(str, first["loc"])), reason))
-            if not path:
+            if not steps:
                 break
+            holder, key = steps[-1]
+            del holder[key]
     raise TooMuchRefusedError("; ".join(f"{'.'.join(path)}: {why}" for path, why in refused[-3:]))
-
-
-def _take_out(document: dict[str, Any], place: Sequence[object]) -> tuple[str, ...]:
-    """Remove the innermost value there is at `place`, and return its path, empty for none."""
-    steps = list(_steps_into(document, place))
-    if not steps:
-        return ()
-    holder, key = steps[-1]
-    del holder[key]
-    return tuple(str(step) for _, step in steps)
 
 
 def _steps_into(document: Any, place: Sequence[object]) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401 - any JSON

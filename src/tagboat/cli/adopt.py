@@ -52,12 +52,13 @@ def adopt_command(
         "force": force,
         **{name: value for name, value in wish.items() if value is not None},
     }
+    # Always first, so that people see what they are asked about.
     plan = client.post("/api/adopt", {**order, "dry_run": True})
     if not as_json:
-        _show_plan(plan)
+        _show_adoption_plan(plan)
+    elif dry_run:
+        show.as_json(plan)
     if dry_run:
-        if as_json:
-            show.as_json(plan)
         return
     if not yes and not plan["seamless"]:
         words = " ".join(plan["first_deploy"]) or "The first deploy interrupts the app."
@@ -66,7 +67,11 @@ def adopt_command(
     adopted = client.post("/api/adopt", {**order, "container": plan["container_id"]})
     if as_json:
         show.as_json(adopted)
-        return
+    else:
+        _show_next(adopted)
+
+
+def _show_next(adopted: ApiObject) -> None:
     name, of_stage = adopted["project"]["name"], adopted["stage"]["name"]
     show.line(f"{adopted['container']} is adopted as {name} {of_stage}, which is held.")
     show.line("Next:")
@@ -74,7 +79,7 @@ def adopt_command(
     show.line(f"  tagboat release {name} {of_stage}   let pushes deploy from then on")
 
 
-def _show_plan(plan: ApiObject) -> None:
+def _show_adoption_plan(plan: ApiObject) -> None:
     project, stage = plan["project"], plan["stage"]
     made = "a new project" if project["created"] else "the project that there is"
     show.line(f"{plan['container']} becomes the stage {stage['name']} of {project['name']}, {made}")
@@ -85,7 +90,14 @@ def _show_plan(plan: ApiObject) -> None:
         ("domains", ", ".join(stage["domains"])),
         ("env", ", ".join(f"{name}={value}" for name, value in stage["env"].items())),
         ("volumes", ", ".join(f"{name} at {path}" for path, name in stage["volumes"].items())),
-        *((name, _option(value)) for name, value in stage["options"].items() if name != "volumes"),
+        *(
+            (
+                name,
+                ", ".join(map(str, value)) if isinstance(value, list) else show.compact(value),
+            )
+            for name, value in stage["options"].items()
+            if name != "volumes"
+        ),
         ("strategy", plan["strategy"]),
         ("reached at", plan["endpoint"] or "nowhere"),
     ]
@@ -98,7 +110,3 @@ def _show_plan(plan: ApiObject) -> None:
         show.progress(f"note: {words}")
     for words in plan["dangers"]:
         show.progress(f"left out: {words}")
-
-
-def _option(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else show.compact(value)

@@ -15,7 +15,8 @@ from tagboat.cli.config_file import read_yaml_file
 from tagboat.cli.context import current_context
 from tagboat.cli.options import JsonOption
 from tagboat.cli.prompts import read_text_file
-from tagboat.core.compose import ComposeNote, ComposeProposal, ComposeSurroundings, propose_config
+from tagboat.core.compose import ComposeProposal, propose_config
+from tagboat.core.compose_service import ComposeNote, ComposeSurroundings
 from tagboat.core.dotenv import parse_dotenv
 from tagboat.core.errors import InvalidValueError, TagboatError
 from tagboat.core.interpolation import Interpolation
@@ -66,7 +67,7 @@ def compose_command(
     """
     content = read_yaml_file(file, "services")
     folder = Path.cwd() if file == "-" else Path(file).absolute().parent
-    proposal = _propose(content, folder, services or (), stage, binds=binds)
+    proposal = propose_from(content, folder, services or (), stage, binds=binds)
     # Plain strings only, of which YAML is written.
     document = json.loads(json.dumps(proposal.document))
     notes = [*proposal.notes, *_accepted_part(document)]
@@ -94,11 +95,13 @@ def compose_command(
     sys.stdout.write(write_config_text(document, _PROPOSAL_HEAD))
 
 
-def _propose(
+def propose_from(
     content: "ConfigText", folder: Path, chosen: Sequence[str], stage: str, *, binds: bool
 ) -> ComposeProposal:
     """Return the proposal for the services of a file. Raises TagboatError that names the line."""
-    bodies = _services(content, chosen)
+    # Variables of services that are not asked for need not be set.
+    bodies = chosen_services(content, chosen)
+    # As in Compose, the shell goes before `.env`.
     variables = {**_dotenv(folder / ".env", {}), **current_context().environ}
     interpolation = Interpolation(variables)
     expanded = {
@@ -134,7 +137,7 @@ def _propose(
     return propose_config(expanded, surroundings, stage)
 
 
-def _services(content: "ConfigText", chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
+def chosen_services(content: "ConfigText", chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the chosen services, all where none is chosen."""
     found = content.document.get("services")
     if not isinstance(found, dict) or not found:
@@ -163,7 +166,10 @@ def _dotenv(path: Path, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _expanded(
-    content: "ConfigText", path: tuple[str, ...], value: Any, interpolation: Interpolation  # noqa: ANN401 - any YAML
+    content: "ConfigText",
+    path: tuple[str, ...],
+    value: Any,  # noqa: ANN401 - any YAML
+    interpolation: Interpolation,
 ) -> Any:  # noqa: ANN401 - as above
     """Return a value with its variables replaced. Raises TagboatError that names the line."""
     if isinstance(value, dict):

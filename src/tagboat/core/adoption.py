@@ -23,7 +23,7 @@ from tagboat.core.run import KEEP_ENTRYPOINT
 
 FIRST_ADOPTED_STAGE = "prod"
 _COMPOSE_PROJECT = "com.docker.compose.project"
-_EVERYWHERE = frozenset({"0.0.0.0", LOOPBACK})  # noqa: S104 - where it can be reached by loopback
+_ON_LOOPBACK = frozenset({"0.0.0.0", LOOPBACK})  # noqa: S104 - where it can be reached by loopback
 _DEFAULT_STOP_S = 10
 # Whoever starts what is stopped would fight with Tagboat.
 _OWNERS = {
@@ -75,35 +75,35 @@ class AdoptionPlan:
 
 def plan_adoption(facts: ContainerFacts, wish: AdoptionWish) -> AdoptionPlan:
     """Return the plan for a container. Raises ConflictError where it cannot be taken over."""
-    _refuse_own(facts)
-    image, tag = _image_and_tag(facts)
-    digest = _digest_of(facts, image)
-    port, healthcheck = _port_and_check(facts, wish.port)
-    volumes, adopted = _volumes(facts)
+    check_adoptable(facts)
+    image, tag = image_and_tag_of(facts)
+    digest = digest_in_registry(facts, image)
+    port, healthcheck = port_and_check_of(facts, wish.port)
+    volumes, adopted = volumes_of(facts)
     stage = {
         "name": wish.stage,
         "tag_pattern": wish.pattern or pattern_for(tag),
-        **_run_options(facts),
+        **run_options_of(facts),
         **({"volumes": volumes} if volumes else {}),
     }
-    env = dict(_own_env(facts))
+    env = dict(variables_beyond_image(facts))
     secrets = {name: value for name, value in env.items() if value and looks_secret(name, value)}
     if plain := {name: value for name, value in env.items() if name not in secrets}:
         stage["env"] = plain
     if domains := traefik_hosts(facts.labels):
         stage["domains"] = domains
-    project: dict[str, Any] = {
-        "name": wish.project or image.last_part[:MAX_LENGTH].rstrip("._-")
-    }
+    # As for a push: named after the last part of the image.
+    project: dict[str, Any] = {"name": wish.project or image.last_part[:MAX_LENGTH].rstrip("._-")}
     if port:
         project["port"] = port
     if healthcheck is not None:
         project["healthcheck"] = healthcheck
+    # By a published port only: an address on a network may be another container's tomorrow.
     reached = next(
         (
             one.host_port
             for one in facts.published
-            if one.port == port and one.protocol == "tcp" and one.host_ip in _EVERYWHERE
+            if one.port == port and one.protocol == "tcp" and one.host_ip in _ON_LOOPBACK
         ),
         0,
     )
@@ -120,8 +120,8 @@ def plan_adoption(facts: ContainerFacts, wish: AdoptionWish) -> AdoptionPlan:
         image_volumes=facts.info.volumes,
         endpoint=Endpoint(LOOPBACK, reached) if reached else None,
         published=tuple(dict.fromkeys(one.host_port for one in facts.published)),
-        dangers=tuple(_dangers_of(facts)),
-        remarks=tuple(_remarks_of(facts, port)),
+        dangers=tuple(dangers_of(facts)),
+        remarks=tuple(remarks_of(facts, port)),
         stop_s=_DEFAULT_STOP_S if facts.stop_timeout_s is None else facts.stop_timeout_s,
     )
 
@@ -144,17 +144,19 @@ def handover_words(plan: AdoptionPlan, strategy: Strategy, *, routes_traffic: bo
             " comes through the ingress."
         )
     if not routes_traffic:
-        words.append(f"There is no ingress: {name} is stopped as soon as the new container is live.")
+        words.append(
+            f"There is no ingress: {name} is stopped as soon as the new container is live."
+        )
     elif plan.endpoint is None and plan.project.get("port"):
         words.append(
             f"The ingress cannot lead to {name}: until the first deploy, the address of the stage"
             f" answers 503, and clients of {name} lose it when it is stopped."
         )
-    for port in plan.published:
-        words.append(
-            f"Clients of port {port} of this machine must use the address of the stage before"
-            f" that: the port is free once {name} is stopped."
-        )
+    words += [
+        f"Clients of port {port} of this machine must use the address of the stage before that:"
+        f" the port is free once {name} is stopped."
+        for port in plan.published
+    ]
     return words
 
 
@@ -163,7 +165,9 @@ def is_seamless(plan: AdoptionPlan, strategy: Strategy, *, routes_traffic: bool)
     return routes_traffic and plan.endpoint is not None and strategy is Strategy.ROLLING
 
 
-def _refuse_own(facts: ContainerFacts) -> None:
+def check_adoptable(facts: ContainerFacts) -> None:
+    """Raise ConflictError for a container that is not its maker's to give."""
+    # Its first deploy would end the server that carries it out.
     if facts.own:
         raise ConflictError(f"{facts.name} is the container in which Tagboat itself runs")
     if own := [name for name in facts.labels if name.startswith("tagboat.managed")]:
@@ -180,7 +184,7 @@ def _refuse_own(facts: ContainerFacts) -> None:
         raise ConflictError(f"{facts.name} does not run; start it first: docker start {facts.name}")
 
 
-def _image_and_tag(facts: ContainerFacts) -> tuple[ImageName, str]:
+def image_and_tag_of(facts: ContainerFacts) -> tuple[ImageName, str]:
     """Return the repository and tag of the image, as the container or the engine names it."""
     # A name with a digest has no tag for us, but the image may bear one.
     name, at, _ = facts.image.partition("@")
@@ -199,7 +203,9 @@ def _image_and_tag(facts: ContainerFacts) -> tuple[ImageName, str]:
     )
 
 
-def _digest_of(facts: ContainerFacts, image: ImageName) -> Digest:
+def digest_in_registry(facts: ContainerFacts, image: ImageName) -> Digest:
+    """Return the digest by which the repository knows the image; raise ConflictError for none."""
+    # A digest of this repository: the image may have been pulled under other names as well.
     for text in facts.image_digests:
         name, _, digest = text.partition("@")
         try:
@@ -214,7 +220,7 @@ def _digest_of(facts: ContainerFacts, image: ImageName) -> Digest:
     )
 
 
-def _port_and_check(facts: ContainerFacts, wished: int | None) -> tuple[int, str | None]:
+def port_and_check_of(facts: ContainerFacts, wished: int | None) -> tuple[int, str | None]:
     """Return the port of the app, 0 for none, and its health check, None for the image's own."""
     tcp = [one.port for one in facts.published if one.protocol == "tcp"]
     port = wished or traefik_port(facts.labels)
@@ -230,15 +236,16 @@ def _port_and_check(facts: ContainerFacts, wished: int | None) -> tuple[int, str
     return port, asked[1] if asked and asked[0] == port else None
 
 
-def _own_env(facts: ContainerFacts) -> Iterator[tuple[str, str]]:
+def variables_beyond_image(facts: ContainerFacts) -> Iterator[tuple[str, str]]:
     """Yield the variables that the image itself does not set so."""
+    # With their values: a person may have changed what the image sets.
     of_image = set(facts.info.env)
     for name, value in facts.env.items():
         if f"{name}={value}" not in of_image:
             yield name, value
 
 
-def _volumes(facts: ContainerFacts) -> tuple[dict[str, str], dict[str, str]]:
+def volumes_of(facts: ContainerFacts) -> tuple[dict[str, str], dict[str, str]]:
     """Return the stage's volumes, and the engine's names of those and of the image's VOLUMEs."""
     prefix = f"{facts.labels.get(_COMPOSE_PROJECT) or ''}_"
     volumes: dict[str, str] = {}
@@ -247,6 +254,7 @@ def _volumes(facts: ContainerFacts) -> tuple[dict[str, str], dict[str, str]]:
         if mount.target in facts.info.volumes and len(mount.name) == 64:  # noqa: PLR2004 - a name that the engine made
             adopted[mount.target] = mount.name
             continue
+        # Compose puts its project before the names of volumes.
         wanted = slug(mount.name.removeprefix(prefix).lower()) or "data"
         name = wanted if wanted not in volumes else f"{wanted}-{len(volumes) + 1}"
         volumes[name] = mount.target
@@ -254,14 +262,14 @@ def _volumes(facts: ContainerFacts) -> tuple[dict[str, str], dict[str, str]]:
     return volumes, adopted
 
 
-def _run_options(facts: ContainerFacts) -> dict[str, Any]:
+def run_options_of(facts: ContainerFacts) -> dict[str, Any]:
     """Return the run options that differ from what the image or the engine does by itself."""
+    # The engine adds the labels of the image to those of the container.
     of_image = facts.info.labels
     labels = {
         name: value
         for name, value in facts.labels.items()
-        if of_image.get(name) != value
-        and not (is_proxy_label(name) or name.startswith("tagboat."))
+        if of_image.get(name) != value and not (is_proxy_label(name) or name.startswith("tagboat."))
     }
     options: dict[str, Any] = {
         "user": "" if facts.user == facts.info.user else facts.user,
@@ -279,7 +287,7 @@ def _run_options(facts: ContainerFacts) -> dict[str, Any]:
         "extra_hosts": dict(facts.extra_hosts),
         "networks": list(facts.networks),
         "labels": labels,
-        **_command_line(facts),
+        **command_line_of(facts),
     }
     said = {name: value for name, value in options.items() if value not in (None, 0, "", [], {})}
     if facts.stop_timeout_s is not None:
@@ -287,10 +295,11 @@ def _run_options(facts: ContainerFacts) -> dict[str, Any]:
     return said
 
 
-def _command_line(facts: ContainerFacts) -> dict[str, Any]:
+def command_line_of(facts: ContainerFacts) -> dict[str, Any]:
     """Return the command line where it is not the image's own."""
     image = facts.info
     command = list(facts.command)
+    # One empty word is how an entrypoint is removed.
     entrypoint = [word for word in facts.entrypoint if word]
     if list(image.entrypoint) == entrypoint:
         if facts.command == image.command:
@@ -299,7 +308,8 @@ def _command_line(facts: ContainerFacts) -> dict[str, Any]:
     return {"command": command, "entrypoint": entrypoint}
 
 
-def _dangers_of(facts: ContainerFacts) -> Iterator[str]:
+def dangers_of(facts: ContainerFacts) -> Iterator[str]:
+    """Yield words for what the app may need and Tagboat gives no container."""
     yield from facts.dangers
     if facts.shares_host:
         yield (
@@ -308,7 +318,8 @@ def _dangers_of(facts: ContainerFacts) -> Iterator[str]:
         )
 
 
-def _remarks_of(facts: ContainerFacts, port: int) -> Iterator[str]:
+def remarks_of(facts: ContainerFacts, port: int) -> Iterator[str]:
+    """Yield words for what is different afterwards; `port` is that of the app."""
     yield from facts.remarks
     tested = facts.healthcheck and facts.healthcheck not in (facts.info.healthcheck, ("NONE",))
     asked = path_asked(facts.healthcheck[1:]) if tested else None

@@ -9,8 +9,8 @@ from tagboat.core.compose_service import ComposeNote, ComposeSurroundings, Servi
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.naming import MAX_LENGTH, slug
 
-_NO_NAME = re.compile(r"[^a-z0-9._-]+")
-_NO_VARIABLE = re.compile(r"[^A-Z0-9_]+")
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9._-]+")
+_NOT_IN_VARIABLES = re.compile(r"[^A-Z0-9_]+")
 ALL_SERVICES = "all services"
 """The service of notes that hold for the whole proposal."""
 
@@ -36,10 +36,12 @@ def propose_config(
     """
     proposal = _Proposal(stage)
     for name, body in services.items():
+        # Compose puts a service that names no network on the one called `default`.
         in_compose = {"networks": ["default"], **body} if "network_mode" not in body else body
         try:
             proposal.add(ServiceImport(name, in_compose, surroundings))
         except InvalidValueError as error:
+            # One service that cannot be carried over keeps no other from it.
             proposal.notes.append(ComposeNote(name, "image", f"left out: {error}"))
     return proposal.finish()
 
@@ -63,13 +65,13 @@ class _Proposal:
                 f"its image {one.image} is that of {twin}, and an image has one project; add a"
                 f" stage by hand: tagboat stages add {twin} {one.service.lower()} --pattern PATTERN"
             )
-        name = self._name_of(one.service)
+        name = self.name_for(one.service)
         self._by_image[one.image] = name
-        self._settle_domains(one)
+        self.settle_domains(one)
         project = one.project
         if one.secret_values:
             project["secrets"] = {
-                key: f"env:{self._variable(name, key, value)}"
+                key: f"env:{self.variable_for(name, key, value)}"
                 for key, value in one.secret_values.items()
             }
         self._projects[name] = {**project, "stages": {self._stage: one.stage}}
@@ -92,17 +94,21 @@ class _Proposal:
         document = {"projects": self._projects}
         return ComposeProposal(document, self.notes, tuple(self._secrets))
 
-    def _name_of(self, service: str) -> str:
+    def name_for(self, service: str) -> str:
         """Return a free name for the project of a service."""
-        wanted = _NO_NAME.sub("-", service.lower()).strip("._-")[: MAX_LENGTH - 8].rstrip("._-")
-        for name in _numbered(wanted or "app"):
+        wanted = (
+            _NOT_IN_NAMES.sub("-", service.lower()).strip("._-")[: MAX_LENGTH - 8].rstrip("._-")
+        )
+        for name in _numbered_names(wanted or "app"):
+            # Hosts are made of slugs, in which `a_b` and `a-b` are one.
             if slug(name) not in self._slugs:
                 self._slugs.add(slug(name))
                 return name
         raise AssertionError
 
-    def _settle_domains(self, one: ServiceImport) -> None:
+    def settle_domains(self, one: ServiceImport) -> None:
         """Leave out the domains that another service has already."""
+        # Two routers of Traefik may share a host and differ in paths; stages cannot.
         domains = one.stage.pop("domains", [])
         for domain in domains:
             if owner := self._by_domain.setdefault(domain, one.service):
@@ -111,18 +117,19 @@ class _Proposal:
                 else:
                     one.note("labels", f"{domain} is a domain of {owner}, and belongs to one stage")
 
-    def _variable(self, project: str, key: str, value: str) -> str:
+    def variable_for(self, project: str, key: str, value: str) -> str:
         """Return the environment variable for a secret; one with another value has another name."""
-        wanted = _NO_VARIABLE.sub("_", key.upper())
+        # The name that it has in the Compose file, where it is free: people may have it in `.env`.
+        wanted = _NOT_IN_VARIABLES.sub("_", key.upper())
         wanted = f"_{wanted}" if wanted[:1].isdigit() else wanted
-        prefix = _NO_VARIABLE.sub("_", project.upper())
-        for name in (wanted, *_numbered(f"_{prefix}_{wanted}".lstrip("_"))):
+        prefix = _NOT_IN_VARIABLES.sub("_", project.upper())
+        for name in (wanted, *_numbered_names(f"_{prefix}_{wanted}".lstrip("_"))):
             if self._secrets.setdefault(name, value) == value:
                 return name
         raise AssertionError
 
 
-def _numbered(wanted: str) -> Iterator[str]:
+def _numbered_names(wanted: str) -> Iterator[str]:
     yield wanted
     for number in range(2, 10_000):
         yield f"{wanted}_{number}"

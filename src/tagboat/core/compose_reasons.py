@@ -53,6 +53,6 @@ REASONS: Mapping[str, str] = {
     "post_start": "Tagboat has release_command, which runs before the new container starts",
     "pre_stop": "Tagboat sends the stop signal only",
 }
-UNKNOWN = "Tagboat has no option for it"
+NO_OPTION = "Tagboat has no option for it"
 SILENT = frozenset({"image", "restart", "pull_policy", "attach", "annotations"})
 """Keys that change nothing a person would miss: Tagboat always pulls, and restarts what ends."""

@@ -14,12 +14,12 @@ from tagboat.core.errors import InvalidValueError
 from tagboat.core.excerpt import excerpt
 
 _PORT = re.compile(
-    r"(?:(?P<ip>[0-9.]+|\[[0-9A-Fa-f:.]+\]):)?(?:(?P<host>[0-9]*):)?(?P<port>[0-9]{1,5})"
+    r"(?:(?P<ip>[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]):)?(?:(?P<host>[0-9]*):)?(?P<port>[0-9]{1,5})"
     r"(?:/(?P<protocol>tcp|udp))?",
     re.ASCII,
 )
-_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:us|ms|s|m|h))+", re.ASCII)
-_DURATION_PART = re.compile(r"([0-9.]+)(us|ms|s|m|h)", re.ASCII)
+_COMPOSE_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:us|ms|s|m|h))+", re.ASCII)
+_COMPOSE_DURATION_PART = re.compile(r"([0-9.]+)(us|ms|s|m|h)", re.ASCII)
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MOUNT_MODES = frozenset(
     {"", "ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent", "rshared", "rslave"}
@@ -54,6 +54,7 @@ class ComposeMount:
 
 def as_text(value: object) -> str:
     """Return a string, a number or a boolean as a string."""
+    # To Python, a boolean is a number.
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):
@@ -81,8 +82,10 @@ def as_pairs(value: object, separators: str = "=") -> dict[str, str | None]:
         return {name: None if one is None else as_text(one) for name, one in value.items()}
     pairs: dict[str, str | None] = {}
     for text in as_texts(value):
+        # Of two separators the first: an IPv6 address has colons after the one that counts.
         at = min((text.find(one) for one in separators if one in text), default=-1)
-        pairs[text if at < 0 else text[:at]] = None if at < 0 else _like(text, text[at + 1 :])
+        # A part of a secret is one, too: the kind of string says so.
+        pairs[text if at < 0 else text[:at]] = None if at < 0 else type(text)(text[at + 1 :])
     return pairs
 
 
@@ -118,9 +121,9 @@ def as_number(value: object) -> float:
 def as_seconds(value: object) -> int:
     """Return a duration such as `1m30s` as whole seconds, rounded up."""
     text = as_text(value)
-    if not _DURATION.fullmatch(text):
+    if not _COMPOSE_DURATION.fullmatch(text):
         raise InvalidValueError(f"{excerpt(text)} is not a duration such as 1m30s")
-    parts = _DURATION_PART.findall(text)
+    parts = _COMPOSE_DURATION_PART.findall(text)
     try:
         return math.ceil(sum(float(number) * _SECONDS[unit] for number, unit in parts))
     except (ValueError, OverflowError):
@@ -133,6 +136,7 @@ def parse_compose_port(value: object) -> ComposePort:
         protocol = as_text(value.get("protocol", "tcp"))
         ip = f"{value['host_ip']}:" if value.get("host_ip") else ""
         host = f"{value['published']}:" if value.get("published") else ""
+        # As the short form, which has every rule already.
         value = f"{ip}{host or ':' * bool(ip)}{value.get('target')}/{protocol}"
     text = as_text(value)
     found = _PORT.fullmatch(text)
@@ -146,7 +150,8 @@ def parse_compose_port(value: object) -> ComposePort:
 def parse_compose_mount(value: object, folder: str) -> ComposeMount:
     """Return one entry of `volumes`; relative paths of the machine start at `folder`."""
     if isinstance(value, dict):
-        return _long_mount(value, folder)
+        return parse_long_mount(value, folder)
+    # Paths of Windows have colons themselves, and no place on a Linux engine.
     parts = as_text(value).split(":")
     if len(parts) == 1:
         return ComposeMount("volume", "", posixpath.normpath(parts[0]))
@@ -162,7 +167,8 @@ def parse_compose_mount(value: object, folder: str) -> ComposeMount:
     return ComposeMount(kind, source, posixpath.normpath(target), "ro" in modes)
 
 
-def _long_mount(value: Mapping[str, object], folder: str) -> ComposeMount:
+def parse_long_mount(value: Mapping[str, object], folder: str) -> ComposeMount:
+    """Return a mount in the long form of a map."""
     kind, source = as_text(value.get("type", "volume")), as_text(value.get("source") or "")
     target = posixpath.normpath(as_text(value.get("target")))
     if kind not in {"volume", "bind", "tmpfs"}:
@@ -176,8 +182,3 @@ def _long_mount(value: Mapping[str, object], folder: str) -> ComposeMount:
     if isinstance(inner, dict) and inner.get("subpath"):
         raise InvalidValueError(f"subpath of the volume {source} is not supported")
     return ComposeMount(kind, source, target, as_bool(value.get("read_only", False)), size)
-
-
-def _like(text: str, part: str) -> str:
-    """Return `part` as the same kind of string as `text`, of which it is a part."""
-    return part if type(text) is str else type(text)(part)

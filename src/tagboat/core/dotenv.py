@@ -13,9 +13,9 @@ _ASSIGNMENT = re.compile(
     [ \t]*(?:\#[^\n]*)?(?:\n|\Z)""",
     re.VERBOSE | re.DOTALL,
 )
-_NOTHING = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
+_EMPTY_LINE = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 _COMMENT = re.compile(r"(?:^|[ \t])#.*")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_BACKSLASH = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -27,16 +27,18 @@ def parse_dotenv(text: str, variables: Mapping[str, str]) -> dict[str, str]:
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     found: dict[str, str] = {}
+    # What the shell has set goes before what the file says, as in Compose.
     interpolation = Interpolation(ChainMap(dict(variables), found))
     at = 0
     while at < len(text):
-        if empty := _NOTHING.match(text, at):
+        if empty := _EMPTY_LINE.match(text, at):
             at = empty.end()
             continue
         line = text.count("\n", 0, at) + 1
         given = _ASSIGNMENT.match(text, at)
         if given is None:
             raise InvalidValueError(f"line {line} is not NAME=VALUE")
+        # The match may span lines: a value in quotes goes on until they close.
         at, name = given.end(), given["name"]
         try:
             if given["single"] is not None:
@@ -44,8 +46,13 @@ def parse_dotenv(text: str, variables: Mapping[str, str]) -> dict[str, str]:
             elif given["double"] is not None:
                 # A dollar after a backslash is one; other escapes may stand in values, too.
                 quoted = interpolation.expand(given["double"].replace("\\$", "$$"))
-                found[name] = _unescaped(quoted) if "\\" in quoted else quoted
+                found[name] = (
+                    _BACKSLASH.sub(lambda one: _ESCAPED.get(one[1], one[1]), quoted)
+                    if "\\" in quoted
+                    else quoted
+                )
             elif given["plain"] is not None:
+                # A hash sign within a word is part of it, such as in a colour or a password.
                 plain = _COMMENT.sub("", given["plain"]).strip()
                 found[name] = interpolation.expand(plain)
             elif name in variables:
@@ -53,7 +60,3 @@ def parse_dotenv(text: str, variables: Mapping[str, str]) -> dict[str, str]:
         except InvalidValueError as error:
             raise InvalidValueError(f"line {line}: {error}") from None
     return found
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text)

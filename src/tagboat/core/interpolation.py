@@ -8,7 +8,7 @@ from tagboat.core.excerpt import excerpt
 from tagboat.core.moving_in import looks_secret
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OPERATOR = re.compile(r":?[-?+]")
+_DEFAULT_OPERATOR = re.compile(r":?[-?+]")
 _MAX_DEPTH = 20
 
 
@@ -51,7 +51,7 @@ class Interpolation:
             if text.startswith("$$", found):
                 value, at = "$", found + 2
             elif text.startswith("${", found):
-                end = _closing_brace(text, found + 2)
+                end = closing_brace(text, found + 2)
                 value, at = self._braced(text[found + 2 : end], depth), end + 1
             elif name := _VARIABLE_NAME.match(text, found + 1):
                 value, at = self._value(name[0]), name.end()
@@ -60,6 +60,7 @@ class Interpolation:
                     f"{excerpt(text[found : found + 10])} is not a variable; write $$ for a dollar"
                 )
             parts.append(value)
+        # Whatever a secret becomes a part of is a secret, such as the URL of a database.
         whole = "".join((*parts, text[at:]))
         return SecretText(whole) if any(map(holds_secret, parts)) else whole
 
@@ -67,12 +68,17 @@ class Interpolation:
         """Return the value of `${inside}`."""
         name = _VARIABLE_NAME.match(inside)
         if name is None:
-            raise InvalidValueError(f"${{{inside[:40]}}} does not begin with the name of a variable")
+            raise InvalidValueError(
+                f"${{{inside[:40]}}} does not begin with the name of a variable"
+            )
         if name.end() == len(inside):
             return self._value(name[0])
-        operator = _OPERATOR.match(inside, name.end())
+        # The default is read only where it counts: it may ask for what is not needed.
+        operator = _DEFAULT_OPERATOR.match(inside, name.end())
         if operator is None:
-            raise InvalidValueError(f"${{{inside[:40]}}} has neither :- nor :? nor :+ after the name")
+            raise InvalidValueError(
+                f"${{{inside[:40]}}} has neither :- nor :? nor :+ after the name"
+            )
         given, rest = self._variables.get(name[0]), inside[operator.end() :]
         # With a colon, an empty value is as good as none.
         is_set = bool(given) if operator[0].startswith(":") else given is not None
@@ -95,8 +101,9 @@ class Interpolation:
         return SecretText(value) if looks_secret(name, value) else value
 
 
-def _closing_brace(text: str, at: int) -> int:
+def closing_brace(text: str, at: int) -> int:
     """Return the place of the brace that closes the one before `at`."""
+    # Counted by hand: a default may have variables in it, and those defaults.
     depth, place = 1, at
     while place < len(text):
         if text.startswith("${", place):

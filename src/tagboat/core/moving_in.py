@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_NAME_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 # Parts of one word, such as PGPASSWORD, and whole words: MONKEY is not a key.
 _SECRET_PARTS = ("PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "APIKEY", "ACCESSKEY", "PRIVATEKEY")
 _SECRET_WORDS = frozenset(
@@ -13,7 +13,7 @@ _SECRET_WORDS = frozenset(
     }
 )
 # A name that ends so is that of a place: the secret is in the file.
-_PLACES = frozenset({"FILE", "PATH", "DIR"})
+_NAMES_OF_PLACES = frozenset({"FILE", "PATH", "DIR"})
 _LOGIN_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/@\s:]*:[^/@\s]+@")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _RULE_LABEL = re.compile(r"traefik\.(?:http\.routers\.[^.]+|frontend)\.rule")
@@ -32,13 +32,16 @@ _VERSION = re.compile(r"v?(0|[1-9][0-9]{0,8})\.[0-9]+\.[0-9]+", re.ASCII)
 
 def looks_secret(name: str, value: str = "") -> bool:
     """Return whether an environment variable is likely to be a secret, by its name or value."""
-    words = [word.upper() for word in _WORDS.findall(name)]
+    # Words, also of camel case: a part of a word, such as KEY in MONKEY, says nothing.
+    words = [word.upper() for word in _NAME_WORDS.findall(name)]
     if _LOGIN_IN_URL.search(value) or _PRIVATE_KEY.search(value):
         return True
-    if not words or words[-1] in _PLACES:
+    if not words or words[-1] in _NAMES_OF_PLACES:
         return False
     return any(
-        word in _SECRET_WORDS or word.endswith("TOKEN") or any(part in word for part in _SECRET_PARTS)
+        word in _SECRET_WORDS
+        or word.endswith("TOKEN")
+        or any(part in word for part in _SECRET_PARTS)
         for word in words
     )
 
@@ -72,6 +75,7 @@ def path_asked(test: Iterable[str]) -> tuple[int, str] | None:
 
     `test` are the words after CMD or CMD-SHELL.
     """
+    # Also where the words are one string for a shell, with what it does on a failure.
     line = " ".join(test)
     asked = _ASKS_ITSELF.search(line)
     if asked is None or not _ASKERS.search(line):
@@ -84,5 +88,6 @@ def pattern_for(tag: str) -> str:
 
     A version gives its major version: the next one may need a person. Any other tag is itself.
     """
+    # Two numbers, as in `postgres:16.3`, are no version: they often name a line of releases.
     version = _VERSION.fullmatch(tag)
     return f"semver:{version[1]}.x" if version else tag

@@ -343,9 +343,7 @@ def _words_for_retired(context: DeployContext) -> str:
         else "",
     )
     return (
-        "; ".join(filter(None, words))
-        or _words_for_kept(context)
-        or "there was nothing to retire"
+        "; ".join(filter(None, words)) or _words_for_kept(context) or "there was nothing to retire"
     )
 
 

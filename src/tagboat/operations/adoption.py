@@ -38,6 +38,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.ports import Topic, Tx
 from tagboat.core.push import Source
 from tagboat.core.storage import stage_volumes, strategy_in_force
+from tagboat.operations.host_claims import StageRef
 from tagboat.operations.projects import add_project
 from tagboat.operations.services import OperationServices
 from tagboat.operations.stages import add_stage
@@ -96,7 +97,7 @@ class AdoptionOperations:
             )
 
         def work(tx: Tx) -> Adoption:
-            adoption = self._carry_out(tx, plan, wish)
+            adoption = add_adoption(tx, self.services, plan, wish)
             if dry_run:
                 raise _UndoAdoption(adoption)
             return adoption
@@ -140,6 +141,7 @@ class AdoptionOperations:
                 f"{image}:{plan.tag} cannot be pulled: {error}. Push it, or start the container"
                 " from an image that is in a registry"
             ) from None
+        # That it cannot be asked now need not be so at the first deploy.
         except RegistryError as error:
             words = f"the registry could not be asked, and the first deploy needs it: {error}"
             plan = replace(plan, remarks=(*plan.remarks, words))
@@ -148,87 +150,6 @@ class AdoptionOperations:
             if complaint is not None:
                 return plan.without_endpoint(f"{plan.endpoint} does not answer: {complaint}")
         return plan
-
-    def _carry_out(self, tx: Tx, plan: AdoptionPlan, wish: AdoptionWish) -> Adoption:
-        services, now = self.services, self.services.clock()
-        if any(one.container_id == plan.container_id for one in tx.instances(states=ACTIVE_STATES)):
-            raise ConflictError(f"{plan.container} is adopted already; 'tagboat status' shows it")
-        present = tx.project_by_image(plan.image)
-        project = present or add_project(tx, services, {**plan.project, "image": plan.image})
-        if present is not None:
-            _refuse_other(present, plan, wish)
-        fields = {**plan.stage, "secrets": plan.secrets, "held": True}
-        stage = add_stage(tx, services, project.id, fields)
-        stage = replace(
-            stage, adopted_volumes=plan.adopted_volumes, image_volumes=plan.image_volumes
-        )
-        tx.put_stage(stage)
-        tx.record_tag(
-            KnownTag(
-                project_id=project.id,
-                tag=plan.tag,
-                digest=plan.digest,
-                first_seen=now,
-                source=Source.MANUAL,
-            )
-        )
-        self._put_live(tx, plan, project, stage)
-        note = f"the container {plan.container}"
-        services.record(tx, AuditAction.PROJECT_ADOPT, project_subject(project), note=note)
-        strategy = strategy_in_force(stage, run_config(project, stage))
-        routes = services.ingress.routes_traffic
-        return Adoption(
-            plan=plan,
-            project=project,
-            stage=stage,
-            created=present is None,
-            strategy=strategy,
-            seamless=is_seamless(plan, strategy, routes_traffic=routes),
-            words=handover_words(plan, strategy, routes_traffic=routes),
-        )
-
-    def _put_live(self, tx: Tx, plan: AdoptionPlan, project: Project, stage: Stage) -> None:
-        """Record a deploy that has made nothing, and the container as its live instance."""
-        now = self.services.clock()
-        deploy = Deploy(
-            id=new_id(),
-            project_id=project.id,
-            stage_id=stage.id,
-            tag=plan.tag,
-            digest=plan.digest,
-            image=plan.image,
-            trigger=Trigger.MANUAL,
-            status=DeployStatus.SUCCEEDED,
-            reason=f"took over the running container {plan.container}",
-            ordered_by=self.services.actor.name,
-            steps=tuple(Step(name, StepStatus.SKIPPED, detail="taken over") for name in StepName),
-            container=plan.container,
-            created_at=now,
-            started_at=now,
-            finished_at=now,
-        )
-        tx.add_deploy(deploy)
-        tx.put_deploy_config(deploy.id, run_config(project, stage))
-        tx.add_instance(
-            Instance(
-                id=new_id(),
-                deploy_id=deploy.id,
-                project_id=project.id,
-                stage_id=stage.id,
-                tag=plan.tag,
-                digest=plan.digest,
-                image=plan.image,
-                state=InstanceState.LIVE,
-                container=plan.container,
-                container_id=plan.container_id,
-                endpoint=plan.endpoint,
-                fingerprint=ADOPTED,
-                started_at=now,
-                live_at=now,
-                protocol=project.protocol,
-            )
-        )
-        tx.announce(Topic.ROUTES)
 
 
 class _UndoAdoption(Exception):  # noqa: N818 - no error: it undoes what was only tried
@@ -239,7 +160,7 @@ class _UndoAdoption(Exception):  # noqa: N818 - no error: it undoes what was onl
         self.adoption = adoption
 
 
-def _refuse_other(present: Project, plan: AdoptionPlan, wish: AdoptionWish) -> None:
+def check_project_of_image(present: Project, plan: AdoptionPlan, wish: AdoptionWish) -> None:
     """Raise FieldError where the image's project is not the one that is asked for."""
     if wish.project is not None and wish.project != present.name:
         raise FieldError(
@@ -251,3 +172,93 @@ def _refuse_other(present: Project, plan: AdoptionPlan, wish: AdoptionWish) -> N
         raise FieldError(
             "port", f"the project {present.name} has the port {present.port}, and this one {port}"
         )
+
+
+def add_adoption(
+    tx: Tx, services: OperationServices, plan: AdoptionPlan, wish: AdoptionWish
+) -> Adoption:
+    """Add the stage, and the project where there is none, and record the container as live.
+
+    Raises ConflictError and FieldError.
+    """
+    now = services.clock()
+    if any(one.container_id == plan.container_id for one in tx.instances(states=ACTIVE_STATES)):
+        raise ConflictError(f"{plan.container} is adopted already; 'tagboat status' shows it")
+    present = tx.project_by_image(plan.image)
+    project = present or add_project(tx, services, {**plan.project, "image": plan.image})
+    if present is not None:
+        check_project_of_image(present, plan, wish)
+    fields = {**plan.stage, "secrets": plan.secrets, "held": True}
+    stage = add_stage(tx, services, project.id, fields)
+    # State, not configuration: no request sets these.
+    stage = replace(stage, adopted_volumes=plan.adopted_volumes, image_volumes=plan.image_volumes)
+    tx.put_stage(stage)
+    tx.record_tag(
+        KnownTag(
+            project_id=project.id,
+            tag=plan.tag,
+            digest=plan.digest,
+            first_seen=now,
+            source=Source.MANUAL,
+        )
+    )
+    put_adopted_instance(tx, services, plan, StageRef(project, stage))
+    note = f"the container {plan.container}"
+    services.record(tx, AuditAction.PROJECT_ADOPT, project_subject(project), note=note)
+    strategy = strategy_in_force(stage, run_config(project, stage))
+    routes = services.ingress.routes_traffic
+    return Adoption(
+        plan=plan,
+        project=project,
+        stage=stage,
+        created=present is None,
+        strategy=strategy,
+        seamless=is_seamless(plan, strategy, routes_traffic=routes),
+        words=handover_words(plan, strategy, routes_traffic=routes),
+    )
+
+
+def put_adopted_instance(
+    tx: Tx, services: OperationServices, plan: AdoptionPlan, ref: StageRef
+) -> None:
+    """Record a deploy that has made nothing, and the container as its live instance."""
+    now, project, stage = services.clock(), ref.project, ref.stage
+    deploy = Deploy(
+        id=new_id(),
+        project_id=project.id,
+        stage_id=stage.id,
+        tag=plan.tag,
+        digest=plan.digest,
+        image=plan.image,
+        trigger=Trigger.MANUAL,
+        status=DeployStatus.SUCCEEDED,
+        reason=f"took over the running container {plan.container}",
+        ordered_by=services.actor.name,
+        steps=tuple(Step(name, StepStatus.SKIPPED, detail="taken over") for name in StepName),
+        container=plan.container,
+        created_at=now,
+        started_at=now,
+        finished_at=now,
+    )
+    tx.add_deploy(deploy)
+    tx.put_deploy_config(deploy.id, run_config(project, stage))
+    tx.add_instance(
+        Instance(
+            id=new_id(),
+            deploy_id=deploy.id,
+            project_id=project.id,
+            stage_id=stage.id,
+            tag=plan.tag,
+            digest=plan.digest,
+            image=plan.image,
+            state=InstanceState.LIVE,
+            container=plan.container,
+            container_id=plan.container_id,
+            endpoint=plan.endpoint,
+            fingerprint=ADOPTED,
+            started_at=now,
+            live_at=now,
+            protocol=project.protocol,
+        )
+    )
+    tx.announce(Topic.ROUTES)

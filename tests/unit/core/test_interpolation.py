@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,7 +72,5 @@ def test_secrets_are_known_in_what_they_become_part_of() -> None:
 
 @given(st.text(alphabet="${}:-?+aT AG\n", max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
-        Interpolation(VARIABLES).expand(text)
-    except InvalidValueError as error:
-        assert str(error)
+    with contextlib.suppress(InvalidValueError):
+        assert "${TAG}" not in Interpolation(VARIABLES).expand(text.replace("$$", ""))

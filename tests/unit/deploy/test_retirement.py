@@ -90,7 +90,7 @@ async def test_the_first_deploy_replaces_it_without_a_cut_and_leaves_it_stopped(
     gone = await led.store.read(lambda reader: reader.instance(theirs.id))
     assert gone.state is InstanceState.STOPPED
     assert f"stopped {THEIRS}, which is not removed" in ended.step(StepName.RETIRE).detail
-    assert f"set_aside {theirs.container_id}" in led.runtime.journal
+    assert f"set_aside {THEIRS}" in led.runtime.journal
 
 
 async def test_a_deploy_that_fails_leaves_it_serving(led: World) -> None:
@@ -141,9 +141,7 @@ async def test_nobody_starts_it_again_for_its_owner(led: World) -> None:
 
 async def test_a_drain_in_the_background_stops_it_too(led: World) -> None:
     theirs = await adopted(led)
-    await led.store.write(
-        lambda tx: tx.put_instance(replace(theirs, state=InstanceState.DRAINING))
-    )
+    await led.store.write(lambda tx: tx.put_instance(replace(theirs, state=InstanceState.DRAINING)))
     await reconcile(led.services)
     assert (THEIRS in await led.containers(), await led.is_running(THEIRS)) == (True, False)
 

@@ -42,14 +42,14 @@ def container_facts(answer: Json, image: Json, *, own: bool = False) -> Containe
         image_digests=tuple(image.get("RepoDigests") or ()),
         info=image_info(image, ""),
         labels=config.get("Labels") or {},
-        env=_variables(config),
+        env=variables_of(config),
         entrypoint=tuple(config.get("Entrypoint") or ()),
         command=tuple(config.get("Cmd") or ()),
         user=config.get("User") or "",
         healthcheck=tuple((config.get("Healthcheck") or {}).get("Test") or ()),
-        stop_signal=_stop_signal(config, image.get("Config") or {}),
+        stop_signal=own_stop_signal(config, image.get("Config") or {}),
         stop_timeout_s=config.get("StopTimeout"),
-        published=tuple(_published(answer)),
+        published=tuple(published_ports(answer)),
         volumes=tuple(
             VolumeMount(one["Name"], one["Destination"], not one.get("RW", True))
             for one in mounts
@@ -60,7 +60,7 @@ def container_facts(answer: Json, image: Json, *, own: bool = False) -> Containe
             for one in mounts
             if one.get("Type") == "bind"
         ),
-        tmpfs=_tmpfs(host),
+        tmpfs=tmpfs_mounts(host),
         devices=tuple(
             Device(one["PathOnHost"], one["PathInContainer"], one.get("CgroupPermissions") or "rwm")
             for one in host.get("Devices") or ()
@@ -68,26 +68,28 @@ def container_facts(answer: Json, image: Json, *, own: bool = False) -> Containe
         networks=tuple(sorted(networks - _BUILT_IN)),
         shares_host=mode == "host" or mode.startswith("container:"),
         memory=int(host.get("Memory") or 0),
-        cpus=_cpus(host),
+        cpus=cpu_limit(host),
         pids=max(int(host.get("PidsLimit") or 0), 0),
         shm_size=0 if host.get("ShmSize") == _DEFAULT_SHM else int(host.get("ShmSize") or 0),
         init=host.get("Init"),
         read_only=bool(host.get("ReadonlyRootfs")),
         cap_add=tuple(name.removeprefix("CAP_") for name in host.get("CapAdd") or ()),
-        extra_hosts=_extra_hosts(host),
-        dangers=tuple(_dangers(host)),
-        remarks=tuple(_remarks(config, host, image.get("Config") or {})),
+        extra_hosts=added_hosts(host),
+        dangers=tuple(host_dangers(host)),
+        remarks=tuple(host_remarks(config, host, image.get("Config") or {})),
         own=own,
     )
 
 
-def _variables(config: Json) -> Mapping[str, str]:
+def variables_of(config: Json) -> Mapping[str, str]:
+    """Return the environment variables of a container, with those of its image."""
     pairs = (entry.partition("=") for entry in config.get("Env") or ())
     return {name: value for name, _, value in pairs}
 
 
-def _published(answer: Json) -> Iterator[Published]:
+def published_ports(answer: Json) -> Iterator[Published]:
     """Yield the ports on the host as they are now, each once."""
+    # As they are now, not as they were asked for: a port may have been left to the engine.
     seen = set()
     ports = (answer.get("NetworkSettings") or {}).get("Ports") or {}
     for port, bindings in ports.items():
@@ -101,13 +103,15 @@ def _published(answer: Json) -> Iterator[Published]:
                 yield one
 
 
-def _stop_signal(config: Json, image: Json) -> str:
+def own_stop_signal(config: Json, image: Json) -> str:
     """Return the signal that the container has and the image has not."""
     given = config.get("StopSignal") or ""
     return "" if given in {image.get("StopSignal"), "SIGTERM"} else str(given)
 
 
-def _tmpfs(host: Json) -> dict[str, str]:
+def tmpfs_mounts(host: Json) -> dict[str, str]:
+    """Return the options of memory file systems, by path."""
+    # Two forms of one thing: --tmpfs and --mount.
     found = dict(host.get("Tmpfs") or {})
     for one in host.get("Mounts") or ():
         if one.get("Type") == "tmpfs":
@@ -116,29 +120,36 @@ def _tmpfs(host: Json) -> dict[str, str]:
     return found
 
 
-def _cpus(host: Json) -> float:
+def cpu_limit(host: Json) -> float:
+    """Return the limit in processors, 0 for none."""
+    # Two forms again: --cpus, and the older quota of a period.
     if nano := host.get("NanoCpus"):
         return float(nano) / 1_000_000_000
     quota = max(int(host.get("CpuQuota") or 0), 0)
     return quota / int(host.get("CpuPeriod") or 100_000)
 
 
-def _extra_hosts(host: Json) -> dict[str, str]:
+def added_hosts(host: Json) -> dict[str, str]:
+    """Return the addresses of hosts that were added, by name."""
+    # At the first colon: an IPv6 address has more.
     pairs = (entry.partition(":") for entry in host.get("ExtraHosts") or ())
     return {name: address.strip("[]") for name, _, address in pairs}
 
 
-def _dangers(host: Json) -> Iterator[str]:
+def host_dangers(host: Json) -> Iterator[str]:
+    """Yield words for what the app may need and no option can give it."""
     yield from (words for name, words in _DANGERS.items() if host.get(name))
     for name, namespace in _NAMESPACES.items():
         if (mode := str(host.get(name) or "")) not in _OWN_NAMESPACE:
             yield f"it shares the namespace {namespace} ({mode}), which Tagboat's containers do not"
+    # The engine names its default here, too.
     runtime = host.get("Runtime") or "runc"
     if runtime not in {"runc", "io.containerd.runc.v2", "crun"}:
         yield f"it uses the runtime {runtime}, for which Tagboat has no option"
 
 
-def _remarks(config: Json, host: Json, image: Json) -> Iterator[str]:
+def host_remarks(config: Json, host: Json, image: Json) -> Iterator[str]:
+    """Yield words for what is different in a container of Tagboat."""
     yield from (words for name, words in _REMARKS.items() if host.get(name))
     if (config.get("WorkingDir") or "/") != (image.get("WorkingDir") or "/"):
         yield f"working_dir {config['WorkingDir']}: Tagboat uses the image's"

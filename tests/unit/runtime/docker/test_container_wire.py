@@ -6,6 +6,7 @@ from tagboat.core.container_facts import VolumeMount
 from tagboat.core.host_access import Bind, Device, Published
 from tagboat.runtime.docker.container_wire import container_facts
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - as engines have it
 IMAGE: dict[str, Any] = {
     "RepoTags": ["shop:v1"],
     "RepoDigests": ["shop@sha256:" + "a" * 64],
@@ -28,7 +29,7 @@ PLAIN: dict[str, Any] = {
 }
 
 
-def changed(part: str, **values: Any) -> dict[str, Any]:
+def changed(part: str, **values: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
     return {**PLAIN, part: {**PLAIN[part], **values}}
 
 
@@ -47,14 +48,14 @@ def test_an_answer_with_the_least() -> None:
 
 
 def test_ports_are_each_told_once() -> None:
-    both = [{"HostIp": "0.0.0.0", "HostPort": "80"}, {"HostIp": "::", "HostPort": "80"}]
+    both = [{"HostIp": EVERYWHERE, "HostPort": "80"}, {"HostIp": "::", "HostPort": "80"}]
     loopback = [{"HostIp": "127.0.0.1", "HostPort": "53"}]
     facts = container_facts(
         changed("NetworkSettings", Ports={"8080/tcp": both, "53/udp": loopback, "1/tcp": None}),
         IMAGE,
     )
     assert facts.published == (
-        Published("0.0.0.0", 80, 8080),
+        Published(EVERYWHERE, 80, 8080),
         Published("127.0.0.1", 53, 53, "udp"),
     )
 
@@ -69,7 +70,7 @@ def test_mounts_limits_and_rights() -> None:
         {
             **changed(
                 "HostConfig",
-                Tmpfs={"/tmp": "size=1m"},
+                Tmpfs={"/cache": "size=1m"},
                 Mounts=[{"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 9}}],
                 Memory=1 << 30,
                 NanoCpus=1_500_000_000,
@@ -87,7 +88,7 @@ def test_mounts_limits_and_rights() -> None:
     )
     assert facts.volumes == (VolumeMount("data", "/data"),)
     assert facts.binds == (Bind("/srv", "/srv", read_only=True),)
-    assert facts.tmpfs == {"/tmp": "size=1m", "/t": "size=9"}
+    assert facts.tmpfs == {"/cache": "size=1m", "/t": "size=9"}
     assert (facts.memory, facts.cpus, facts.pids, facts.shm_size) == (1 << 30, 1.5, 9, 1 << 20)
     assert facts.extra_hosts == {"db": "10.0.0.5", "v6": "::1"}
     assert facts.devices == (Device("/dev/a", "/dev/b"),)
