@@ -151,7 +151,7 @@ async def test_the_image_must_be_in_its_registry(
     api.registries.error = error
     answer = await adopt(api, dry_run=True)
     assert answer.status == status
-    said = answer.json["detail"] if status == 409 else answer.json["remarks"][0]
+    said = answer.json["detail"] if status == 409 else "; ".join(answer.json["remarks"])
     assert str(error) in said
 
 

@@ -14,8 +14,8 @@ from tagboat.core.errors import InvalidValueError
 from tagboat.core.excerpt import excerpt
 
 _PORT = re.compile(
-    r"(?:(?P<ip>[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]):)?(?:(?P<host>[0-9]*):)?(?P<port>[0-9]{1,5})"
-    r"(?:/(?P<protocol>tcp|udp))?",
+    r"(?:(?P<ip>[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]):)?"
+    r"(?:(?P<host>[0-9]*):)?(?P<port>[0-9]{1,5})(?:/(?P<protocol>tcp|udp))?",
     re.ASCII,
 )
 _COMPOSE_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:us|ms|s|m|h))+", re.ASCII)
