@@ -5,7 +5,6 @@ import threading
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -63,10 +62,41 @@ def state(engine_url: str, name: str) -> Any:  # noqa: ANN401 - JSON
     return json.loads(docker(engine_url, "inspect", name))[0]
 
 
+@pytest.fixture(scope="module")
+def listen() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, engine_url: str, listen: int
+) -> Iterator[Server]:
+    """One server with an ingress for all tests here: each has a container and image of its own."""
+    with running_server(
+        tmp_path_factory.mktemp("server"),
+        engine_url,
+        TAGBOAT_INGRESS="haproxy",
+        TAGBOAT_INGRESS_LISTEN=f"127.0.0.1:{listen}",
+    ) as running:
+        yield running
+
+
+def replaced(server: Server, adopted: Any, tag: str) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Deploy a tag in the stage of an adopted container; return the live instance."""
+    stage = adopted["stage"]["id"]
+    server.call("PATCH", f"/api/stages/{stage}", {"watch_s": 1})
+    status, deploy = server.call("POST", f"/api/stages/{stage}/deploys", {"tag": tag})
+    assert status == 202, deploy
+    ended = server.ended(deploy["id"])
+    assert ended["status"] == "succeeded", ended
+    (live,) = server.items(f"/api/instances?stage={stage}&state=live")
+    return dict(live)
+
+
 def test_a_container_is_replaced_without_a_lost_request(
-    tmp_path: Path, engine_url: str, registry: DockerRegistry, name: str
+    server: Server, listen: int, engine_url: str, registry: DockerRegistry, name: str
 ) -> None:
-    image, port, listen = f"{registry.host}/acme/{name}", free_port(), free_port()
+    image, port = f"{registry.host}/acme/{name}", free_port()
     publish(image, "v1.0.0")
     docker(
         engine_url,
@@ -74,40 +104,29 @@ def test_a_container_is_replaced_without_a_lost_request(
         *("-e", f"DB_PASSWORD={SECRET}", "-e", "COLOUR=red", "--memory", "64m"),
         *("--network", f"{name}-net", f"{image}:v1.0.0"),
     )
-    with running_server(
-        tmp_path,
-        engine_url,
-        TAGBOAT_INGRESS="haproxy",
-        TAGBOAT_INGRESS_LISTEN=f"127.0.0.1:{listen}",
-    ) as server:
-        dry = server.cli("adopt", name, "--dry-run")
-        assert (dry.returncode, "loses no request" in dry.stdout) == (0, True), dry.stderr
-        assert SECRET not in dry.stdout + dry.stderr
-        assert server.items("/api/projects") == []
+    adopted = server.cli("adopt", name, "--project", "shop")
+    assert adopted.returncode == 0, adopted.stderr
+    assert SECRET not in adopted.stdout + adopted.stderr
+    for part in ("loses no request", "tagboat deploy shop prod v1.0.0 --wait"):
+        assert part in adopted.stdout
+    (stage,) = server.items("/api/stages?project=shop")
+    host, address = "shop-prod.localhost", f"http://127.0.0.1:{listen}/"
+    server.until(lambda: _status(address, host) == 200, "the ingress to lead to it")
 
-        adopted = server.cli("adopt", name, "--project", "shop")
-        assert adopted.returncode == 0, adopted.stderr
-        assert "tagboat deploy shop prod v1.0.0 --wait" in adopted.stdout
-        host = "shop-prod.localhost"
-        address = f"http://127.0.0.1:{listen}/"
-        server.until(lambda: _status(address, host) == 200, "the ingress to lead to it")
-        with Client(address, host) as client:
-            deployed = server.cli("deploy", "shop", "prod", "v1.0.0", "--wait")
-            assert deployed.returncode == 0, deployed.stderr
-        assert (client.lost, client.answered > 10) == ([], True)
+    with Client(address, host) as client:
+        live = replaced(server, {"stage": stage}, "v1.0.0")
 
-        theirs = state(engine_url, name)
-        assert theirs["State"]["Running"] is False
-        assert theirs["HostConfig"]["RestartPolicy"]["Name"] == "no"
-        (live,) = server.live()
-        ours = state(engine_url, live["container"])
-        assert {f"DB_PASSWORD={SECRET}", "COLOUR=red"} <= set(ours["Config"]["Env"])
-        assert ours["HostConfig"]["Memory"] == 64 << 20
-        assert f"{name}-net" in ours["NetworkSettings"]["Networks"]
-        again = server.cli("adopt", live["container"], "--yes")
-        assert (again.returncode, "Tagboat has made it" in again.stderr) == (1, True)
-        server.clear()
-        assert state(engine_url, name)["Id"]
+    assert (client.lost, client.answered > 10) == ([], True)
+    theirs, ours = state(engine_url, name), state(engine_url, live["container"])
+    assert theirs["State"]["Running"] is False
+    assert theirs["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    assert {f"DB_PASSWORD={SECRET}", "COLOUR=red"} <= set(ours["Config"]["Env"])
+    assert ours["HostConfig"]["Memory"] == 64 << 20
+    assert f"{name}-net" in ours["NetworkSettings"]["Networks"]
+    status, again = server.call("POST", "/api/adopt", {"container": live["container"]})
+    assert (status, "Tagboat has made it" in again["detail"]) == (409, True)
+    server.clear()
+    assert state(engine_url, name)["Id"]
 
 
 def test_an_app_with_data_keeps_it(
@@ -117,20 +136,20 @@ def test_an_app_with_data_keeps_it(
     publish(image, "v1", cmd=KEEPS, env={"VERSION": "v1"}, volumes=("/data",))
     docker(
         engine_url,
-        *("run", "-d", "--name", name, "-v", f"{name}-data:/data", "--privileged"),
+        *("run", "-d", "--name", name, "-v", f"{name}-data:/data", "-v", "/etc/hostname:/x:ro"),
         *("-p", "8080", "-e", "VERSION=theirs", f"{image}:v1"),
     )
-    refused = server.cli("adopt", name)
-    assert (refused.returncode, "confirm with --yes" in refused.stderr) == (1, True), refused.stderr
-    assert "It is down from then until the new one is healthy" in refused.stderr + refused.stdout
-    refused = server.cli("adopt", name, "--yes")
-    assert (refused.returncode, "it is privileged" in refused.stderr) == (1, True), refused.stderr
-    adopted = server.cli("adopt", name, "--yes", "--force", "--json")
-    assert adopted.returncode == 0, adopted.stderr
-    assert json.loads(adopted.stdout)["stage"]["volumes"] == {"/data": f"{name}-data"}
-    deployed = server.cli("deploy", name, "prod", "v1", "--wait")
-    assert deployed.returncode == 0, deployed.stderr
-    (live,) = server.live()
+    asked = server.cli("adopt", name)
+    assert (asked.returncode, "confirm with --yes" in asked.stderr) == (1, True), asked.stderr
+    assert "It is down from then until the new one is healthy" in asked.stdout
+    status, refused = server.call("POST", "/api/adopt", {"container": name})
+    assert (status, "/etc/hostname is a path of the server's host" in refused["detail"]) == (
+        409,
+        True,
+    )
+    status, adopted = server.call("POST", "/api/adopt", {"container": name, "force": True})
+    assert (status, adopted["stage"]["volumes"]) == (200, {"/data": f"{name}-data"})
+    live = replaced(server, adopted, "v1")
     visits = docker(engine_url, "exec", live["container"], "cat", "/data/visits").splitlines()
     assert visits[-2:] == ["theirs", "theirs"]
     assert state(engine_url, name)["State"]["Running"] is False
@@ -147,13 +166,11 @@ def test_what_was_built_here_is_refused_with_the_way_on(
     docker(engine_url, "commit", name, f"{name}-local:dev")
     docker(engine_url, "rm", "-f", name)
     docker(engine_url, "run", "-d", "--name", name, f"{name}-local:dev")
-    local = server.cli("adopt", name, "--dry-run")
+    status, local = server.call("POST", "/api/adopt", {"container": name, "dry_run": True})
     docker(engine_url, "rm", "-f", name)
     docker(engine_url, "image", "rm", f"{name}-local:dev")
-    assert local.returncode == 1
-    assert f"docker push docker.io/library/{name}-local:TAG" in local.stderr
-    missing = server.cli("adopt", name)
-    assert (missing.returncode, "the engine has no container" in missing.stderr) == (1, True)
+    assert status == 409
+    assert f"docker push docker.io/library/{name}-local:TAG" in local["detail"]
 
 
 def _status(address: str, host: str) -> int:

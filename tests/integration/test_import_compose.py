@@ -96,12 +96,3 @@ async def test_a_proposal_is_accepted_by_the_server_and_tells_no_secret(
         "domains": ["shop.example.com"],
     }
     assert exported["db"]["image"] == "docker.io/library/postgres"
-
-
-async def test_chosen_services_as_json(environ: dict[str, str], file: Path) -> None:
-    words = ("import", "compose", str(file), "db", "--stage", "live", "--json")
-    code, out, err = await cli(environ, *words)
-    assert code == 0, err
-    shown = json.loads(out)
-    assert shown["document"]["projects"]["db"]["stages"] == {"live": {"tag_pattern": "16"}}
-    assert {note["service"] for note in shown["notes"]} == {"db"}

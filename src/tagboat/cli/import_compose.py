@@ -16,7 +16,7 @@ from tagboat.cli.context import current_context
 from tagboat.cli.options import JsonOption
 from tagboat.cli.prompts import read_text_file
 from tagboat.core.compose import ComposeProposal, propose_config
-from tagboat.core.compose_service import ComposeNote, ComposeSurroundings
+from tagboat.core.compose_parts import ComposeNote, ComposeSurroundings
 from tagboat.core.dotenv import parse_dotenv
 from tagboat.core.errors import InvalidValueError, TagboatError
 from tagboat.core.interpolation import Interpolation

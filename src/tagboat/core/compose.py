@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tagboat.core.compose_service import ComposeNote, ComposeSurroundings, ServiceImport
+from tagboat.core.compose_parts import ComposeNote, ComposeSurroundings
+from tagboat.core.compose_service import ServiceImport
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.naming import MAX_LENGTH, slug
 

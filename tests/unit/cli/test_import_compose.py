@@ -1,5 +1,6 @@
 """Compose files that cannot be read; proposals are in tests/integration/."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,12 @@ def test_variables_come_from_the_shell_first(
     shown = capsys.readouterr()
     assert "tag_pattern: shell-x" in shown.out
     assert "the variable GONE_BY_NOW is not set" in shown.err
+
+
+def test_chosen_services_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "compose.yaml"
+    path.write_text("services: {db: {image: 'postgres:16', links: [x]}, web: {image: x, tty: 1}}\n")
+    compose_command(str(path), ["db"], stage="live", as_json=True)
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["document"]["projects"]["db"]["stages"] == {"live": {"tag_pattern": "16"}}
+    assert [(note["service"], note["key"]) for note in shown["notes"]] == [("db", "links")]

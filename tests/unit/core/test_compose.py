@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tagboat.core.compose import ComposeProposal, propose_config
-from tagboat.core.compose_service import ComposeSurroundings
+from tagboat.core.compose_parts import ComposeSurroundings
 from tagboat.core.interpolation import SecretText
 
 IMAGE = "git.example.com/acme/shop:v1.4.0"
@@ -206,7 +206,7 @@ def test_secret_files() -> None:
 
 
 def test_services_reach_each_other_by_compose_s_own_network() -> None:
-    services = {
+    services: dict[str, dict[str, Any]] = {
         "web": {"image": IMAGE},
         "db": {"image": "postgres:16", "networks": {"back": None, "out": None}},
     }
