@@ -122,7 +122,8 @@ def test_a_container_is_replaced_without_a_lost_request(
     assert theirs["HostConfig"]["RestartPolicy"]["Name"] == "no"
     assert {f"DB_PASSWORD={SECRET}", "COLOUR=red"} <= set(ours["Config"]["Env"])
     assert ours["HostConfig"]["Memory"] == 64 << 20
-    assert f"{name}-net" in ours["NetworkSettings"]["Networks"]
+    aliases = ours["NetworkSettings"]["Networks"][f"{name}-net"]["Aliases"]
+    assert {"shop-prod", "shop"} <= set(aliases)
     status, again = server.call("POST", "/api/adopt", {"container": live["container"]})
     assert (status, "Tagboat has made it" in again["detail"]) == (409, True)
     server.clear()
@@ -155,6 +156,30 @@ def test_an_app_with_data_keeps_it(
     assert state(engine_url, name)["State"]["Running"] is False
     server.clear()
     assert f"{name}-data" in docker(engine_url, "volume", "ls", "-q").split()
+
+
+def test_a_compose_file_becomes_a_running_app(
+    server: Server, engine_url: str, registry: DockerRegistry, name: str
+) -> None:
+    image = f"{registry.host}/acme/{name}"
+    publish(image, "v1")
+    (server.directory / "compose.yaml").write_text(
+        f"services:\n  {name}:\n    image: {image}:v1\n    ports: [8080]\n"
+        f"    environment: {{COLOUR: red}}\n    mem_limit: 64m\n"
+        f"    networks: [theirs]\nnetworks: {{theirs: {{external: true, name: {name}-net}}}}\n"
+    )
+    proposed = server.cli("import", "compose", "compose.yaml")
+    assert proposed.returncode == 0, proposed.stderr
+    (server.directory / "tagboat.yaml").write_text(proposed.stdout)
+    applied = server.cli("apply", "tagboat.yaml")
+    assert applied.returncode == 0, applied.stderr
+    (stage,) = server.items(f"/api/stages?project={name}")
+    live = replaced(server, {"stage": stage}, "v1")
+    ours = state(engine_url, live["container"])
+    assert "COLOUR=red" in ours["Config"]["Env"]
+    assert ours["HostConfig"]["Memory"] == 64 << 20
+    assert f"{name}-net" in ours["NetworkSettings"]["Networks"]
+    server.clear()
 
 
 def test_what_was_built_here_is_refused_with_the_way_on(

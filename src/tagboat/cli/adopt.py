@@ -86,6 +86,7 @@ def _show_adoption_plan(plan: ApiObject) -> None:
     rows: list[tuple[str, object]] = [
         ("image", f"{project['image']}:{plan['tag']}"),
         ("port", project["port"] or "none"),
+        ("healthcheck", project["healthcheck"]),
         ("tag_pattern", stage["tag_pattern"]),
         ("domains", ", ".join(stage["domains"])),
         ("env", ", ".join(f"{name}={value}" for name, value in stage["env"].items())),
@@ -109,4 +110,4 @@ def _show_adoption_plan(plan: ApiObject) -> None:
     for words in plan["remarks"]:
         show.progress(f"note: {words}")
     for words in plan["dangers"]:
-        show.progress(f"left out: {words}")
+        show.progress(f"left out, which needs --force: {words}")

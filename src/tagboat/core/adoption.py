@@ -22,6 +22,7 @@ from tagboat.core.naming import MAX_LENGTH, slug
 from tagboat.core.run import KEEP_ENTRYPOINT
 
 FIRST_ADOPTED_STAGE = "prod"
+_COMPOSE_SERVICE = "com.docker.compose.service"
 _COMPOSE_PROJECT = "com.docker.compose.project"
 _ON_LOOPBACK = frozenset({"0.0.0.0", LOOPBACK})  # noqa: S104 - where it can be reached by loopback
 _DEFAULT_STOP_S = 10
@@ -337,9 +338,11 @@ def remarks_of(facts: ContainerFacts, port: int) -> Iterator[str]:
     if ro := [one.target for one in facts.volumes if one.read_only]:
         yield f"the volume at {', '.join(ro)} was read-only, and is not any more"
     if facts.networks:
+        service = facts.labels.get(_COMPOSE_SERVICE)
         yield (
             f"on {', '.join(facts.networks)} others find it by the names PROJECT-STAGE and PROJECT,"
-            f" not by {facts.name}"
+            f" not by {service or facts.name}"
+            + (f"; --project {service} keeps that name" if service else "")
         )
     if any(is_proxy_label(name) and "traefik" in name for name in facts.labels):
         yield "labels of Traefik are left out: point Traefik, or the DNS, at Tagboat's ingress"

@@ -1,5 +1,6 @@
 """A service of a Compose file as a project of a configuration file. Pure."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ from tagboat.core.moving_in import (
 from tagboat.core.naming import slug
 from tagboat.core.run import KEEP_ENTRYPOINT
 
+# A rule for all paths is none.
+_WHOLE_HOST = re.compile(r"Path(?:Prefix)?\(`/`\)")
 # Options that only have another name; None leaves the option out.
 _SAME: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "user": ("user", as_text),
@@ -181,7 +184,8 @@ class ServiceImport:
         """Carry over the hosts that Traefik routes to the service."""
         if hosts := traefik_hosts(labels):
             self.stage["domains"] = hosts
-            if any("Path" in text for name, text in labels.items() if name.endswith(".rule")):
+            rules = (text for name, text in labels.items() if name.endswith(".rule"))
+            if any("Path" in _WHOLE_HOST.sub("", text) for text in rules):
                 self.note("labels", "Tagboat routes whole hosts, not paths")
 
     def carry_environment(self, body: Mapping[str, Any]) -> None:

@@ -72,6 +72,7 @@ def test_all_that_differs_from_the_image_is_carried_over() -> None:
         labels={
             "of": "image",
             "com.docker.compose.project": "shop",
+            "com.docker.compose.service": "web",
             "team": "a",
             "tagboat.port": "1",
             "traefik.http.routers.w.rule": "Host(`shop.test`)",
@@ -132,7 +133,7 @@ def test_all_that_differs_from_the_image_is_carried_over() -> None:
         "/var/lib/data": "f" * 64,
     }
     said = "; ".join(plan.remarks)
-    for part in ("/ro was read-only", "shop_default", "labels of Traefik"):
+    for part in ("/ro was read-only", "not by web; --project web keeps", "labels of Traefik"):
         assert part in said
 
 

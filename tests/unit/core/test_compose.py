@@ -218,6 +218,15 @@ def test_services_reach_each_other_by_compose_s_own_network() -> None:
     assert "networks" not in web({})[0]
 
 
+def test_rules_with_paths_are_named() -> None:
+    rule = "traefik.http.routers.a.rule"
+    said = [
+        sorted(web({"labels": {rule: f"Host(`a.test`) && PathPrefix(`{path}`)"}})[1].values())
+        for path in ("/", "/api")
+    ]
+    assert ["Tagboat routes whole hosts, not paths" in one for one in said] == [False, True]
+
+
 def test_what_can_be_there_only_once() -> None:
     rule = {"traefik.http.routers.a.rule": "Host(`shop.test`) && PathPrefix(`/api`)"}
     services: dict[str, dict[str, Any]] = {
