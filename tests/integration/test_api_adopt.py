@@ -124,6 +124,26 @@ async def test_a_second_stage_joins_the_project_of_its_image(api: Api) -> None:
     assert len(await listed(api, "/api/projects")) == 1
 
 
+async def test_a_domain_of_another_stage_is_left_out_and_named(api: Api) -> None:
+    stages = [{"name": "dev", "tag_pattern": "*", "domains": ["shop.test"]}]
+    body = {"name": "other", "image": "git.example.com/acme/other", "stages": stages}
+    assert (await api.caller.post("/api/projects", body)).status == 201
+    await run_theirs(api)
+    answer = await adopt(api)
+    assert (answer.status, answer.json["stage"]["domains"]) == (200, [])
+    assert "shop.test: another stage has the domain" in "; ".join(answer.json["remarks"])
+
+
+async def test_a_stage_that_another_covers_is_warned_of(api: Api) -> None:
+    stages = [{"name": "dev", "tag_pattern": "*"}]
+    body = {"name": "shop", "image": str(IMAGE), "port": 8080, "stages": stages}
+    assert (await api.caller.post("/api/projects", body)).status == 201
+    await run_theirs(api)
+    answer = await adopt(api)
+    assert answer.status == 200
+    assert "dev" in answer.json["remarks"][-1]
+
+
 async def test_what_the_app_may_miss_needs_force(api: Api) -> None:
     spec = replace(SPEC, cap_add=("SYS_ADMIN", "NET_ADMIN"), binds=(Bind("/etc", "/x"),))
     await run_theirs(api, spec)

@@ -69,9 +69,13 @@ class AdoptionPlan:
     remarks: tuple[str, ...]
     stop_s: int = _DEFAULT_STOP_S
 
+    def with_remarks(self, *remarks: str) -> "AdoptionPlan":
+        """Return the plan with more remarks."""
+        return replace(self, remarks=(*self.remarks, *remarks))
+
     def without_endpoint(self, reason: str) -> "AdoptionPlan":
         """Return the plan for a container that does not answer."""
-        return replace(self, endpoint=None, remarks=(*self.remarks, reason))
+        return replace(self, endpoint=None).with_remarks(reason)
 
 
 def plan_adoption(facts: ContainerFacts, wish: AdoptionWish) -> AdoptionPlan:

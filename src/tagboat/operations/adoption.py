@@ -1,5 +1,6 @@
 """Taking over containers that somebody else has made, each as a project and a stage."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,13 +36,15 @@ from tagboat.core.errors import (
 )
 from tagboat.core.host_access import parse_bind, parse_device
 from tagboat.core.ids import new_id
-from tagboat.core.ports import Topic, Tx
+from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.push import Source
 from tagboat.core.storage import stage_volumes, strategy_in_force
 from tagboat.operations.host_claims import StageRef
 from tagboat.operations.projects import add_project
+from tagboat.operations.queries.image_look import ANSWERS_WITHIN_S
 from tagboat.operations.services import OperationServices
 from tagboat.operations.stages import add_stage
+from tagboat.operations.views import Views
 
 Screen = Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], Sequence[str]]]
 """Reads the fields of a stage; returns those it accepts, and why it refuses the others."""
@@ -135,16 +138,18 @@ class AdoptionOperations:
         services, image = self.services, plan.image
         registry = await services.store.read(lambda reader: reader.registry_for_host(image.host))
         try:
-            await services.resolve(image, plan.tag, registry)
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
+                await services.resolve(image, plan.tag, registry)
         except RegistryNotFoundError as error:
             raise ConflictError(
                 f"{image}:{plan.tag} cannot be pulled: {error}. Push it, or start the container"
                 " from an image that is in a registry"
             ) from None
         # That it cannot be asked now need not be so at the first deploy.
-        except RegistryError as error:
-            words = f"the registry could not be asked, and the first deploy needs it: {error}"
-            plan = replace(plan, remarks=(*plan.remarks, words))
+        except (TimeoutError, RegistryError) as error:
+            why = str(error) or f"it did not answer within {ANSWERS_WITHIN_S:g} s"
+            words = f"the registry could not be asked, and the first deploy needs it: {why}"
+            plan = plan.with_remarks(words)
         if plan.endpoint is not None:
             complaint = await services.engine.probe.tcp(plan.endpoint)
             if complaint is not None:
@@ -188,6 +193,7 @@ def add_adoption(
     project = present or add_project(tx, services, {**plan.project, "image": plan.image})
     if present is not None:
         check_project_of_image(present, plan, wish)
+    plan = without_taken_domains(tx, plan)
     fields = {**plan.stage, "secrets": plan.secrets, "held": True}
     stage = add_stage(tx, services, project.id, fields)
     # State, not configuration: no request sets these.
@@ -206,6 +212,8 @@ def add_adoption(
     note = f"the container {plan.container}"
     services.record(tx, AuditAction.PROJECT_ADOPT, project_subject(project), note=note)
     strategy = strategy_in_force(stage, run_config(project, stage))
+    (view,) = Views(tx, services).warned_stages([stage])
+    plan = plan.with_remarks(*view.warnings)
     routes = services.ingress.routes_traffic
     return Adoption(
         plan=plan,
@@ -216,6 +224,18 @@ def add_adoption(
         seamless=is_seamless(plan, strategy, routes_traffic=routes),
         words=handover_words(plan, strategy, routes_traffic=routes),
     )
+
+
+def without_taken_domains(reader: Reader, plan: AdoptionPlan) -> AdoptionPlan:
+    """Return the plan without the domains that another stage has, which are remarks instead."""
+    domains = plan.stage.get("domains", ())
+    # Traefik routes paths of one host to several containers; a domain belongs to one stage.
+    taken = [claim.host for claim in reader.host_claims(domains) if claim.is_domain]
+    if not taken:
+        return plan
+    kept = tuple(domain for domain in domains if domain not in taken)
+    words = f"{', '.join(sorted(taken))}: another stage has the domain, and it belongs to one"
+    return replace(plan, stage={**plan.stage, "domains": kept}).with_remarks(words)
 
 
 def put_adopted_instance(
