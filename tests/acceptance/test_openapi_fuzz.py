@@ -156,4 +156,4 @@ def test_the_api_is_as_its_description_says(tmp_path: Path, phases: str) -> None
         )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Tested: 84" in done.stdout or phases == "stateful", done.stdout
+    assert "Tested: 85" in done.stdout or phases == "stateful", done.stdout
