@@ -22,7 +22,7 @@ from tagboat.core.errors import (
     NetworkNotFoundError,
 )
 from tagboat.core.health import TestRun
-from tagboat.core.host_access import Published
+from tagboat.core.host_access import Bind, Published
 from tagboat.core.image import Digest, ImageInfo, ImageName, parse_image_name
 from tagboat.core.runtime import Runtime
 from tagboat.core.workload import LogLine, WorkloadSpec, WorkloadStatus
@@ -323,6 +323,70 @@ async def first_told(told: "asyncio.Queue[str]", end: Callable[[], Awaitable[Non
 async def test_names_its_version_and_platform(world: World) -> None:
     assert await world.runtime.version()
     assert (await world.runtime.platform()).startswith("linux/")
+
+
+async def test_a_container_is_described_as_it_was_made(
+    world: World, meant: Made, run: str, free_port: int
+) -> None:
+    net = f"{run}-net"
+    await world.add_network(net)
+    spec = replace(
+        await meant(SERVES, port=8080, host_port=free_port),
+        env={"GREETING": "hello", "EMPTY": ""},
+        volumes={f"{run}-data": "/data"},
+        tmpfs={"/cache": "size=1m"},
+        binds=(Bind("/etc", "/etc/of-host", read_only=True),),
+        extra_hosts={"db": "10.0.0.5"},
+        networks=(net,),
+        memory=64 << 20,
+        cpus=0.5,
+        pids=100,
+        shm_size=1 << 20,
+        init=True,
+        read_only=True,
+        cap_add=("NET_ADMIN",),
+        user="1000",
+        stop_signal="SIGINT",
+        stop_timeout_s=3,
+    )
+    await world.runtime.create(spec)
+    await world.runtime.start(spec.name)
+
+    facts = await world.runtime.inspect_container(spec.name)
+
+    assert facts is not None
+    assert (facts.name, facts.running, facts.own) == (spec.name, True, False)
+    assert spec.image in facts.image_digests
+    assert facts.env.items() >= spec.env.items()
+    assert facts.info.tcp_ports == (8080,)
+    assert Published("127.0.0.1", free_port, 8080) in facts.published
+    assert {(one.name, one.target) for one in facts.volumes} == {(f"{run}-data", "/data")}
+    assert set(facts.networks) == {net}
+    for name in (
+        *("tmpfs", "binds", "extra_hosts", "memory", "cpus", "pids", "shm_size", "init"),
+        *("read_only", "cap_add", "user", "stop_signal", "stop_timeout_s"),
+    ):
+        assert getattr(facts, name) == getattr(spec, name), name
+    assert facts.labels.items() >= spec.labels.items()
+    by_id = await world.runtime.inspect_container(facts.id)
+    assert by_id is not None
+    assert by_id.name == spec.name
+
+
+async def test_there_is_nothing_to_describe_of_what_is_gone(world: World) -> None:
+    assert await world.runtime.inspect_container("no-such-container") is None
+    await world.runtime.set_aside("no-such-container")
+
+
+async def test_a_container_set_aside_is_stopped_and_stays(world: World, made: Made) -> None:
+    spec = await made(SERVES)
+    await world.runtime.start(spec.name)
+    await world.runtime.set_aside(spec.name)
+    await world.runtime.set_aside(spec.name)
+    assert not (await status_of(world.runtime, spec.name)).running
+    # A person may start it again.
+    await world.runtime.start(spec.name)
+    assert (await status_of(world.runtime, spec.name)).running
 
 
 async def test_we_run_in_none_of_its_containers(world: World) -> None:

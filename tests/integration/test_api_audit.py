@@ -11,11 +11,13 @@ import pytest
 from tagboat.core.catalog import run_config
 from tagboat.core.deploy import InstanceState
 from tagboat.core.errors import ForbiddenError
-from tagboat.core.image import Digest
+from tagboat.core.image import Digest, parse_image_name
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Principal, PrincipalKind, Role
 from tagboat.core.store_port import Topic
+from tagboat.core.workload import WorkloadSpec
 from tagboat.operations.queries.audit import AuditQuestion
+from tagboat.runtime.memory import MemoryImage
 from tests.support.api import Api, running_api
 from tests.support.asgi import Answer
 from tests.support.records import put_instance
@@ -136,6 +138,18 @@ async def _create_registry(scene: Scene) -> Answer:
     return await scene.api.caller.post("/api/registries", body)
 
 
+async def _adopt(scene: Scene) -> Answer:
+    image, digest = parse_image_name("git.example.com/acme/theirs"), Digest("sha256:" + "d" * 64)
+    engine = scene.api.engine
+    engine.publish(image, digest, MemoryImage(names=(f"{image}:v1",)))
+    scene.api.registries.digests["v1"] = digest
+    await engine.pull(image, digest, None, lambda _: None)
+    env = {"DB_PASSWORD": SECRETS[0]}
+    await engine.create(WorkloadSpec(name="web", image=f"{image}@{digest}", labels={}, env=env))
+    await engine.start("web")
+    return await scene.api.caller.post("/api/adopt", {"container": "web"})
+
+
 async def _release(scene: Scene) -> Answer:
     await scene.api.caller.post(f"/api/stages/{scene.dev}/hold")
     await scene.delivery()
@@ -246,6 +260,10 @@ CHANGES: Mapping[str, tuple[Try, list[tuple[str, str]]]] = {
     "POST /api/deliveries/{delivery_id}/redeliver": (
         lambda scene: _after(scene.delivery(), "POST", "/api/deliveries/{}/redeliver", scene),
         [("delivery.redeliver", "native")],
+    ),
+    "POST /api/adopt": (
+        _adopt,
+        [("project.adopt", "theirs"), ("stage.create", "prod"), ("project.create", "theirs")],
     ),
     "POST /api/config/apply": (
         lambda scene: scene.api.caller.post("/api/config/apply", _document()),

@@ -86,6 +86,7 @@ ROUTES: dict[str, Role | None] = {
     "GET /api/deliveries": VIEWER,
     "GET /api/deliveries/{delivery_id}": VIEWER,
     "POST /api/deliveries/{delivery_id}/redeliver": ADMIN,
+    "POST /api/adopt": ADMIN,
     "GET /api/config": ADMIN,
     "GET /api/config/schema": ADMIN,
     "POST /api/config/plan": ADMIN,

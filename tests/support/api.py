@@ -121,6 +121,7 @@ class Registries:
     error: RegistryError | None = None
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     examined: list[ImageName | None] = field(default_factory=list)
+    digests: dict[str, Digest] = field(default_factory=dict)
 
     async def list_images(self, registry: Registry) -> "Registries":
         """The images, as they stand."""
@@ -137,11 +138,11 @@ class Registries:
         return self.tags
 
     async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:
-        """The digest asked for: it is there."""
+        """The digest of the tag, else the one asked for: it is there."""
         self.asked.append((f"{image}@{tag}", registry.name if registry else None))
         if self.error:
             raise self.error
-        return parse_digest(tag)
+        return self.digests.get(tag) or parse_digest(tag)
 
 
 @dataclass(slots=True)

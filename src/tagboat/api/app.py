@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from tagboat.api import (
+    adopt,
     answers,
     ask,
     audit,
@@ -53,6 +54,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     projects.router,
     projects.poll_router,
+    adopt.router,
     stages.router,
     deploys.router,
     stage_actions.router,

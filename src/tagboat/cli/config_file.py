@@ -117,9 +117,12 @@ def _send(path: str, file: str, *, prune: bool) -> ApiObject:
         ) from None
 
 
-def _read(file: str) -> "ConfigText":
-    """Return the content of a file whose keys are all known."""
-    # PyYAML takes a while to load, and no other command needs it.
+def read_yaml_file(file: str, expected: str) -> "ConfigText":
+    """Return the content of a file, `-` for standard input, which is a map with `expected` keys.
+
+    Raises YamlFileError, and OSError if it cannot be read.
+    """
+    # PyYAML takes a while to load, and few commands need it.
     from tagboat.cli.config_yaml import MAX_FILE_CHARACTERS, read_config_text
 
     name = "standard input" if file == "-" else file
@@ -133,7 +136,12 @@ def _read(file: str) -> "ConfigText":
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise TagboatError(f"{name}:{line}: not UTF-8 text") from None
-    content = read_config_text(text, name)
+    return read_config_text(text, name, expected)
+
+
+def _read(file: str) -> "ConfigText":
+    """Return the content of a file whose keys are all known."""
+    content = read_yaml_file(file, "settings, registries or projects")
     if unknown := unknown_keys(content.document):
         raise TagboatError(
             "; ".join(

@@ -68,8 +68,13 @@ class ConfigText:
         return self.place(max(fitting, key=len, default=()))
 
 
-def read_config_text(text: str, name: str) -> ConfigText:
-    """Return the content of a file. Raises YamlFileError if it is not a map in valid YAML."""
+def read_config_text(
+    text: str, name: str, expected: str = "settings, registries or projects"
+) -> ConfigText:
+    """Return the content of a file. Raises YamlFileError if it is not a map in valid YAML.
+
+    `expected` names the keys of that map.
+    """
     if len(text) > MAX_FILE_CHARACTERS:
         raise YamlFileError(f"{name}: longer than {MAX_FILE_CHARACTERS} characters")
     try:
@@ -86,18 +91,18 @@ def read_config_text(text: str, name: str) -> ConfigText:
     reader = _NodeReader(name)
     document = reader.value(node, (), 0)
     if not isinstance(document, dict):
-        raise YamlFileError(f"{name}:1: must be a map with settings, registries or projects")
+        raise YamlFileError(f"{name}:1: must be a map with {expected}")
     return ConfigText(name, document, reader.lines)
 
 
-def write_config_text(document: Mapping[str, Any]) -> str:
+def write_config_text(document: Mapping[str, Any], head: str = FILE_HEAD) -> str:
     """Return the YAML of a document, with a comment at the top."""
     dumper: Any = type("_Dumper", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
     dumper.add_representer(str, _represent)
     body = yaml.dump(
         dict(document), Dumper=dumper, sort_keys=False, allow_unicode=True, width=1_000_000
     )
-    return f"{FILE_HEAD}{body}"
+    return f"{head}{body}"
 
 
 def _represent(dumper: Any, value: str) -> Any:  # noqa: ANN401 - PyYAML ships no types

@@ -8,6 +8,7 @@ from tagboat import __version__
 from tagboat.cli import (
     deliveries,
     deploys,
+    import_compose,
     ingress,
     projects,
     registries,
@@ -17,6 +18,7 @@ from tagboat.cli import (
     users,
     webhook,
 )
+from tagboat.cli.adopt import adopt_command
 from tagboat.cli.audit import audit_command
 from tagboat.cli.cancel import cancel_command
 from tagboat.cli.config_file import apply_command, diff_command, export_command
@@ -109,6 +111,8 @@ app.command("audit")(audit_command)
 app.command("export")(export_command)
 app.command("diff")(diff_command)
 app.command("apply")(apply_command)
+app.command("adopt")(adopt_command)
+app.add_typer(import_compose.app, name="import")
 app.command("doctor")(doctor_command)
 app.add_typer(projects.app, name="projects")
 app.add_typer(stages.app, name="stages")

@@ -39,6 +39,7 @@ class AuditAction(StrEnum):
     PROJECT_CHANGE = "project.change"
     PROJECT_DELETE = "project.delete"
     PROJECT_POLL = "project.poll"
+    PROJECT_ADOPT = "project.adopt"
     STAGE_CREATE = "stage.create"
     STAGE_CHANGE = "stage.change"
     STAGE_DELETE = "stage.delete"

@@ -109,8 +109,8 @@ class Stage:
     app keeps data (see `tagboat.core.storage`).
 
     `image_volumes` are the VOLUMEs of the image that was started last, as in `RunConfig`.
-    `adopted_volumes` maps paths to names of engine volumes that an earlier version of Tagboat
-    created and that stay in use.
+    `adopted_volumes` maps paths of VOLUMEs, and names of `volumes`, to names of engine volumes that
+    an earlier version of Tagboat or somebody else created and that stay in use.
     """
 
     id: str

@@ -225,6 +225,9 @@ Version = tuple[Digest, str]
 The digest of its image, and the fingerprint of the configuration it was started with.
 """
 
+ADOPTED = "adopted"
+"""The fingerprint of an instance whose container a person made: no configuration has it."""
+
 ACTIVE_STATES = frozenset({InstanceState.STARTING, InstanceState.LIVE, InstanceState.DRAINING})
 """Those of instances that have, or are about to have, a container."""
 
@@ -271,6 +274,11 @@ class Instance:
         Its id once that is known, for a container can be renamed.
         """
         return self.container_id or self.container
+
+    @property
+    def adopted(self) -> bool:
+        """True if a person made its container: that is stopped in the end, and never removed."""
+        return self.fingerprint == ADOPTED
 
     @property
     def version(self) -> "Version":

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from tagboat.core.catalog import Registry
+from tagboat.core.container_facts import ContainerFacts
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.health import Manner, TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
@@ -54,6 +55,9 @@ class Runtime(Protocol):
       changed any more, is in use by another program.
     - `stop` and `remove` do nothing where it is gone. `stop` gives it `within_s` seconds, else its
       own stop time-out; a stop that is under way is hurried.
+    - `inspect_container` describes a container that somebody else may have made, None if there is
+      none. `set_aside` stops one for good, as `stop` does, and removes nothing: the runtime does
+      not start it again by itself.
     - `rejoin` lets it leave a network and join it again under other names. A running one loses its
       connections there, unless it keeps its address.
     - `ensure_network` makes a network with `labels` and `notes`, which are labels too, unless it
@@ -107,6 +111,8 @@ class Runtime(Protocol):
     async def start(self, workload: str) -> None: ...
     async def stop(self, workload: str, within_s: int | None = None) -> None: ...
     async def remove(self, workload: str) -> None: ...
+    async def inspect_container(self, name: str) -> ContainerFacts | None: ...
+    async def set_aside(self, workload: str) -> None: ...
     async def status(self, workload: str) -> WorkloadStatus | None: ...
     async def logs(
         self, workload: str, tail: int, since: datetime | None = ...

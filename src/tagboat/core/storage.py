@@ -51,7 +51,11 @@ def mounted_paths(options: RunOptions) -> set[str]:
 
 def stage_volumes(stage: Stage, config: RunConfig) -> dict[str, str]:
     """Return the paths of all volumes of the stage, by the engine's names of them."""
-    named = {volume_name(stage.id, name): path for name, path in config.options.volumes.items()}
+    named = {
+        # A path begins with a slash, and no name does: both can be keys of one map.
+        stage.adopted_volumes.get(name) or volume_name(stage.id, name): path
+        for name, path in config.options.volumes.items()
+    }
     return named | {image_volume_name(stage, path): path for path in lasting_paths(config)}
 
 

@@ -9,7 +9,7 @@ from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.instances import ended
-from tagboat.deploy.names import drop_names
+from tagboat.deploy.retirement import end_container
 from tagboat.deploy.services import DeployServices
 
 log = structlog.get_logger("tagboat.reconcile")
@@ -36,9 +36,7 @@ class Drains:
             try:
                 await services.traffic.drained([instance], limit_s)
                 if await services.store.read(is_left):
-                    await drop_names(services, instance)
-                    await services.runtime.stop(instance.handle)
-                    await services.runtime.remove(instance.handle)
+                    await end_container(services, instance)
                     await services.store.write(partial(note_stopped, services, instance.id))
                     log.info("retired", action="retire", container=container)
             except TagboatError as error:

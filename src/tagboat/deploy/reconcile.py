@@ -118,7 +118,8 @@ async def _reconcile(services: DeployServices, drains: Drains) -> None:
     revivals = [
         partial(revive, services, one)
         for one in desired.live
-        if one.handle not in looked_after or not one.container_id
+        # Who made a container starts it again, too.
+        if not one.adopted and (one.handle not in looked_after or not one.container_id)
     ]
     failures = await _do_all(revivals)
     removals = [

@@ -227,8 +227,10 @@ class Removal:
         # On record first: else reconcile, woken by its exit, would start it again.
         await self._put(draining)
         try:
-            await self.runtime.stop(instance.handle)
-            await self.runtime.remove(instance.handle)
+            # A container that a person made goes on without Tagboat.
+            if not instance.adopted:
+                await self.runtime.stop(instance.handle)
+                await self.runtime.remove(instance.handle)
         except EngineError:
             # The deletion fails as a whole, so the instance stays on record as it was.
             await self._put(instance)

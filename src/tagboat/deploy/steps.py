@@ -329,14 +329,7 @@ class DeploySteps:
         context = await self._record.context()
         for instance in context.retired:
             await retire(self._services, instance)
-        names = ", ".join(instance.container for instance in context.retired)
-        return Step(
-            StepName.RETIRE,
-            StepStatus.DONE,
-            detail=f"retired {names}"
-            if names
-            else _words_for_kept(context) or "there was nothing to retire",
-        )
+        return Step(StepName.RETIRE, StepStatus.DONE, detail=_words_for_retired(context))
 
     async def _wake(self, context: DeployContext) -> None:
         """Start the new container again if the engine was away: a restart of it ends them all."""
@@ -352,6 +345,21 @@ class DeploySteps:
 
 def _skipped_step(name: StepName, why: str) -> Step:
     return Step(name, StepStatus.SKIPPED, detail=why)
+
+
+def _words_for_retired(context: DeployContext) -> str:
+    """Return words for the old instances that were retired, or why there are none."""
+    removed = ", ".join(one.container for one in context.retired if not one.adopted)
+    stopped = ", ".join(one.container for one in context.retired if one.adopted)
+    words = (
+        f"retired {removed}" if removed else "",
+        f"stopped {stopped}, which is not removed: 'docker rm {stopped}' does that"
+        if stopped
+        else "",
+    )
+    return (
+        "; ".join(filter(None, words)) or _words_for_kept(context) or "there was nothing to retire"
+    )
 
 
 def _words_for_kept(context: DeployContext) -> str:

@@ -119,6 +119,7 @@ def _storage(
 ) -> Storage:
     config = replace(context.config, image_volumes=declared)
     storage, left = Storage(declared, {}), []
+    mounted = stage_volumes(context.stage, config)
     for status in filter(None, old):  # the newest first: its data is what goes on
         adopted = taken_over(config, storage.of_stage(context.stage), status.unasked_volumes)
         storage = replace(storage, adopted={**storage.adopted, **adopted})
@@ -127,7 +128,7 @@ def _storage(
             f" any"
             " more"
             for path, name in status.unasked_volumes.items()
-            if path not in adopted
+            if path not in adopted and name not in mounted
         ]
     stage = storage.of_stage(context.stage)
     lasting = []

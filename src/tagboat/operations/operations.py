@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from tagboat.core.principal import Principal
 from tagboat.operations.accounts import AccountOperations
+from tagboat.operations.adoption import AdoptionOperations
 from tagboat.operations.config_file import ConfigFileOperations
 from tagboat.operations.deploys import DeployOperations
 from tagboat.operations.health import HealthChecks
@@ -54,6 +55,7 @@ class Operations:
         self.webhooks = WebhookOperations(services)
         self.deploys = DeployOperations(services)
         self.quick_deploys = QuickDeploys(services)
+        self.adoption = AdoptionOperations(services)
         self.settings = SettingsOperations(services)
         self.config_file = ConfigFileOperations(services)
         self.accounts = AccountOperations(services)

@@ -13,6 +13,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from tagboat.core.catalog import Registry
+from tagboat.core.container_facts import ContainerFacts
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import (
     EndpointTakenError,
@@ -28,6 +29,7 @@ from tagboat.core.keeping import DiskUsage, ImageSize, Volume
 from tagboat.core.runtime import BeforePull
 from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.launch import ensure_pulled, launch_at_free_port
+from tagboat.runtime.memory_facts import facts_of
 from tagboat.runtime.memory_state import (
     ExitListener,
     MemoryContainer,
@@ -192,6 +194,17 @@ class MemoryRuntime(MemoryState):
             # Those who follow its log wait for news, and this is the last.
             found.wake()
             self._tell(found)
+
+    async def inspect_container(self, name: str) -> ContainerFacts | None:
+        """Return the facts of a container, as it was created; None when it is gone."""
+        self.raise_failure("inspect_container")
+        found = self._find(name)
+        return facts_of(found) if found else None
+
+    async def set_aside(self, workload: str) -> None:
+        """Stop it, and remove nothing; does nothing if it is gone."""
+        self._record("set_aside", workload)
+        await self.stop(workload)
 
     async def rejoin(self, workload: str, network: str, aliases: Sequence[str]) -> None:
         """Let it have those names there. Raises EngineNotFoundError."""

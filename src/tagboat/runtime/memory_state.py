@@ -60,7 +60,7 @@ class MemoryImage:
 
     `log` is written at every start; `exit_code` is what the app exits with at once, None if it runs
     until it is stopped; `start_error` is why the engine cannot start it, in the engine's words;
-    `test` is what its HEALTHCHECK comes to when it is run by hand.
+    `test` is what its HEALTHCHECK comes to when it is run by hand; `names` are its tags.
     """
 
     info: ImageInfo = field(default_factory=ImageInfo)
@@ -68,6 +68,7 @@ class MemoryImage:
     exit_code: int | None = None
     start_error: str | None = None
     test: TestRun = _NOT_READY
+    names: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

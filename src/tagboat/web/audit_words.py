@@ -9,6 +9,7 @@ _ACTIONS: Mapping[str, str] = {
     AuditAction.PROJECT_CHANGE: "changed the project",
     AuditAction.PROJECT_DELETE: "deleted the project",
     AuditAction.PROJECT_POLL: "polled",
+    AuditAction.PROJECT_ADOPT: "took over a container as",
     AuditAction.STAGE_CREATE: "made the stage",
     AuditAction.STAGE_CHANGE: "changed the stage",
     AuditAction.STAGE_DELETE: "deleted the stage",

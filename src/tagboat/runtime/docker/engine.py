@@ -14,6 +14,7 @@ from typing import Any
 from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
 
+from tagboat.core.container_facts import ContainerFacts
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import EngineError
 from tagboat.core.generics import T
@@ -30,6 +31,7 @@ from tagboat.runtime.docker.connection import (
     messages,
 )
 from tagboat.runtime.docker.container_logs import ContainerLogs
+from tagboat.runtime.docker.container_wire import container_facts
 from tagboat.runtime.docker.health_runs import HealthTests
 from tagboat.runtime.docker.holdings import DockerHoldings, unless_gone
 from tagboat.runtime.docker.host_ports import free_loopback_port
@@ -191,6 +193,32 @@ class DockerRuntime(DockerHoldings):
         """
         await self._remove(workload)
         self._tests.forget(workload)
+
+    async def inspect_container(self, name: str) -> ContainerFacts | None:
+        """Return what the engine says of a container and of its image, None when it is gone."""
+        found = await self._inspect(name, lambda answer: answer)
+        if found is None:
+            return None
+        async with self._connection.use(f"inspect the image of {name}", ASK_S) as docker:
+            image = await docker.images.inspect(found["Image"])
+        return container_facts(found, image, own=found["Id"] == self._own_container)
+
+    async def set_aside(self, workload: str) -> None:
+        """Stop it for good: the engine does not start it again by itself, and nothing is removed.
+
+        Does nothing if it is gone.
+        """
+        async with self._connection.use(f"stop the container {workload}", CHANGE_S) as docker:
+            try:
+                # aiodocker has no call for it.
+                await docker._query_json(  # noqa: SLF001
+                    f"containers/{workload}/update",
+                    method="POST",
+                    data={"RestartPolicy": {"Name": "no"}},
+                )
+            except DockerError as error:
+                unless_gone(error)
+        await self.stop(workload)
 
     async def status(self, workload: str) -> WorkloadStatus | None:
         """Return what the engine says of the container of that name or id, None when it is gone."""

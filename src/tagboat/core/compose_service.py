@@ -1,0 +1,389 @@
+"""A service of a Compose file as a project of a configuration file. Pure."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from tagboat.core.catalog import HEALTH_TIMEOUT_S
+from tagboat.core.compose_parts import ComposeNote, ComposeSurroundings
+from tagboat.core.compose_reasons import NO_OPTION, REASONS, SILENT
+from tagboat.core.compose_values import (
+    ComposeMount,
+    as_bool,
+    as_list,
+    as_number,
+    as_pairs,
+    as_seconds,
+    as_text,
+    as_texts,
+    as_words,
+    parse_compose_mount,
+    parse_compose_port,
+)
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.image import ImageName, parse_image_name, parse_image_ref
+from tagboat.core.interpolation import SecretText, holds_secret
+from tagboat.core.moving_in import (
+    is_proxy_label,
+    looks_secret,
+    path_asked,
+    pattern_for,
+    traefik_hosts,
+    traefik_port,
+)
+from tagboat.core.naming import slug
+from tagboat.core.run import KEEP_ENTRYPOINT
+
+# A rule for all paths is none.
+_WHOLE_HOST = re.compile(r"Path(?:Prefix)?\(`/`\)")
+# Options that only have another name; None leaves the option out.
+_SAME: Mapping[str, tuple[str, Callable[[object], object]]] = {
+    "user": ("user", as_text),
+    "mem_limit": ("memory", as_text),
+    "cpus": ("cpus", as_number),
+    "shm_size": ("shm_size", as_text),
+    "read_only": ("read_only", as_bool),
+    "init": ("init", as_bool),
+    "stop_signal": ("stop_signal", as_text),
+    "stop_grace_period": ("stop_timeout_s", as_seconds),
+    "cap_add": ("cap_add", as_texts),
+}
+
+
+class ServiceImport:
+    """The proposal for one service.
+
+    `project` and `stage` are as in a configuration file, `secret_values` the values of its secrets,
+    and `notes` say what is not carried over. Raises InvalidValueError without a usable image.
+    """
+
+    def __init__(
+        self, service: str, body: Mapping[str, Any], surroundings: ComposeSurroundings
+    ) -> None:
+        self.service = service
+        self.notes: list[ComposeNote] = []
+        self.project: dict[str, Any] = {}
+        self.stage: dict[str, Any] = {}
+        self.secret_values: dict[str, str] = {}
+        self._around = surroundings
+        self._taken: set[str] = set()
+        self._app_port: int | None = None
+        self._carriers: Mapping[str, Callable[[Any], None]] = {
+            "healthcheck": self.carry_healthcheck,
+            "volumes": self.carry_volumes,
+            "tmpfs": self.carry_tmpfs,
+            "networks": self.carry_networks,
+            "secrets": self.carry_secrets,
+            "deploy": self.carry_deploy,
+            "pids_limit": self.carry_pids,
+            "extra_hosts": self.carry_extra_hosts,
+        }
+        # In this order: a health check is told from others by the port, and the port may stand in a
+        # label.
+        self.image = self.carry_image(body)
+        labels = self._try("labels", self.carry_labels, body.get("labels")) or {}
+        self._try("ports", lambda _: self.carry_ports(body, labels), None)
+        self.carry_domains(labels)
+        for key, value in body.items():
+            self._carry(key, value)
+        self._try("environment", lambda _: self.carry_environment(body), None)
+        self._try("command", lambda _: self.carry_command(body), None)
+        if self.project.get("read_only") and self.project.get("secret_files"):
+            del self.project["read_only"]
+            self.note("read_only", "the engine puts no secret_files into a read-only container")
+
+    def note(self, key: str, reason: str) -> None:
+        """Note something about a key of the service."""
+        self.notes.append(ComposeNote(self.service, key, reason))
+
+    def _try(self, key: str, carry: Callable[[Any], Any], value: object) -> Any:  # noqa: ANN401
+        try:
+            return carry(value)
+        except InvalidValueError as error:
+            self.note(key, str(error))
+            return None
+
+    def _carry(self, key: str, value: object) -> None:
+        """Carry over a key that stands by itself, or note why not."""
+        carry = self._carriers.get(key)
+        if key in SILENT or key in _TOGETHER or key.startswith("x-") or value is None:
+            return
+        # A key that is carried over as it is would be written in the clear.
+        if holds_secret(value):
+            self.note(key, "has the value of a variable that looks like a secret; set it yourself")
+        elif same := _SAME.get(key):
+            self._try(key, lambda given: self.project.update({same[0]: same[1](given)}), value)
+        elif carry is not None:
+            self._try(key, carry, value)
+        # What is switched off, or empty, is nothing that anybody misses.
+        elif value not in (False, [], {}, ""):
+            self.note(key, REASONS.get(key, NO_OPTION))
+
+    def carry_image(self, body: Mapping[str, Any]) -> ImageName:
+        """Carry over the image, and a tag pattern by its tag."""
+        given = body.get("image")
+        if not given:
+            reason = "has no image; Tagboat deploys images from a registry"
+            raise InvalidValueError(f"{reason}: build it in your CI" if "build" in body else reason)
+        text = as_text(given)
+        name, at, _ = text.partition("@")
+        # A colon before the last slash belongs to a port.
+        last = name.rpartition("/")[2]
+        if at and ":" not in last:
+            self.note("image", "the digest is not carried over: Tagboat resolves tags")
+            image, pattern = parse_image_name(name), "*"
+        else:
+            ref = parse_image_ref(name)
+            image, pattern = ref.name, pattern_for(ref.tag)
+        self.project["image"] = str(image)
+        self.stage["tag_pattern"] = pattern
+        return image
+
+    def carry_labels(self, value: object) -> dict[str, str]:
+        """Carry over the labels, and return all of them."""
+        labels = {name: text or "" for name, text in as_pairs(value or {}).items()}
+        if holds_secret(labels):
+            raise InvalidValueError("have the value of a variable that looks like a secret")
+        # Traefik would go on to route to the new container, past the ingress.
+        kept = {name: text for name, text in labels.items() if not is_proxy_label(name)}
+        if own := [name for name in kept if name.startswith("tagboat.")]:
+            self.note(
+                "labels", f"{', '.join(own)}: names that begin with tagboat. are Tagboat's own"
+            )
+        kept = {name: text for name, text in kept.items() if name not in own}
+        if kept:
+            self.project["labels"] = kept
+        if len(kept) + len(own) < len(labels):
+            self.note("labels", "those of Traefik, Watchtower and similar: Tagboat does their work")
+        return labels
+
+    def carry_ports(self, body: Mapping[str, Any], labels: Mapping[str, str]) -> None:
+        """Carry over the port of the app: Tagboat publishes no other by itself."""
+        published, exposed = (
+            [
+                port
+                for entry in as_list(body.get(key) or [])
+                if (port := self._try(key, parse_compose_port, entry))
+            ]
+            for key in ("ports", "expose")
+        )
+        # What Traefik leads to is the app's, whatever else is published; else the first is.
+        tcp = [one.port for one in (*published, *exposed) if one.protocol == "tcp"]
+        app = traefik_port(labels) or next(iter(tcp), None)
+        if app is not None:
+            self.project["port"] = self._app_port = app
+        for one in published:
+            if one.port != app or one.protocol != "tcp":
+                words = "is not the port of the app: if it is needed, add it to publish"
+                self.note("ports", f"{one} {words}")
+            elif one.host:
+                words = "use the address of the stage, or its domain"
+                self.note("ports", f"clients of the port {one.host} {words}")
+
+    def carry_domains(self, labels: Mapping[str, str]) -> None:
+        """Carry over the hosts that Traefik routes to the service."""
+        if hosts := traefik_hosts(labels):
+            self.stage["domains"] = hosts
+            rules = (text for name, text in labels.items() if name.endswith(".rule"))
+            if any("Path" in _WHOLE_HOST.sub("", text) for text in rules):
+                self.note("labels", "Tagboat routes whole hosts, not paths")
+
+    def carry_environment(self, body: Mapping[str, Any]) -> None:
+        """Carry over the variables, secret ones apart; `environment` goes before `env_file`."""
+        env: dict[str, str] = {}
+        # As Compose has it: a later file wins, and `environment` over all files.
+        for one in as_list(body.get("env_file") or []):
+            env.update(self._env_file(one))
+        for name, value in as_pairs(body.get("environment") or {}).items():
+            known = self._around.variables.get(name)
+            if value is None and known is None:
+                self.note("environment", f"{name} has no value, and the variable is not set")
+            else:
+                env[name] = value if value is not None else str(known)
+        plain: dict[str, str] = {}
+        for name, text in env.items():
+            # An empty value says more about the app than it hides.
+            is_secret = bool(text) and (isinstance(text, SecretText) or looks_secret(name, text))
+            (self.secret_values if is_secret else plain)[name] = text
+        if plain:
+            self.project["env"] = plain
+
+    def _env_file(self, entry: object) -> Mapping[str, str]:
+        path = as_text(entry.get("path") if isinstance(entry, dict) else entry)
+        required = not isinstance(entry, dict) or as_bool(entry.get("required", True))
+        found = self._around.read_env_file(path)
+        if found is None and required:
+            self.note("env_file", f"{path} cannot be read; its variables are missing")
+        return found or {}
+
+    def carry_command(self, body: Mapping[str, Any]) -> None:
+        """Carry over the command line: a new entrypoint drops the CMD of the image."""
+        for key in ("command", "entrypoint"):
+            if holds_secret(body.get(key)):
+                raise InvalidValueError(
+                    f"{key} has the value of a variable that looks like a secret"
+                )
+        command = as_words(body.get("command"))
+        if body.get("entrypoint") is not None:
+            # An empty one removes the image's own, as a command alone does here.
+            if entrypoint := as_words(body["entrypoint"]):
+                self.project["entrypoint"] = entrypoint
+        elif command:
+            # Compose's command is CMD only; Tagboat's is the whole command line without this.
+            self.project["entrypoint"] = KEEP_ENTRYPOINT
+        if command:
+            self.project["command"] = command
+
+    def carry_healthcheck(self, value: object) -> None:
+        """Carry over a test that asks a path of the app, or that there is none."""
+        if not isinstance(value, dict):
+            raise InvalidValueError("must be a map")
+        words = as_texts(value.get("test") or [])
+        if as_bool(value.get("disable", False)) or words[:1] == ["NONE"]:
+            self.project["healthcheck"] = ""
+            return
+        if words:
+            asked = path_asked(words)
+            # A test of another port is no test of what requests are routed to.
+            if asked is not None and asked[0] == (self._app_port or asked[0]):
+                self.project["port"] = self._app_port = asked[0]
+                self.project["healthcheck"] = asked[1]
+            else:
+                self.note(
+                    "healthcheck",
+                    "Tagboat asks a path of the app's port, or runs the HEALTHCHECK of the image:"
+                    " set healthcheck to a path, or build the test into the image",
+                )
+        # Until then Compose calls the container `starting`, not `unhealthy`.
+        needs = as_seconds(value.get("start_period", "0s")) + as_seconds(
+            value.get("interval", "0s")
+        ) * as_number(value.get("retries", 3))
+        if needs > HEALTH_TIMEOUT_S:
+            self.stage["health_timeout_s"] = min(int(needs), 3600)
+
+    def carry_volumes(self, value: object) -> None:
+        """Carry over each mount, of which a path has one."""
+        for entry in as_list(value):
+            mount = self._try(
+                "volumes", lambda one: parse_compose_mount(one, self._around.folder), entry
+            )
+            if mount is None:
+                continue
+            # The server would refuse all volumes for it.
+            if mount.target in self._taken:
+                self.note("volumes", f"{mount.target} is mounted twice")
+                continue
+            self._taken.add(mount.target)
+            self.carry_mount(mount)
+
+    def carry_mount(self, mount: ComposeMount) -> None:
+        """Carry over one mount; paths of the machine only where they are asked for."""
+        if mount.kind == "tmpfs":
+            self.project.setdefault("tmpfs", {})[mount.target] = mount.options
+            return
+        if mount.kind == "bind":
+            bind = f"{mount.source}:{mount.target}" + (":ro" if mount.read_only else "")
+            if self._around.binds:
+                self.project.setdefault("binds", []).append(bind)
+                return
+            self.note(
+                "volumes",
+                f"{bind} is a path of the machine: allow it on the server with TAGBOAT_BIND_ROOTS,"
+                " and use --binds",
+            )
+            return
+        name = slug((mount.source or mount.target).lower())
+        volumes = self.project.setdefault("volumes", {})
+        volumes[name if name not in volumes else f"{name}-{len(volumes) + 1}"] = mount.target
+        if mount.source:
+            top = self._around.volumes.get(mount.source) or {}
+            real = top.get("name") if isinstance(top, dict) else None
+            external = isinstance(top, dict) and top.get("external")
+            # Compose puts its project before the names of what it makes itself.
+            prefix = "" if external else f"{self._around.project}_"
+            self.note(
+                "volumes",
+                f"{mount.target} begins empty: the data stays in the volume"
+                f" {real or prefix + mount.source}; 'tagboat adopt' of the container keeps it",
+            )
+
+    def carry_tmpfs(self, value: object) -> None:
+        """Carry over memory file systems."""
+        for text in as_texts(value):
+            path, _, options = text.partition(":")
+            if path not in self._taken:
+                self._taken.add(path)
+                self.project.setdefault("tmpfs", {})[path] = options
+
+    def carry_networks(self, value: object) -> None:
+        """Carry over networks, by the names that they have on the engine."""
+        names: Iterable[str] = value if isinstance(value, dict) else as_texts(value)
+        for name in names:
+            top = self._around.networks.get(name) or {}
+            given = top.get("name") if isinstance(top, dict) else None
+            if isinstance(top, dict) and top.get("external"):
+                self.join(as_text(given or name))
+            # One service alone has nobody to reach there, and a network of its own anyway.
+            elif self._around.several:
+                self.join(as_text(given or f"{self._around.project}_{name}"))
+
+    def join(self, network: str) -> None:
+        """Put the app on a network of the engine."""
+        networks = self.project.setdefault("networks", [])
+        if network not in networks:
+            networks.append(network)
+
+    def carry_secrets(self, value: object) -> None:
+        """Carry over secrets that are files or variables here, as files in the container."""
+        for entry in as_list(value):
+            source = as_text(entry.get("source") if isinstance(entry, dict) else entry)
+            target = as_text(entry.get("target") or source if isinstance(entry, dict) else source)
+            top = self._around.secrets.get(source) or {}
+            place = top if isinstance(top, dict) else {}
+            # Tagboat writes them to /run/secrets only, where Compose has them by default.
+            if "/" in target or not (place.get("file") or place.get("environment")):
+                self.note("secrets", f"{source} has no file here that could be read")
+                continue
+            path = as_text(place.get("file") or "")
+            # Whole: nobody knows where the proposal will be saved.
+            ref = f"file:{self._around.absolute(path)}" if path else ""
+            self.project.setdefault("secret_files", {})[target] = (
+                ref or f"env:{as_text(place['environment'])}"
+            )
+
+    def carry_deploy(self, value: object) -> None:
+        """Carry over the limits, which newer files have here."""
+        if not isinstance(value, dict):
+            raise InvalidValueError("must be a map")
+        resources = value.get("resources")
+        limits = resources.get("limits") if isinstance(resources, dict) else None
+        if isinstance(limits, dict):
+            for key, name in (("memory", "mem_limit"), ("cpus", "cpus"), ("pids", "pids_limit")):
+                # Both forms may be there; Compose wants them to be equal.
+                if limits.get(key):
+                    self._carry(name, limits[key])
+        if isinstance(resources, dict) and (more := sorted(resources.keys() - {"limits"})):
+            self.note("deploy", f"resources.{', '.join(more)}: Tagboat sets limits only")
+        if (value.get("replicas") or 1) != 1:
+            self.note("deploy", f"replicas: {REASONS['scale']}")
+        if others := sorted(value.keys() - {"resources", "replicas"}):
+            self.note("deploy", f"{', '.join(others)}: Tagboat deploys in its own way")
+
+    def carry_pids(self, value: object) -> None:
+        """Carry over the limit of processes."""
+        # Docker's words for no limit.
+        if as_text(value) not in {"0", "-1"}:
+            self.project["pids"] = int(as_number(value))
+
+    def carry_extra_hosts(self, value: object) -> None:
+        """Carry over addresses of hosts."""
+        pairs = as_pairs(value, ":=").items()
+        hosts = {name: str(address).strip("[]") for name, address in pairs if address}
+        if hosts:
+            self.project["extra_hosts"] = hosts
+
+
+# Carried over before or after the others, because they depend on one another.
+_TOGETHER: Sequence[str] = (
+    *("labels", "ports", "expose", "environment", "env_file", "command", "entrypoint"),
+)

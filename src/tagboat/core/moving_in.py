@@ -1,0 +1,93 @@
+"""Guesses about apps that ran elsewhere before: secrets, domains, health checks and patterns."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+_NAME_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+# Parts of one word, such as PGPASSWORD, and whole words: MONKEY is not a key.
+_SECRET_PARTS = ("PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "APIKEY", "ACCESSKEY", "PRIVATEKEY")
+_SECRET_WORDS = frozenset(
+    {
+        *("KEY", "KEYS", "PASS", "PWD", "PW", "TOKEN", "TOKENS", "CREDENTIAL", "CREDENTIALS"),
+        *("DSN", "SALT", "AUTH", "PEPPER"),
+    }
+)
+# A name that ends so is that of a place: the secret is in the file.
+_NAMES_OF_PLACES = frozenset({"FILE", "PATH", "DIR"})
+_LOGIN_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/@\s:]*:[^/@\s]+@")
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_RULE_LABEL = re.compile(r"traefik\.(?:http\.routers\.[^.]+|frontend)\.rule")
+_PORT_LABEL = re.compile(r"traefik\.(?:http\.services\.[^.]+\.loadbalancer\.server\.)?port")
+# Not HostRegexp, HostSNI or !Host.
+_HOST_CALL = re.compile(r"(?<![A-Za-z!])Host\(([^)]*)\)")
+_QUOTED = re.compile(r"[`\"']([^`\"']+)[`\"']")
+_OLD_RULE = re.compile(r"(?:^|;)\s*Host:\s*([^;]+)")
+_ASKS_ITSELF = re.compile(
+    r"\bhttp://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>/[^\s\"'`;|&)]*)?"
+)
+_ASKERS = re.compile(r"\b(?:curl|wget)\b")
+_VERSION = re.compile(r"v?(0|[1-9][0-9]{0,8})\.[0-9]+\.[0-9]+", re.ASCII)
+
+
+def looks_secret(name: str, value: str = "") -> bool:
+    """Return whether an environment variable is likely to be a secret, by its name or value."""
+    # Words, also of camel case: a part of a word, such as KEY in MONKEY, says nothing.
+    words = [word.upper() for word in _NAME_WORDS.findall(name)]
+    if _LOGIN_IN_URL.search(value) or _PRIVATE_KEY.search(value):
+        return True
+    if not words or words[-1] in _NAMES_OF_PLACES:
+        return False
+    return any(
+        word in _SECRET_WORDS
+        or word.endswith("TOKEN")
+        or any(part in word for part in _SECRET_PARTS)
+        for word in words
+    )
+
+
+def traefik_hosts(labels: Mapping[str, str]) -> list[str]:
+    """Return the hosts that Traefik routes by these labels, in order, each once."""
+    found: list[str] = []
+    for name, rule in labels.items():
+        if _RULE_LABEL.fullmatch(name):
+            for call in _HOST_CALL.findall(rule):
+                found += _QUOTED.findall(call)
+            for names in _OLD_RULE.findall(rule):
+                found += [one.strip() for one in names.split(",")]
+    return list(dict.fromkeys(host.lower() for host in found if host))
+
+
+def traefik_port(labels: Mapping[str, str]) -> int | None:
+    """Return the port to which Traefik routes by these labels, None where they name none."""
+    ports = (value for name, value in labels.items() if _PORT_LABEL.fullmatch(name))
+    return next((int(port) for port in ports if port.isascii() and port.isdigit()), None)
+
+
+def is_proxy_label(name: str) -> bool:
+    """Return whether a label is for a tool that Tagboat replaces: Traefik, Watchtower, Compose."""
+    tools = ("traefik.", "com.centurylinklabs.watchtower", "com.docker.compose.", "wud.", "diun.")
+    return name.startswith(tools)
+
+
+def path_asked(test: Iterable[str]) -> tuple[int, str] | None:
+    """Return the port and path that a HEALTHCHECK asks of its own container, None for another test.
+
+    `test` are the words after CMD or CMD-SHELL.
+    """
+    # Also where the words are one string for a shell, with what it does on a failure.
+    line = " ".join(test)
+    asked = _ASKS_ITSELF.search(line)
+    if asked is None or not _ASKERS.search(line):
+        return None
+    return int(asked["port"] or 80), asked["path"] or "/"
+
+
+def pattern_for(tag: str) -> str:
+    """Return a cautious tag pattern for a stage in which `tag` runs.
+
+    A version gives its major version: the next one may need a person. Any other tag is itself.
+    """
+    # Two numbers, as in `postgres:16.3`, are no version: they often name a line of releases.
+    version = _VERSION.fullmatch(tag)
+    return f"semver:{version[1]}.x" if version else tag

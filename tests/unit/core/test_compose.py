@@ -1,0 +1,263 @@
+"""Services of Compose files as projects: what is carried over, and what is named instead."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tagboat.core.compose import ComposeProposal, propose_config
+from tagboat.core.compose_parts import ComposeSurroundings
+from tagboat.core.interpolation import SecretText
+
+IMAGE = "git.example.com/acme/shop:v1.4.0"
+
+
+def proposed(
+    services: Mapping[str, Mapping[str, Any]],
+    variables: Mapping[str, str] | None = None,
+    env_files: Mapping[str, Mapping[str, str]] | None = None,
+    **more: Any,  # noqa: ANN401 - other parts of the surroundings
+) -> ComposeProposal:
+    around = ComposeSurroundings(
+        project="shop",
+        folder="/srv/shop",
+        variables=variables or {},
+        read_env_file=(env_files or {}).get,
+        several=len(services) > 1,
+        **more,
+    )
+    return propose_config(services, around, "prod")
+
+
+def web(
+    body: Mapping[str, Any],
+    **more: Any,  # noqa: ANN401 - as above
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the project of one service, and its notes by key."""
+    made = proposed({"web": {"image": IMAGE, **body}}, **more)
+    project: dict[str, Any] = made.document["projects"]["web"]
+    return project, {note.key: note.reason for note in made.notes}
+
+
+def test_a_whole_service() -> None:
+    project, notes = web(
+        {
+            "ports": ["8080:3000"],
+            "environment": {"LOG_LEVEL": "info", "DB_PASSWORD": "hunter2", "N": 1},
+            "command": "serve --port 3000",
+            "user": 1000,
+            "mem_limit": "512m",
+            "cpus": "0.5",
+            "pids_limit": 100,
+            "shm_size": "64m",
+            "read_only": True,
+            "init": True,
+            "stop_signal": "SIGINT",
+            "stop_grace_period": "1m30s",
+            "cap_add": ["NET_ADMIN"],
+            "extra_hosts": ["db:10.0.0.5"],
+            "tmpfs": ["/cache:size=64m"],
+            "volumes": ["data:/data"],
+            "healthcheck": {"test": ["CMD", "curl", "-f", "http://localhost:3000/up"]},
+            "labels": ["com.example.team=a", "traefik.http.routers.w.rule=Host(`shop.test`)"],
+            "restart": "always",
+            "x-mine": 1,
+        }
+    )
+    assert project == {
+        "image": "git.example.com/acme/shop",
+        "port": 3000,
+        "env": {"LOG_LEVEL": "info", "N": "1"},
+        "secrets": {"DB_PASSWORD": "env:DB_PASSWORD"},
+        "command": ["serve", "--port", "3000"],
+        "entrypoint": "image",
+        "user": "1000",
+        "memory": "512m",
+        "cpus": 0.5,
+        "pids": 100,
+        "shm_size": "64m",
+        "read_only": True,
+        "init": True,
+        "stop_signal": "SIGINT",
+        "stop_timeout_s": 90,
+        "cap_add": ["NET_ADMIN"],
+        "extra_hosts": {"db": "10.0.0.5"},
+        "tmpfs": {"/cache": "size=64m"},
+        "volumes": {"data": "/data"},
+        "healthcheck": "/up",
+        "labels": {"com.example.team": "a"},
+        "stages": {"prod": {"tag_pattern": "semver:1.x", "domains": ["shop.test"]}},
+    }
+    assert notes.keys() == {"ports", "labels", "volumes"}
+    assert "stays in the volume shop_data" in notes["volumes"]
+    assert "hunter2" not in str(notes)
+
+
+def test_all_that_is_not_carried_over_is_named() -> None:
+    keys: dict[str, Any] = {
+        "build": ".",
+        "depends_on": ["db"],
+        "links": ["db"],
+        "privileged": True,
+        "network_mode": "host",
+        "devices": ["/dev/kvm"],
+        "profiles": ["x"],
+        "scale": 2,
+        "container_name": "web",
+        "extends": {"service": "base"},
+        "configs": ["c"],
+        "hostname": "web",
+        "working_dir": "/app",
+        "made_up": 1,
+        "deploy": {"replicas": 3, "placement": {}, "resources": {"limits": {"memory": "1g"}}},
+        "ports": ["80:8080", "9090:9090", "53:53/udp"],
+        "volumes": ["./conf:/etc/app:ro"],
+        "healthcheck": {"test": "pg_isready"},
+    }
+    project, notes = web(keys)
+    assert keys.keys() <= notes.keys()
+    assert project["memory"] == "1g"
+    assert "binds" not in project
+    assert "TAGBOAT_BIND_ROOTS" in notes["volumes"]
+    off = {"privileged": False, "devices": [], "depends_on": {}, "hostname": None}
+    assert web(off)[1] == {}
+
+
+def test_binds_are_proposed_where_they_are_asked_for() -> None:
+    project, _ = web({"volumes": ["./conf:/etc/app:ro", "/var/run/x.sock:/x.sock"]}, binds=True)
+    assert project["binds"] == ["/srv/shop/conf:/etc/app:ro", "/var/run/x.sock:/x.sock"]
+
+
+def test_no_secret_is_written_anywhere() -> None:
+    tainted = SecretText("--password=hunter2")
+    made = proposed(
+        {
+            "web": {
+                "image": IMAGE,
+                "command": [tainted],
+                "hostname": tainted,
+                "labels": {"a": tainted},
+                "environment": ["URL=postgres://a:hunter2@db", "API_KEY=hunter2", "A_KEY="],
+                "env_file": ["more.env", {"path": "gone.env", "required": False}],
+            },
+            "db": {"image": "postgres:16", "environment": {"API_KEY": "hunter3", "A": tainted}},
+        },
+        env_files={"more.env": {"SMTP_PASS": "hunter2", "PLAIN": "x"}},
+    )
+    assert "hunter" not in str(made)
+    projects = made.document["projects"]
+    assert projects["web"]["env"] == {"A_KEY": "", "PLAIN": "x"}
+    assert projects["web"]["secrets"] == {
+        "SMTP_PASS": "env:SMTP_PASS",
+        "URL": "env:URL",
+        "API_KEY": "env:API_KEY",
+    }
+    assert projects["db"]["secrets"] == {"API_KEY": "env:DB_API_KEY", "A": "env:A"}
+    assert set(made.variables) == {"SMTP_PASS", "URL", "API_KEY", "DB_API_KEY", "A"}
+
+
+def test_environment_from_the_shell_and_from_files() -> None:
+    project, notes = web(
+        {"env_file": "gone.env", "environment": ["HOME", "GONE", "A=b"]},
+        variables={"HOME": "/root"},
+    )
+    assert project["env"] == {"HOME": "/root", "A": "b"}
+    assert notes == {
+        "env_file": "gone.env cannot be read; its variables are missing",
+        "environment": "GONE has no value, and the variable is not set",
+    }
+
+
+def test_command_and_entrypoint() -> None:
+    assert web({"entrypoint": "/run.sh -x"})[0]["entrypoint"] == ["/run.sh", "-x"]
+    both, _ = web({"entrypoint": ["/run.sh"], "command": ["a"]})
+    assert (both["entrypoint"], both["command"]) == (["/run.sh"], ["a"])
+    removed, _ = web({"entrypoint": [], "command": ["a"]})
+    assert (removed.get("entrypoint"), removed["command"]) == (None, ["a"])
+    assert "is not a command line" in web({"command": "sh -c 'a"})[1]["command"]
+
+
+def test_healthchecks() -> None:
+    assert web({"healthcheck": {"disable": True}})[0]["healthcheck"] == ""
+    assert web({"healthcheck": {"test": ["NONE"]}})[0]["healthcheck"] == ""
+    slow, notes = web(
+        {
+            "healthcheck": {
+                "test": "wget http://localhost/up",
+                "start_period": "5m",
+                "interval": "1s",
+            }
+        }
+    )
+    assert (slow["port"], slow["healthcheck"]) == (80, "/up")
+    assert slow["stages"]["prod"]["health_timeout_s"] == 303
+    assert notes == {}
+    other, notes = web({"ports": ["80"], "healthcheck": {"test": "curl http://localhost:81/up"}})
+    assert ("healthcheck" in other, "healthcheck" in notes) == (False, True)
+    assert "healthcheck" in web({"healthcheck": "x"})[1]
+
+
+def test_secret_files() -> None:
+    project, notes = web(
+        {"secrets": ["a", {"source": "b", "target": "key"}, "c"], "read_only": True},
+        secrets={"a": {"file": "./a.txt"}, "b": {"environment": "B"}, "c": {"external": True}},
+    )
+    assert project["secret_files"] == {"a": "file:/srv/shop/a.txt", "key": "env:B"}
+    assert notes.keys() == {"secrets", "read_only"}
+    assert "read_only" not in project
+
+
+def test_services_reach_each_other_by_compose_s_own_network() -> None:
+    services: dict[str, dict[str, Any]] = {
+        "web": {"image": IMAGE},
+        "db": {"image": "postgres:16", "networks": {"back": None, "out": None}},
+    }
+    made = proposed(services, networks={"out": {"external": True, "name": "front"}, "back": None})
+    projects = made.document["projects"]
+    assert projects["web"]["networks"] == ["shop_default"]
+    assert projects["db"]["networks"] == ["shop_back", "front"]
+    assert "docker network create shop_back" in made.notes[-1].reason
+    assert "networks" not in web({})[0]
+
+
+def test_rules_with_paths_are_named() -> None:
+    rule = "traefik.http.routers.a.rule"
+    said = [
+        sorted(web({"labels": {rule: f"Host(`a.test`) && PathPrefix(`{path}`)"}})[1].values())
+        for path in ("/", "/api")
+    ]
+    assert ["Tagboat routes whole hosts, not paths" in one for one in said] == [False, True]
+
+
+def test_what_can_be_there_only_once() -> None:
+    rule = {"traefik.http.routers.a.rule": "Host(`shop.test`) && PathPrefix(`/api`)"}
+    services: dict[str, dict[str, Any]] = {
+        "Web_1": {"image": IMAGE, "labels": rule},
+        "web-1": {"image": "nginx", "labels": rule, "volumes": ["a:/a", "b:/a"]},
+        "worker": {"image": IMAGE, "command": "work"},
+        "builds": {"build": "."},
+        "bad": {"image": "Not/An Image"},
+        "pinned": {"image": "redis@sha256:" + "0" * 64},
+    }
+    made = proposed(services)
+    projects = made.document["projects"]
+    assert list(projects) == ["web_1", "web-1_2", "pinned"]
+    assert "domains" not in projects["web-1_2"]["stages"]["prod"]
+    assert projects["web-1_2"]["stages"]["prod"]["tag_pattern"] == "latest"
+    assert projects["pinned"]["stages"]["prod"]["tag_pattern"] == "*"
+    said = {(note.service, note.key): note.reason for note in made.notes}
+    assert "shop.test is a domain of Web_1" in said["web-1", "labels"]
+    assert said["web-1", "volumes"] == "/a is mounted twice"
+    assert "its image git.example.com/acme/shop is that of web_1" in said["worker", "image"]
+    assert "build it in your CI" in said["builds", "image"]
+    assert said["bad", "image"].startswith("left out: ")
+
+
+def test_odd_shapes_are_notes_and_no_faults() -> None:
+    odd: list[object] = [None, 1, "x", [], {}, [{}], {"a": []}, [[1]], True]
+    for key in (
+        *("ports", "expose", "environment", "env_file", "command", "entrypoint", "healthcheck"),
+        *("volumes", "tmpfs", "networks", "secrets", "deploy", "pids_limit", "extra_hosts"),
+        *("labels", "user", "cpus", "mem_limit", "stop_grace_period", "cap_add", "read_only"),
+    ):
+        for value in odd:
+            made = proposed({"web": {"image": IMAGE, key: value}})
+            assert made.document["projects"]["web"]["image"] == "git.example.com/acme/shop"
