@@ -1,18 +1,24 @@
 """The list of deploys, and the page of one with its orders."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tagboat.core.deploy import DeployStatus, InstanceState
+from tagboat.core.catalog import Stage
+from tagboat.core.deploy import DeployStatus, Instance, InstanceState
+from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
 from tests.support.api import Api, running_api
 from tests.support.pages import Browser, signed_in, words
 from tests.support.records import put_instance
-from tests.support.sample_pages import Filled, fill
+from tests.support.sample_pages import Filled, Sample, fill
 
 pytestmark = pytest.mark.anyio
+_STOPPED = InstanceState.STOPPED
 
 
 @pytest.fixture
@@ -137,6 +143,34 @@ async def test_a_rollback_from_the_page_keeps_the_reason(browser: Browser, fille
     if done.status == 303:
         shown = words(await browser.follow(done))
         assert "checkout is broken" in shown
+
+
+@pytest.mark.parametrize("from_stage", [False, True])
+async def test_a_rollback_goes_to_what_the_page_has_shown(
+    api: Api, browser: Browser, from_stage: bool
+) -> None:
+    def begin(tx: Tx) -> tuple[Stage, Instance, Instance]:
+        sample = Sample(tx, datetime.now(UTC))
+        stage = sample.stage(sample.project("app"), "prod")
+        first = sample.instance(sample.deploy(stage, "v1", timedelta(hours=3)), _STOPPED)
+        tx.put_instance(replace(first, stopped_at=sample.now - timedelta(hours=2)))
+        second = sample.deploy(stage, "v2", timedelta(hours=2), replaced=(first.id,))
+        return stage, first, sample.instance(second, InstanceState.LIVE)
+
+    stage, first, second = await api.store.write(begin)
+    path = "/projects/app/prod" if from_stage else f"/deploys/{second.deploy_id}"
+    shown = await browser.get(f"{path}/rollback" if from_stage else path)
+    assert "Roll back to v1" in words(shown)
+    (wanted,) = re.findall('name="to" value="([^"]*)"', shown.body.decode())
+
+    def go_on(tx: Tx) -> None:
+        tx.put_instance(replace(second, state=_STOPPED, stopped_at=datetime.now(UTC)))
+        Sample(tx, datetime.now(UTC)).live(stage, "v3", timedelta(seconds=1))
+
+    await api.store.write(go_on)
+    done = await browser.post(f"{path}/rollback", {"to": wanted})
+    assert "Rolling back to v1." in words(await browser.follow(done))
+    assert wanted == first.deploy_id
 
 
 async def test_viewers_see_no_orders_and_may_give_none(api: Api, filled: Filled) -> None:
