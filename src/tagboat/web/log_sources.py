@@ -1,5 +1,6 @@
 """Sources of a page of logs: the log of a stage, of an instance, or of a deploy."""
 
+import re
 from dataclasses import dataclass, replace
 
 from tagboat.core.errors import NotFoundError
@@ -36,9 +37,10 @@ class LogSource:
 
     @property
     def file_name(self) -> str:
-        """The name of the file that it is saved in."""
+        """The name of the file that it is saved in, in ASCII."""
         tag = f"-{self.deploy.deploy.tag}" if self.deploy else ""
-        return f"{self.project}-{self.stage}{tag}.log"
+        # Headers take no other letters, and records of the past may hold any.
+        return re.sub(r"[^A-Za-z0-9._-]", "_", f"{self.project}-{self.stage}{tag}.log")
 
 
 async def source_of_stage(operations: Operations, project: str, stage: str) -> LogSource:
