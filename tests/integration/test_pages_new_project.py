@@ -100,6 +100,28 @@ async def test_the_image_says_what_it_needs(browser: Browser) -> None:
     assert "All 4 tags match." in words(whole)
 
 
+async def test_the_registry_that_was_chosen_is_asked_without_javascript(
+    api: Api, browser: Browser
+) -> None:
+    ids = [
+        (await api.caller.post("/api/registries", {"name": name, "url": url})).json["id"]
+        for name, url in (("one", "https://git.example.com"), ("two", "https://two.example.com"))
+    ]
+    await browser.get(f"/projects/new?image={IMAGE}&registry={ids[1]}&look=1")
+    assert api.registries.asked == [(IMAGE, "two")]
+
+
+async def test_no_registry_is_asked_for_those_who_make_no_projects(api: Api) -> None:
+    made = await api.caller.post(
+        "/api/registries", {"name": "forge", "url": "https://git.example.com"}
+    )
+    for role in (Role.VIEWER, Role.DEPLOYER):
+        other = await signed_in(api, role, role.value)
+        for asked in (f"registry={made.json['id']}&list=1", f"image={IMAGE}&look=1"):
+            assert (await other.get(f"/projects/new?{asked}")).status == 200
+    assert api.registries.asked == []
+
+
 async def test_without_javascript_a_rule_is_tried_by_a_button(browser: Browser) -> None:
     answer = await browser.post("/projects/new", {**FORM, "try": "1", "name": "other"})
     assert answer.status == 200
@@ -165,7 +187,7 @@ async def test_an_image_has_one_project(api: Api, browser: Browser) -> None:
     assert "The project shop deploys this image already." in shown
     taken = await browser.post("/projects/new", {**FORM, "name": "shop"})
     assert taken.status == 409
-    assert "there is a project named shop already" in words(taken)
+    assert "There is a project named shop already" in words(taken)
     assert 'role="alert"' in taken.body.decode()
 
 

@@ -196,10 +196,11 @@ async def _show_start(visit: Visit, errors: FormErrors) -> Response:
 async def _show_image(visit: Visit, errors: FormErrors) -> Response:
     registry_id = visit.query("registry") or visit.form.text("registry")
     registry = await visit.operations.catalog.registry(registry_id) if registry_id else None
-    # The registry may be slow: with JavaScript, the page does not wait for it.
-    values = (
-        await _images(visit) if visit.query("list") else {"choice": None, "q": visit.query("q")}
-    )
+    values: dict[str, object] = {"choice": None, "q": visit.query("q")}
+    # The registry may be slow: with JavaScript, the page does not wait for it. Nor is it asked for
+    # somebody who is only told why not.
+    if visit.query("list") and visit.may(Role.ADMIN):
+        values = await _images(visit)
     return visit.show(
         "new_project.html",
         {
@@ -220,11 +221,10 @@ async def _show_rule(
     registry = visit.query("registry") or visit.form.text("registry")
     values: dict[str, object] = {"look": None, "found": (), "tag": "", "matches": None, "said": ""}
     # An image has one project: where there is one, nothing else needs to be asked.
-    if twin is None and (pattern is not None or visit.query("look")):
-        looks = visit.operations.image_look
-        look = await (
-            looks.look(image, pattern, registry or None) if pattern else looks.look(image)
-        )
+    asks = pattern is not None or visit.query("look")
+    if twin is None and asks and visit.may(Role.ADMIN):
+        rule = {} if pattern is None else {"pattern": pattern}
+        look = await visit.operations.image_look.look(image, registry_id=registry or None, **rule)
         values = _look_values(look, visit.form.text("tag"))
         values |= {"matches": look.matches, "said": matches_sentence(look.matches)}
     return visit.show(
