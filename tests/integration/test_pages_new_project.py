@@ -216,7 +216,7 @@ async def test_a_quick_deploy_of_a_known_image_goes_where_it_matches(
     assert "v2.0.0 is queued in shop prod." in words(await deployer.follow(done))
     refused = await deployer.post("/projects/new/quick", {"quick": f"{IMAGE}:v1.10.0"})
     assert refused.status == 403
-    assert "this needs the role admin" in words(refused)
+    assert "This needs the role admin" in words(refused)
     assert f'value="{IMAGE}:v1.10.0"' in refused.body.decode()
     assert browser.csrf
 
