@@ -82,6 +82,26 @@ def test_a_search_goes_from_match_to_match(site: Site) -> None:
     expect(page.locator(".ln.hit mark").first).to_have_text("e")
 
 
+def test_a_sentence_that_comes_again_is_not_repeated(site: Site) -> None:
+    write_lines(site, 3)
+    page = site.context().new_page()
+    page.add_init_script(
+        """window.EventSource = class extends EventTarget {
+            constructor() { super(); window.stream = this }
+            close() {}
+        }"""
+    )
+    page.goto(LOGS)
+    page.evaluate(
+        """() => {
+            for (const note of ["It is away.", "It is away.", "It is back."]) {
+                stream.dispatchEvent(new MessageEvent("line", { data: JSON.stringify({ note }) }))
+            }
+        }"""
+    )
+    expect(page.locator(".ln.note .tx")).to_have_text(["It is away.", "It is back."])
+
+
 def test_the_palette_completes_and_asks(site: Site) -> None:
     page = site.page("/")
     page.keyboard.press("Control+k")
