@@ -149,6 +149,12 @@ def test_keys_of_a_row_are_about_its_stage(site: Site) -> None:
     expect(page.get_by_role("combobox", name=PALETTE)).to_have_value("deploy mailer prod ")
 
 
+def test_the_settings_of_a_project_are_no_stage_for_a_key(site: Site) -> None:
+    page = site.page("/projects/shop/-/settings")
+    page.keyboard.press("d")
+    expect(page.get_by_role("combobox", name=PALETTE)).to_have_value("deploy ")
+
+
 def test_single_keys_can_be_switched_off(site: Site) -> None:
     page = site.page("/")
     page.keyboard.press("?")
