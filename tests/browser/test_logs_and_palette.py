@@ -155,6 +155,19 @@ def test_the_settings_of_a_project_are_no_stage_for_a_key(site: Site) -> None:
     expect(page.get_by_role("combobox", name=PALETTE)).to_have_value("deploy ")
 
 
+def test_where_the_browser_cannot_copy_there_is_no_button(site: Site) -> None:
+    page = site.context().new_page()
+    # As over plain HTTP from another machine.
+    page.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'clipboard', { get: () => undefined })"
+    )
+    page.goto("/connect")
+    # Keys are listened to by the last of the scripts: they have run.
+    expect(page.locator("[data-keys]")).to_have_js_property("hidden", False)  # noqa: FBT003
+    assert page.locator("[data-copy]").count() > 0
+    expect(page.locator("[data-copy]:visible")).to_have_count(0)
+
+
 def test_single_keys_can_be_switched_off(site: Site) -> None:
     page = site.page("/")
     page.keyboard.press("?")
