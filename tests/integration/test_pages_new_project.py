@@ -133,13 +133,13 @@ async def test_without_javascript_a_rule_is_tried_by_a_button(browser: Browser) 
 
 
 async def test_a_project_is_made_and_deployed(api: Api, browser: Browser) -> None:
-    form = {**FORM, "port": "8080", "healthcheck": "/up", "env": "A=1\nB=2", "tag": "v1.10.0"}
+    form = {**FORM, "port": "8080", "healthcheck": "/up", "env": '# no\r\n A = x=y \nB="1\\n2"\nC=', "tag": "v1.10.0"}
     done = await browser.post("/projects/new", form)
     assert re.fullmatch(r"/deploys/[0-9a-f]{24}", done.headers["location"])
     assert "new is made; v1.10.0 is queued." in words(await browser.follow(done))
     (project,) = (await api.caller.get("/api/projects")).json["items"]
     assert (project["name"], project["port"], project["healthcheck"]) == ("new", 8080, "/up")
-    assert project["env"] == {"A": "1", "B": "2"}
+    assert project["env"] == {"A": "x=y", "B": "1\n2", "C": ""}
     (stage,) = (await api.caller.get(f"/api/projects/{project['id']}/stages")).json["items"]
     assert (stage["name"], stage["tag_pattern"], stage["auto_deploy"]) == ("dev", "v*", True)
 
@@ -166,6 +166,10 @@ async def test_a_project_without_first_deploy_leaves_port_to_its_image(
         ("port", "x"),
         ("healthcheck", "up"),
         ("env", "NONSENSE"),
+        ("env", "A=1\nA=2"),
+        ("env", "A=" + "x" * 32_769),
+        ("env", "\n".join(f"A{number}=" for number in range(201))),
+        ("env", "A" * 256 + "=1"),
         ("tag", "not a tag"),
     ],
 )

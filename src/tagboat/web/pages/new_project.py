@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from tagboat.api.run_schemas import RunModel
 from tagboat.core.catalog import Project
 from tagboat.core.errors import FieldError, InvalidValueError, TagboatError
 from tagboat.core.image import ImageName, parse_image_name, parse_image_ref, parse_tag
@@ -15,12 +16,13 @@ from tagboat.core.principal import Role
 from tagboat.core.tags import TagPattern, parse_tag_pattern
 from tagboat.operations.queries.image_look import ANSWERS_WITHIN_S, ImageLook
 from tagboat.operations.registries import Choice
-from tagboat.web.env_lines import parse_env_lines
+from tagboat.web.form_bodies import as_body, as_typed
 from tagboat.web.forms import NO_ERRORS, Form, FormErrors, form_errors, parsed
 from tagboat.web.messages import Tone
 from tagboat.web.new_project_words import found_sentences, matches_sentence
 from tagboat.web.places import deploy_path, project_path
 from tagboat.web.routing import PageRouter
+from tagboat.web.setting_texts import read_map
 from tagboat.web.visits import Visit
 
 _NEW_PROJECT = "/projects/new"
@@ -145,7 +147,7 @@ async def quick_order(visit: Visit) -> Response:
 
 
 def read_new_project(form: Form, image: ImageName) -> NewProject:
-    """Return what the form asks for. Raises FieldError.
+    """Return what the form asks for. Raises FieldError and RefusedFieldsError.
 
     Without a port or health check, those of the image are taken.
     """
@@ -164,8 +166,8 @@ def read_new_project(form: Form, image: ImageName) -> NewProject:
         if not is_healthcheck(healthcheck):
             raise FieldError("healthcheck", "must be a path such as /health, or the word image")
         fields["healthcheck"] = healthcheck
-    if env := parsed("env", parse_env_lines, form.exact("env")):
-        fields["env"] = env
+    if env := parsed("env", read_map, form.text("env")):
+        fields["env"] = as_body(RunModel, {"env": env}, as_typed).env
     stage: dict[str, object] = {
         "name": parsed("stage", parse_name, form.text("stage")),
         "pattern": parsed("tag_pattern", parse_tag_pattern, form.text("tag_pattern")),
