@@ -133,7 +133,13 @@ async def test_without_javascript_a_rule_is_tried_by_a_button(browser: Browser) 
 
 
 async def test_a_project_is_made_and_deployed(api: Api, browser: Browser) -> None:
-    form = {**FORM, "port": "8080", "healthcheck": "/up", "env": '# no\r\n A = x=y \nB="1\\n2"\nC=', "tag": "v1.10.0"}
+    form = {
+        **FORM,
+        "port": "8080",
+        "healthcheck": "/up",
+        "env": '# no\r\n A = x=y \nB="1\\n2"\nC=',
+        "tag": "v1.10.0",
+    }
     done = await browser.post("/projects/new", form)
     assert re.fullmatch(r"/deploys/[0-9a-f]{24}", done.headers["location"])
     assert "new is made; v1.10.0 is queued." in words(await browser.follow(done))

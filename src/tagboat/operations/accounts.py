@@ -18,6 +18,7 @@ from tagboat.core.errors import (
     FieldError,
     ForbiddenError,
     InvalidValueError,
+    LastAdminError,
     TooManyAttemptsError,
 )
 from tagboat.core.ids import new_id
@@ -268,7 +269,7 @@ def _check_account_name(reader: Reader, account: Account) -> None:
 
 def _check_other_admin(reader: Reader, result: str) -> None:
     if reader.count_admins() <= 1:
-        raise ConflictError(
+        raise LastAdminError(
             f"{result}: there is no other admin; make another account an admin first, with"
             " 'tagboat users edit NAME --role admin'"
         )

@@ -12,7 +12,9 @@ _ACTION = "kept-action"
 _TYPED = "kept."
 _TO_TYPE_AGAIN = "kept-secret."
 # They are typed again: they must not lie in a page that somebody else may find open.
-_SECRET_NAME = re.compile(r"password|secret(?!_(?:name|kind)$)|docker_config|^(current|new|repeated)$")
+_SECRET_NAME = re.compile(
+    r"password|secret(?!_(?:name|kind)$)|docker_config|^(current|new|repeated)$"
+)
 # Keys, certificates and logins: in a field of one line a browser would join theirs.
 _SEVERAL_LINES = frozenset({"secret_value", "docker_config"})
 _UNSEEN_NAME = re.compile(r"version|next|was-.*")
