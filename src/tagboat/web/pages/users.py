@@ -6,7 +6,6 @@ from starlette.responses import Response
 
 from tagboat.api.account_schemas import UserCreate, UserUpdate
 from tagboat.api.etags import etag_of
-from tagboat.core.accounts import ACCOUNT_ROLES
 from tagboat.core.errors import ConflictError, LastAdminError, TagboatError
 from tagboat.core.principal import Role
 from tagboat.operations.rights import AccountView
@@ -108,7 +107,7 @@ def rights_in(form: Form) -> dict[str, object]:
 
 
 def _show_new_user(visit: Visit, errors: FormErrors) -> Response:
-    return visit.show("user_new.html", {"account_roles": ACCOUNT_ROLES}, errors=errors)
+    return visit.show("user_new.html", {}, errors=errors)
 
 
 async def _show_user(visit: Visit, errors: FormErrors, *, is_stale: bool = False) -> Response:
@@ -116,7 +115,6 @@ async def _show_user(visit: Visit, errors: FormErrors, *, is_stale: bool = False
     present = etag_of(found.account)
     values = {
         "found": found,
-        "account_roles": ACCOUNT_ROLES,
         # What was typed was made for the version of then, until its author has seen the new one.
         "version": present if is_stale else visit.form.text(VERSION, present),
         "is_stale": is_stale,
