@@ -639,6 +639,7 @@ async def test_no_log_line_has_a_secret(tmp_path: Path) -> None:
             "/setup/a-link-not-to-be-seen",
             "/Setup//a-link-not-to-be-seen/x",
             "/sign-in/not-to-be-seen",
+            f"/api/projects/{made['token']}",
         ):
             await api.anonymous.get(path)
     said = str(lines)
@@ -668,3 +669,23 @@ async def test_a_written_out_path_takes_its_own_methods_only(api: Api) -> None:
     answer = await api.caller.get("/api/users/setup-link")
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
     assert (await api.caller.get("/api/users/no-such")).status == 404
+
+
+async def test_a_reset_holds_against_a_change_that_is_under_way(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = await new_user(api, "Anna", "admin")
+    session = await sign_in(api, "Anna")
+    passwords = api.operations.accounts.services.passwords
+    real = passwords.hash
+
+    async def reset_meanwhile(password: str) -> str:
+        monkeypatch.setattr(passwords, "hash", real)
+        await api.caller.patch(f"/api/users/{anna['id']}", {"password": "set by an admin"})
+        return await real(password)
+
+    monkeypatch.setattr(passwords, "hash", reset_meanwhile)
+    body: dict[str, object] = {"current": PASSWORD, "new": "another password"}
+    answer = await call(api, session, "POST", "/api/me/password", body)
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, "current")
+    await sign_in(api, "Anna", "set by an admin")

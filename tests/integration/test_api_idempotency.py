@@ -1,5 +1,7 @@
 """An order that is sent twice with one Idempotency-Key is carried out once; Location of orders."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -199,3 +201,15 @@ async def test_each_order_has_the_location_of_what_it_made(api: Api) -> None:
     for answer in (made, registry, hook, lane, deploy):
         assert answer.status in {201, 202}
         assert (await api.caller.get(answer.headers["location"])).json["id"] == answer.json["id"]
+
+
+async def test_what_is_kept_of_a_body_says_nothing_of_a_password(api: Api) -> None:
+    body = {"name": "ada", "role": "viewer", "password": "correct horse battery"}
+    await order(api, "/api/users", body)
+    kept = await api.store.read(
+        lambda reader: reader.remembered_answer("key-1", route_of("/api/users"))
+    )
+    assert kept is not None
+    guesses = [json.dumps(body).encode(), json.dumps(body, separators=(",", ":")).encode()]
+    plain = [hashlib.sha256(b"\0" + guess).hexdigest() for guess in guesses]
+    assert kept.fingerprint not in plain

@@ -98,7 +98,7 @@ async def test_many_attempts_have_to_wait(api: Api) -> None:
 
     assert answer.status == 429
     assert int(answer.headers["retry-after"]) >= 1
-    assert "too many attempts" in words(answer)
+    assert "Too many attempts" in words(answer)
 
 
 async def test_another_site_can_sign_nobody_in_or_out(api: Api) -> None:

@@ -100,3 +100,22 @@ async def test_a_link_and_its_use_are_in_the_audit(api: Api) -> None:
     found: list[Any] = (await api.caller.get("/api/audit")).json["items"]
     assert [one["action"] for one in found[:2]] == ["account.sign-in", "account.sign-in-link"]
     assert not re.search(path.rpartition("/")[2], str(found))
+
+
+async def test_a_link_ends_with_the_sessions_of_its_account(api: Api) -> None:
+    account = await new_account(api)
+    for end in (
+        api.caller.post(f"/api/users/{account}/sign-out"),
+        api.caller.patch(f"/api/users/{account}", {"password": "another password"}),
+    ):
+        path = await new_path(api, account)
+        assert (await end).status < 300
+        assert (await Browser(api).post(path)).status == 404
+
+
+async def test_the_session_that_was_in_the_browser_ends(api: Api) -> None:
+    account = await new_account(api)
+    browser = Browser(api)
+    await browser.post(await new_path(api, account))
+    await browser.post(await new_path(api, account))
+    assert len(await api.operations.sessions.list(account)) == 1

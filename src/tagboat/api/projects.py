@@ -126,6 +126,11 @@ async def list_tags(
         shown, cursor = page.cut(
             found, lambda view: f"{view.tag.first_seen.isoformat()} {view.tag.tag}"
         )
+    # No tag has a blank: this one is of the other order.
+    elif " " in page.after:
+        raise FieldError(
+            "cursor", "this cursor is of another order; take it from `next` of the previous page"
+        )
     else:
         found = await operations.tags.tags(project_id, text, page.after, page.with_next)
         shown, cursor = page.cut(found, lambda view: view.tag.tag)

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from starlette.types import ASGIApp
 
-from tagboat.core.ports import Store
+from tagboat.core.store_port import HashingStore
 from tagboat.http.event_hub import EventHub
 from tagboat.http.identification import PRINCIPAL, Authenticator
 from tagboat.http.own_hosts import OwnHosts
@@ -25,7 +25,7 @@ class ApiServices:
     """
 
     operations: Operations
-    store: Store
+    store: HashingStore
     webhook: ASGIApp
     events: EventHub
     authenticator: Authenticator

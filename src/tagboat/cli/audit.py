@@ -68,18 +68,20 @@ def _export(path: Path, query: dict[str, str]) -> int:
     """Write the entries to a file that only its owner may read; return how many."""
     part, count = path.with_name(f"{path.name}.part"), 0
     try:
+        part.unlink(missing_ok=True)
         # Not at its own name before it is whole: half of an audit must not pass for one.
-        handle = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            for line in connect().lines("/api/audit/export", **query):
-                file.write(line)
-                count += 1
-        part.replace(path)
+        handle = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                for line in connect().lines("/api/audit/export", **query):
+                    file.write(line)
+                    count += 1
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise TagboatError(f"{path} cannot be written ({error.strerror})") from None
-    except TagboatError:
-        part.unlink(missing_ok=True)
-        raise
     return count
 
 

@@ -24,6 +24,7 @@ EVENT_TIMEOUT_S = 20.0
 # The most that the API answers at once.
 _PAGE_ITEMS = 200
 # Another program at that address could answer without end.
+_LINES_AT_ONCE = 1 << 16
 _MAX_ANSWER_BYTES = 64 << 20
 
 
@@ -159,7 +160,13 @@ class Client:
             self._failures(LONG_TIMEOUT_S),
             self._opener.open(request, timeout=LONG_TIMEOUT_S) as stream,
         ):
-            yield from stream
+            rest = b""
+            # Not by iteration: http.client's readline takes an answer that is cut off for its end.
+            while part := stream.read(_LINES_AT_ONCE):
+                *whole, rest = (rest + part).split(b"\n")
+                yield from (line + b"\n" for line in whole)
+            if rest:
+                yield rest
 
     def _call(
         self,
@@ -204,7 +211,7 @@ class Client:
     @contextmanager
     def _failures(self, timeout_s: float) -> Iterator[None]:
         """Turn the failures of urllib into errors that name the server."""
-        from http.client import HTTPException
+        from http.client import HTTPException, IncompleteRead
         from urllib.error import HTTPError
 
         try:
@@ -217,6 +224,11 @@ class Client:
             raise refused(self._server, error, content) from None
         except OSError as error:
             raise unreachable(self._server, error, timeout_s) from None
+        except IncompleteRead:
+            raise ServerAwayError(
+                f"the server at {self._server.url} broke its answer off. Run the command again;"
+                " the server's log may say why"
+            ) from None
         # Bytes that are not HTTP, or a URL that cannot be used.
         except (HTTPException, ValueError):
             raise not_tagboat(self._server) from None

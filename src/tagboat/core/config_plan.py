@@ -300,6 +300,8 @@ def _matched(
         same = next((one for one in others if name not in found and is_same(one, said)), None)
         if same:
             found[name] = same
+            # Once: a second name for it is a second thing, which the operation refuses.
+            others.remove(same)
     return found
 
 

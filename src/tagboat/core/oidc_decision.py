@@ -152,5 +152,5 @@ def displayed_name(claims: Mapping[str, object]) -> str:
         if isinstance(value, str):
             clean = " ".join("".join(c if c.isprintable() else " " for c in value).split())
             if clean:
-                return clean[:_MAX_DISPLAYED_NAME]
+                return clean[:_MAX_DISPLAYED_NAME].rstrip()
     return "unnamed"

@@ -15,6 +15,8 @@ _SECRET_UUID = re.compile(
     r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.ASCII | re.IGNORECASE
 )
 
+# As tokens of the API are made: the prefix, and 43 characters.
+_API_TOKEN = re.compile(r"tagboat_[A-Za-z0-9_-]{20,}")
 _LINK_TOKEN = re.compile(r"(/(?:setup|sign-in)/+).+", re.IGNORECASE)
 
 
@@ -55,7 +57,7 @@ def mask_path(path: str) -> str:
     """Return `path` as it may be logged: secrets masked, at most 200 characters."""
     if path.startswith(WEBHOOK_PATH):
         return f"{WEBHOOK_PATH}***"
-    masked = _SECRET_UUID.sub("***", path)
+    masked = _API_TOKEN.sub("***", _SECRET_UUID.sub("***", path))
     # A set-up link makes an admin. Its page may be asked for with a slip in the path, too.
     masked = _LINK_TOKEN.sub(r"\1***", masked)
     return masked if len(masked) <= _MAX_LOGGED_PATH else f"{masked[:_MAX_LOGGED_PATH]}…"

@@ -46,14 +46,18 @@ class AnswerEnds:
             await self._app(scope, receive, bounded)
 
     def _held(self, scope: Scope, send: Send) -> Send:
-        looked_at = self._clock()
+        looked_at, is_list = self._clock(), False
 
         async def held(message: Message) -> None:
-            nonlocal looked_at
+            nonlocal looked_at, is_list
+            if message["type"] == "http.response.start":
+                is_list = (b"content-type", b"application/x-ndjson") in message.get("headers", ())
             is_long = message.get("more_body", False) and PRINCIPAL in scope
             if is_long and self._clock() - looked_at >= LOOKED_AT_EVERY_S:
                 if not await self._holds(scope):
-                    await send({"type": "http.response.body", "body": b""})
+                    # A list is cut off: a part of it must not pass for the whole.
+                    if not is_list:
+                        await send({"type": "http.response.body", "body": b""})
                     raise AnswerEnded
                 looked_at = self._clock()
             await send(message)

@@ -1,6 +1,5 @@
 """Idempotency-Key: an order that is sent twice with one key is carried out once."""
 
-import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -12,9 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tagboat.core.errors import ConflictError, StoreUnavailableError
 from tagboat.core.idempotency import RememberedAnswer
-from tagboat.core.ports import Store
 from tagboat.core.principal import Principal
-from tagboat.core.store_port import Tx
+from tagboat.core.store_port import HashingStore, Tx
 from tagboat.http.identification import PRINCIPAL
 from tagboat.http.problem import ProblemKind, problem, send_json, send_problem
 
@@ -48,7 +46,7 @@ class IdempotentOrders:
     def __init__(
         self,
         app: ASGIApp,
-        store: Store,
+        store: HashingStore,
         secret_paths: Pattern[str],
     ) -> None:
         self._app = app
@@ -98,7 +96,8 @@ class IdempotentOrders:
             key=key,
             # Of this caller: who happens upon another's key neither sees nor blocks its order.
             route=f"POST {scope['path']} by {_name_of(scope[PRINCIPAL])}",
-            fingerprint=hashlib.sha256(scope["query_string"] + b"\0" + body).hexdigest(),
+            # Under a key: the body may hold a password, which a plain hash would help to guess.
+            fingerprint=self._store.keyed_hash("idempotency", scope["query_string"] + b"\0" + body),
             status=_UNFINISHED,
             body="",
             at=datetime.now(UTC),

@@ -1,6 +1,5 @@
 """The provider's metadata (OpenID Connect Discovery 1.0), read and checked once an hour."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import structlog
 
 from tagboat.core.errors import IdentityProviderError
 from tagboat.identity.transport import ProviderTransport, expect_safe_url
+from tagboat.shared_calls import SharedCalls
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 FRESH_S = 3600.0
@@ -46,23 +46,26 @@ class Discovery:
         self._transport = transport
         self._known: ProviderMetadata | None = None
         self._ask_at = 0.0
-        self._lock = asyncio.Lock()
+        self._readings = SharedCalls[ProviderMetadata]()
 
     async def metadata(self) -> ProviderMetadata:
         """Return the metadata. Raises IdentityProviderError if it was never read."""
-        # One reading for all who come at the same time.
-        async with self._lock:
-            if self._known is None or time.monotonic() >= self._ask_at:
-                try:
-                    self._known = await self._read()
-                    self._ask_at = time.monotonic() + FRESH_S
-                except IdentityProviderError as error:
-                    if self._known is None:
-                        raise
-                    # Endpoints change rarely: the known ones are better than none.
-                    self._ask_at = time.monotonic() + _RETRY_S
-                    log.warning("provider not asked again", action="oidc", reason=str(error))
+        if self._known is not None and time.monotonic() < self._ask_at:
             return self._known
+        # One reading for all who come at the same time, and one failure.
+        return await self._readings.call("metadata", self._renew)
+
+    async def _renew(self) -> ProviderMetadata:
+        try:
+            self._known = await self._read()
+            self._ask_at = time.monotonic() + FRESH_S
+        except IdentityProviderError as error:
+            if self._known is None:
+                raise
+            # Endpoints change rarely: the known ones are better than none.
+            self._ask_at = time.monotonic() + _RETRY_S
+            log.warning("provider not asked again", action="oidc", reason=str(error))
+        return self._known
 
     async def _read(self) -> ProviderMetadata:
         response = await self._transport.get(self._issuer.rstrip("/") + WELL_KNOWN)

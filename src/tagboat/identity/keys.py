@@ -41,6 +41,7 @@ class ProviderKeys:
         self._min_pause_s = min_pause_s
         self._keys: list[_PublicKey] = []
         self._read_at: float | None = None
+        self._failure: IdentityProviderError | None = None
         self._lock = asyncio.Lock()
 
     async def find(self, url: str, kid: str | None) -> list["Key"]:
@@ -49,12 +50,17 @@ class ProviderKeys:
         `url` is the provider's `jwks_uri`. Raises IdentityProviderError if keys cannot be read, and
         IdentityRejectedError if there is no such key.
         """
+        found = self._with_id(kid)
+        # Without the lock, in which a reading may wait long for the provider.
+        if found and self._age() <= FRESH_S:
+            return found
         async with self._lock:
-            age = float("inf") if self._read_at is None else time.monotonic() - self._read_at
             found = self._with_id(kid)
-            if age > FRESH_S or (not found and age >= self._min_pause_s):
-                await self._refresh(url, must_succeed=not found)
+            if self._age() > (FRESH_S if found else self._min_pause_s):
+                await self._refresh(url)
                 found = self._with_id(kid)
+        if not found and self._failure:
+            raise self._failure
         if not found:
             raise IdentityRejectedError(
                 f"the token is signed with a key that {self._who} does not publish"
@@ -65,12 +71,14 @@ class ProviderKeys:
         # A key without an id can have signed any token.
         return [one.key for one in self._keys if kid is None or one.kid in {kid, None}]
 
-    async def _refresh(self, url: str, *, must_succeed: bool) -> None:
+    def _age(self) -> float:
+        return float("inf") if self._read_at is None else time.monotonic() - self._read_at
+
+    async def _refresh(self, url: str) -> None:
         try:
-            self._keys = public_keys(await self._read(url))
+            self._keys, self._failure = public_keys(await self._read(url)), None
         except IdentityProviderError as error:
-            if must_succeed:
-                raise
+            self._failure = error
             log.warning("keys not read again", action="oidc", reason=str(error))
         # After a failure too: it must not be asked again at once.
         self._read_at = time.monotonic()

@@ -33,7 +33,7 @@ from tagboat.operations.rights import (
     project_refs,
 )
 from tagboat.operations.services import OperationServices, accept
-from tagboat.operations.sessions import SignedIn, begin_session
+from tagboat.operations.sessions import SignedIn, begin_session, end_sessions
 from tagboat.operations.setup_links import SetupLink, check_setup_token, new_setup_link
 
 
@@ -189,7 +189,7 @@ class AccountOperations:
             self._record(tx, old, account)
             # Whoever knew the old one may be signed in. The one that asks stays so.
             if account.password != old.password:
-                tx.delete_sessions(account_id, self.services.actor.session_id)
+                end_sessions(tx, account_id, self.services.actor.session_id)
             return _view(tx, account)
 
         return await self.services.store.write(work)
@@ -223,6 +223,11 @@ class AccountOperations:
             raise ForbiddenError(f"{actor.name} is not an account, and has no password")
         account_id = actor.id
         account = await services.store.read(lambda reader: reader.account(account_id))
+        if account.password is None:
+            raise ForbiddenError(
+                f"{account.name} has no password: it signs in at the provider; an admin can set one"
+                f" with 'tagboat users reset-password {account.name}'"
+            )
         # A stolen session must not be able to guess without end either.
         if wait_s := services.attempts.begin(account.name_key, actor.address):
             raise TooManyAttemptsError(
@@ -236,10 +241,13 @@ class AccountOperations:
 
         def work(tx: Tx) -> None:
             old = tx.account(account_id)
+            # An admin has set another one while this was verified and hashed: theirs holds.
+            if old.password != account.password:
+                raise FieldError("current", "is not your password")
             changed = replace(old, password=hashed)
             tx.put_account(changed)
             self._record(tx, old, changed)
-            tx.delete_sessions(account_id, actor.session_id)
+            end_sessions(tx, account_id, actor.session_id)
 
         await services.store.write(work)
 
@@ -282,7 +290,8 @@ def _with_projects(reader: Reader, old: Account, given: Mapping[str, Any]) -> di
         # Before they are looked up: the role decides if there may be any.
         check_rights(fields.get("role", old.role), fields["projects"], ACCOUNT_ROLES)
         fields["projects"] = find_projects(reader, fields["projects"])
-    elif fields.get("role", Role.DEPLOYER) is not Role.DEPLOYER:
+    # Also of a viewer, who keeps the limit that a provider's role may give a use to again.
+    elif fields.get("role", old.role) is not Role.DEPLOYER:
         fields["projects"] = None
     return fields
 

@@ -190,8 +190,9 @@ class DeployOperations:
 
     def _record_hold(self, tx: Tx, before: Stage) -> None:
         """Record that the stage is held, unless it was so `before`."""
-        if not before.held:
-            stage = tx.stage(before.id)
+        stage = tx.stage(before.id)
+        # A rollback that is under way already holds nothing.
+        if stage.held and not before.held:
             subject = stage_subject(tx.project(stage.project_id), stage)
             changes = changes_between(before, stage)
             self.services.record(tx, AuditAction.STAGE_HOLD, subject, changes)

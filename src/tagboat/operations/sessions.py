@@ -2,7 +2,7 @@
 
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from tagboat.core.accounts import (
     CREDENTIAL_BYTES,
     MAX_PASSWORD_BYTES,
     MAX_USER_AGENT,
+    SIGN_IN_LINK,
     Account,
     Session,
     account_key,
@@ -78,13 +79,10 @@ class SessionOperations:
             # Reset or deleted while the password was verified.
             if current is None or current.password != hashed:
                 raise SignInError("The name or the password is wrong.")
-            # Never taken over: a cookie that somebody planted must not become that of the account.
-            if before := previous and tx.session_by_hash(hash_credential(previous)):
-                tx.delete_session(before[0].id)
             now = services.clock()
             current = replace(current, password=renewed, signed_in_at=now)
             tx.put_account(current)
-            return begin_session(tx, current, now, address, user_agent)
+            return begin_session(tx, current, now, address, user_agent, previous)
 
         return await services.store.write(work)
 
@@ -134,7 +132,7 @@ class SessionOperations:
 
         def work(tx: Tx) -> None:
             account = tx.account(account_id)
-            tx.delete_sessions(account_id)
+            end_sessions(tx, account_id)
             self._record_sign_out(tx, account, "all sessions")
 
         await self.services.store.write(work)
@@ -149,9 +147,15 @@ class SessionOperations:
 
 
 def begin_session(
-    tx: Tx, account: Account, now: datetime, address: str, user_agent: str
+    tx: Tx, account: Account, now: datetime, address: str, user_agent: str, previous: str = ""
 ) -> SignedIn:
-    """Add a session of an account, and return it with its secret."""
+    """Add a session of an account, and return it with its secret.
+
+    The session of the cookie `previous` ends.
+    """
+    # Never taken over: a cookie that somebody planted must not become that of the account.
+    if before := previous and tx.session_by_hash(hash_credential(previous)):
+        tx.delete_session(before[0].id)
     secret = secrets.token_urlsafe(CREDENTIAL_BYTES)
     # A client may send anything; pages and terminals show it.
     shown = "".join(one for one in user_agent[:MAX_USER_AGENT] if one.isprintable())
@@ -168,6 +172,14 @@ def begin_session(
     principal = principal_of_account(account, session.id, address)
     record_sign_in(tx, principal, now, account)
     return SignedIn(principal, secret)
+
+
+def end_sessions(tx: Tx, account_id: str, but: str | None = None) -> None:
+    """End all sessions of an account but one, and its sign-in link, which would be a way back."""
+    tx.delete_sessions(account_id, but)
+    kept = tx.setting(SIGN_IN_LINK)
+    if isinstance(kept, Mapping) and kept["account"] == account_id:
+        tx.put_setting(SIGN_IN_LINK, None)
 
 
 def _sign_in_key(name: str) -> str:

@@ -70,8 +70,12 @@ class SignInLinks:
         now = self.services.clock()
         return await self.services.store.read(lambda reader: _find(reader, link_token, now))
 
-    async def use(self, link_token: str, *, address: str, user_agent: str) -> SignedIn:
+    async def use(
+        self, link_token: str, *, address: str, user_agent: str, previous: str = ""
+    ) -> SignedIn:
         """Begin a session for the account of a link, which ends with that.
+
+        The session of the cookie `previous` ends.
 
         Raises NotFoundError unless the link holds.
         """
@@ -82,7 +86,7 @@ class SignInLinks:
             account = replace(_find(tx, link_token, now), signed_in_at=now)
             tx.put_setting(SIGN_IN_LINK, None)
             tx.put_account(account)
-            return begin_session(tx, account, now, address, user_agent)
+            return begin_session(tx, account, now, address, user_agent, previous)
 
         return await self.services.store.write(work)
 

@@ -10,9 +10,9 @@ from tagboat.core.accounts import (
     MAX_ACCOUNT_NAME,
     Account,
     account_key,
-    hash_credential,
     parse_account_name,
 )
+from tagboat.core.audit import AuditAction
 from tagboat.core.errors import (
     ConflictError,
     ForbiddenError,
@@ -26,9 +26,9 @@ from tagboat.core.oidc import ProviderAnswer, ProviderSession, SignInAttempt
 from tagboat.core.oidc_decision import AdmittedPerson, RejectedPerson, decide_sign_in
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
-from tagboat.operations.account_audit import record_account
+from tagboat.operations.account_audit import account_subject, record_account
 from tagboat.operations.services import OidcService, OperationServices
-from tagboat.operations.sessions import SessionOperations, SignedIn, begin_session
+from tagboat.operations.sessions import SessionOperations, SignedIn, begin_session, end_sessions
 
 log = structlog.get_logger("tagboat.sign_in")
 
@@ -75,16 +75,11 @@ class SingleSignOn:
         oidc = self._oidc
         person = await oidc.provider.redeem(answer, attempt)
 
-        def end_sessions(tx: Tx) -> None:
-            # Also those that began with a password: the person is the same.
-            known = tx.identity(person.issuer, person.subject)
-            if known is not None:
-                tx.delete_sessions(known.account_id)
-
         decided = decide_sign_in(person.claims, oidc.settings)
         if isinstance(decided, RejectedPerson):
             log.warning("no sign-in", action="oidc", reason=decided.reason, subject=person.subject)
-            await self.services.store.write(end_sessions)
+            note = f"all sessions: no role by {oidc.settings.name} ({decided.reason})"
+            await self.services.store.write(lambda tx: self._end_all(tx, person, note))
             raise ForbiddenError(decided.sentence)
 
         def work(tx: Tx) -> SignedIn:
@@ -92,9 +87,7 @@ class SingleSignOn:
             known = tx.identity(person.issuer, person.subject)
             old = tx.account(known.account_id) if known else None
             account = account_of_person(tx, person, decided, oidc.settings.name, now)
-            if before := previous and tx.session_by_hash(hash_credential(previous)):
-                tx.delete_session(before[0].id)
-            begun = begin_session(tx, account, now, address, user_agent)
+            begun = begin_session(tx, account, now, address, user_agent, previous)
             tx.add_session_origin(
                 SessionOrigin(
                     session_id=str(begun.principal.session_id),
@@ -142,7 +135,11 @@ class SingleSignOn:
         def work(tx: Tx) -> int:
             found = tx.sessions_from(notice.issuer, notice.subject, notice.sid)
             for session_id in found:
+                account = tx.account(tx.session(session_id).account_id)
                 tx.delete_session(session_id)
+                note = "one session: signed out at the provider"
+                subject = account_subject(account)
+                self.services.record(tx, AuditAction.ACCOUNT_SIGN_OUT, subject, note=note)
             return len(found)
 
         ended = await self.services.store.write(work)
@@ -153,6 +150,14 @@ class SingleSignOn:
         """End the sessions that began with a password; return how many."""
         self.services.actor.check_role(Role.ADMIN)
         return await self.services.store.write(lambda tx: tx.delete_sessions_without_origin())
+
+    def _end_all(self, tx: Tx, person: ProviderSession, note: str) -> None:
+        """End all sessions of a person, also those that began with a password."""
+        known = tx.identity(person.issuer, person.subject)
+        if known is not None:
+            end_sessions(tx, known.account_id)
+            subject = account_subject(tx.account(known.account_id))
+            self.services.record(tx, AuditAction.ACCOUNT_SIGN_OUT, subject, note=note)
 
     @property
     def _oidc(self) -> OidcService:
@@ -180,7 +185,8 @@ def account_of_person(
         tx.add_account(account)
     else:
         account = tx.account(known.account_id)
-        projects = account.projects if admitted.role is Role.DEPLOYER else None
+        # A viewer gives no orders: the limit of a deployer waits there for the role to come back.
+        projects = None if admitted.role is Role.ADMIN else account.projects
         account = replace(account, role=admitted.role, projects=projects, signed_in_at=now)
         tx.put_account(account)
     tx.put_identity(

@@ -101,7 +101,7 @@ class PageReads(DeployReads):
         ]
 
     def failed_deploys(self, since: datetime, limit: int) -> list[Deploy]:
-        """Return deploys that failed since then and after which none of the stage succeeded.
+        """Return the last failures of stages since then after which no deploy succeeded.
 
         The latest first.
         """
@@ -110,7 +110,8 @@ class PageReads(DeployReads):
         mended = exists().where(
             newer.c.stage_id == _deploys.c.stage_id,
             newer.c.id > _deploys.c.id,
-            newer.c.status == DeployStatus.SUCCEEDED,
+            # Also one that failed: a stage that fails again and again must not hide the others.
+            newer.c.status.in_([DeployStatus.SUCCEEDED, DeployStatus.FAILED]),
         )
         query = select(_deploys).where(tables.HAS_FAILED, _deploys.c.finished_at >= since, ~mended)
         return self._deploys_of(query.order_by(_deploys.c.finished_at.desc()).limit(limit))

@@ -1,6 +1,7 @@
 """The values of the core as rows, and back. Their secrets are sealed, each for its own place."""
 
 import base64
+import hmac
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -172,6 +173,10 @@ class SealedRows:
         """Return the origin of a session."""
         place = id_token_place(row["session_id"])
         return SessionOrigin(**row | {"id_token": self._cipher.open(row["id_token"], place)})
+
+    def keyed_hash(self, place: str, content: bytes) -> str:
+        """Return the HMAC-SHA-256 of a content, in hexadecimal, under a key for this place."""
+        return hmac.digest(self._cipher.hash_key(place), content, "sha256").hex()
 
     def setting_hash(self, name: str, value: object) -> KeyedHash | None:
         """Return the hash of a setting that is a secret from its row, None without a value."""

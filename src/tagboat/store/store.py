@@ -73,6 +73,10 @@ class SqlStore:
         """True where no other server writes to it, as with SQLite, whose directory is locked."""
         return self._engine.dialect.name == "sqlite"
 
+    def keyed_hash(self, place: str, content: bytes) -> str:
+        """Return the hash of a content under a key that is derived from the encryption key."""
+        return self._rows.keyed_hash(place, content)
+
     async def read(self, work: Callable[[Reader], T]) -> T:
         """Run `work` on a consistent view. Raises StoreUnavailableError where it cannot be read."""
         try:

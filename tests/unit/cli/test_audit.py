@@ -5,7 +5,7 @@ import stat
 from typing import Any
 
 from tests.unit.cli.conftest import Tagboat
-from tests.unit.cli.fake_server import FakeServer, page, problem
+from tests.unit.cli.fake_server import FakeServer, Said, page, problem
 
 ENTRY: dict[str, Any] = {
     "id": 2,
@@ -106,3 +106,20 @@ def test_a_refused_export_leaves_what_was_there(tagboat: Tagboat, server: FakeSe
     assert "no/audit.jsonl cannot be written" in tagboat.fails(
         "audit", "--export", "no/audit.jsonl"
     )
+
+
+def test_an_export_that_is_cut_off_leaves_what_was_there(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    entry = json.dumps(ENTRY).encode() + b"\n"
+    chunk = b"%x\r\n%b\r\n" % (len(entry), entry)
+    # Without the last chunk, as from a server that was killed.
+    server.answers[EXPORT] = Said(
+        chunk, headers={"transfer-encoding": "chunked", "connection": "close"}
+    )
+    written = tagboat.directory / "audit.jsonl"
+    written.write_text("before")
+
+    assert "broke its answer off" in tagboat.fails("audit", "--export", "audit.jsonl")
+    assert [path.name for path in tagboat.directory.iterdir()] == ["audit.jsonl"]
+    assert written.read_text() == "before"

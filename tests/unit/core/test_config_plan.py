@@ -178,3 +178,13 @@ def test_things_are_made_in_an_order_in_which_each_finds_what_it_names() -> None
         "create stage api dev",
         "create webhook api ci",
     ]
+
+
+def test_two_names_for_one_image_are_not_both_a_new_name_for_it() -> None:
+    fields = {name: value for name, value in SAME.items() if name != "secrets"}
+    projects = {name: WantedProject(fields, {}, ()) for name in ("store", "store2")}
+    found = plan(WantedConfig(None, None, projects))
+    assert [" ".join(one.split()[:3]) for one in found if " project " in one] == [
+        "change project store",
+        "create project store2",
+    ]

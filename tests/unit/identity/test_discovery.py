@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from tagboat.core.errors import IdentityProviderError
@@ -109,4 +111,16 @@ async def test_no_metadata_names_the_address_and_the_setting(
     with pytest.raises(IdentityProviderError, match="Check TAGBOAT_OIDC_ISSUER") as caught:
         await Discovery(f"{fake.issuer}/", "Example", transport).metadata()
     assert f"{fake.issuer}/.well-known/openid-configuration" in str(caught.value)
+    await transport.close()
+
+
+@pytest.mark.anyio
+async def test_all_who_come_at_once_share_one_failure(fake: OpenIdProvider) -> None:
+    transport = ProviderTransport("Example")
+    fake.replies[discovery.WELL_KNOWN] = (500, b"")
+    fake.delays_s[discovery.WELL_KNOWN] = 0.2
+    found = Discovery(fake.issuer, "Example", transport)
+    outcomes = await asyncio.gather(*(found.metadata() for _ in range(20)), return_exceptions=True)
+    assert {type(one) for one in outcomes} == {IdentityProviderError}
+    assert fake.asked == [discovery.WELL_KNOWN]
     await transport.close()

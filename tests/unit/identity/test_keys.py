@@ -58,3 +58,14 @@ async def test_known_keys_outlive_a_failure(fake: OpenIdProvider) -> None:
         await keys.find(url, "new")
     assert await keys.find(url, fake.key.kid)
     await transport.close()
+
+
+async def test_a_provider_without_keys_is_not_asked_for_each_token(fake: OpenIdProvider) -> None:
+    transport = ProviderTransport("Example")
+    keys, url = ProviderKeys("Example", transport), f"{fake.issuer}/keys"
+    fake.replies["/keys"] = (500, b"")
+    for _ in range(5):
+        with pytest.raises(IdentityProviderError, match="500"):
+            await keys.find(url, "invented")
+    assert fake.asked.count("/keys") == 1
+    await transport.close()

@@ -173,6 +173,21 @@ async def test_a_limit_to_projects_stays_with_the_role(
     assert (await sign_in(operations, "ada")).principal.projects is None
 
 
+async def test_a_limit_to_projects_outlives_a_time_as_viewer(
+    store: SqlStore, provider: Provider, services: OperationServices
+) -> None:
+    roles = (("devs", Role.DEPLOYER), ("guests", Role.VIEWER))
+    oidc = OidcService(replace(SETTINGS, roles=roles), provider)
+    operations = Operations(replace(services, oidc=oidc))
+    account_id = (await sign_in(operations, "ada")).principal.id
+    assert account_id is not None
+    await store.write(lambda tx: tx.put_account(replace(tx.account(account_id), projects=("p1",))))
+    provider.people["ada"] = replace(ADA, claims={**ADA.claims, "groups": ["guests"]})
+    assert (await sign_in(operations, "ada")).principal.role is Role.VIEWER
+    provider.people["ada"] = ADA
+    assert (await sign_in(operations, "ada")).principal.projects == frozenset({"p1"})
+
+
 async def test_without_a_role_there_is_no_sign_in_and_older_sessions_end(
     operations: Operations, provider: Provider, store: SqlStore
 ) -> None:

@@ -141,7 +141,7 @@ class ComparisonQueries:
             after = Side(tag=deploy.tag, digest=deploy.digest, deploy_id=deploy.id)
             # On record once it has begun; until then it would take that of now.
             config = reader.deploy_config(deploy.id) or run_config(project, stage)
-            before = _replaced_by(reader, deploy, stage)
+            before = replaced_by(reader, deploy, stage)
             return deploy, _facts(reader, (project, stage), before, after, deploy.image, config)
 
         deploy, facts = await self._services.store.read(work)
@@ -230,7 +230,7 @@ def _facts(
     )
 
 
-def _replaced_by(reader: Reader, deploy: Deploy, stage: Stage) -> Instance | None:
+def replaced_by(reader: Reader, deploy: Deploy, stage: Stage) -> Instance | None:
     """Return the instance that a deploy replaced or would replace, None if nothing was live."""
     # Newest first; an instance may be forgotten with its deploy by now.
     for instance_id in deploy.replaced:

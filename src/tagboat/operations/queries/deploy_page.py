@@ -1,11 +1,10 @@
 """A deploy with what surrounds it: its instance, the one that it replaces, and what serves now."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
-from tagboat.core.errors import NotFoundError
 from tagboat.core.ports import Reader
+from tagboat.operations.queries.comparisons import replaced_by
 from tagboat.operations.services import OperationServices
 from tagboat.operations.views import DeployView, Views
 
@@ -52,14 +51,7 @@ class DeployPageQuery:
             (stage,) = views.stages([view.stage])
             own = reader.instance_of(deploy_id)
             live = reader.instances(stage_id=view.stage.id, states=[InstanceState.LIVE])
-            others = [one for one in live if one.deploy_id != deploy_id]
-            before: Instance | None = None
-            for instance_id in view.deploy.replaced[:1]:
-                with suppress(NotFoundError):  # forgotten with its own deploy
-                    before = reader.instance(instance_id)
-            if before is None and (own is None or own.state is not InstanceState.LIVE):
-                # Not switched yet, or taken back: what is live is what it meets.
-                before = others[0] if others else None
+            before = replaced_by(reader, view.deploy, view.stage)
             return SurroundedDeploy(
                 view=view,
                 instance=own,

@@ -22,6 +22,9 @@ async def sign_in_link_page(visit: Visit) -> Response:
 async def sign_in_link_order(visit: Visit) -> Response:
     """Sign the holder of the link in, once."""
     begun = await visit.operations.sign_in_links.use(
-        visit.path("token"), address=visit.remote_address, user_agent=visit.user_agent
+        visit.path("token"),
+        address=visit.remote_address,
+        user_agent=visit.user_agent,
+        previous=visit.site.authenticator.cookie.read(visit.request.scope),
     )
     return enter(visit, begun, "/", f"Welcome, {begun.principal.name}.")
