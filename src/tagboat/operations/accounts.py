@@ -19,7 +19,6 @@ from tagboat.core.errors import (
     ForbiddenError,
     InvalidValueError,
     LastAdminError,
-    TooManyAttemptsError,
 )
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
@@ -215,8 +214,8 @@ class AccountOperations:
     async def change_own_password(self, current: str, new: str) -> None:
         """Give the account that asks a new password, and end its other sessions.
 
-        Raises ForbiddenError for a token, FieldError for a wrong or unusable password, and
-        TooManyAttemptsError.
+        Raises ForbiddenError for a token, FieldError for a wrong `current` or an unusable `new`
+        password, and TooManyAttemptsError.
         """
         services, actor = self.services, self.services.actor
         if actor.kind is not PrincipalKind.ACCOUNT or actor.id is None:
@@ -229,14 +228,12 @@ class AccountOperations:
                 f" with 'tagboat users reset-password {account.name}'"
             )
         # A stolen session must not be able to guess without end either.
-        if wait_s := services.attempts.begin(account.name_key, actor.address):
-            raise TooManyAttemptsError(
-                f"too many attempts: try again in {max(1, round(wait_s))} s", wait_s
-            )
-        if not await services.passwords.verify(current, account.password):
+        with services.attempts.attempt(account.name_key, actor.address):
+            right = await services.passwords.verify(current, account.password)
+        if not right:
             raise FieldError("current", "is not your password")
         services.attempts.succeed(account.name_key, actor.address)
-        check_password(new)
+        check_password(new, "new")
         hashed = await services.passwords.hash(new)
 
         def work(tx: Tx) -> None:
