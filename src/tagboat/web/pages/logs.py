@@ -22,7 +22,6 @@ from tagboat.web.log_words import (
     clock_time,
     log_excerpt,
     log_texts,
-    written_at,
 )
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import Visit
