@@ -65,7 +65,6 @@ ROUTERS: tuple[PageRouter, ...] = (
     deliveries.router,
     explain.router,
     connect.router,
-    # Before the pages of projects, whose names stand where its address has "new".
     new_project.router,
     logs.router,
     registries.router,

@@ -25,7 +25,7 @@ from tagboat.web.routing import PageRouter
 from tagboat.web.setting_texts import read_map
 from tagboat.web.visits import Visit
 
-_NEW_PROJECT = "/projects/new"
+_NEW_PROJECT = "/new-project"
 _SHOWN_FIELDS = frozenset(
     {"name", "stage", "tag_pattern", "auto_deploy", "port", "healthcheck", "env", "tag"}
 )

@@ -40,8 +40,8 @@ function stageHere() {
   if (!row) addresses.unshift(location.pathname)
   for (const address of addresses) {
     const match = address.match(/^\/projects\/([^/]+)\/([^/]+)(?:\/|$)/)
-    // `/-/` belongs to the project itself, and `new` makes one.
-    if (match && match[1] !== "new" && match[2] !== "-") return [match[1], match[2]].map(decodeURIComponent)
+    // `/-/` belongs to the project itself.
+    if (match && match[2] !== "-") return [match[1], match[2]].map(decodeURIComponent)
   }
   return null
 }
