@@ -173,6 +173,45 @@ async def test_a_rollback_goes_to_what_the_page_has_shown(
     assert wanted == first.deploy_id
 
 
+async def test_a_link_to_a_deploy_that_is_gone_says_what_became_of_it(
+    api: Api, browser: Browser
+) -> None:
+    body = {
+        "name": "app",
+        "image": "git.example.com/acme/app",
+        "stages": [{"name": name, "tag_pattern": f"{name}*"} for name in ("dev", "prod")],
+    }
+    project = (await api.caller.post("/api/projects", body)).json
+    stages = (await api.caller.get(f"/api/projects/{project['id']}/stages")).json["items"]
+    dev, prod = sorted(stages, key=lambda one: one["name"])
+    first, second, third = [
+        (await api.caller.post(f"/api/stages/{stage['id']}/deploys", {"tag": tag})).json["id"]
+        for stage, tag in ((dev, "v1"), (prod, "v2"), (prod, "v3"))
+    ]
+    assert "v1" in words(await browser.get(f"/deploys/{first}"))
+
+    async def said(deploy_id: str) -> str:
+        pages = [await browser.get(f"/deploys/{deploy_id}{part}") for part in ("", "/log")]
+        assert [page.status for page in pages] == [404, 404]
+        seen = {words(page).partition("The deploy of ")[2].partition(" Overview")[0] for page in pages}
+        (sentence,) = seen
+        return sentence
+
+    see = "the page Audit says when, and by whom."
+    await api.caller.delete(f"/api/stages/{dev['id']}")
+    assert await said(first) == f"v1 in app dev was deleted with its stage; {see}"
+    # As deploys that are older than what is kept.
+    later = datetime.now(UTC) + timedelta(days=1)
+    await api.store.write(lambda tx: tx.forget_deploys([second], later, 1, 0))
+    kept = "is not kept any more; the page of the stage has the later ones."
+    assert await said(second) == f"v2 in app prod {kept}"
+    await api.caller.delete(f"/api/projects/{project['id']}")
+    for tag, deploy_id in (("v2", second), ("v3", third)):
+        assert await said(deploy_id) == f"{tag} in app prod was deleted with its project; {see}"
+    unknown = await browser.get("/deploys/18ec6964047822ef7c8a1242")
+    assert (unknown.status, "There is no deploy" in words(unknown)) == (404, True)
+
+
 async def test_viewers_see_no_orders_and_may_give_none(api: Api, filled: Filled) -> None:
     viewer = await signed_in(api, Role.VIEWER, "vera")
     page = (await viewer.get(f"/deploys/{filled.running}")).body.decode()
