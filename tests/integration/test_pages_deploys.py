@@ -193,8 +193,8 @@ async def test_a_link_to_a_deploy_that_is_gone_says_what_became_of_it(
     async def said(deploy_id: str) -> str:
         pages = [await browser.get(f"/deploys/{deploy_id}{part}") for part in ("", "/log")]
         assert [page.status for page in pages] == [404, 404]
-        seen = {words(page).partition("The deploy of ")[2].partition(" Overview")[0] for page in pages}
-        (sentence,) = seen
+        texts = [words(page).partition("The deploy of ")[2] for page in pages]
+        (sentence,) = {text.partition(" Overview")[0] for text in texts}
         return sentence
 
     see = "the page Audit says when, and by whom."

@@ -170,9 +170,9 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 class AuditFilter:
     """Limits entries to those that have all of these; None: any.
 
-    `actor` is a kind of principal or a name; `project` an id, and `subject` that of what was changed,
-    which is quick only within a short time. `since` is the first time that
-    counts, `until` the first that does not.
+    `actor` is a kind of principal or a name; `project` an id, and `subject` that of what was
+    changed, which is quick only within a short time. `since` is the first time that counts, `until`
+    the first that does not.
     """
 
     actor: str | None = None
