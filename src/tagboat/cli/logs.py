@@ -52,7 +52,8 @@ def logs_command(
     query = {name: value for name, value in asked.items() if value is not None}
     if follow:
         try:
-            _follow(client, path, query, f"{project} {stage}", as_json=as_json)
+            again = f"tagboat logs {project} {stage} -f"
+            _follow(client, path, query, again, as_json=as_json)
         except KeyboardInterrupt:
             # The way to end it, and so no failure.
             raise typer.Exit from None
@@ -73,11 +74,12 @@ def logs_command(
 
 
 def _follow(
-    client: Client, path: str, query: Mapping[str, object], where: str, *, as_json: bool
+    client: Client, path: str, query: Mapping[str, object], again: str, *, as_json: bool
 ) -> None:
     """Print lines until the server says that there is nothing to come, also through a restart.
 
-    Raises TagboatError if the server, or its engine, is away for longer than that takes.
+    Raises TagboatError, which names the command `again`, if the server, or its engine, is away for
+    longer than that takes.
     """
     last_id, away_since = "", None
     has_answered = False
@@ -107,7 +109,6 @@ def _follow(
         now = time.monotonic()
         away_since = away_since or now
         if now - away_since > RESTART_WAIT_S:
-            again = f"tagboat logs {where} -f"
             raise TagboatError(f"{reason.rstrip('.')}. Follow it again with: {again}")
         time.sleep(POLL_EVERY_S)
 
