@@ -12,9 +12,7 @@ from tagboat.identity.provider import OidcProvider
 from tagboat.operations.operations import Operations
 from tagboat.operations.services import OidcService
 from tagboat.settings import Settings
-
-OIDC_CALLBACK, AFTER_SIGN_OUT = "/oidc/callback", "/sign-in"
-"""Paths below the public URL to which the provider sends browsers; they are registered there."""
+from tagboat.web.visits import OIDC_CALLBACK, SIGN_IN
 
 log = structlog.get_logger("tagboat.app")
 
@@ -41,10 +39,11 @@ def build_oidc(settings: Settings) -> OidcService | None:
     """Return the OpenID provider of the settings, None without one; it is not asked anything."""
     if settings.oidc is None:
         return None
+    # Paths to which the provider sends browsers: both are registered there.
     provider = OidcProvider(
         settings.oidc,
         callback_url=f"{settings.public_url}{OIDC_CALLBACK}",
-        after_logout_url=f"{settings.public_url}{AFTER_SIGN_OUT}",
+        after_logout_url=f"{settings.public_url}{SIGN_IN}",
         proxies=settings.proxies,
     )
     return OidcService(settings.oidc, provider)

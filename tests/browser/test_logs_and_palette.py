@@ -82,6 +82,26 @@ def test_a_search_goes_from_match_to_match(site: Site) -> None:
     expect(page.locator(".ln.hit mark").first).to_have_text("e")
 
 
+def test_a_sentence_that_comes_again_is_not_repeated(site: Site) -> None:
+    write_lines(site, 3)
+    page = site.context().new_page()
+    page.add_init_script(
+        """window.EventSource = class extends EventTarget {
+            constructor() { super(); window.stream = this }
+            close() {}
+        }"""
+    )
+    page.goto(LOGS)
+    page.evaluate(
+        """() => {
+            for (const note of ["It is away.", "It is away.", "It is back."]) {
+                stream.dispatchEvent(new MessageEvent("line", { data: JSON.stringify({ note }) }))
+            }
+        }"""
+    )
+    expect(page.locator(".ln.note .tx")).to_have_text(["It is away.", "It is back."])
+
+
 def test_the_palette_completes_and_asks(site: Site) -> None:
     page = site.page("/")
     page.keyboard.press("Control+k")
@@ -127,6 +147,25 @@ def test_keys_of_a_row_are_about_its_stage(site: Site) -> None:
     page.keyboard.press("j")
     page.keyboard.press("d")
     expect(page.get_by_role("combobox", name=PALETTE)).to_have_value("deploy mailer prod ")
+
+
+def test_the_settings_of_a_project_are_no_stage_for_a_key(site: Site) -> None:
+    page = site.page("/projects/shop/-/settings")
+    page.keyboard.press("d")
+    expect(page.get_by_role("combobox", name=PALETTE)).to_have_value("deploy ")
+
+
+def test_where_the_browser_cannot_copy_there_is_no_button(site: Site) -> None:
+    page = site.context().new_page()
+    # As over plain HTTP from another machine.
+    page.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'clipboard', { get: () => undefined })"
+    )
+    page.goto("/connect")
+    # Keys are listened to by the last of the scripts: they have run.
+    expect(page.locator("[data-keys]")).to_have_js_property("hidden", False)  # noqa: FBT003
+    assert page.locator("[data-copy]").count() > 0
+    expect(page.locator("[data-copy]:visible")).to_have_count(0)
 
 
 def test_single_keys_can_be_switched_off(site: Site) -> None:

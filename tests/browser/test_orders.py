@@ -43,7 +43,7 @@ def test_a_project_from_the_list_of_a_registry(house: House, scripts: bool) -> N
         body = {"name": "forge", "url": f"http://{host}"}
         assert house.server.call("POST", "/api/registries", body)[0] == 201
 
-    page = house.signed_in("ada", "/projects/new", java_script_enabled=scripts)
+    page = house.signed_in("ada", "/new-project", java_script_enabled=scripts)
     page.get_by_role("link", name="forge").click()
     if not scripts:
         page.get_by_role("link", name="Show the list").click()

@@ -117,6 +117,8 @@ async def test_entries_are_found_by_each_filter_and_by_all_together(store: SqlSt
         (AuditFilter(actor="nobody"), ""),
         (AuditFilter(action="stage.hold"), "c"),
         (AuditFilter(project="p1"), "edca"),
+        (AuditFilter(subject=ENTRY.subject_id, since=NOON + timedelta(hours=1)), "ecb"),
+        (AuditFilter(subject="nothing"), ""),
         (AuditFilter(since=NOON + timedelta(hours=1), until=NOON + timedelta(hours=3)), "cb"),
         (AuditFilter(actor="ada", project="p1", action="stage.change", since=NOON), "ea"),
     ):

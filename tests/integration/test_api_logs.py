@@ -223,11 +223,17 @@ async def test_what_cannot_be_followed_is_refused_before_the_stream_begins(api: 
 
 
 async def test_an_engine_that_goes_away_is_said(api: Api) -> None:
-    dev, _ = await a_live_one(api)
+    dev, live = await a_live_one(api)
     api.engine.fail("logs", EngineUnavailableError("the engine is away"))
     async with stage_log(api, dev) as stream:
-        assert await stream.line() == "--- the log cannot be read any more: the engine is away ---"
+        assert await stream.line() == "--- the log broke off: the engine is away ---"
         assert await stream.line() is None
+    api.engine.fail("logs", EngineUnavailableError("the engine is away"))
+    async with instance_log(api, live) as events:
+        said = {"text": "the log broke off: the engine is away", "broken": True}
+        assert await event_of(events) == ("note", said)
+        # Without `end`: a client connects again.
+        assert await event_of(events) == ("", None)
 
 
 async def test_a_stage_is_followed_through_a_deploy_and_back(api: Api) -> None:

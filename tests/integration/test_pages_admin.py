@@ -90,7 +90,20 @@ async def test_the_last_admin_stays(api: Api) -> None:
 
     refused = await browser.post(path, form)
     assert (refused.status, "there is no other admin" in words(refused)) == (409, True)
+    assert b'id="e-role"' in refused.body
     assert (await browser.post(f"{path}/delete")).status == 409
+
+
+async def test_a_name_that_is_taken_is_told_at_the_name(api: Api) -> None:
+    browser = await signed_in(api)
+    await signed_in(api, name="admin2")
+    (found,) = (one for one in await api.operations.accounts.list() if one.account.name == "ada")
+    path = f"/users/{found.account.id}"
+    form = {"name": "Admin2", "role": "admin", "version": version(await browser.get(path))}
+    refused = await browser.post(path, form)
+    assert (refused.status, "account named admin2 already" in words(refused)) == (409, True)
+    assert b'id="e-name"' in refused.body
+    assert b'id="e-role"' not in refused.body
 
 
 async def test_the_second_of_two_people_is_told_and_loses_nothing(api: Api) -> None:

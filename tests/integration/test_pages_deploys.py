@@ -1,18 +1,24 @@
 """The list of deploys, and the page of one with its orders."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tagboat.core.deploy import DeployStatus, InstanceState
+from tagboat.core.catalog import Stage
+from tagboat.core.deploy import DeployStatus, Instance, InstanceState
+from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
 from tests.support.api import Api, running_api
 from tests.support.pages import Browser, signed_in, words
 from tests.support.records import put_instance
-from tests.support.sample_pages import Filled, fill
+from tests.support.sample_pages import Filled, Sample, fill
 
 pytestmark = pytest.mark.anyio
+_STOPPED = InstanceState.STOPPED
 
 
 @pytest.fixture
@@ -137,6 +143,73 @@ async def test_a_rollback_from_the_page_keeps_the_reason(browser: Browser, fille
     if done.status == 303:
         shown = words(await browser.follow(done))
         assert "checkout is broken" in shown
+
+
+@pytest.mark.parametrize("from_stage", [False, True])
+async def test_a_rollback_goes_to_what_the_page_has_shown(
+    api: Api, browser: Browser, from_stage: bool
+) -> None:
+    def begin(tx: Tx) -> tuple[Stage, Instance, Instance]:
+        sample = Sample(tx, datetime.now(UTC))
+        stage = sample.stage(sample.project("app"), "prod")
+        first = sample.instance(sample.deploy(stage, "v1", timedelta(hours=3)), _STOPPED)
+        tx.put_instance(replace(first, stopped_at=sample.now - timedelta(hours=2)))
+        second = sample.deploy(stage, "v2", timedelta(hours=2), replaced=(first.id,))
+        return stage, first, sample.instance(second, InstanceState.LIVE)
+
+    stage, first, second = await api.store.write(begin)
+    path = "/projects/app/prod" if from_stage else f"/deploys/{second.deploy_id}"
+    shown = await browser.get(f"{path}/rollback" if from_stage else path)
+    assert "Roll back to v1" in words(shown)
+    (wanted,) = re.findall('name="to" value="([^"]*)"', shown.body.decode())
+
+    def go_on(tx: Tx) -> None:
+        tx.put_instance(replace(second, state=_STOPPED, stopped_at=datetime.now(UTC)))
+        Sample(tx, datetime.now(UTC)).live(stage, "v3", timedelta(seconds=1))
+
+    await api.store.write(go_on)
+    done = await browser.post(f"{path}/rollback", {"to": wanted})
+    assert "Rolling back to v1." in words(await browser.follow(done))
+    assert wanted == first.deploy_id
+
+
+async def test_a_link_to_a_deploy_that_is_gone_says_what_became_of_it(
+    api: Api, browser: Browser
+) -> None:
+    body = {
+        "name": "app",
+        "image": "git.example.com/acme/app",
+        "stages": [{"name": name, "tag_pattern": f"{name}*"} for name in ("dev", "prod")],
+    }
+    project = (await api.caller.post("/api/projects", body)).json
+    stages = (await api.caller.get(f"/api/projects/{project['id']}/stages")).json["items"]
+    dev, prod = sorted(stages, key=lambda one: one["name"])
+    first, second, third = [
+        (await api.caller.post(f"/api/stages/{stage['id']}/deploys", {"tag": tag})).json["id"]
+        for stage, tag in ((dev, "v1"), (prod, "v2"), (prod, "v3"))
+    ]
+    assert "v1" in words(await browser.get(f"/deploys/{first}"))
+
+    async def said(deploy_id: str) -> str:
+        pages = [await browser.get(f"/deploys/{deploy_id}{part}") for part in ("", "/log")]
+        assert [page.status for page in pages] == [404, 404]
+        texts = [words(page).partition("The deploy of ")[2] for page in pages]
+        (sentence,) = {text.partition(" Overview")[0] for text in texts}
+        return sentence
+
+    see = "the page Audit says when, and by whom."
+    await api.caller.delete(f"/api/stages/{dev['id']}")
+    assert await said(first) == f"v1 in app dev was deleted with its stage; {see}"
+    # As deploys that are older than what is kept.
+    later = datetime.now(UTC) + timedelta(days=1)
+    await api.store.write(lambda tx: tx.forget_deploys([second], later, 1, 0))
+    kept = "is not kept any more; the page of the stage has the later ones."
+    assert await said(second) == f"v2 in app prod {kept}"
+    await api.caller.delete(f"/api/projects/{project['id']}")
+    for tag, deploy_id in (("v2", second), ("v3", third)):
+        assert await said(deploy_id) == f"{tag} in app prod was deleted with its project; {see}"
+    unknown = await browser.get("/deploys/18ec6964047822ef7c8a1242")
+    assert (unknown.status, "There is no deploy" in words(unknown)) == (404, True)
 
 
 async def test_viewers_see_no_orders_and_may_give_none(api: Api, filled: Filled) -> None:

@@ -114,6 +114,24 @@ async def test_an_order_that_cannot_be_carried_out_comes_back(browser: Browser) 
     assert "Roll back docs prod?" in words(answer)
 
 
+@pytest.mark.parametrize(
+    ("tag", "note", "said"),
+    [
+        ("שלום", "", "is not a tag"),
+        ("v" * 129, "", "at most 128 are allowed"),
+        ("v3", "x" * 501, "at most 500"),
+    ],
+)
+async def test_tags_and_notes_have_the_same_rules_as_elsewhere(
+    api: Api, browser: Browser, tag: str, note: str, said: str
+) -> None:
+    before = (await api.caller.get("/api/deploys")).json
+    answer = await browser.post("/find/order", {"q": f"deploy mailer dev {tag}", "note": note})
+    assert answer.status == 422
+    assert said in words(answer)
+    assert (await api.caller.get("/api/deploys")).json == before
+
+
 async def test_what_is_no_order_says_how_it_is_typed(browser: Browser) -> None:
     answer = await browser.get("/find/order?q=deploy+shop+prod")
     assert answer.status == 422

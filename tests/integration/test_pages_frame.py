@@ -138,14 +138,20 @@ async def test_an_error_is_a_page_with_its_sentence(
 async def test_without_the_database_nobody_is_known_and_the_page_says_why(
     api: Api, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = []
+
     async def fails(*_: object) -> None:
+        asked.append(1)
         raise StoreUnavailableError("the database cannot be reached")
 
     monkeypatch.setattr(api.store, "read", fails)
-    answer = await browser.get("/trial")
-
-    assert answer.status == 503
-    assert "The database cannot be reached." in words(answer)
+    for path, status in (("/trial", 503), ("/no-such-page", 404)):
+        asked.clear()
+        answer = await browser.get(path)
+        assert answer.status == status
+        # Once: where it hangs, each time takes seconds.
+        assert len(asked) == 1
+        assert status == 404 or "The database cannot be reached." in words(answer)
 
 
 async def test_a_role_that_is_too_low_is_told_which_one_is_needed(api: Api) -> None:

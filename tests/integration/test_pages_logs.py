@@ -11,6 +11,7 @@ import pytest
 
 from tagboat.core.deploy import DeployStatus, Instance, InstanceState
 from tagboat.core.errors import EngineUnavailableError
+from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
 from tests.integration.test_api_events import Following, following
 from tests.integration.test_api_logs import a_live_one, none_follows
@@ -133,6 +134,18 @@ async def test_a_log_is_saved_as_a_file(api: Api, browser: Browser) -> None:
         assert disposition == 'attachment; filename="app-dev-v1.log"'
         lines = answer.body.decode().splitlines()
         assert (len(lines), lines[0]) == (300, "2026-05-01T12:00:00.000000Z line 0")
+
+
+async def test_any_tag_on_record_makes_a_name_of_a_file(api: Api, browser: Browser) -> None:
+    _, live = await a_live_one(api, "one")
+
+    def rename(tx: Tx) -> None:
+        tx.put_deploy(replace(tx.deploy(live.deploy_id), tag=f'v"{HEBREW[:4]}'))
+
+    await api.store.write(rename)
+    answer = await browser.get(f"/deploys/{live.deploy_id}/log.txt")
+    assert answer.status == 200
+    assert answer.headers["content-disposition"] == 'attachment; filename="app-dev-v_____.log"'
 
 
 async def line_of(stream: Following) -> tuple[str, Any]:

@@ -12,6 +12,7 @@ from tagboat.core.oidc import OidcSettings
 from tagboat.core.principal import Role
 from tagboat.identity.provider import OidcProvider
 from tagboat.operations.services import OidcService
+from tagboat.operations.sign_in_attempts import FREE_FOR_ADDRESS
 from tests.support.api import PUBLIC_URL, Api, running_api
 from tests.support.asgi import Answer
 from tests.support.openid_provider import (
@@ -225,6 +226,20 @@ async def test_a_provider_that_fails_is_a_sentence_and_a_way_to_try_again(
     assert "Example <SSO>" in words(page)
     fake.replies.clear()
     assert (await signed_in(browser)).status == 303
+
+
+async def test_the_provider_is_asked_about_codes_only_so_often(
+    api: Api, fake: OpenIdProvider
+) -> None:
+    fake.replies["/token"] = (400, b'{"error": "invalid_grant"}')
+    browser = visitor(api)
+    for _ in range(FREE_FOR_ADDRESS):
+        assert (await signed_in(browser)).status == 403
+    asked = fake.asked.count("/token")
+    page = await signed_in(browser)
+    assert (page.status, page.headers["retry-after"]) == (429, "1")
+    assert "Too many attempts: try again in 1 s." in words(page)
+    assert fake.asked.count("/token") == asked
 
 
 async def test_a_slow_provider_is_not_waited_for(api: Api, fake: OpenIdProvider) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.principal import Role
 from tests.support.api import Api, running_api
 from tests.support.pages import Browser, signed_in, words
@@ -99,6 +100,24 @@ async def test_many_attempts_have_to_wait(api: Api) -> None:
     assert answer.status == 429
     assert int(answer.headers["retry-after"]) >= 1
     assert "Too many attempts" in words(answer)
+
+
+async def test_attempts_while_the_database_is_away_do_not_count(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await with_account(api)
+    form = {"name": "ada", "password": PASSWORD}
+    with monkeypatch.context() as away:
+
+        async def fails(*_: object) -> None:
+            raise StoreUnavailableError("the database cannot be reached")
+
+        away.setattr(api.store, "read", fails)
+        for _ in range(8):
+            assert (await Browser(api).post("/sign-in", form)).status == 503
+    wrong = {"name": "ada", "password": "wrong password"}
+    assert (await Browser(api).post("/sign-in", wrong)).status == 401
+    assert (await Browser(api).post("/sign-in", form)).status == 303
 
 
 async def test_another_site_can_sign_nobody_in_or_out(api: Api) -> None:

@@ -17,7 +17,7 @@ WITHOUT_ACCOUNT = {"/sign-in", "/sign-in/{token}", "/setup/{token}"}
 """Seen by those who are not signed in."""
 _LOCAL = fixed_principal(PrincipalKind.LOCAL, "the server's command line")
 _NOT_PAGES = re.compile(
-    r"/live|/oidc/.*|.*/stream|.*\.(txt|json)|/projects/new/.*|.*/(requests|pattern)|/server/state"
+    r"/live|/oidc/.*|.*/stream|.*\.(txt|json)|/new-project/.*|.*/(requests|pattern)|/server/state"
 )
 """Streams, files, ways to other servers, and parts that a page takes over."""
 _IMAGE = "git.example.com/acme/brand-new"
@@ -33,9 +33,9 @@ _FURTHER = (
     "/deliveries?sender=nobody",
     "/explain?image=git.example.com/acme/shop:v1.5.0",
     "/find?q=deploy+shop+prod+v9",
-    "/projects/new?registry={registry_id}&list=1",
-    f"/projects/new?image={_IMAGE}",
-    f"/projects/new?image={_IMAGE}&look=1",
+    "/new-project?registry={registry_id}&list=1",
+    f"/new-project?image={_IMAGE}",
+    f"/new-project?image={_IMAGE}&look=1",
     "/projects/{project}/{stage}/promote",
 )
 

@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from tagboat.api.answers import Responses
 from tagboat.api.services import Ops, Services
 from tagboat.core.errors import TagboatError
+from tagboat.core.moments import written_at
 from tagboat.core.workload import LogLine
 from tagboat.http.event_hub import HEARTBEAT, HEARTBEAT_S, RECONNECT_AFTER_S
 from tagboat.http.stream_response import ClosingStreamResponse
@@ -26,8 +27,9 @@ LOG_STREAM: Responses = {
         "description": (
             "With `follow`, a stream instead of JSON: `text/plain` with a line for each line of the"
             " log, or server-sent events for a caller that accepts `text/event-stream`: `line` with"
-            " `instance`, `at` and `text`; `note` with a sentence about the log as `text`; `end`"
-            " once there is nothing to come. `id` is the time of a line: with it as `Last-Event-ID`"
+            " `instance`, `at` and `text`; `note` with a sentence about the log as `text`, and"
+            " `broken` if the log broke off and can be asked for again; `end` once there is nothing"
+            " to come. `id` is the time of a line: with it as `Last-Event-ID`"
             " the stream goes on after that line."
         ),
         "content": {"text/plain": {"schema": {"type": "string"}}, _EVENT_STREAM: {}},
@@ -70,7 +72,8 @@ class LogRequest:
                     yield self._event(part) if part else HEARTBEAT
         except TagboatError as error:
             # No `end`: the client connects again, and goes on.
-            yield self._event(_broken(error))
+            data = {"text": _broken(error), "broken": True}
+            yield b"event: note\ndata: %b\n\n" % msgspec.json.encode(data)
             return
         # At a stop without `end`: the client is to connect again, to the next server.
         if not stopping.is_set():
@@ -85,7 +88,7 @@ class LogRequest:
                     if part:
                         yield self._line(part)
         except TagboatError as error:
-            yield self._line(_broken(error))
+            yield self._line(LogPart(_broken(error)))
 
     def _event(self, part: LogPart) -> bytes:
         text = self._text(part)
@@ -93,7 +96,7 @@ class LogRequest:
             return b"event: note\ndata: %b\n\n" % msgspec.json.encode({"text": text})
         data = msgspec.json.encode({"instance": part.instance, "at": part.at, "text": text})
         # A line without a time has no id: with one, the client could not go on after it.
-        mark = b"id: %b\n" % _written(part).encode() if part.at else b""
+        mark = b"id: %b\n" % written_at(part.at).encode() if part.at else b""
         return b"%bevent: line\ndata: %b\n\n" % (mark, data)
 
     def _line(self, part: LogPart) -> bytes:
@@ -101,7 +104,7 @@ class LogRequest:
         return f"{text}\n".encode()
 
     def _text(self, line: LogLine | LogPart) -> str:
-        return f"{_written(line)} {line.text}" if self.timestamps and line.at else line.text
+        return f"{written_at(line.at)} {line.text}" if self.timestamps and line.at else line.text
 
 
 async def get_log_request(
@@ -150,10 +153,5 @@ Stopping = Annotated[asyncio.Event, Depends(get_stopping)]
 """The event that ends streams."""
 
 
-def _broken(error: TagboatError) -> LogPart:
-    return LogPart(f"the log cannot be read any more: {error}")
-
-
-def _written(line: LogLine | LogPart) -> str:
-    """Return when a line was written: RFC 3339, UTC, with six decimals."""
-    return f"{line.at:%Y-%m-%dT%H:%M:%S.%fZ}"
+def _broken(error: TagboatError) -> str:
+    return f"the log broke off: {error}"

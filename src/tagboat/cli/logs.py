@@ -52,7 +52,8 @@ def logs_command(
     query = {name: value for name, value in asked.items() if value is not None}
     if follow:
         try:
-            _follow(client, path, query, as_json=as_json)
+            again = f"tagboat logs {project} {stage} -f"
+            _follow(client, path, query, again, as_json=as_json)
         except KeyboardInterrupt:
             # The way to end it, and so no failure.
             raise typer.Exit from None
@@ -72,33 +73,43 @@ def logs_command(
         show.line("\n".join(lines))
 
 
-def _follow(client: Client, path: str, query: Mapping[str, object], *, as_json: bool) -> None:
+def _follow(
+    client: Client, path: str, query: Mapping[str, object], again: str, *, as_json: bool
+) -> None:
     """Print lines until the server says that there is nothing to come, also through a restart.
 
-    Raises TagboatError if the server is away for longer than that takes.
+    Raises TagboatError, which names the command `again`, if the server, or its engine, is away for
+    longer than that takes.
     """
     last_id, away_since = "", None
     has_answered = False
     while True:
-        reason = TagboatError("the server ended the log, and does not go on with it")
+        reason = "the server ended the log, and does not go on with it"
         try:
             if away_since is not None:
                 client.find_again()
             for event in client.stream(path, {**query, "follow": "true"}, last_id):
-                has_answered, away_since = True, None
+                has_answered = True
                 last_id = event.id or last_id
                 if event.name == "end":
                     return
+                if event.name == "note" and event.data.get("broken"):
+                    reason = event.data["text"]
+                    # Said once: until it goes on, each further try ends in the same sentence.
+                    if away_since is None:
+                        show.progress(reason)
+                    continue
+                away_since = None
                 _show_event(event.name, event.data, as_json=as_json)
         except (ServerAwayError, TokenRefusedError) as error:
             # A server makes a new token at each start: a refused one may only be old.
             if not has_answered:
                 raise
-            reason = error
+            reason = f"the log broke off: {error}"
         now = time.monotonic()
         away_since = away_since or now
         if now - away_since > RESTART_WAIT_S:
-            raise reason
+            raise TagboatError(f"{reason.rstrip('.')}. Follow it again with: {again}")
         time.sleep(POLL_EVERY_S)
 
 

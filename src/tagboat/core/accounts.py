@@ -126,13 +126,13 @@ def parse_account_name(text: str) -> str:
     return text
 
 
-def check_password(password: str) -> None:
-    """Raise FieldError unless `password` can be one."""
+def check_password(password: str, field: str = "password") -> None:
+    """Raise FieldError for `field` unless `password` can be one."""
     if len(password) < MIN_PASSWORD:
-        raise FieldError("password", f"must have at least {MIN_PASSWORD} characters")
+        raise FieldError(field, f"must have at least {MIN_PASSWORD} characters")
     # A browser cannot send half a surrogate pair, but JSON can spell it.
     if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
-        raise FieldError("password", f"must have at most {MAX_PASSWORD_BYTES} bytes")
+        raise FieldError(field, f"must have at most {MAX_PASSWORD_BYTES} bytes")
 
 
 def check_rights(role: Role, projects: Collection[str] | None, allowed: Collection[Role]) -> None:

@@ -176,13 +176,15 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 class AuditFilter:
     """Limits entries to those that have all of these; None: any.
 
-    `actor` is a kind of principal or a name; `project` an id. `since` is the first time that
-    counts, `until` the first that does not.
+    `actor` is a kind of principal or a name; `project` an id, and `subject` that of what was
+    changed, which is quick only within a short time. `since` is the first time that counts, `until`
+    the first that does not.
     """
 
     actor: str | None = None
     action: str | None = None
     project: str | None = None
+    subject: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 

@@ -9,6 +9,7 @@
     ├── SettingsError               the environment is invalid; stops the start
     ├── NotFoundError               the thing named does not exist (HTTP 404)
     ├── ConflictError               a conflict with something that exists (HTTP 409)
+    │   └── LastAdminError              without this account there would be no admin
     ├── ForbiddenError              the role of the caller does not allow it (HTTP 403)
     ├── SignInError                 the name or the password is wrong (HTTP 401)
     ├── TooManyAttemptsError        sign-ins come too fast; `wait_s` are seconds to wait (HTTP 429)
@@ -86,6 +87,10 @@ class NotFoundError(TagboatError):
 
 class ConflictError(TagboatError):
     """A conflict with something that exists already."""
+
+
+class LastAdminError(ConflictError):
+    """An account that must stay an admin: there is no other one."""
 
 
 class ForbiddenError(TagboatError):

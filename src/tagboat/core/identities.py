@@ -41,9 +41,6 @@ class IdentityReader(Protocol):
     def identity(self, issuer: str, subject: str) -> Identity | None:
         """Return a person, None for an unknown one."""
 
-    def identities(self, account_id: str) -> list[Identity]:
-        """Return the people to whom an account belongs."""
-
     def session_origin(self, session_id: str) -> SessionOrigin | None:
         """Return where a session comes from, None for a sign-in with a password."""
 

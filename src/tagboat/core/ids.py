@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 _MADE_HERE = re.compile("[0-9a-f]{24}")
 
@@ -40,6 +41,16 @@ class IdSequence:
 _ids = IdSequence(time.time_ns)
 new_id = _ids.next
 go_on_from = _ids.go_on_from
+
+
+def made_at(full: str) -> datetime | None:
+    """Return when an id was made, None for one of another shape.
+
+    After the clock was set back it is later than that.
+    """
+    if not _MADE_HERE.fullmatch(full):
+        return None
+    return datetime.fromtimestamp(int(full[:16], 16) // 10**9, UTC)
 
 
 def short_id(full: str) -> str:

@@ -1,4 +1,4 @@
-"""Moments as people write them: a time, or how long ago it was."""
+"""Moments as people write them, a time or how long ago it was, and as logs show them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,11 @@ _DURATION_UNITS = {
     "s": timedelta(seconds=1),
     "ms": timedelta(milliseconds=1),
 }
+
+
+def written_at(at: datetime) -> str:
+    """Return when a line was written: RFC 3339, UTC, with six decimals."""
+    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def parse_moment(text: str, now: datetime) -> datetime:

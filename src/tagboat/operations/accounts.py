@@ -18,7 +18,7 @@ from tagboat.core.errors import (
     FieldError,
     ForbiddenError,
     InvalidValueError,
-    TooManyAttemptsError,
+    LastAdminError,
 )
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
@@ -214,8 +214,8 @@ class AccountOperations:
     async def change_own_password(self, current: str, new: str) -> None:
         """Give the account that asks a new password, and end its other sessions.
 
-        Raises ForbiddenError for a token, FieldError for a wrong or unusable password, and
-        TooManyAttemptsError.
+        Raises ForbiddenError for a token, FieldError for a wrong `current` or an unusable `new`
+        password, and TooManyAttemptsError.
         """
         services, actor = self.services, self.services.actor
         if actor.kind is not PrincipalKind.ACCOUNT or actor.id is None:
@@ -228,14 +228,12 @@ class AccountOperations:
                 f" with 'tagboat users reset-password {account.name}'"
             )
         # A stolen session must not be able to guess without end either.
-        if wait_s := services.attempts.begin(account.name_key, actor.address):
-            raise TooManyAttemptsError(
-                f"too many attempts: try again in {max(1, round(wait_s))} s", wait_s
-            )
-        if not await services.passwords.verify(current, account.password):
+        with services.attempts.attempt(account.name_key, actor.address):
+            right = await services.passwords.verify(current, account.password)
+        if not right:
             raise FieldError("current", "is not your password")
         services.attempts.succeed(account.name_key, actor.address)
-        check_password(new)
+        check_password(new, "new")
         hashed = await services.passwords.hash(new)
 
         def work(tx: Tx) -> None:
@@ -276,7 +274,7 @@ def _check_account_name(reader: Reader, account: Account) -> None:
 
 def _check_other_admin(reader: Reader, result: str) -> None:
     if reader.count_admins() <= 1:
-        raise ConflictError(
+        raise LastAdminError(
             f"{result}: there is no other admin; make another account an admin first, with"
             " 'tagboat users edit NAME --role admin'"
         )

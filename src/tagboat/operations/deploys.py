@@ -14,6 +14,7 @@ from tagboat.core.catalog import Stage
 from tagboat.core.decision import normal_tag
 from tagboat.core.deploy import Deploy, Trigger
 from tagboat.core.errors import ConflictError
+from tagboat.core.image import parse_tag
 from tagboat.core.ports import Reader, Tx
 from tagboat.intake.admit import by_hand, registry_kind
 from tagboat.operations.services import OperationServices
@@ -39,8 +40,10 @@ class DeployOperations:
         """Queue a deploy of a tag, whatever the stage's pattern is.
 
         With `force` it is deployed even if it is live. The answer may be a deploy that waits for
-        the same already.
+        the same already. Raises InvalidImageRefError for what is no tag.
         """
+        # Here too, although most faces look before: each new one would have to remember.
+        parse_tag(tag)
 
         def work(tx: Tx) -> Deploy:
             stage = tx.stage(stage_id)

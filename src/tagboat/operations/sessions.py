@@ -20,12 +20,7 @@ from tagboat.core.accounts import (
     use_is_news,
 )
 from tagboat.core.audit import AuditAction
-from tagboat.core.errors import (
-    InvalidValueError,
-    SignInError,
-    StoreUnavailableError,
-    TooManyAttemptsError,
-)
+from tagboat.core.errors import InvalidValueError, SignInError, StoreUnavailableError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.principal import Principal, Role
@@ -59,16 +54,13 @@ class SessionOperations:
         if not services.local_sign_in:
             raise SignInError("Sign-in with a password is switched off. Sign in at the provider.")
         key = _sign_in_key(name)
-        if wait_s := services.attempts.begin(key, address):
-            raise TooManyAttemptsError(
-                f"too many attempts: try again in {max(1, round(wait_s))} s", wait_s
-            )
-        account = await services.store.read(lambda reader: reader.account_by_key(key))
-        hashed = account.password if account else None
-        # A longer one is never hashed, but costs the same time: nothing tells it apart from a wrong
-        # one.
-        fits = len(password.encode("utf-8", "surrogatepass")) <= MAX_PASSWORD_BYTES
-        right = await services.passwords.verify(password if fits else "", hashed)
+        with services.attempts.attempt(key, address):
+            account = await services.store.read(lambda reader: reader.account_by_key(key))
+            hashed = account.password if account else None
+            # A longer one is never hashed, but costs the same time: nothing tells it apart from a
+            # wrong one.
+            fits = len(password.encode("utf-8", "surrogatepass")) <= MAX_PASSWORD_BYTES
+            right = await services.passwords.verify(password if fits else "", hashed)
         if not right or account is None or hashed is None:
             raise SignInError("The name or the password is wrong.")
         services.attempts.succeed(key, address)

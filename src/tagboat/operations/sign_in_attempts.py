@@ -7,9 +7,11 @@ address, so that one address cannot try one password with many names.
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tagboat.core.errors import StoreUnavailableError, TooManyAttemptsError
 from tagboat.core.generics import T
 
 FREE_FOR_ACCOUNT = 5
@@ -38,29 +40,64 @@ class SignInAttempts:
         self._by_account: OrderedDict[tuple[str, str], _Guesses] = OrderedDict()
         self._by_address: OrderedDict[str, _Guesses] = OrderedDict()
 
-    def begin(self, name_key: str, address: str) -> float:
+    @contextmanager
+    def attempt(self, name_key: str | None, address: str) -> Iterator[None]:
+        """Count an attempt, as `begin` does, which the block carries out.
+
+        It is taken back where the block ends in StoreUnavailableError or TooManyAttemptsError: it
+        has tested nothing. Raises TooManyAttemptsError where the attempt has to wait.
+        """
+        if wait_s := self.begin(name_key, address):
+            raise TooManyAttemptsError(
+                f"too many attempts: try again in {max(1, round(wait_s))} s", wait_s
+            )
+        try:
+            yield
+        except (StoreUnavailableError, TooManyAttemptsError):
+            self.take_back(name_key, address)
+            raise
+
+    def begin(self, name_key: str | None, address: str) -> float:
         """Count an attempt, and return 0; or count nothing and return the seconds to wait.
 
+        None as the account is the sign-in at a provider, which is counted apart from passwords.
         Counted before it is known to be wrong, so that a thousand at once are not all free.
         """
-        now, network = self._clock(), _network_of(address)
-        at_account = _guesses(self._by_account, (name_key, network), now)
-        from_address = _guesses(self._by_address, network, now)
-        wait = max(at_account.free_at, from_address.free_at) - now
+        now, counted = self._clock(), self._counted(name_key, address)
+        wait = max(guesses.free_at for guesses, _ in counted) - now
         if wait > 0:
             return wait
-        _count(at_account, FREE_FOR_ACCOUNT, now)
-        _count(from_address, FREE_FOR_ADDRESS, now)
+        for guesses, free in counted:
+            guesses.count += 1
+            guesses.last_at = now
+            guesses.free_at = now + _wait_s(guesses.count, free)
         return 0.0
 
-    def succeed(self, name_key: str, address: str) -> None:
+    def succeed(self, name_key: str | None, address: str) -> None:
         """Take back the attempt that was right, and forget the wrong ones before it."""
-        network = _network_of(address)
-        self._by_account.pop((name_key, network), None)
+        if name_key is not None:
+            self._by_account.pop((name_key, _network_of(address)), None)
         # Only the one: else whoever has an account could guess at others without end.
-        if guesses := self._by_address.get(network):
+        if guesses := self._by_address.get(_address_key(name_key, address)):
             guesses.count = max(0, guesses.count - 1)
             guesses.free_at = 0.0
+
+    def take_back(self, name_key: str | None, address: str) -> None:
+        """Take back an attempt that has tested nothing; those before it still count."""
+        for guesses, free in self._counted(name_key, address):
+            guesses.count = max(0, guesses.count - 1)
+            # Not 0: else attempts that come to nothing would end the wait of wrong guesses.
+            guesses.free_at = guesses.last_at + _wait_s(guesses.count, free)
+
+    def _counted(self, name_key: str | None, address: str) -> list[tuple[_Guesses, int]]:
+        """Return the guesses that an attempt counts among, each with how many are free."""
+        now = self._clock()
+        from_address = _guesses(self._by_address, _address_key(name_key, address), now)
+        counted = [(from_address, FREE_FOR_ADDRESS)]
+        if name_key is not None:
+            key = name_key, _network_of(address)
+            counted.append((_guesses(self._by_account, key, now), FREE_FOR_ACCOUNT))
+        return counted
 
 
 def _guesses(remembered: OrderedDict[T, _Guesses], key: T, now: float) -> _Guesses:
@@ -73,12 +110,16 @@ def _guesses(remembered: OrderedDict[T, _Guesses], key: T, now: float) -> _Guess
     return found
 
 
-def _count(guesses: _Guesses, free: int, now: float) -> None:
-    guesses.count += 1
-    guesses.last_at = now
-    if (over := guesses.count - free) >= 0:
-        # The exponent is bounded: a float has no room for thousands.
-        guesses.free_at = now + min(LONGEST_WAIT_S, 2.0 ** min(over, 10))
+def _wait_s(count: int, free: int) -> float:
+    """Return the seconds until the next attempt after `count`, of which `free` need no wait."""
+    over = count - free
+    # The exponent is bounded: a float has no room for thousands.
+    return 0.0 if over < 0 else min(LONGEST_WAIT_S, 2.0 ** min(over, 10))
+
+
+def _address_key(name_key: str | None, address: str) -> str:
+    # A provider that fails for everybody in an office must not lock their passwords out.
+    return _network_of(address) if name_key is not None else f"provider {_network_of(address)}"
 
 
 def _network_of(address: str) -> str:

@@ -70,10 +70,14 @@ class SingleSignOn:
         """Begin a session for the person who comes back, and end that of the cookie `previous`.
 
         The account is made at the first sign-in; its role follows the claims at each one. Raises
-        ForbiddenError for a person without a role; all sessions of the account have ended then.
+        ForbiddenError for a person without a role; all sessions of the account have ended then. And
+        TooManyAttemptsError: codes that are made up must not make this server call the provider
+        without end.
         """
         oidc = self._oidc
-        person = await oidc.provider.redeem(answer, attempt)
+        with self.services.attempts.attempt(None, address):
+            person = await oidc.provider.redeem(answer, attempt)
+        self.services.attempts.succeed(None, address)
 
         decided = decide_sign_in(person.claims, oidc.settings)
         if isinstance(decided, RejectedPerson):

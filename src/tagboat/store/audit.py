@@ -79,6 +79,8 @@ def _matching(only: AuditFilter) -> Select[Any]:
         query = query.where(table.c.action == str(only.action))
     if only.project is not None:
         query = query.where(table.c.project_id == only.project)
+    if only.subject is not None:
+        query = query.where(table.c.subject_id == only.subject)
     if only.since is not None:
         query = query.where(table.c.at >= only.since)
     if only.until is not None:

@@ -19,12 +19,6 @@ class IdentityReads(ReadPart):
         query = select(table).where(table.c.issuer == issuer, table.c.subject == subject)
         return self._session.first(Identity, query)
 
-    def identities(self, account_id: str) -> list[Identity]:
-        """Return the people to whom an account belongs: none, or one for each issuer."""
-        table = identities_table
-        query = select(table).where(table.c.account_id == account_id).order_by(table.c.issuer)
-        return self._session.all(Identity, query)
-
     def session_origin(self, session_id: str) -> SessionOrigin | None:
         """Return where a session comes from, None for a sign-in with a password."""
         table = session_origins_table

@@ -65,7 +65,6 @@ ROUTERS: tuple[PageRouter, ...] = (
     deliveries.router,
     explain.router,
     connect.router,
-    # Before the pages of projects, whose names stand where its address has "new".
     new_project.router,
     logs.router,
     registries.router,
@@ -88,6 +87,8 @@ ROUTERS: tuple[PageRouter, ...] = (
     live.router,
     theme.router,
 )
+# In the scope of a request: who sends it has been asked, with or without an answer.
+_ASKED = "tagboat.web.asked"
 _STATIC = Path(__file__).parent / "static"
 
 log = structlog.get_logger("tagboat.web")
@@ -200,8 +201,12 @@ class Pages:
 
     async def _visit(self, request: Request) -> Visit:
         services, scope = self._services, request.scope
-        # The page of an error is made after the page itself has asked already.
-        principal = scope.get(PRINCIPAL) or await services.authenticator.identify(scope)
+        # The page of an error is made after the page itself has asked: a database that hangs would
+        # keep everybody waiting twice.
+        if PRINCIPAL not in scope and _ASKED not in scope:
+            scope[_ASKED] = True
+            await services.authenticator.identify(scope)
+        principal = scope.get(PRINCIPAL)
         return Visit(request, services, self._templates, principal, services.clock())
 
     async def _visit_after_error(self, request: Request) -> Visit:

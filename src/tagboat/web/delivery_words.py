@@ -23,6 +23,7 @@ _OUTCOME_SENTENCES: Mapping[Outcome, str] = {
     Outcome.UNMATCHED: "Nothing would be deployed: no stage takes this tag.",
     Outcome.REFUSED: "It would be refused.",
 }
+_DEEPEST = 50
 _WORST_FIRST = (Tone.BAD, Tone.WAIT, Tone.OK)
 
 
@@ -73,12 +74,22 @@ def would_be(outcome: Outcome, project: Named | None, stage: Named | None) -> st
 
 
 def pretty_body(body: str) -> CallBody:
-    """Return a body as people read it; one that is not JSON stays as it is."""
+    """Return a body as people read it; one that is not JSON, or nested deeply, stays as it is."""
     try:
-        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+        read = json.loads(body)
     except (ValueError, RecursionError):
-        text = body
+        return CallBody(body, body.count("\n") + 1)
+    # Each level indents all lines within: 64 kB of brackets would become 59 MB.
+    text = json.dumps(read, indent=2, ensure_ascii=False) if _is_flat(read, _DEEPEST) else body
     return CallBody(text, text.count("\n") + 1)
+
+
+def _is_flat(value: object, levels: int) -> bool:
+    """Return whether lists and objects are nested in at most so many levels."""
+    if not isinstance(value, list | dict):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_flat(one, levels - 1) for one in inner)
 
 
 def known_senders(heard: Sequence[str], asked: str) -> tuple[str, ...]:

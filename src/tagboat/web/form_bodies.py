@@ -1,7 +1,7 @@
 """Forms read by the rules of the API's bodies, and the version of what a form was made for."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -19,7 +19,14 @@ Body = TypeVar("Body", bound=RequestModel)
 
 
 class ChangedMeanwhileError(ConflictError):
-    """Somebody else has changed the thing since the form was made."""
+    """Somebody else has changed the fields `moved` since the form was made."""
+
+    def __init__(self, moved: Iterable[str]) -> None:
+        named = ", ".join(moved) or "something"
+        super().__init__(
+            f"Somebody else has changed this since you opened the form: {named}. Nothing of yours"
+            " is saved yet, and nothing is lost: compare, and save again to replace it."
+        )
 
 
 def by_line(_value: object, place: str) -> str:
@@ -68,11 +75,7 @@ def check_version(form: Form) -> Callable[[object], None]:
         # In the transaction that saves: nobody can come in between.
         if before == etag_of(present):
             return
-        named = ", ".join(fields_changed_since(before, present)) or "something"
-        raise ChangedMeanwhileError(
-            f"Somebody else has changed this since you opened the form: {named}. Nothing of yours"
-            " is saved yet, and nothing is lost: compare, and save again to replace it."
-        )
+        raise ChangedMeanwhileError(fields_changed_since(before, present))
 
     return check
 

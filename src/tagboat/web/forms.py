@@ -57,10 +57,6 @@ class Form:
         """Return the first value of a field as it was typed, such as a password."""
         return self.fields.get(name, ("",))[0]
 
-    def all(self, name: str) -> tuple[str, ...]:
-        """Return all values of a field, as of several boxes that are ticked."""
-        return self.fields.get(name, ())
-
     def ticked(self, name: str) -> bool:
         """Return whether a box is ticked."""
         return bool(self.text(name))

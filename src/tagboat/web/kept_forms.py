@@ -12,7 +12,11 @@ _ACTION = "kept-action"
 _TYPED = "kept."
 _TO_TYPE_AGAIN = "kept-secret."
 # They are typed again: they must not lie in a page that somebody else may find open.
-_SECRET_NAME = re.compile(r"password|secret|docker_config|^(current|new|repeated)$")
+_SECRET_NAME = re.compile(
+    r"password|secret(?!_(?:name|kind)$)|docker_config|^(current|new|repeated)$"
+)
+# Keys, certificates and logins: in a field of one line a browser would join theirs.
+_SEVERAL_LINES = frozenset({"secret_value", "docker_config"})
 _UNSEEN_NAME = re.compile(r"version|next|was-.*")
 
 
@@ -28,6 +32,11 @@ class KeptField:
     def unseen(self) -> bool:
         """True for a field that was hidden in the form."""
         return _UNSEEN_NAME.fullmatch(self.name) is not None
+
+    @property
+    def has_lines(self) -> bool:
+        """True for a field whose value has several lines, or may have them."""
+        return "\n" in self.value or self.name in _SEVERAL_LINES
 
     @property
     def label(self) -> str:

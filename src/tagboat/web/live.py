@@ -1,16 +1,16 @@
 """The stream after which open pages read themselves again (server-sent events)."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from http import HTTPStatus
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from tagboat.core.errors import InvalidValueError, StoreUnavailableError
 from tagboat.core.events import Event, EventTopic
 from tagboat.http.event_hub import EventFilter
+from tagboat.http.stream_response import ClosingStreamResponse
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import Visit
 
@@ -48,17 +48,15 @@ async def follow_page(visit: Visit) -> Response:
     # A cookie-like header can be anything: without a number the stream begins now.
     known = after.isdecimal() and after.isascii() and len(after) <= _LONGEST_ID
     start = int(after) if known else await visit.last_event()
-    return StreamingResponse(
+    return ClosingStreamResponse(
         _limited(visit.site.events.follow(wanted, start)),
-        # Each text is flushed at once: StreamingResponse collects nothing.
-        HTTPStatus.OK,
         # nginx would hold events back until its buffer is full.
-        {"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        "text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        media_type="text/event-stream",
     )
 
 
-async def _limited(stream: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+async def _limited(stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """Yield the texts of a stream, and end it at the first one after its time."""
     ends_at = time.monotonic() + LIVE_AT_MOST_S
     # Closed at once, so that the hub does not write to it any more. Without the database the stream

@@ -1,5 +1,6 @@
 """Sources of a page of logs: the log of a stage, of an instance, or of a deploy."""
 
+import re
 from dataclasses import dataclass, replace
 
 from tagboat.core.errors import NotFoundError
@@ -8,6 +9,7 @@ from tagboat.operations.operations import Operations
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.queries.logs import LogWindow
 from tagboat.operations.views import DeployView
+from tagboat.web.error_pages import sentence_of
 from tagboat.web.places import deploy_log_path, instance_logs_path, stage_logs_path
 
 _LOG_GONE = "Its container was removed, and its log with it."
@@ -36,9 +38,10 @@ class LogSource:
 
     @property
     def file_name(self) -> str:
-        """The name of the file that it is saved in."""
+        """The name of the file that it is saved in, in ASCII."""
         tag = f"-{self.deploy.deploy.tag}" if self.deploy else ""
-        return f"{self.project}-{self.stage}{tag}.log"
+        # Headers take no other letters, and records of the past may hold any.
+        return re.sub(r"[^A-Za-z0-9._-]", "_", f"{self.project}-{self.stage}{tag}.log")
 
 
 async def source_of_stage(operations: Operations, project: str, stage: str) -> LogSource:
@@ -95,7 +98,7 @@ async def read_source(operations: Operations, source: LogSource, window: LogWind
             return replace(source, lines=lines)
     # It may have gone since the page was opened: the page says so, and is no 404.
     except NotFoundError as error:
-        return replace(source, about=source.about or _first_upper(str(error)))
+        return replace(source, about=source.about or sentence_of(str(error)))
     return source
 
 
@@ -115,7 +118,3 @@ async def _source(
         return replace(source, stream=stream, instance_id=instance_id)
     kept = tuple(map(LogLine, deploy.deploy.log.splitlines()))
     return replace(source, lines=kept, about=_KEPT if kept else _LOG_GONE)
-
-
-def _first_upper(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."

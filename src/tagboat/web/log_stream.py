@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from tagboat.core.errors import NotFoundError, TagboatError
+from tagboat.core.moments import written_at
 from tagboat.http.event_hub import HEARTBEAT, HEARTBEAT_S, RECONNECT_AFTER_S
 from tagboat.http.stream_response import ClosingStreamResponse
 from tagboat.item_streams import items_until
@@ -18,7 +19,7 @@ from tagboat.operations.queries.logs import MAX_TAIL, LogWindow
 from tagboat.web.error_pages import sentence_of
 from tagboat.web.live import LIVE_AT_MOST_S
 from tagboat.web.log_sources import LogSource, read_source
-from tagboat.web.log_words import event_data, line_data, written_at
+from tagboat.web.log_words import event_data, line_data
 
 _STREAM_END = b"event: end\ndata: {}\n\n"
 

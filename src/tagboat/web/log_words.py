@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tagboat.core.colours import TextMark
+from tagboat.core.moments import written_at
 from tagboat.core.workload import LogLine
 from tagboat.operations.live_logs import LogPart
 
@@ -49,11 +50,6 @@ def log_texts(text: str, marks: Sequence[TextMark]) -> Iterator[LogText]:
 def clock_time(at: datetime | None) -> str:
     """Return the time of day in UTC to the millisecond, empty where it is not known."""
     return "" if at is None else f"{at:%H:%M:%S}.{at.microsecond // 1000:03}"
-
-
-def written_at(at: datetime) -> str:
-    """Return a time in RFC 3339, UTC, with six decimals."""
-    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def event_data(part: LogPart) -> dict[str, object]:

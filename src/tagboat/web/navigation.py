@@ -19,7 +19,7 @@ class NavigationEntry:
         """Return whether the page at `path` belongs to this place."""
         # Every path begins with it; projects and stages belong to it.
         if self.path == "/":
-            return path == "/" or path.startswith("/projects")
+            return path == "/" or path.startswith(("/projects", "/new-project"))
         return any(path == one or path.startswith(f"{one}/") for one in (self.path, *self.also))
 
 

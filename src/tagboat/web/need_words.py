@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tagboat.operations.queries.needs import Need, NeedKind, NeedTarget
 from tagboat.web.messages import Tone
-from tagboat.web.places import stage_path
+from tagboat.web.places import delivery_path, deploy_path, stage_path
 
 _BAD = frozenset({NeedKind.FAILED, NeedKind.UNHEALTHY, NeedKind.DISK})
 # Where the next step is known, the button says it.
@@ -44,11 +44,11 @@ def need_path(need: Need) -> str | None:
     """Return the page where it can be dealt with, None where there is none."""
     match need.target:
         case NeedTarget.DEPLOY:
-            return f"/deploys/{need.target_id}"
+            return deploy_path(need.target_id)
         case NeedTarget.STAGE if need.project and need.stage:
             return stage_path(need.project.name, need.stage.name)
         case NeedTarget.DELIVERY:
-            return f"/deliveries/{need.target_id}"
+            return delivery_path(need.target_id)
         case NeedTarget.REGISTRY:
             # A registry that does not call needs its webhook looked at, not its login.
             return "/connect" if need.kind is NeedKind.SILENT else "/registries"

@@ -1,7 +1,8 @@
 """The sentences about an image that is to become a project."""
 
+from collections.abc import Iterable
+
 from tagboat.operations.queries.image_look import ImageLook, TagMatches
-from tagboat.web.env_lines import env_names
 
 _NAMES_SHOWN = 8
 
@@ -38,3 +39,9 @@ def found_sentences(look: ImageLook) -> tuple[str, ...]:
         paths = ", ".join(info.volumes)
         said.append(f"It keeps data in {paths}: those become lasting volumes.")
     return tuple(said)
+
+
+def env_names(pairs: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of an image's ENVs but those that every image has."""
+    names = (pair.partition("=")[0] for pair in pairs)
+    return tuple(name for name in names if name and name not in {"PATH", "HOME", "HOSTNAME"})

@@ -11,13 +11,8 @@ from tagboat.api.bodies import RequestModel
 from tagboat.api.schemas import ProjectUpdate, StageCreate, StageUpdate
 from tagboat.api.stages import stage_fields
 from tagboat.core.catalog import Project, Stage
-from tagboat.core.errors import (
-    ConflictError,
-    FieldError,
-    InvalidValueError,
-    TagboatError,
-)
-from tagboat.web.form_bodies import as_body, as_typed
+from tagboat.core.errors import FieldError, InvalidValueError, TagboatError
+from tagboat.web.form_bodies import ChangedMeanwhileError, as_body, as_typed
 from tagboat.web.forms import Form, FormErrors, RefusedFieldsError, form_errors
 from tagboat.web.setting_fields import (
     PROJECT_GROUPS,
@@ -31,17 +26,6 @@ _WAS = "was-"
 # Merged name by name: a name that the form has no longer must be said to be gone.
 _MERGED_FIELDS = ("env", "volumes", "labels", "extra_hosts", "tmpfs")
 _RENAMED = {"registry": "registry_id", "tag_pattern": "pattern"}
-
-
-class StaleFormError(ConflictError):
-    """The form was made before somebody else changed the fields with the labels `moved`."""
-
-    def __init__(self, moved: Sequence[str]) -> None:
-        super().__init__(
-            f"Somebody else has changed this since you opened the form: {', '.join(moved)}."
-            " Nothing of yours is saved yet: look at it, and save again."
-        )
-        self.moved = moved
 
 
 def setting_texts_of(groups: Sequence[FieldGroup], of: Project | Stage) -> dict[str, str]:
@@ -100,7 +84,7 @@ def read_settings(
 
 
 def project_edit(form: Form) -> Callable[[Project], dict[str, Any]]:
-    """Return what changes a project; it raises StaleFormError and RefusedFieldsError."""
+    """Return what changes a project; it raises ChangedMeanwhileError and RefusedFieldsError."""
 
     # Called in the transaction that saves: nobody can come in between.
     def edit(old: Project) -> dict[str, Any]:
@@ -112,7 +96,7 @@ def project_edit(form: Form) -> Callable[[Project], dict[str, Any]]:
 
 
 def stage_edit(form: Form) -> Callable[[Stage], dict[str, Any]]:
-    """Return what changes a stage; it raises StaleFormError and RefusedFieldsError."""
+    """Return what changes a stage; it raises ChangedMeanwhileError and RefusedFieldsError."""
 
     def edit(old: Stage) -> dict[str, Any]:
         typed = _typed_now(form, STAGE_GROUPS, setting_texts_of(STAGE_GROUPS, old))
@@ -141,7 +125,7 @@ def _typed_now(
 ) -> dict[str, str]:
     if moved := moved_since(form, saved):
         fields = [field for group in groups for field in group.fields]
-        raise StaleFormError([field.label for field in fields if field.name in moved])
+        raise ChangedMeanwhileError([field.label for field in fields if field.name in moved])
     return typed_in(form, saved)
 
 

@@ -21,7 +21,7 @@ from tagboat.web.services import WebServices
 from tagboat.web.templates import PageTemplates
 
 SIGN_IN = "/sign-in"
-OIDC_START = "/oidc/start"
+OIDC_START, OIDC_CALLBACK = "/oidc/start", "/oidc/callback"
 THEME_COOKIE = "tagboat-theme"
 THEMES = ("system", "light", "dark")
 _LIVE_HEADER = "x-tagboat-live"

@@ -6,11 +6,15 @@ import subprocess
 
 import pytest
 
+from tagboat.cli import logs
+from tagboat.core.errors import TagboatError
 from tests.unit.cli.conftest import PROGRAM, Tagboat
-from tests.unit.cli.fake_server import DEPLOY, FakeServer, Said, problem
+from tests.unit.cli.fake_server import DEPLOY, TOKEN, FakeServer, Said, problem
 
 CALL = "GET /api/stages/s1/logs"
 END = "event: end\ndata: {}\n\n"
+_SAID = json.dumps({"text": "the log broke off: the engine is away", "broken": True})
+BROKEN = f"event: note\ndata: {_SAID}\n\n"
 
 
 def sent(*blocks: str) -> Said:
@@ -82,6 +86,41 @@ def test_it_goes_on_after_a_restart_of_the_server(tagboat: Tagboat, server: Fake
     assert (done.returncode, done.stdout) == (0, "one\ntwo\nthree\n")
     ids = [asked.headers.get("last-event-id") for asked in server.asked if asked.call == CALL]
     assert ids == [None, "2026-11-24T10:00:01.000000Z", "2026-11-24T10:00:01.000000Z"]
+
+
+def test_a_log_that_breaks_off_is_said_once_and_goes_on(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    server.answers[CALL] = [
+        sent(line("one"), BROKEN),
+        sent(BROKEN),
+        sent(BROKEN),
+        sent(line("two", 1), BROKEN),
+        sent(line("three", 2), END),
+    ]
+    done = tagboat("logs", "-f", "app", "dev")
+    assert (done.returncode, done.stdout) == (0, "one\ntwo\nthree\n")
+    assert done.stderr == 2 * "the log broke off: the engine is away\n"
+
+
+@pytest.mark.parametrize(
+    ("then", "reason"),
+    [
+        (sent(BROKEN), "the log broke off: the engine is away"),
+        (sent(), "the server ended the log, and does not go on with it"),
+        (problem(503, "It is starting."), "the log broke off: It is starting"),
+    ],
+)
+def test_after_a_while_it_says_how_to_follow_the_log_again(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, then: object, reason: str
+) -> None:
+    for name, value in (("TAGBOAT_URL", server.url), ("TAGBOAT_TOKEN", TOKEN)):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(logs, "RESTART_WAIT_S", 0.1)
+    server.answers[CALL] = [sent(line("one")), *([then] * 9)]
+    with pytest.raises(TagboatError) as caught:
+        logs.logs_command("app", "dev", follow=True)
+    assert str(caught.value) == f"{reason}. Follow it again with: tagboat logs app dev -f"
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,9 @@ def test_what_is_not_a_password(password: str, why: str) -> None:
     with pytest.raises(FieldError, match=why) as caught:
         check_password(password)
     assert caught.value.field == "password"
+    with pytest.raises(FieldError, match=why) as caught:
+        check_password(password, "new")
+    assert caught.value.field == "new"
 
 
 @pytest.mark.parametrize(

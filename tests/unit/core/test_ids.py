@@ -1,4 +1,6 @@
-from tagboat.core.ids import IdSequence
+from datetime import UTC, datetime
+
+from tagboat.core.ids import IdSequence, made_at
 
 
 def test_ids_rise_with_the_clock_and_where_it_stands_still_or_goes_back() -> None:
@@ -16,3 +18,11 @@ def test_ids_follow_those_that_a_clock_ahead_has_made() -> None:
     for other in ("0" * 24, "i1", ""):
         sequence.go_on_from(other)
     assert sequence.next() > ahead
+
+
+def test_an_id_says_when_it_was_made() -> None:
+    noon = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    assert made_at(IdSequence(lambda: int(noon.timestamp()) * 10**9 + 999).next()) == noon
+    assert made_at("f" * 24) is not None
+    for other in ("i1", "", "x" * 24, "0" * 25):
+        assert made_at(other) is None

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.core.moments import parse_moment
+from tagboat.core.moments import parse_moment, written_at
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -49,3 +49,10 @@ def test_times_and_durations(text: str, moment: datetime) -> None:
 def test_neither(text: str) -> None:
     with pytest.raises(InvalidValueError, match="a duration such as 90s, 10m or 1h30m"):
         parse_moment(text, NOW)
+
+
+@pytest.mark.parametrize("microsecond", [0, 5, 123_456])
+def test_when_a_line_was_written_always_has_six_decimals(microsecond: int) -> None:
+    at = NOW.replace(microsecond=microsecond)
+    assert written_at(at) == f"2026-05-01T12:00:00.{microsecond:06}Z"
+    assert parse_moment(written_at(at), NOW) == at

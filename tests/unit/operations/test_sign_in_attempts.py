@@ -2,6 +2,7 @@
 
 import pytest
 
+from tagboat.core.errors import SignInError, StoreUnavailableError, TooManyAttemptsError
 from tagboat.operations import sign_in_attempts
 from tagboat.operations.sign_in_attempts import (
     FORGOTTEN_AFTER_S,
@@ -114,3 +115,52 @@ def test_the_memory_is_bounded(attempts: SignInAttempts, monkeypatch: pytest.Mon
     for number in range(100):
         attempts.begin("anna", f"192.0.2.{number}")
     assert len(attempts._by_account) == len(attempts._by_address) == 10
+
+
+@pytest.mark.parametrize(
+    "error", [StoreUnavailableError("it is away"), TooManyAttemptsError("the line is full", 5.0)]
+)
+def test_attempts_that_tested_nothing_do_not_count(
+    attempts: SignInAttempts, error: Exception
+) -> None:
+    for _ in range(3 * FREE_FOR_ADDRESS):
+        with pytest.raises(type(error)), attempts.attempt("anna", "192.0.2.7"):
+            raise error
+    assert [attempts.begin("anna", "192.0.2.7") for _ in range(FREE_FOR_ACCOUNT)] == [0] * 5
+
+
+def test_wrong_guesses_count_and_are_told_how_long_to_wait(attempts: SignInAttempts) -> None:
+    for _ in range(FREE_FOR_ACCOUNT):
+        with pytest.raises(SignInError), attempts.attempt("anna", "192.0.2.7"):
+            raise SignInError("wrong")
+    with (
+        pytest.raises(TooManyAttemptsError, match="too many attempts: try again in 1 s") as caught,
+        attempts.attempt("anna", "192.0.2.7"),
+    ):
+        pass
+    assert caught.value.wait_s == 1
+
+
+def test_an_attempt_that_is_taken_back_leaves_the_wait_of_those_before(
+    attempts: SignInAttempts, clock: Seconds
+) -> None:
+    for _ in range(FREE_FOR_ACCOUNT):
+        assert attempts.begin("anna", "192.0.2.7") == 0
+    for wait_s in (1, 2):
+        clock.now += wait_s
+        assert attempts.begin("anna", "192.0.2.7") == 0
+    assert attempts.begin("anna", "192.0.2.7") == 4
+    attempts.take_back("anna", "192.0.2.7")
+    assert attempts.begin("anna", "192.0.2.7") == 2
+
+
+def test_sign_ins_at_the_provider_are_counted_by_address_and_apart(
+    attempts: SignInAttempts,
+) -> None:
+    for _ in range(FREE_FOR_ADDRESS):
+        assert attempts.begin(None, "192.0.2.7") == 0
+    assert attempts.begin(None, "192.0.2.7") == 1
+    assert attempts.begin(None, "192.0.2.8") == 0
+    assert attempts.begin("anna", "192.0.2.7") == 0
+    attempts.succeed(None, "192.0.2.7")
+    assert attempts.begin(None, "192.0.2.7") == 0

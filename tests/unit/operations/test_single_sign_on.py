@@ -14,6 +14,7 @@ from tagboat.core.errors import (
     IdentityRejectedError,
     NotFoundError,
     SignInError,
+    TooManyAttemptsError,
 )
 from tagboat.core.identities import Identity, SessionOrigin
 from tagboat.core.oidc import (
@@ -27,6 +28,7 @@ from tagboat.core.principal import Principal, PrincipalKind, Role
 from tagboat.operations.operations import Operations
 from tagboat.operations.services import OidcService, OperationServices
 from tagboat.operations.sessions import SignedIn
+from tagboat.operations.sign_in_attempts import FREE_FOR_ADDRESS
 from tagboat.store import SqlStore, open_store
 
 pytestmark = pytest.mark.anyio
@@ -60,12 +62,16 @@ class Provider:
     people: dict[str, ProviderSession] = field(default_factory=lambda: {"ada": ADA, "bob": BOB})
     notice: LogoutNotice | None = None
     error: Exception | None = None
+    redeemed: int = 0
 
     async def authorization_url(self, attempt: SignInAttempt) -> str:
         return f"{ISSUER}/authorize?state={attempt.state}"
 
     async def redeem(self, answer: ProviderAnswer, attempt: SignInAttempt) -> ProviderSession:
         assert attempt.secret
+        self.redeemed += 1
+        if answer.code not in self.people:
+            raise IdentityRejectedError("Example does not accept the code")
         return self.people[answer.code]
 
     async def logout_url(self, id_token: str | None) -> str | None:
@@ -137,15 +143,13 @@ async def test_the_account_is_made_at_the_first_sign_in_and_found_at_the_next(
     assert again.principal.id == first.principal.id
     accounts = await store.read(lambda reader: reader.accounts())
     assert [(one.name, one.password, one.signed_in_at) for one in accounts] == [("ada", None, NOW)]
-    assert await store.read(lambda reader: reader.identities(accounts[0].id)) == [
-        Identity(
-            issuer=ISSUER,
-            subject="ada-1",
-            account_id=accounts[0].id,
-            email="ada@example.com",
-            created_at=NOW,
-        )
-    ]
+    assert await store.read(lambda reader: reader.identity(ISSUER, "ada-1")) == Identity(
+        issuer=ISSUER,
+        subject="ada-1",
+        account_id=accounts[0].id,
+        email="ada@example.com",
+        created_at=NOW,
+    )
     found = await operations.sessions.find(again.cookie, "192.0.2.7")
     assert found is not None
     assert found.name == "ada"
@@ -386,3 +390,21 @@ async def test_a_session_from_the_provider_ends_like_any_other(
     signed_in = await sign_in(operations, "ada")
     later = Operations(replace(services, clock=lambda: NOW + timedelta(hours=13)))
     assert await later.sessions.find(signed_in.cookie, "192.0.2.7") is None
+
+
+async def test_codes_that_are_made_up_reach_the_provider_only_so_often(
+    operations: Operations, provider: Provider
+) -> None:
+    for _ in range(FREE_FOR_ADDRESS):
+        with pytest.raises(IdentityRejectedError):
+            await sign_in(operations, "made-up")
+    with pytest.raises(TooManyAttemptsError, match="try again in 1 s"):
+        await sign_in(operations, "ada")
+    assert provider.redeemed == FREE_FOR_ADDRESS
+
+
+async def test_people_of_one_address_may_sign_in_as_often_as_they_like(
+    operations: Operations,
+) -> None:
+    for _ in range(FREE_FOR_ADDRESS + 1):
+        await sign_in(operations, "ada")

@@ -96,6 +96,18 @@ def test_bodies(body: str, text: str, lines: int) -> None:
     assert (read.text, read.lines) == (text, lines)
 
 
+@pytest.mark.parametrize(("depth", "lines"), [(50, 99), (51, 1), (900, 1), (30_000, 1)])
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}")])
+def test_a_body_that_is_nested_deeply_stays_as_it_is(
+    depth: int, lines: int, opens: str, closes: str
+) -> None:
+    core = "[]" if opens == "[" else "{}"
+    body = opens * (depth - 1) + core + closes * (depth - 1)
+    read = pretty_body(body)
+    assert read.lines == lines
+    assert (read.text == body) == (lines == 1)
+
+
 def test_the_sender_asked_for_can_be_chosen() -> None:
     assert known_senders(["quay", "gitea", "quay"], "") == ("gitea", "quay")
     assert known_senders(["quay"], "unknown") == ("quay", "unknown")

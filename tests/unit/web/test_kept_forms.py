@@ -37,6 +37,18 @@ def test_what_was_typed_comes_through_and_secrets_do_not() -> None:
     assert set(again.fields) == set(kept.fields)
 
 
+def test_of_a_secret_only_the_value_is_typed_again() -> None:
+    typed = form(secret_name=("TLS_KEY",), secret_kind=("secret_files",), secret_value=("a\nb",))
+    kept = keep_form("/projects/shop/-/secrets", typed)
+    assert kept is not None
+    assert kept.fields == (
+        KeptField("secret_name", "TLS_KEY"),
+        KeptField("secret_kind", "secret_files"),
+        KeptField("secret_value", "", secret=True),
+    )
+    assert [field.has_lines for field in kept.fields] == [False, False, True]
+
+
 def test_a_secret_that_was_left_empty_need_not_be_typed_again() -> None:
     kept = keep_form("/users/1", form(password=("",)))
     assert kept is not None

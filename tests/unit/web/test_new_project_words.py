@@ -2,7 +2,7 @@ import pytest
 
 from tagboat.core.image import ImageInfo
 from tagboat.operations.queries.image_look import ImageLook, TagMatches
-from tagboat.web.new_project_words import found_sentences, matches_sentence
+from tagboat.web.new_project_words import env_names, found_sentences, matches_sentence
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,7 @@ def test_what_an_image_asks_for() -> None:
 def test_an_image_that_cannot_be_read() -> None:
     (said,) = found_sentences(ImageLook(matches=TagMatches(), error="it is down"))
     assert said == "The image could not be read: it is down. Its first deploy finds the rest."
+
+
+def test_names_of_an_image() -> None:
+    assert env_names(["PATH=/bin", "NODE_ENV=production", "", "LANG"]) == ("NODE_ENV", "LANG")

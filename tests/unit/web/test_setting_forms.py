@@ -9,10 +9,10 @@ from tagboat.core.catalog import Project
 from tagboat.core.image import ImageName
 from tagboat.core.run import RunOptions
 from tagboat.core.run_changes import merge_run
+from tagboat.web.form_bodies import ChangedMeanwhileError
 from tagboat.web.forms import Form, RefusedFieldsError
 from tagboat.web.setting_fields import PROJECT_GROUPS, STAGE_GROUPS, shown_groups
 from tagboat.web.setting_forms import (
-    StaleFormError,
     moved_since,
     project_edit,
     read_settings,
@@ -61,7 +61,7 @@ def test_an_empty_field_is_not_set_any_more() -> None:
 def test_a_form_of_another_time_is_refused_by_its_labels() -> None:
     moved = Form({**form().fields, "was-port": ("81",), "was-env": ("A=1",)})
     assert moved_since(moved, SAVED) == ("port", "env")
-    with pytest.raises(StaleFormError, match="Port, Variables, one NAME=VALUE on each line"):
+    with pytest.raises(ChangedMeanwhileError, match="Port, Variables, one NAME=VALUE on each line"):
         project_edit(moved)(PROJECT)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
 from tagboat.core.ports import Reader
 from tagboat.operations.queries.comparisons import replaced_by
+from tagboat.operations.queries.deploys import find_deploy
 from tagboat.operations.services import OperationServices
 from tagboat.operations.views import DeployView, Views
 
@@ -47,7 +48,7 @@ class DeployPageQuery:
 
         def work(reader: Reader) -> SurroundedDeploy:
             views = Views(reader, self.services)
-            (view,) = views.deploys([reader.deploy(deploy_id)])
+            (view,) = views.deploys([find_deploy(reader, deploy_id)])
             (stage,) = views.stages([view.stage])
             own = reader.instance_of(deploy_id)
             live = reader.instances(stage_id=view.stage.id, states=[InstanceState.LIVE])

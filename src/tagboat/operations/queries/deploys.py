@@ -2,14 +2,20 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 
-from tagboat.core.deploy import DeployStatus, InstanceState
-from tagboat.core.errors import FieldError
+from tagboat.core.audit import AuditFilter
+from tagboat.core.deploy import Deploy, DeployStatus, InstanceState
+from tagboat.core.errors import FieldError, NotFoundError
+from tagboat.core.ids import made_at
 from tagboat.core.ports import Reader
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.queries.stage_history import StageHistory, read_stage_history
 from tagboat.operations.services import OperationServices
 from tagboat.operations.views import DeployView, InstanceView, Views
+
+_QUEUED_WITHIN = timedelta(hours=1)
+_SEE_AUDIT = "the page Audit says when, and by whom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class DeployQueries:
     async def deploy(self, deploy_id: str) -> DeployView:
         """Return one deploy."""
         (found,) = await self.services.store.read(
-            lambda reader: self._views(reader).deploys([reader.deploy(deploy_id)])
+            lambda reader: self._views(reader).deploys([find_deploy(reader, deploy_id)])
         )
         return found
 
@@ -88,6 +94,34 @@ class DeployQueries:
 
     def _views(self, reader: Reader) -> Views:
         return Views(reader, self.services)
+
+
+def find_deploy(reader: Reader, deploy_id: str) -> Deploy:
+    """Return the deploy of an id; raise NotFoundError, which says if it existed."""
+    try:
+        return reader.deploy(deploy_id)
+    except NotFoundError as error:
+        # A link that worked once, such as one in a chat, deserves more than a 404.
+        raise NotFoundError(_gone_words(reader, deploy_id) or str(error)) from None
+
+
+def _gone_words(reader: Reader, deploy_id: str) -> str:
+    """Return what became of a deploy by the audit, which outlives it; empty if that has none."""
+    queued_at = made_at(deploy_id)
+    if queued_at is None:
+        return ""
+    near = AuditFilter(
+        subject=deploy_id, since=queued_at - _QUEUED_WITHIN, until=queued_at + _QUEUED_WITHIN
+    )
+    for entry in reader.audit_entries(near, None, 1):
+        project_id, stage_id = entry.project_id or "", entry.stage_id or ""
+        what = f"the deploy of {entry.subject_name} in {entry.project_name} {entry.stage_name}"
+        if project_id not in reader.projects_by_id([project_id]):
+            return f"{what} was deleted with its project; {_SEE_AUDIT}"
+        if stage_id not in reader.stages_by_id([stage_id]):
+            return f"{what} was deleted with its stage; {_SEE_AUDIT}"
+        return f"{what} is not kept any more; the page of the stage has the later ones"
+    return ""
 
 
 def resolve(reader: Reader, only: StageFilter) -> StageFilter | None:

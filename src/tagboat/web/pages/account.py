@@ -35,11 +35,7 @@ async def own_password_order(visit: Visit) -> Response:
         )
     try:
         await visit.operations.accounts.change_own_password(visit.form.exact("current"), new)
-    except FieldError as error:
-        # The operation speaks of a password; here there are three.
-        field = "current" if error.field == "current" else "new"
-        return await _show_account(visit, form_errors(FieldError(field, str(error)), {}))
-    except TooManyAttemptsError as error:
+    except (FieldError, TooManyAttemptsError) as error:
         return await _show_account(visit, form_errors(error, {TooManyAttemptsError: "current"}))
     return visit.go(_OWN_ACCOUNT, "Your password is changed. Your other sessions have ended.")
 

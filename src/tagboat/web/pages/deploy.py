@@ -72,8 +72,10 @@ async def rollback_order(visit: Visit) -> Response:
     """Go back to what served before the deploy, and hold its stage."""
     view = await visit.operations.history.deploy(visit.path("deploy_id"))
     try:
-        asked = as_body(RollbackCreate, {"note": visit.form.text("note")})
-        queued = await visit.operations.deploys.rollback(view.stage.id, note=asked.note)
+        # What the page has shown: meanwhile something else may have gone live.
+        wanted = {"to": visit.form.text("to") or None, "note": visit.form.text("note")}
+        asked = as_body(RollbackCreate, wanted)
+        queued = await visit.operations.deploys.rollback(view.stage.id, asked.to, asked.note)
     except TagboatError as error:
         return await _show_deploy_page(visit, form_errors(error, {}))
     said = f"Rolling back to {queued.deploy.tag}. The stage {view.stage.name} is held."

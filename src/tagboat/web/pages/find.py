@@ -7,10 +7,12 @@ from typing import cast
 import msgspec
 from starlette.responses import Response
 
+from tagboat.api.schemas import RollbackCreate
 from tagboat.core.errors import NotFoundError, TagboatError
 from tagboat.core.principal import Principal, Role
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.views import StageView
+from tagboat.web.form_bodies import as_body
 from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.messages import Tone
 from tagboat.web.order_words import order_words
@@ -116,7 +118,8 @@ async def _show_order(visit: Visit, text: str, errors: FormErrors) -> Response:
 async def _carry_out(visit: Visit, order: TypedOrder) -> str:
     """Carry out an order; return the page that shows what comes of it."""
     deploys, stage_id = visit.operations.deploys, order.target.stage.id
-    note = visit.form.text("note")
+    # By the rule of the API: all notes are kept and shown alike.
+    note = as_body(RollbackCreate, {"note": visit.form.text("note")}).note
     queued: Awaitable[object]
     match order.command.verb:
         case Verb.DEPLOY:

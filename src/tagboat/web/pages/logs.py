@@ -6,6 +6,7 @@ from dataclasses import replace
 from starlette.responses import PlainTextResponse, Response
 
 from tagboat.core.errors import EngineError
+from tagboat.core.moments import written_at
 from tagboat.operations.queries.logs import MAX_TAIL, LogWindow
 from tagboat.web.error_pages import sentence_of
 from tagboat.web.log_sources import (
@@ -22,7 +23,6 @@ from tagboat.web.log_words import (
     clock_time,
     log_excerpt,
     log_texts,
-    written_at,
 )
 from tagboat.web.routing import PageRouter
 from tagboat.web.visits import Visit

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from tagboat.api.run_schemas import RunModel
 from tagboat.core.catalog import Project
 from tagboat.core.errors import FieldError, InvalidValueError, TagboatError
 from tagboat.core.image import ImageName, parse_image_name, parse_image_ref, parse_tag
@@ -15,15 +16,16 @@ from tagboat.core.principal import Role
 from tagboat.core.tags import TagPattern, parse_tag_pattern
 from tagboat.operations.queries.image_look import ANSWERS_WITHIN_S, ImageLook
 from tagboat.operations.registries import Choice
-from tagboat.web.env_lines import parse_env_lines
+from tagboat.web.form_bodies import as_body, as_typed
 from tagboat.web.forms import NO_ERRORS, Form, FormErrors, form_errors, parsed
 from tagboat.web.messages import Tone
 from tagboat.web.new_project_words import found_sentences, matches_sentence
 from tagboat.web.places import deploy_path, project_path
 from tagboat.web.routing import PageRouter
+from tagboat.web.setting_texts import read_map
 from tagboat.web.visits import Visit
 
-_NEW_PROJECT = "/projects/new"
+_NEW_PROJECT = "/new-project"
 _SHOWN_FIELDS = frozenset(
     {"name", "stage", "tag_pattern", "auto_deploy", "port", "healthcheck", "env", "tag"}
 )
@@ -145,7 +147,7 @@ async def quick_order(visit: Visit) -> Response:
 
 
 def read_new_project(form: Form, image: ImageName) -> NewProject:
-    """Return what the form asks for. Raises FieldError.
+    """Return what the form asks for. Raises FieldError and RefusedFieldsError.
 
     Without a port or health check, those of the image are taken.
     """
@@ -164,8 +166,8 @@ def read_new_project(form: Form, image: ImageName) -> NewProject:
         if not is_healthcheck(healthcheck):
             raise FieldError("healthcheck", "must be a path such as /health, or the word image")
         fields["healthcheck"] = healthcheck
-    if env := parsed("env", parse_env_lines, form.exact("env")):
-        fields["env"] = env
+    if env := parsed("env", read_map, form.text("env")):
+        fields["env"] = as_body(RunModel, {"env": env}, as_typed).env
     stage: dict[str, object] = {
         "name": parsed("stage", parse_name, form.text("stage")),
         "pattern": parsed("tag_pattern", parse_tag_pattern, form.text("tag_pattern")),
@@ -196,10 +198,11 @@ async def _show_start(visit: Visit, errors: FormErrors) -> Response:
 async def _show_image(visit: Visit, errors: FormErrors) -> Response:
     registry_id = visit.query("registry") or visit.form.text("registry")
     registry = await visit.operations.catalog.registry(registry_id) if registry_id else None
-    # The registry may be slow: with JavaScript, the page does not wait for it.
-    values = (
-        await _images(visit) if visit.query("list") else {"choice": None, "q": visit.query("q")}
-    )
+    values: dict[str, object] = {"choice": None, "q": visit.query("q")}
+    # The registry may be slow: with JavaScript, the page does not wait for it. Nor is it asked for
+    # somebody who is only told why not.
+    if visit.query("list") and visit.may(Role.ADMIN):
+        values = await _images(visit)
     return visit.show(
         "new_project.html",
         {
@@ -220,11 +223,10 @@ async def _show_rule(
     registry = visit.query("registry") or visit.form.text("registry")
     values: dict[str, object] = {"look": None, "found": (), "tag": "", "matches": None, "said": ""}
     # An image has one project: where there is one, nothing else needs to be asked.
-    if twin is None and (pattern is not None or visit.query("look")):
-        looks = visit.operations.image_look
-        look = await (
-            looks.look(image, pattern, registry or None) if pattern else looks.look(image)
-        )
+    asks = pattern is not None or visit.query("look")
+    if twin is None and asks and visit.may(Role.ADMIN):
+        rule = {} if pattern is None else {"pattern": pattern}
+        look = await visit.operations.image_look.look(image, registry_id=registry or None, **rule)
         values = _look_values(look, visit.form.text("tag"))
         values |= {"matches": look.matches, "said": matches_sentence(look.matches)}
     return visit.show(

@@ -11,16 +11,16 @@ from tagboat.core.errors import (
     IdentityProviderError,
     IdentityRejectedError,
     NotFoundError,
+    TooManyAttemptsError,
 )
 from tagboat.core.oidc import ProviderAnswer, SignInAttempt
 from tagboat.web.forms import FormErrors, read_form, status_of
 from tagboat.web.oidc_cookie import OidcCookie
-from tagboat.web.pages.sign_in import enter, show_sign_in
+from tagboat.web.pages.sign_in import add_retry_after, enter, show_sign_in
 from tagboat.web.routing import PageRouter
 from tagboat.web.security import own_path
-from tagboat.web.visits import OIDC_START, Visit
+from tagboat.web.visits import OIDC_CALLBACK, OIDC_START, Visit
 
-_CALLBACK = "/oidc/callback"
 _NOTICE = "/oidc/backchannel-logout"
 _MAX_CODE = 4_096
 _OTHER_BROWSER = (
@@ -59,7 +59,7 @@ async def start_page(visit: Visit) -> Response:
     return response
 
 
-@router.page(_CALLBACK, needs=None)
+@router.page(OIDC_CALLBACK, needs=None)
 async def callback_page(visit: Visit) -> Response:
     """Begin a session for the person whom the provider has sent back."""
     single_sign_on = visit.operations.single_sign_on
@@ -85,8 +85,10 @@ async def callback_page(visit: Visit) -> Response:
             user_agent=visit.user_agent,
             previous=visit.site.authenticator.cookie.read(visit.request.scope),
         )
-    except (IdentityError, ForbiddenError) as error:
-        return await _fail(visit, wanted, str(error), status_of(error))
+    except (IdentityError, ForbiddenError, TooManyAttemptsError) as error:
+        response = await _fail(visit, wanted, str(error), status_of(error))
+        add_retry_after(response, error)
+        return response
     response = enter(visit, begun, wanted)
     response.raw_headers.append(_cookie(visit).clear_header())
     return response

@@ -131,7 +131,6 @@ async def _show_project_settings(visit: Visit, errors: FormErrors) -> Response:
     return visit.show(
         "project_settings.html",
         {
-            "page": page,
             "project": page.project,
             "groups": shown_groups(
                 PROJECT_GROUPS,

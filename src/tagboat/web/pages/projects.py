@@ -140,7 +140,6 @@ async def _show_deploy_tag_page(visit: Visit, errors: FormErrors) -> Response:
     return visit.show(
         "deploy_tag.html",
         {
-            "page": page,
             "project": page.project,
             "tag": tag,
             "stage": visit.query("stage"),

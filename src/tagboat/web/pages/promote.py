@@ -66,7 +66,6 @@ async def _show_promote_page(visit: Visit, from_name: str, errors: FormErrors) -
     return visit.show(
         "promote.html",
         {
-            "detail": detail,
             "project": detail.project,
             "stage": detail.stage,
             "from_name": from_name,

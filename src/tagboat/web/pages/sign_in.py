@@ -53,9 +53,7 @@ async def sign_in_order(visit: Visit) -> Response:
         )
     except TagboatError as error:
         response = await show_sign_in(visit, wanted, form_errors(error, {}), kept)
-        # For programs; the sentence on the page says it to people.
-        if isinstance(error, TooManyAttemptsError):
-            response.headers["Retry-After"] = str(max(1, round(error.wait_s)))
+        add_retry_after(response, error)
         return response
     if kept is None:
         return enter(visit, begun, wanted)
@@ -146,6 +144,13 @@ async def show_sign_in(
     # Nothing of another form may fill the fields of this one.
     shown = visit if kept is None else replace(visit, form=NO_FORM)
     return shown.show("sign_in.html", values, errors=errors)
+
+
+def add_retry_after(response: Response, error: TagboatError) -> None:
+    """Add when to try again to the answer to a sign-in that comes too fast."""
+    # For programs; the sentence on the page says it to people.
+    if isinstance(error, TooManyAttemptsError):
+        response.headers["Retry-After"] = str(max(1, round(error.wait_s)))
 
 
 def enter(visit: Visit, begun: SignedIn, path: str, said: str = "") -> Response:

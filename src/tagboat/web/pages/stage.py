@@ -179,7 +179,6 @@ async def _show_rollback_page(visit: Visit, errors: FormErrors) -> Response:
             "preview": preview,
             "project": preview.project,
             "stage": preview.stage,
-            "wanted": wanted,
             "why_no_order": why_not(visit.principal, Role.DEPLOYER, preview.project.id),
         },
         errors=errors,

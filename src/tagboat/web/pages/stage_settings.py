@@ -8,6 +8,7 @@ from tagboat.core.tags import parse_tag_pattern
 from tagboat.operations.queries.patterns import PatternPreview
 from tagboat.operations.views import StageView
 from tagboat.web.deletion_words import volumes_left_words
+from tagboat.web.error_pages import sentence_of
 from tagboat.web.forms import NO_ERRORS, FormErrors, form_errors
 from tagboat.web.messages import Tone
 from tagboat.web.places import project_path, stage_path
@@ -135,10 +136,9 @@ async def preview_of(visit: Visit, project_id: str, stage_id: str | None) -> Pat
 
 def saved_words(saved: StageView) -> tuple[str, Tone]:
     """Return what was saved and what to know about it, and the colour."""
-    notes = [f"{note[:1].upper()}{note[1:]}." for note in saved.warnings]
+    notes = [sentence_of(note) for note in saved.warnings]
     if saved.preview is not None and saved.preview.summary:
-        summary = saved.preview.summary
-        notes.append(f"{summary[:1].upper()}{summary[1:]}.")
+        notes.append(sentence_of(saved.preview.summary))
     return " ".join(["Saved.", *notes]), Tone.WAIT if notes else Tone.OK
 
 

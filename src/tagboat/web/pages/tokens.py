@@ -53,7 +53,6 @@ async def _show_tokens(visit: Visit, errors: FormErrors, made: NewToken | None =
     values: dict[str, object] = {
         "listing": cut_listing(visit, found, lambda view: view.token.name_key),
         "made": made,
-        "token_roles": tuple(Role),
         "limit_words": limit_words,
     }
     if made is not None:

@@ -6,8 +6,7 @@ from starlette.responses import Response
 
 from tagboat.api.account_schemas import UserCreate, UserUpdate
 from tagboat.api.etags import etag_of
-from tagboat.core.accounts import ACCOUNT_ROLES
-from tagboat.core.errors import ConflictError, TagboatError
+from tagboat.core.errors import ConflictError, LastAdminError, TagboatError
 from tagboat.core.principal import Role
 from tagboat.operations.rights import AccountView
 from tagboat.web.form_bodies import VERSION, ChangedMeanwhileError, as_body, check_version
@@ -21,7 +20,8 @@ from tagboat.web.visits import Visit
 _USERS = "/users"
 _NEW_USER = f"{_USERS}/new"
 _USER = f"{_USERS}/{{account_id}}"
-_FIELD_OF_USER: Mapping[type[TagboatError], str] = {ConflictError: "name"}
+# In this order: the last admin is a conflict, too.
+_FIELD_OF_USER: Mapping[type[TagboatError], str] = {LastAdminError: "role", ConflictError: "name"}
 
 router = PageRouter()
 
@@ -76,12 +76,8 @@ async def change_user_order(visit: Visit) -> Response:
         )
     except ChangedMeanwhileError as error:
         return await _show_user(visit, form_errors(error, {}), is_stale=True)
-    except ConflictError as error:
-        # The last admin keeps the role; else it is the name that is taken.
-        field = "role" if "admin" in str(error) else "name"
-        return await _show_user(visit, form_errors(error, {ConflictError: field}))
     except TagboatError as error:
-        return await _show_user(visit, form_errors(error, {}))
+        return await _show_user(visit, form_errors(error, _FIELD_OF_USER))
     return visit.go(_USERS, f"{changed.account.name} is changed.")
 
 
@@ -111,7 +107,7 @@ def rights_in(form: Form) -> dict[str, object]:
 
 
 def _show_new_user(visit: Visit, errors: FormErrors) -> Response:
-    return visit.show("user_new.html", {"account_roles": ACCOUNT_ROLES}, errors=errors)
+    return visit.show("user_new.html", {}, errors=errors)
 
 
 async def _show_user(visit: Visit, errors: FormErrors, *, is_stale: bool = False) -> Response:
@@ -119,7 +115,6 @@ async def _show_user(visit: Visit, errors: FormErrors, *, is_stale: bool = False
     present = etag_of(found.account)
     values = {
         "found": found,
-        "account_roles": ACCOUNT_ROLES,
         # What was typed was made for the version of then, until its author has seen the new one.
         "version": present if is_stale else visit.form.text(VERSION, present),
         "is_stale": is_stale,

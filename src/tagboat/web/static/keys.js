@@ -40,7 +40,8 @@ function stageHere() {
   if (!row) addresses.unshift(location.pathname)
   for (const address of addresses) {
     const match = address.match(/^\/projects\/([^/]+)\/([^/]+)(?:\/|$)/)
-    if (match && match[1] !== "new") return [match[1], match[2]].map(decodeURIComponent)
+    // `/-/` belongs to the project itself.
+    if (match && match[2] !== "-") return [match[1], match[2]].map(decodeURIComponent)
   }
   return null
 }

@@ -183,6 +183,8 @@ function drawSoon() {
 }
 
 function add(line) {
+  // A browser that connects again and again hears the same sentence each time.
+  if (line.note && lines.at(-1)?.note === line.note) return
   lines.push(line)
   if (lines.length > KEPT) {
     lines.splice(0, STEP)

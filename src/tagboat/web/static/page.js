@@ -26,7 +26,10 @@ function renewTimes() {
 }
 
 function prepare() {
-  for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false
+  // Browsers let only pages behind HTTPS, and those of this machine, copy.
+  if (navigator.clipboard) {
+    for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false
+  }
   renewTimes()
 }
 
