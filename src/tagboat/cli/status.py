@@ -51,8 +51,12 @@ def status_command(*, as_json: JsonOption = False) -> None:
         elif has_database:
             show.line(NO_PROJECT_YET)
         for row in stages:
+            where = f"{row['project']} {row['stage']['name']}"
+            # An older server stops no stage.
+            if since := row["stage"].get("stopped_at"):
+                by = row["stage"]["stopped_by"]
+                show.line(f"{where} is stopped since {show.timestamp(since)}, by {by}")
             for sentence in row["needs_you"]:
-                where = f"{row['project']} {row['stage']['name']}"
                 show.line(f"{where} needs attention: {sentence}")
         needs = pages[0]["needs"] if pages else []
         for need in filter(lambda one: one["kind"] in _NEEDS_TOLD_HERE, needs):
@@ -83,7 +87,7 @@ def _stage_rows(row: ApiObject) -> Iterator[tuple[object, ...]]:
         addresses = list(filter(None, routed)) or [one["url"] for one in shown if one["url"]]
         yield (
             row["project"],
-            f"{stage['name']} (held)" if stage["held"] else stage["name"],
+            _marked_name(stage),
             ", ".join(
                 f"{instance['tag']} (!)" if instance.get("trouble") else instance["tag"]
                 for instance in shown
@@ -94,3 +98,9 @@ def _stage_rows(row: ApiObject) -> Iterator[tuple[object, ...]]:
             (rollback if way["tag"] else "none") if number == 0 else "",
             last if number == 0 else "",
         )
+
+
+def _marked_name(stage: ApiObject) -> str:
+    if stage.get("stopped_at"):
+        return f"{stage['name']} (stopped)"
+    return f"{stage['name']} (held)" if stage["held"] else str(stage["name"])

@@ -90,8 +90,8 @@ class Deploy:
 
     `digest` is what `resolve` found, of the repository `image` (None until then: the project's).
     Before that it is what the push named: a hint, which decides what merges into it, and which
-    `resolve` does not go by but for `EXACT_TRIGGERS`. `merges` counts the pushes merged into it, so
-    that a resolution that raced with one is seen to be stale. `claimed_by` is the server at work on
+    `resolve` goes by only where it `is_exact`; `exact` is set for a restart and a start. `merges`
+    counts the pushes merged into it, so that a resolution that raced with one is seen to be stale. `claimed_by` is the server at work on
     it until `claimed_until`. `cancelling` is whether somebody asked to cancel it. `ordered_by` is
     the name of the account or token that ordered it, None where a push or a poll did. `note` is
     the reason that a person gave for it, empty for none.
@@ -112,6 +112,7 @@ class Deploy:
     status: DeployStatus = DeployStatus.QUEUED
     reason: str | None = None
     force: bool = False
+    exact: bool = False
     ordered_by: str | None = None
     steps: tuple[Step, ...] = PENDING_STEPS
     log: str = ""
@@ -144,6 +145,11 @@ class Deploy:
     def begun(self) -> bool:
         """True once any of its steps was taken."""
         return self.steps[0].status is not StepStatus.PENDING
+
+    @property
+    def is_exact(self) -> bool:
+        """True if it brings the digest that it names and no other, whatever its tag points to."""
+        return self.exact or self.trigger in EXACT_TRIGGERS
 
     @property
     def by_news(self) -> bool:
@@ -180,7 +186,7 @@ def merges_into(waiting: Deploy, tag: str, digest: Digest | None, *, force: bool
     return (
         digest is None
         and waiting.status is DeployStatus.QUEUED
-        and waiting.trigger not in EXACT_TRIGGERS
+        and not waiting.is_exact
     )
 
 

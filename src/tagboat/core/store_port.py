@@ -47,6 +47,7 @@ class Topic(StrEnum):
 
     DEPLOYS = "deploys"
     ROUTES = "routes"
+    DRAINS = "drains"
     SETTINGS = "settings"
     DELIVERIES = "deliveries"
     EVENTS = "events"

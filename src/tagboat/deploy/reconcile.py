@@ -15,7 +15,7 @@ from tagboat.core.errors import (
     StoreUnavailableError,
     TagboatError,
 )
-from tagboat.core.ports import Reader, Tx
+from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.desired import read_desired_state
 from tagboat.deploy.drains import Drains
@@ -35,7 +35,10 @@ log = structlog.get_logger("tagboat.reconcile")
 
 
 async def run_reconciler(services: DeployServices) -> None:
-    """Reconcile at once, every minute and on each exit, sooner after a failure; until cancelled."""
+    """Reconcile at once, every minute, on each exit and when a stage is stopped; until cancelled.
+
+    After a failure it comes sooner.
+    """
     drains = Drains(services)
 
     async def reconcile_once() -> float:
@@ -61,6 +64,7 @@ async def run_reconciler(services: DeployServices) -> None:
         warn=partial(log.warning, "reconcile failed", action="reconcile"),
         rest_s=lambda _: RECONCILE_MIN_INTERVAL_S,
     )
+    services.store.listen(Topic.DRAINS, task.wake)
     watching = asyncio.create_task(keep_going("watch exits", watch_exits))
     try:
         await task.run()

@@ -9,6 +9,7 @@ from tagboat.operations.deploys import DeployOperations
 from tagboat.operations.health import HealthChecks
 from tagboat.operations.hosts import ServedHosts
 from tagboat.operations.image_facts import KnownImages
+from tagboat.operations.lifecycle import LifecycleOperations
 from tagboat.operations.live_logs import LiveLogs
 from tagboat.operations.projects import ProjectOperations
 from tagboat.operations.queries.audit import AuditQueries
@@ -53,6 +54,7 @@ class Operations:
         self.registries = RegistryOperations(services)
         self.webhooks = WebhookOperations(services)
         self.deploys = DeployOperations(services)
+        self.lifecycle = LifecycleOperations(services)
         self.quick_deploys = QuickDeploys(services)
         self.settings = SettingsOperations(services)
         self.config_file = ConfigFileOperations(services)
