@@ -31,6 +31,7 @@ from tagboat.cli.login import login_command, logout_command
 from tagboat.cli.logs import logs_command
 from tagboat.cli.poll import poll_command
 from tagboat.cli.rotate_key import rotate_key_command
+from tagboat.cli.run import run_command
 from tagboat.cli.serve_help import SERVE_HELP
 from tagboat.cli.status import status_command
 
@@ -106,6 +107,7 @@ app.command("release")(release_command)
 app.command("restart")(restart_command)
 app.command("stop")(stop_command)
 app.command("start")(start_command)
+app.command("run")(run_command)
 app.command("logs")(logs_command)
 app.command("explain")(explain_command)
 app.command("poll")(poll_command)

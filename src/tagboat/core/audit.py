@@ -47,6 +47,7 @@ class AuditAction(StrEnum):
     STAGE_RESTART = "stage.restart"
     STAGE_STOP = "stage.stop"
     STAGE_START = "stage.start"
+    STAGE_RUN = "stage.run"
     DEPLOY_CREATE = "deploy.create"
     DEPLOY_ROLLBACK = "deploy.rollback"
     DEPLOY_PROMOTE = "deploy.promote"

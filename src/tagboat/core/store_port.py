@@ -36,6 +36,7 @@ from tagboat.core.page_port import (
     PageReader,
     ReadModelReader,
 )
+from tagboat.core.one_off import OneOff
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
 from tagboat.core.receipt import ReceiptLedger
@@ -193,6 +194,19 @@ class RetentionWriter(RetentionReader, Protocol):
     def end_deletion(self, deletion: Deletion) -> None: ...
 
 
+class OneOffReader(Protocol):
+    """One-off commands that run, or that a server has left as it died."""
+
+    def one_offs(self) -> list[OneOff]: ...
+
+
+class OneOffWriter(OneOffReader, Protocol):
+    """Changes of these."""
+
+    def put_one_off(self, one_off: OneOff) -> None: ...
+    def delete_one_off(self, one_off_id: str) -> None: ...
+
+
 class PollReader(Protocol):
     """The state of polls, and how registries fail."""
 
@@ -293,6 +307,7 @@ class Reader(
     CatalogReader,
     DeployReader,
     RetentionReader,
+    OneOffReader,
     PollReader,
     DeliveryReader,
     SettingReader,
@@ -313,6 +328,7 @@ class Tx(
     CatalogWriter,
     DeployWriter,
     RetentionWriter,
+    OneOffWriter,
     PollWriter,
     DeliveryWriter,
     SettingWriter,

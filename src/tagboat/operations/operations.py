@@ -11,6 +11,7 @@ from tagboat.operations.hosts import ServedHosts
 from tagboat.operations.image_facts import KnownImages
 from tagboat.operations.lifecycle import LifecycleOperations
 from tagboat.operations.live_logs import LiveLogs
+from tagboat.operations.one_offs import OneOffOperations
 from tagboat.operations.projects import ProjectOperations
 from tagboat.operations.queries.audit import AuditQueries
 from tagboat.operations.queries.catalog import CatalogQueries
@@ -55,6 +56,7 @@ class Operations:
         self.webhooks = WebhookOperations(services)
         self.deploys = DeployOperations(services)
         self.lifecycle = LifecycleOperations(services)
+        self.one_offs = OneOffOperations(services)
         self.quick_deploys = QuickDeploys(services)
         self.settings = SettingsOperations(services)
         self.config_file = ConfigFileOperations(services)

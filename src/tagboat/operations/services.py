@@ -1,5 +1,6 @@
 """The services that operations stand on, handed in by the composition root."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -96,7 +97,7 @@ class OperationServices:
     returns the answers of stages by their ids, or raises IngressUnavailableError. `host_path`
     returns a path of the machine if containers may have it, else raises InvalidValueError.
     `base_domain` is the end of the stages' own hosts, in lower case; `public_url` has no trailing
-    slash. `actor` is the one that asks for what these services are used for; `passwords` and
+    slash. `chores` are tasks that go on when the call that began them has ended. `actor` is the one that asks for what these services are used for; `passwords` and
     `attempts` are shared by all who sign in. `oidc` is None without an OpenID provider; without
     `local_sign_in`, nobody signs in with a password.
     """
@@ -124,6 +125,7 @@ class OperationServices:
     base_domain: str
     public_url: str
     host_path: Callable[[str], str] = no_host_path
+    chores: set[asyncio.Task[None]] = field(default_factory=set)
     actor: Principal = SERVER
     passwords: Passwords = field(default_factory=Passwords)
     attempts: SignInAttempts = field(default_factory=SignInAttempts)

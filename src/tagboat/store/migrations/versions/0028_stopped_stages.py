@@ -22,11 +22,11 @@ def upgrade() -> None:
         sa.Column("exact", sa.Boolean, nullable=False, server_default=sa.text("false")),
     )
     op.create_table(
-        "runs",
+        "one_offs",
         sa.Column("id", sa.String, nullable=False),
         sa.Column("stage_id", sa.String, nullable=False),
         sa.Column("container", sa.Text, nullable=False),
         sa.Column("container_id", sa.Text, nullable=False, server_default=sa.text("''")),
-        sa.Column("ends_at", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_runs"),
+        sa.Column("kept_until", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_one_offs"),
     )
