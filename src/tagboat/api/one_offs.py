@@ -41,7 +41,7 @@ router = APIRouter(prefix="/api/stages/{stage_id}", tags=["orders"])
     responses={**_OUTPUT, **problems(404, 409, 413, 422)},
     openapi_extra=ADMIN_ONLY,
 )
-async def run_command(
+async def run_one_off(
     operations: Ops, stopping: Stopping, stage_id: StageId, body: CommandOrder
 ) -> StreamingResponse:
     """Run a command once, in the live image and with the configuration of the live instance.
