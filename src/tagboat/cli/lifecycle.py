@@ -25,9 +25,9 @@ def restart_command(
 ) -> None:
     """Start what is live in a stage again, with the saved settings.
 
-    The same digest is deployed without downtime: the old instance serves until the new one is
-    healthy. So saved settings become live. The release command does not run again; 'tagboat deploy
-    --force' runs it.
+    The same digest is deployed again, and so saved settings become live. The old instance serves
+    until the new one is healthy, unless the strategy is recreate. The release command does not run
+    again; 'tagboat deploy --force' runs it.
 
     Example: tagboat restart shop prod --wait
     """

@@ -11,7 +11,7 @@ from tagboat.cli.names import find_stage
 from tagboat.cli.options import JsonOption, ProjectArg, StageArg, connect
 from tagboat.core.errors import TagboatError
 
-_STOP_S = 5
+_STOP_S = 3
 _MOST_EXIT_CODES = 256
 
 
@@ -32,7 +32,7 @@ def run_command(
 
     It gets environment, secrets, networks and volumes of the app, in a container of its own, which
     is removed at the end. There is no terminal and no input; output and errors are printed line by
-    line as text, secrets masked. Ctrl-C ends it: SIGTERM, and SIGKILL 5 s later.
+    line as text, secrets masked. Ctrl-C ends it: SIGTERM, and SIGKILL 3 s later.
 
     The exit code is that of the command. It is 1, with a message that begins with 'tagboat:', where
     the command could not be started, lost its server, or was ended by --timeout.

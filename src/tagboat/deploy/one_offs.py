@@ -17,8 +17,8 @@ from tagboat.core.workload import LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.deploy.ownership import RUN
 from tagboat.item_streams import items_until
 
-STOP_S = 5
-"""Seconds from SIGTERM to SIGKILL for a command that is ended before its time."""
+STOP_S = 3
+"""Seconds from SIGTERM to SIGKILL for a command that is ended: a server that stops has ten."""
 RENEW_S = 5.0
 _FIRST_LOOK_S = 0.02
 _LONGEST_LOOK_S = 0.5
