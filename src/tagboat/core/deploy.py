@@ -91,10 +91,10 @@ class Deploy:
     `digest` is what `resolve` found, of the repository `image` (None until then: the project's).
     Before that it is what the push named: a hint, which decides what merges into it, and which
     `resolve` goes by only where it `is_exact`; `exact` is set for a restart and a start. `merges`
-    counts the pushes merged into it, so that a resolution that raced with one is seen to be stale. `claimed_by` is the server at work on
-    it until `claimed_until`. `cancelling` is whether somebody asked to cancel it. `ordered_by` is
-    the name of the account or token that ordered it, None where a push or a poll did. `note` is
-    the reason that a person gave for it, empty for none.
+    counts the pushes merged into it, so that a resolution that raced with one is seen to be stale.
+    `claimed_by` is the server at work on it until `claimed_until`. `cancelling` is whether somebody
+    asked to cancel it. `ordered_by` is the name of the account or token that ordered it, None where
+    a push or a poll did. `note` is the reason that a person gave for it, empty for none.
 
     What it has done so far decides how it is undone: `container` is the name of its container,
     chosen before any is made; `release_id` is the engine's id of the container of its release
