@@ -117,7 +117,7 @@ ROUTES: dict[str, Role | None] = {
 NOTHING = "0" * 24
 ENDLESS = {"GET /api/events"}
 """Answered without end, so that a parameter that does not exist is given: it is refused later."""
-BODIES = {
+BODIES: dict[str, dict[str, object]] = {
     "POST /api/stages/{stage_id}/deploys": {"tag": "v1"},
     "POST /api/stages/{stage_id}/promote": {"from": "{stage_id}"},
     "POST /api/stages/{stage_id}/runs": {"command": ["true"]},

@@ -20,7 +20,7 @@ from tagboat.http.stream_response import ClosingStreamResponse
 from tagboat.item_streams import items_until
 from tagboat.operations.one_offs import StartedCommand
 
-_EVENT_STREAM = "text/event-stream"
+_SERVER_SENT = "text/event-stream"
 _OUTPUT: Responses = {
     200: {
         "description": (
@@ -28,7 +28,7 @@ _OUTPUT: Responses = {
             " at last `end` with `exit_code`, or `error` with `detail` where it is not known how"
             " the command ended, or it was ended for its time. Closing the connection ends it."
         ),
-        "content": {_EVENT_STREAM: {}},
+        "content": {_SERVER_SENT: {}},
     }
 }
 
@@ -51,31 +51,33 @@ async def run_one_off(
     can read all secrets of the app.
     """
     started = await operations.one_offs.run(stage_id, body.command, body.timeout_s)
+    # nginx would hold lines back until its buffer is full.
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     content = _events(started, body.timeout_s, stopping)
-    return ClosingStreamResponse(content, media_type=_EVENT_STREAM, headers=headers)
+    return ClosingStreamResponse(content, media_type=_SERVER_SENT, headers=headers)
 
 
 async def _events(
     started: StartedCommand, limit_s: int, stopping: asyncio.Event
 ) -> AsyncGenerator[bytes, None]:
     run = started.run
-    yield _event("started", {"id": run.one_off.id, "container": run.one_off.container})
+    yield _block("started", {"id": run.one_off.id, "container": run.one_off.container})
     try:
         async with aclosing(items_until(stopping.wait, started.output(), HEARTBEAT_S)) as items:
             async for line in items:
-                yield _event("line", {"at": line.at, "text": line.text}) if line else HEARTBEAT
+                yield _block("line", {"at": line.at, "text": line.text}) if line else HEARTBEAT
     except TagboatError as error:
-        yield _event("error", {"detail": str(error)})
+        yield _block("error", {"detail": str(error)})
         return
+    # Before the exit code, which it has as well: that of the signal.
     if run.timed_out:
         words = f"the command was still running after {limit_s} s and was ended"
-        yield _event("error", {"detail": words})
+        yield _block("error", {"detail": words})
     elif run.exit_code is None:
-        yield _event("error", {"detail": "the server stops, and has ended the command"})
+        yield _block("error", {"detail": "the server stops, and has ended the command"})
     else:
-        yield _event("end", {"exit_code": run.exit_code})
+        yield _block("end", {"exit_code": run.exit_code})
 
 
-def _event(name: str, data: object) -> bytes:
+def _block(name: str, data: object) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), msgspec.json.encode(data))

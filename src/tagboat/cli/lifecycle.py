@@ -125,6 +125,7 @@ def _finish(
 
 def _until_ended(client: Client, stage_id: str) -> None:
     """Return once no instance of the stage has a container any more."""
+    # Its instances say more than the stage, which is stopped from the order on.
     said = ""
     while True:
         left = [

@@ -12,7 +12,6 @@ from tagboat.cli.options import JsonOption, ProjectArg, StageArg, connect
 from tagboat.core.errors import TagboatError
 
 _STOP_S = 3
-_MOST_EXIT_CODES = 256
 
 
 def run_command(
@@ -54,7 +53,7 @@ def run_command(
                 code = int(event.data["exit_code"])
                 if as_json:
                     show.line(json.dumps(event.data))
-                raise typer.Exit(code % _MOST_EXIT_CODES)
+                raise typer.Exit(code)
     except KeyboardInterrupt:
         show.progress(f"\nthe command is ended: SIGTERM, and SIGKILL {_STOP_S} s later")
         raise

@@ -50,14 +50,8 @@ def status_command(*, as_json: JsonOption = False) -> None:
             show.table(_COLUMNS_OF_STAGES, chain.from_iterable(map(_stage_rows, stages)))
         elif has_database:
             show.line(NO_PROJECT_YET)
-        for row in stages:
-            where = f"{row['project']} {row['stage']['name']}"
-            # An older server stops no stage.
-            if since := row["stage"].get("stopped_at"):
-                by = row["stage"]["stopped_by"]
-                show.line(f"{where} is stopped since {show.timestamp(since)}, by {by}")
-            for sentence in row["needs_you"]:
-                show.line(f"{where} needs attention: {sentence}")
+        for sentence in chain.from_iterable(map(_remarks, stages)):
+            show.line(sentence)
         needs = pages[0]["needs"] if pages else []
         for need in filter(lambda one: one["kind"] in _NEEDS_TOLD_HERE, needs):
             where = f"{need['project']['name']} {need['stage']['name']}" if need["stage"] else ""
@@ -100,7 +94,18 @@ def _stage_rows(row: ApiObject) -> Iterator[tuple[object, ...]]:
         )
 
 
+def _remarks(row: ApiObject) -> Iterator[str]:
+    """Yield a sentence for a stage that is stopped, and for each thing that needs a person."""
+    where = f"{row['project']} {row['stage']['name']}"
+    # An older server stops no stage.
+    if since := row["stage"].get("stopped_at"):
+        yield f"{where} is stopped since {show.timestamp(since)}, by {row['stage']['stopped_by']}"
+    for sentence in row["needs_you"]:
+        yield f"{where} needs attention: {sentence}"
+
+
 def _marked_name(stage: ApiObject) -> str:
+    # Nothing can be deployed to a stopped stage by a push either: of the two, it says more.
     if stage.get("stopped_at"):
         return f"{stage['name']} (stopped)"
     return f"{stage['name']} (held)" if stage["held"] else str(stage["name"])

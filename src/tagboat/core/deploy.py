@@ -183,11 +183,7 @@ def merges_into(waiting: Deploy, tag: str, digest: Digest | None, *, force: bool
     if waiting.digest is None or waiting.digest == digest:
         return True
     # Without a digest in the push, `merged` makes the queued one look the tag up afresh.
-    return (
-        digest is None
-        and waiting.status is DeployStatus.QUEUED
-        and not waiting.is_exact
-    )
+    return digest is None and waiting.status is DeployStatus.QUEUED and not waiting.is_exact
 
 
 def merged(waiting: Deploy, digest: Digest | None) -> Deploy:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-LEASE = timedelta(seconds=30)
+KEPT_FOR = timedelta(seconds=30)
 """Time for which a server answers for a command; it renews that as long as it runs."""
 
 

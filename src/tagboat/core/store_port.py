@@ -29,6 +29,7 @@ from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.identities import IdentityReader, IdentityWriter
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Deletion, PulledImage
+from tagboat.core.one_off import OneOff
 from tagboat.core.page_port import (
     HeardReader,
     HeardWriter,
@@ -36,7 +37,6 @@ from tagboat.core.page_port import (
     PageReader,
     ReadModelReader,
 )
-from tagboat.core.one_off import OneOff
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
 from tagboat.core.receipt import ReceiptLedger

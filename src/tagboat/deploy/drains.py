@@ -90,6 +90,7 @@ async def keep_unasked_volumes(services: DeployServices, instance: Instance) -> 
     if status is None or not status.unasked_volumes:
         return
     context = await services.store.read(lambda reader: read_context(reader, instance.deploy_id))
+    # A preview whose time is over leaves its data to nobody.
     if not context.stage.stopped:
         return
     deploy = replace(context.deploy, image=instance.image, digest=instance.digest)

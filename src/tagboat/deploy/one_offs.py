@@ -10,7 +10,7 @@ from datetime import datetime
 import structlog
 
 from tagboat.core.errors import EngineNotFoundError, StoreUnavailableError, TagboatError
-from tagboat.core.one_off import LEASE, OneOff
+from tagboat.core.one_off import KEPT_FOR, OneOff
 from tagboat.core.ports import Store
 from tagboat.core.runtime import Runtime
 from tagboat.core.workload import LogLine, WorkloadSpec, WorkloadStatus
@@ -19,9 +19,9 @@ from tagboat.item_streams import items_until
 
 STOP_S = 3
 """Seconds from SIGTERM to SIGKILL for a command that is ended: a server that stops has ten."""
-RENEW_S = 5.0
-_FIRST_LOOK_S = 0.02
-_LONGEST_LOOK_S = 0.5
+KEEP_EVERY_S = 5.0
+_FIRST_STATUS_S = 0.02
+_LONGEST_STATUS_S = 0.5
 _SILENCE_S = 0.2
 _LEFT_LINES = 100_000
 """The most lines that are read at its end, because nobody had taken them by then."""
@@ -104,13 +104,14 @@ class OneOffRun:
     async def _over(self) -> None:
         """Return once it has ended, and no more lines of it are taken."""
         await self._until_ended()
+        # By a count, not by a time after the end: a reader may be slow.
         taken = -1
         while taken != self._taken:
             taken = self._taken
             await asyncio.sleep(_SILENCE_S)
 
     async def _until_ended(self) -> None:
-        began, pause = self._clock(), _FIRST_LOOK_S
+        began, pause = self._clock(), _FIRST_STATUS_S
         while True:
             status = await self._runtime.status(self.one_off.container_id)
             if status is None:
@@ -118,21 +119,24 @@ class OneOffRun:
                     f"the container {self.one_off.container} was removed by somebody else: it is"
                     " not known how the command ended"
                 )
+            # It runs once: the engine does not start it again.
             if not status.running:
                 self.exit_code = status.exit_code
                 return
+            # Not by a time-out around all of this: its last lines are to be read afterwards.
             if (self._clock() - began).total_seconds() > self._limit_s:
                 self.timed_out = True
                 await self._runtime.stop(self.one_off.container_id, STOP_S)
                 continue
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_LOOK_S)
+            pause = min(pause * 1.5, _LONGEST_STATUS_S)
 
     async def _keep(self) -> None:
         """Renew its record for as long as this server looks after it; until cancelled."""
         while True:
-            await asyncio.sleep(RENEW_S)
-            self.one_off = replace(self.one_off, kept_until=self._clock() + LEASE)
+            await asyncio.sleep(KEEP_EVERY_S)
+            self.one_off = replace(self.one_off, kept_until=self._clock() + KEPT_FOR)
+            # A database that is away for a while must not end the command.
             try:
                 await self._store.write(lambda tx: tx.put_one_off(self.one_off))
             except StoreUnavailableError as error:
@@ -141,8 +145,10 @@ class OneOffRun:
 
 def lines_after(lines: Sequence[LogLine], last: Iterable[LogLine]) -> Sequence[LogLine]:
     """Return those of `lines` that follow the lines `last`; all where these are not among them."""
+    # Colours depend on the lines before, which two reads need not have in common.
     known = [(one.at, one.text) for one in last]
     whole = [(one.at, one.text) for one in lines]
+    # From the end: the same lines may have been written before.
     for end in range(len(whole), len(known) - 1, -1):
         if whole[end - len(known) : end] == known:
             return lines[end:] if known else lines

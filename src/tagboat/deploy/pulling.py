@@ -36,10 +36,7 @@ class Pulling:
         self.info = info
         if info is not None:
             # A rollback may bring an older image, and the project follows the newest.
-            if (
-                not context.deploy.is_exact
-                and follow(context.project, info) != context.project
-            ):
+            if not context.deploy.is_exact and follow(context.project, info) != context.project:
                 await self._record.fill_project(partial(follow, info=info))
             detail = "; ".join(
                 filter(None, (detail, foreign(info.platform, await self._runtime.platform())))

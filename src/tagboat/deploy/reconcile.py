@@ -15,7 +15,7 @@ from tagboat.core.errors import (
     StoreUnavailableError,
     TagboatError,
 )
-from tagboat.core.one_off import LEASE
+from tagboat.core.one_off import KEPT_FOR
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.desired import read_desired_state
@@ -147,7 +147,7 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
     if failures:
         raise failures[0]
     # The server that looks after a command may be gone by then.
-    return LEASE.total_seconds() if desired.one_offs else RECONCILE_EVERY_S
+    return KEPT_FOR.total_seconds() if desired.one_offs else RECONCILE_EVERY_S
 
 
 async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> list[TagboatError]:

@@ -71,6 +71,7 @@ class LifecycleOperations:
             deploys = tuple(self._life.start(tx, stage_id, note))
             after = tx.stage(stage_id)
             tags = ", ".join(tx.deploy(one).tag for one in deploys)
+            # An order that changes nothing is no change.
             if before.stopped != after.stopped or not known.issuperset(deploys):
                 change = FieldChange("stopped", before=True, after=False)
                 changes = (change,) if before.stopped else ()

@@ -13,7 +13,7 @@ from tagboat.core.errors import ConflictError, EngineError, FieldError
 from tagboat.core.ids import new_id, short_id
 from tagboat.core.masking import masking
 from tagboat.core.naming import container_name
-from tagboat.core.one_off import LEASE, OneOff
+from tagboat.core.one_off import KEPT_FOR, OneOff
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.workload import LogLine
 from tagboat.deploy.context import DeployContext, read_context
@@ -65,9 +65,7 @@ class OneOffOperations:
         the command cannot be started, and EngineError.
         """
         services = self.services
-        context, one_off = await services.store.write(
-            lambda tx: self._begin(tx, stage_id, command)
-        )
+        context, one_off = await services.store.write(lambda tx: self._begin(tx, stage_id, command))
         installation = str(
             await services.store.read(lambda reader: reader.setting(INSTALLATION_ID))
         )
@@ -85,9 +83,7 @@ class OneOffOperations:
             raise
         return StartedCommand(run, context, services)
 
-    def _begin(
-        self, tx: Tx, stage_id: str, command: Sequence[str]
-    ) -> tuple[DeployContext, OneOff]:
+    def _begin(self, tx: Tx, stage_id: str, command: Sequence[str]) -> tuple[DeployContext, OneOff]:
         """Record a command before its container is made, with who ordered it."""
         context = _live_context(tx, stage_id, self.services)
         project, stage, key = context.project, context.stage, new_id()
@@ -95,9 +91,10 @@ class OneOffOperations:
             id=key,
             stage_id=stage.id,
             container=container_name(project.name, stage.name, f"run-{short_id(key)}"),
-            kept_until=self.services.clock() + LEASE,
+            kept_until=self.services.clock() + KEPT_FOR,
         )
         tx.put_one_off(one_off)
+        # A person may type a secret into a command.
         words = masking(context.secret_values)(shlex.join(command))
         cut = words if len(words) <= _LONGEST_NOTE else f"{words[:_LONGEST_NOTE]}…"
         self.services.record(tx, AuditAction.STAGE_RUN, stage_subject(project, stage), (), cut)
@@ -115,6 +112,7 @@ def _live_context(reader: Reader, stage_id: str, services: OperationServices) ->
         raise ConflictError(
             f"nothing is live in {where} whose image could run it; first 'tagboat {do}'"
         )
+    # With the settings of its start: what is saved since then may not fit this version.
     context = read_context(reader, live[0].deploy_id)
     image = live[0].image or context.project.image
     return replace(context, deploy=replace(context.deploy, image=image, digest=live[0].digest))

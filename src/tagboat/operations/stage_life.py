@@ -14,7 +14,7 @@ from tagboat.core.errors import ConflictError
 from tagboat.core.ports import DeployTriggerer, Reader, Topic, Tx
 from tagboat.core.principal import SERVER
 
-_LOOKED_BACK = 20
+_ENDED_LOOKED_AT = 20
 """Ended instances of a stage that are searched for those that served last."""
 
 
@@ -38,6 +38,7 @@ class StageLife:
         stage = tx.stage(stage_id)
         where = _in_words(tx, stage)
         live = tx.instances(stage_id=stage.id, states=[InstanceState.LIVE])[: stage.max_instances]
+        # Not a start by another name: whoever restarts has just seen it run.
         if not live:
             raise ConflictError(
                 f"{where} is stopped; start it with 'tagboat start {where}'"
@@ -98,6 +99,7 @@ class StageLife:
                 )
         if tx.instances(stage_id=stage.id, states=[InstanceState.LIVE]):
             return []
+        # A second click, or a call repeated after a lost answer.
         if under_way:
             return [deploy.id for deploy in under_way]
         last = served_last(tx, stage)
@@ -105,6 +107,7 @@ class StageLife:
             raise ConflictError(
                 f"nothing was ever live in {where}; deploy a tag with 'tagboat deploy {where} TAG'"
             )
+        # There is no deploy that could end the stop.
         if not last:
             tx.put_stage(replace(stage, stopped_at=None, stopped_by=None))
             tx.announce(Topic.DEPLOYS)
@@ -128,6 +131,7 @@ class StageLife:
                     instance.tag,
                     tx=tx,
                     digest=instance.digest,
+                    # The digest is live already, and mostly with the same configuration.
                     force=True,
                     exact=True,
                     image=instance.image,
@@ -144,13 +148,14 @@ def served_last(reader: Reader, stage: Stage) -> list[Instance]:
     Those are the ones that its stop has ended; else those that ceased to be live last.
     """
     ended = reader.recent_instances(
-        stage.id, [InstanceState.STOPPED], stage.max_instances + _LOOKED_BACK
+        stage.id, [InstanceState.STOPPED], stage.max_instances + _ENDED_LOOKED_AT
     )
     draining = reader.instances(stage_id=stage.id, states=[InstanceState.DRAINING])
     left = {one.id: one for one in (*ended, *draining) if one.left_at is not None}
     moments = {one.left_at for one in left.values() if one.left_at is not None}
     if not moments:
         return []
+    # A stage that was stopped while nothing was live has ended nothing by that.
     moment = stage.stopped_at if stage.stopped_at in moments else max(moments)
     together = [one for one in left.values() if one.left_at == moment]
     return sorted(together, key=lambda one: one.id, reverse=True)[: stage.max_instances]
@@ -159,6 +164,7 @@ def served_last(reader: Reader, stage: Stage) -> list[Instance]:
 def _at_hand(reader: Reader, stage: Stage) -> Iterator[Deploy]:
     """Yield the open deploys that are at work or may begin, oldest first."""
     for deploy in reader.open_deploys(stage.id):
+        # It begins at the release or the start, perhaps in a week: nobody should wait for it.
         waits = deploy.status is DeployStatus.QUEUED and deploy.by_news and stage.closed_to_news
         if not waits:
             yield deploy

@@ -47,9 +47,7 @@ def next_queued(limit: int) -> Select[Any]:
     idle = ~_other_of_stage(RUNNING)
     free = ~exists(
         select(stages.c.id)
-        .where(
-            stages.c.id == deploys.c.stage_id, stages.c.held | stages.c.stopped_at.is_not(None)
-        )
+        .where(stages.c.id == deploys.c.stage_id, stages.c.held | stages.c.stopped_at.is_not(None))
         .correlate(deploys)
     )
     first = ~_other_of_stage(QUEUED, _earlier.c.id < deploys.c.id, free | _by_hand(_earlier))

@@ -1,5 +1,4 @@
-"""The tables of upkeep, and of what is noted in passing: answers, images, removals, calls heard,
-one-off commands.
+"""The tables of upkeep, and of what is noted in passing: answers, images, removals, commands.
 
 As in `tables`, column names are the field names of the values in `tagboat.core`.
 """

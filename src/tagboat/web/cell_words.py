@@ -168,6 +168,7 @@ def has_failed(cell: StageCell) -> bool:
     if newest is None or newest.status is not DeployStatus.FAILED:
         return False
     ended_at = newest.finished_at
+    # Who has stopped it since then knows; a start that failed is news.
     return stopped_at is None or ended_at is None or ended_at >= stopped_at
 
 

