@@ -178,7 +178,12 @@ async def test_instances_stages_deliveries_polls_and_settings_are_events_too(
         (EventTopic.STAGE, stage.id),
     ]
     assert [one.state.get("state") for one in found[:2]] == ["live", "draining"]
-    assert found[2].state == {"name": "dev", "held": True, "deleted": False}
+    assert found[2].state == {
+        "name": "dev",
+        "held": True,
+        "stopped": False,
+        "deleted": False,
+    }
     assert found[4].state == {"error": "out"}
     assert found[5].state == {}
     assert found[6].state["deleted"] is True

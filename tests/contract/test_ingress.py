@@ -154,6 +154,8 @@ async def test_who_asks_for_what_no_route_names_is_told_so(world: World) -> None
 async def test_a_stage_without_a_live_instance_says_so(world: World) -> None:
     await world.ingress.apply_routes([Route(HOST, RouteState.NONE)])
     assert await world.ask(HOST) == "not live"
+    await world.ingress.apply_routes([Route(HOST, RouteState.STOPPED)])
+    assert await world.ask(HOST) == "not live"
 
 
 async def test_some_hosts_are_led_elsewhere_and_no_other(world: World) -> None:

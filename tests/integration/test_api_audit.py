@@ -20,7 +20,7 @@ from tagboat.operations.queries.audit import AuditQuestion
 from tagboat.runtime.memory import MemoryImage
 from tests.support.api import Api, running_api
 from tests.support.asgi import Answer
-from tests.support.records import put_instance
+from tests.support.records import DIGEST, put_instance
 
 pytestmark = pytest.mark.anyio
 SECRETS = ("correct horse battery", "battery staple horse", "a pass phrase of no use")
@@ -156,6 +156,29 @@ async def _release(scene: Scene) -> Answer:
     return await scene.api.caller.post(f"/api/stages/{scene.dev}/release")
 
 
+async def _restart(scene: Scene) -> Answer:
+    await scene.runs()
+    return await scene.api.caller.post(f"/api/stages/{scene.prod}/restart")
+
+
+async def _stop(scene: Scene) -> Answer:
+    await scene.runs()
+    return await scene.api.caller.post(f"/api/stages/{scene.prod}/stop")
+
+
+async def _start(scene: Scene) -> Answer:
+    await scene.api.caller.post(f"/api/stages/{scene.dev}/stop")
+    return await scene.api.caller.post(f"/api/stages/{scene.dev}/start")
+
+
+async def _run(scene: Scene) -> Answer:
+    await scene.api.caller.patch(f"/api/stages/{scene.dev}", {"secrets": {"A": SECRETS[0]}})
+    await put_instance(scene.api, scene.project, scene.dev, InstanceState.LIVE)
+    scene.api.engine._images[f"git.example.com/acme/app@{DIGEST}"] = MemoryImage(exit_code=0)
+    body = {"command": ["bin/migrate", SECRETS[0]]}
+    return await scene.api.caller.post(f"/api/stages/{scene.dev}/runs", body)
+
+
 async def _roll_back(scene: Scene) -> Answer:
     await scene.runs()
     return await scene.api.caller.post(f"/api/stages/{scene.prod}/rollback")
@@ -221,6 +244,10 @@ CHANGES: Mapping[str, tuple[Try, list[tuple[str, str]]]] = {
         [("stage.hold", "dev")],
     ),
     "POST /api/stages/{stage_id}/release": (_release, [("stage.release", "dev")]),
+    "POST /api/stages/{stage_id}/restart": (_restart, [("stage.restart", "prod")]),
+    "POST /api/stages/{stage_id}/stop": (_stop, [("stage.stop", "prod")]),
+    "POST /api/stages/{stage_id}/start": (_start, [("stage.start", "dev")]),
+    "POST /api/stages/{stage_id}/runs": (_run, [("stage.run", "dev")]),
     "POST /api/registries": (_create_registry, [("registry.create", "r")]),
     "PATCH /api/registries/{registry_id}": (
         lambda scene: _after(

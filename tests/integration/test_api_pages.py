@@ -642,6 +642,21 @@ async def test_everything_that_needs_a_person_is_one_list(api: Api) -> None:
     assert (await get(api, f"/api/overview?limit=1&cursor={first['next']}"))["needs"] == []
 
 
+async def test_a_stopped_stage_needs_nobody_but_for_what_came_since(api: Api) -> None:
+    project, (prod,) = await make(api, prod="v*")
+    failed = replace(
+        deploy_record(project, prod, "v2", DeployStatus.FAILED), finished_at=datetime.now(UTC)
+    )
+    await put_deploy(api, failed)
+    assert len(await needs(api, "failed")) == 1
+    await api.caller.post(f"/api/stages/{prod}/stop")
+    assert await needs(api, "failed", "waiting") == []
+    await push(api, "v3")
+    (waiting,) = await needs(api, "waiting")
+    assert waiting["sentence"] == "The stage is stopped; 1 push came meanwhile: v3."
+    assert waiting["todo"] == "tagboat start app prod"
+
+
 def in_trouble(instance_id: str, tx: Tx) -> None:
     tx.put_vitals(
         Vitals(

@@ -66,6 +66,10 @@ ROUTES: dict[str, Role | None] = {
     "POST /api/stages/{stage_id}/cancel": DEPLOYER,
     "POST /api/stages/{stage_id}/hold": DEPLOYER,
     "POST /api/stages/{stage_id}/release": DEPLOYER,
+    "POST /api/stages/{stage_id}/restart": DEPLOYER,
+    "POST /api/stages/{stage_id}/stop": DEPLOYER,
+    "POST /api/stages/{stage_id}/start": DEPLOYER,
+    "POST /api/stages/{stage_id}/runs": ADMIN,
     "GET /api/deploys": VIEWER,
     "GET /api/deploys/{deploy_id}": VIEWER,
     "POST /api/deploys/{deploy_id}/cancel": DEPLOYER,
@@ -114,9 +118,10 @@ ROUTES: dict[str, Role | None] = {
 NOTHING = "0" * 24
 ENDLESS = {"GET /api/events"}
 """Answered without end, so that a parameter that does not exist is given: it is refused later."""
-BODIES = {
+BODIES: dict[str, dict[str, object]] = {
     "POST /api/stages/{stage_id}/deploys": {"tag": "v1"},
     "POST /api/stages/{stage_id}/promote": {"from": "{stage_id}"},
+    "POST /api/stages/{stage_id}/runs": {"command": ["true"]},
 }
 
 

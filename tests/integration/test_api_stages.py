@@ -64,6 +64,8 @@ async def test_a_stage_has_the_contracts_fields_and_defaults(api: Api) -> None:
         "held": False,
         "held_at": None,
         "held_by": None,
+        "stopped_at": None,
+        "stopped_by": None,
         "address": None,
         "created_at": "",
         "warnings": [],

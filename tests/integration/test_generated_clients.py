@@ -88,7 +88,8 @@ def run(folder: Path, *words: object) -> str:
 
 def test_a_python_client(api: Api, tmp_path: Path) -> None:
     programs = GENERATORS / "python" / "bin"
-    (tmp_path / "generator.yml").write_text("post_hooks: []\n")
+    overrides = "content_type_overrides:\n  application/x-ndjson: text/plain\n"
+    (tmp_path / "generator.yml").write_text(f"post_hooks: []\n{overrides}")
     said = run(
         tmp_path,
         programs / "openapi-python-client", "generate", "--fail-on-warning", "--meta", "none",

@@ -205,6 +205,13 @@ async def test_a_stage_without_a_live_instance_is_a_503_to_come_back_to(
     assert b"no live instance" in answer.body
 
 
+async def test_a_stopped_stage_says_that_it_is_stopped(world: IngressWorld) -> None:
+    await world.ingress.apply_routes([Route(HOST, RouteState.STOPPED)])
+    answer = await world.ask(HOST)
+    assert (answer.status, answer.headers["cache-control"]) == (503, "no-store")
+    assert b"This stage is stopped." in answer.body
+
+
 async def test_held_requests_arrive_whole(world: IngressWorld, blue: App) -> None:
     await world.ingress.apply_routes([Route(HOST, RouteState.HELD), to(blue, OTHER)])
     body = b"x" * 300_000

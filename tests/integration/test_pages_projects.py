@@ -41,6 +41,9 @@ DEPLOYER_ORDERS = [
     "/projects/shop/prod/deploy",
     "/projects/shop/prod/hold",
     "/projects/shop/staging/release",
+    "/projects/shop/prod/restart",
+    "/projects/shop/prod/stop",
+    "/projects/shop/prod/start",
     "/projects/shop/prod/rollback",
     "/projects/shop/prod/promote",
 ]
@@ -214,6 +217,27 @@ async def test_a_stage_is_held(browser: Browser) -> None:
     done = await browser.post("/projects/docs/prod/hold")
     seen = words(await browser.follow(done))
     assert "Held for 0 s by ada: pushes and polls deploy nothing here." in seen
+
+
+async def test_a_stage_is_stopped_and_started_again(browser: Browser) -> None:
+    page = words(await browser.get("/projects/docs/prod"))
+    assert "Restart" in page
+    assert "Stop prod" in page
+    seen = words(await browser.follow(await browser.post("/projects/docs/prod/stop")))
+    assert "prod is stopped: pushes wait until it is started." in seen
+    assert "Stopped for 0 s by ada: nothing runs, and pushes wait." in seen
+    assert "Stop prod" not in seen
+    refused = await browser.post("/projects/docs/prod/restart")
+    assert "start it with" in words(refused)
+    seen = words(await browser.follow(await browser.post("/projects/docs/prod/start")))
+    assert "is started again." in seen
+
+
+async def test_a_stage_is_restarted(browser: Browser) -> None:
+    seen = words(await browser.follow(await browser.post("/projects/docs/prod/restart")))
+    assert "is started again." in seen
+    refused = await browser.post("/projects/docs/prod/stop")
+    assert "tagboat cancel docs prod" in words(refused)
 
 
 async def test_a_deploy_by_hand_that_cannot_be_read_comes_back(browser: Browser) -> None:

@@ -41,6 +41,7 @@ _MESSAGES = {
     "less_than_equal": "must be at most {le}",
     "greater_than_equal": "must be at least {ge}",
     "too_long": "must have at most {max_length} entries",
+    "too_short": "must have at least this many entries: {min_length}",
     "literal_error": "must be {expected}",
     "enum": "must be {expected}",
     "extra_forbidden": "there is no such field",

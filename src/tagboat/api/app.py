@@ -23,7 +23,9 @@ from tagboat.api import (
     heard,
     hooks,
     instances,
+    lifecycle,
     metrics,
+    one_offs,
     openapi,
     projects,
     registries,
@@ -46,8 +48,9 @@ from tagboat.http.idempotency import IdempotentOrders
 
 SECRET_ANSWERS = re.compile(
     r"/webhooks$|/webhooks/[^/]+/rotate$|/webhook/regenerate$|/tokens$|/(?:setup|sign-in)-link$"
+    r"|/runs$"
 )
-"""Paths whose answer shows a secret, which nobody stores."""
+"""Paths whose answer shows a secret, or may, which nobody stores."""
 AT_ANY_HOST = (WEBHOOK_PATH, LIVE_PATH, READY_PATH, ask.ASK_PATH)
 """Paths that senders, orchestrators and a front call by whatever address they know."""
 _ROUTERS: tuple[APIRouter, ...] = (
@@ -58,6 +61,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     stages.router,
     deploys.router,
     stage_actions.router,
+    lifecycle.router,
+    one_offs.router,
     comparisons.router,
     instances.router,
     registries.router,

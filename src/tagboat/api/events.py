@@ -27,7 +27,7 @@ _EVENTS_DESCRIPTION = (
     " `log`: text, the lines added to the log of the deploy;"
     " `instance`: state, tag, digest, container, url, and trouble and detail where the engine"
     " reported on it;"
-    " `stage`: name, held, deleted; `project` and `registry`: name, deleted;"
+    " `stage`: name, held, stopped, deleted; `project` and `registry`: name, deleted;"
     " `delivery`: sender, status; `poll`: error."
     " The event `reset` says that the events after the given id are not kept any more: read the"
     " state again, and go on from here. A comment is sent every 15 seconds. A stream ends when its"

@@ -10,7 +10,7 @@ _WITH_LOCATION = frozenset({HTTPStatus.CREATED, HTTPStatus.ACCEPTED})
 _CREATED_AT = (
     (re.compile(r"/api/(projects|registries|users)"), "/api/{0}/{id}"),
     (re.compile(r"/api/projects/[^/]+/(stages|webhooks)"), "/api/{0}/{id}"),
-    (re.compile(r"/api/stages/[^/]+/(?:deploys|rollback|promote)"), "/api/deploys/{id}"),
+    (re.compile(r"/api/stages/[^/]+/(?:deploys|rollback|promote|restart)"), "/api/deploys/{id}"),
     (re.compile(r"/api/deliveries/[^/]+/redeliver"), "/api/deliveries/{delivery}"),
 )
 """Paths that are posted to, and the address of what comes of it: groups and fields of the body."""

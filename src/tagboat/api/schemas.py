@@ -193,6 +193,8 @@ class StageOut(RunOut):
     held: bool
     held_at: datetime | None
     held_by: str | None
+    stopped_at: datetime | None
+    stopped_by: str | None
     address: str | None
     created_at: datetime
 

@@ -130,10 +130,18 @@ class Client:
             yield event.data or ApiObject(id=event.id, topic="")
 
     def stream(
-        self, path: str, query: Mapping[str, object], last_id: str = ""
+        self,
+        path: str,
+        query: Mapping[str, object],
+        last_id: str = "",
+        body: Mapping[str, object] | None = None,
     ) -> Iterator[StreamEvent]:
-        """Yield the server-sent events of `path` from that after `last_id` on, until they end."""
-        request = self._request("GET", _with_query(path, query))
+        """Yield the server-sent events of `path` from that after `last_id` on, until they end.
+
+        With a `body`, it is posted, and the events are the answer.
+        """
+        method = "GET" if body is None else "POST"
+        request = self._request(method, _with_query(path, query), body)
         request.add_header("Accept", "text/event-stream")
         if last_id:
             request.add_header("Last-Event-ID", last_id)

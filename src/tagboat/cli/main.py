@@ -28,10 +28,12 @@ from tagboat.cli.doctor import doctor_command
 from tagboat.cli.explain import explain_command
 from tagboat.cli.hold import hold_command, release_command
 from tagboat.cli.images import images_command, tags_command
+from tagboat.cli.lifecycle import restart_command, start_command, stop_command
 from tagboat.cli.login import login_command, logout_command
 from tagboat.cli.logs import logs_command
 from tagboat.cli.poll import poll_command
 from tagboat.cli.rotate_key import rotate_key_command
+from tagboat.cli.run import run_command
 from tagboat.cli.serve_help import SERVE_HELP
 from tagboat.cli.status import status_command
 
@@ -104,6 +106,10 @@ app.command("promote")(promote_command)
 app.command("cancel")(cancel_command)
 app.command("hold")(hold_command)
 app.command("release")(release_command)
+app.command("restart")(restart_command)
+app.command("stop")(stop_command)
+app.command("start")(start_command)
+app.command("run")(run_command)
 app.command("logs")(logs_command)
 app.command("explain")(explain_command)
 app.command("poll")(poll_command)

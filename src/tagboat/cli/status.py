@@ -50,10 +50,8 @@ def status_command(*, as_json: JsonOption = False) -> None:
             show.table(_COLUMNS_OF_STAGES, chain.from_iterable(map(_stage_rows, stages)))
         elif has_database:
             show.line(NO_PROJECT_YET)
-        for row in stages:
-            for sentence in row["needs_you"]:
-                where = f"{row['project']} {row['stage']['name']}"
-                show.line(f"{where} needs attention: {sentence}")
+        for sentence in chain.from_iterable(map(_remarks, stages)):
+            show.line(sentence)
         needs = pages[0]["needs"] if pages else []
         for need in filter(lambda one: one["kind"] in _NEEDS_TOLD_HERE, needs):
             where = f"{need['project']['name']} {need['stage']['name']}" if need["stage"] else ""
@@ -83,7 +81,7 @@ def _stage_rows(row: ApiObject) -> Iterator[tuple[object, ...]]:
         addresses = list(filter(None, routed)) or [one["url"] for one in shown if one["url"]]
         yield (
             row["project"],
-            f"{stage['name']} (held)" if stage["held"] else stage["name"],
+            _marked_name(stage),
             ", ".join(
                 f"{instance['tag']} (!)" if instance.get("trouble") else instance["tag"]
                 for instance in shown
@@ -94,3 +92,20 @@ def _stage_rows(row: ApiObject) -> Iterator[tuple[object, ...]]:
             (rollback if way["tag"] else "none") if number == 0 else "",
             last if number == 0 else "",
         )
+
+
+def _remarks(row: ApiObject) -> Iterator[str]:
+    """Yield a sentence for a stage that is stopped, and for each thing that needs a person."""
+    where = f"{row['project']} {row['stage']['name']}"
+    # An older server stops no stage.
+    if since := row["stage"].get("stopped_at"):
+        yield f"{where} is stopped since {show.timestamp(since)}, by {row['stage']['stopped_by']}"
+    for sentence in row["needs_you"]:
+        yield f"{where} needs attention: {sentence}"
+
+
+def _marked_name(stage: ApiObject) -> str:
+    # Nothing can be deployed to a stopped stage by a push either: of the two, it says more.
+    if stage.get("stopped_at"):
+        return f"{stage['name']} (stopped)"
+    return f"{stage['name']} (held)" if stage["held"] else str(stage["name"])

@@ -26,7 +26,7 @@ _FLATTENED = frozenset({"run"})
 _UNTOLD = frozenset(
     {
         *("id", "project_id", "created_at", "signed_in_at", "used_at", "held_at", "held_by"),
-        *("inspected", "secret_hash"),
+        *("stopped_at", "stopped_by", "inspected", "secret_hash"),
     }
 )
 
@@ -45,6 +45,10 @@ class AuditAction(StrEnum):
     STAGE_DELETE = "stage.delete"
     STAGE_HOLD = "stage.hold"
     STAGE_RELEASE = "stage.release"
+    STAGE_RESTART = "stage.restart"
+    STAGE_STOP = "stage.stop"
+    STAGE_START = "stage.start"
+    STAGE_RUN = "stage.run"
     DEPLOY_CREATE = "deploy.create"
     DEPLOY_ROLLBACK = "deploy.rollback"
     DEPLOY_PROMOTE = "deploy.promote"

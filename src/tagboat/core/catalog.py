@@ -103,7 +103,8 @@ class Stage:
     instance may live, None for no limit. A stage that is `held` gets no deploy by push or poll.
     With `allow_downgrade` a poll, and in a stage of the kind `semver:` a push too, may deploy a tag
     that is older than what is live. `held_at` and `held_by` say since when it is held, and the name
-    of who did that; None where it is not held, or where that is not on record. Path health checks
+    of who did that; None where it is not held, or where that is not on record. `stopped_at` and
+    `stopped_by` say the same of a stage that was stopped; None where it was not. Path health checks
     send `healthcheck_host` as Host (empty: that of the stage's address), and may take
     `healthcheck_request_timeout_s` seconds a request. A `strategy` of None depends on whether the
     app keeps data (see `tagboat.core.storage`).
@@ -134,9 +135,21 @@ class Stage:
     held: bool = False
     held_at: datetime | None = None
     held_by: str | None = None
+    stopped_at: datetime | None = None
+    stopped_by: str | None = None
     image_volumes: tuple[str, ...] = ()
     adopted_volumes: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime
+
+    @property
+    def stopped(self) -> bool:
+        """True from a person's order to stop it until something is live in it again."""
+        return self.stopped_at is not None
+
+    @property
+    def closed_to_news(self) -> bool:
+        """True while pushes and polls deploy nothing in it: it is held or stopped."""
+        return self.held or self.stopped
 
 
 def with_hold(before: Stage | None, after: Stage, by: str, at: datetime) -> Stage:

@@ -24,7 +24,7 @@ FOLLOWED = ("port", "healthcheck", "protocol")
 _STATE = frozenset(
     {
         *("id", "project_id", "name", "run", "created_at", "held_at", "held_by", "inspected"),
-        *("image_volumes", "adopted_volumes", "login_service"),
+        *("stopped_at", "stopped_by", "image_volumes", "adopted_volumes", "login_service"),
         *(f"{name}_set" for name in FOLLOWED),
     }
 )

@@ -308,7 +308,7 @@ def _matched(
 def _defaults(type_: type) -> dict[str, Any]:
     """Return the defaults of the fields that a file can leave out."""
     left_out = {"run", "env", "login_service", "held_at", "held_by"}
-    left_out |= {"image_volumes", "adopted_volumes", "password"}
+    left_out |= {"stopped_at", "stopped_by", "image_volumes", "adopted_volumes", "password"}
     found = {one.name: default_of(one) for one in fields(type_) if one.name not in left_out}
     given = {"id", "project_id", "created_at", "name", "url", "kind", "pattern"}
     return {name: value for name, value in found.items() if name not in given}

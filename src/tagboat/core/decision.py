@@ -151,7 +151,9 @@ def merged_reason(reason: str) -> str:
 def in_stage(stage: Stage, tag: str) -> tuple[Outcome, str]:
     """Return outcome and reason of a push of `tag` in the stage whose pattern it matches."""
     match = match_words(stage, tag)
-    # A hold is a person's decision, and comes before the stage's settings.
+    # A person's decision comes before the stage's settings.
+    if stage.stopped:
+        return Outcome.WAITING, f"{match}, but the stage {stage.name} is stopped"
     if stage.held:
         return Outcome.WAITING, f"{match}, but the stage {stage.name} is held"
     if stage.auto_deploy:

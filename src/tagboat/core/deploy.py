@@ -93,11 +93,11 @@ class Deploy:
 
     `digest` is what `resolve` found, of the repository `image` (None until then: the project's).
     Before that it is what the push named: a hint, which decides what merges into it, and which
-    `resolve` does not go by but for `EXACT_TRIGGERS`. `merges` counts the pushes merged into it, so
-    that a resolution that raced with one is seen to be stale. `claimed_by` is the server at work on
-    it until `claimed_until`. `cancelling` is whether somebody asked to cancel it. `ordered_by` is
-    the name of the account or token that ordered it, None where a push or a poll did. `note` is
-    the reason that a person gave for it, empty for none.
+    `resolve` goes by only where it `is_exact`; `exact` is set for a restart and a start. `merges`
+    counts the pushes merged into it, so that a resolution that raced with one is seen to be stale.
+    `claimed_by` is the server at work on it until `claimed_until`. `cancelling` is whether somebody
+    asked to cancel it. `ordered_by` is the name of the account or token that ordered it, None where
+    a push or a poll did. `note` is the reason that a person gave for it, empty for none.
 
     What it has done so far decides how it is undone: `container` is the name of its container,
     chosen before any is made; `release_id` is the engine's id of the container of its release
@@ -115,6 +115,7 @@ class Deploy:
     status: DeployStatus = DeployStatus.QUEUED
     reason: str | None = None
     force: bool = False
+    exact: bool = False
     ordered_by: str | None = None
     steps: tuple[Step, ...] = PENDING_STEPS
     log: str = ""
@@ -149,6 +150,11 @@ class Deploy:
         return self.steps[0].status is not StepStatus.PENDING
 
     @property
+    def is_exact(self) -> bool:
+        """True if it brings the digest that it names and no other, whatever its tag points to."""
+        return self.exact or self.trigger in EXACT_TRIGGERS
+
+    @property
     def by_news(self) -> bool:
         """True if a push or a poll has caused it, not a person."""
         return self.trigger in {Trigger.WEBHOOK, Trigger.POLL}
@@ -180,11 +186,7 @@ def merges_into(waiting: Deploy, tag: str, digest: Digest | None, *, force: bool
     if waiting.digest is None or waiting.digest == digest:
         return True
     # Without a digest in the push, `merged` makes the queued one look the tag up afresh.
-    return (
-        digest is None
-        and waiting.status is DeployStatus.QUEUED
-        and waiting.trigger not in EXACT_TRIGGERS
-    )
+    return digest is None and waiting.status is DeployStatus.QUEUED and not waiting.is_exact
 
 
 def merged(waiting: Deploy, digest: Digest | None) -> Deploy:

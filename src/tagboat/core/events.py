@@ -159,7 +159,12 @@ def stage_change(stage: Stage, *, deleted: bool = False) -> StateChange:
         subject=stage.id,
         project_id=stage.project_id,
         stage_id=stage.id,
-        state={"name": stage.name, "held": stage.held, "deleted": deleted},
+        state={
+            "name": stage.name,
+            "held": stage.held,
+            "stopped": stage.stopped,
+            "deleted": deleted,
+        },
     )
 
 

@@ -31,7 +31,8 @@ class DeployTriggerer(Protocol):
     """The queue of deploys, which a worker carries out.
 
     It is called inside the transaction `tx`, so that a push and its deploy are committed together.
-    `ordered_by` is the name of who has ordered it, None for a push or a poll.
+    `ordered_by` is the name of who has ordered it, None for a push or a poll. With `exact`, the
+    `digest` is deployed whatever the tag points to by then.
     """
 
     def trigger_deploy(
@@ -44,6 +45,7 @@ class DeployTriggerer(Protocol):
         trigger: Trigger = Trigger.MANUAL,
         digest: Digest | None = None,
         force: bool = False,
+        exact: bool = False,
         image: ImageName | None = None,
         ordered_by: str | None = None,
         note: str = "",

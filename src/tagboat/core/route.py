@@ -10,13 +10,15 @@ from tagboat.core.protocol import AppProtocol
 class RouteState(StrEnum):
     """The handling of requests: sent to an instance, held until there is one, or refused.
 
-    `portless`: there is an instance, which listens on nothing.
+    `portless`: there is an instance, which listens on nothing. `stopped`: a person has stopped the
+    stage.
     """
 
     OPEN = "open"
     HELD = "held"
     NONE = "none"
     PORTLESS = "portless"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.identities import IdentityReader, IdentityWriter
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Deletion, PulledImage
+from tagboat.core.one_off import OneOff
 from tagboat.core.page_port import (
     HeardReader,
     HeardWriter,
@@ -47,6 +48,7 @@ class Topic(StrEnum):
 
     DEPLOYS = "deploys"
     ROUTES = "routes"
+    DRAINS = "drains"
     SETTINGS = "settings"
     DELIVERIES = "deliveries"
     EVENTS = "events"
@@ -192,6 +194,19 @@ class RetentionWriter(RetentionReader, Protocol):
     def end_deletion(self, deletion: Deletion) -> None: ...
 
 
+class OneOffReader(Protocol):
+    """One-off commands that run, or that a server has left as it died."""
+
+    def one_offs(self) -> list[OneOff]: ...
+
+
+class OneOffWriter(OneOffReader, Protocol):
+    """Changes of these."""
+
+    def put_one_off(self, one_off: OneOff) -> None: ...
+    def delete_one_off(self, one_off_id: str) -> None: ...
+
+
 class PollReader(Protocol):
     """The state of polls, and how registries fail."""
 
@@ -292,6 +307,7 @@ class Reader(
     CatalogReader,
     DeployReader,
     RetentionReader,
+    OneOffReader,
     PollReader,
     DeliveryReader,
     SettingReader,
@@ -312,6 +328,7 @@ class Tx(
     CatalogWriter,
     DeployWriter,
     RetentionWriter,
+    OneOffWriter,
     PollWriter,
     DeliveryWriter,
     SettingWriter,

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
+from tagboat.core.one_off import OneOff
 from tagboat.core.ports import Reader
 from tagboat.core.workload import WorkloadStatus
-from tagboat.deploy.ownership import INSTANCE, role_of
+from tagboat.deploy.ownership import INSTANCE, RUN, role_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,8 @@ class DesiredState:
     """The ids of deploys at work or with an instance, and the instances by what is to be done.
 
     Those in `live` are to be kept running, those in `drained` to be drained and retired, and those
-    in `given_up` to be removed. `stages` are the stages of `drained`, by id.
+    in `given_up` to be removed. `stages` are the stages of `drained`, by id. `one_offs` are the
+    commands on record, which nobody has to start.
     """
 
     working: frozenset[str]
@@ -24,9 +26,12 @@ class DesiredState:
     drained: list[Instance]
     given_up: list[Instance]
     stages: Mapping[str, Stage]
+    one_offs: list[OneOff]
 
     def knows(self, workload: WorkloadStatus) -> bool:
         """Return whether the workload is wanted; a release command only while its deploy works."""
+        if workload.labels.get(RUN) in {one.id for one in self.one_offs}:
+            return True
         deploy = workload.labels.get("tagboat.deploy", "")
         return deploy in self.working or (deploy in self.serving and role_of(workload) == INSTANCE)
 
@@ -67,4 +72,5 @@ def read_desired_state(reader: Reader) -> DesiredState:
         ],
         given_up=[one for one in starting if one.deploy_id not in deploys],
         stages={one.stage_id: reader.stage(one.stage_id) for one in draining},
+        one_offs=reader.one_offs(),
     )

@@ -1,6 +1,5 @@
 """Questions to the registry about an image that cannot be pulled or started."""
 
-from tagboat.core.deploy import EXACT_TRIGGERS
 from tagboat.core.errors import DeployFailedError, NotAnImageError, TagboatError
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import TagSource
@@ -11,7 +10,7 @@ from tagboat.deploy.failure import MovedOnError
 async def raise_if_moved_on(tags: TagSource, context: DeployContext) -> None:
     """Raise MovedOnError where the tag points to another image by now."""
     # Many registries delete the image that a tag pointed to as soon as it is pushed again.
-    if context.deploy.trigger in EXACT_TRIGGERS:
+    if context.deploy.is_exact:
         return
     try:
         digest = await tags.resolve(context.repository, context.deploy.tag, context.registry)

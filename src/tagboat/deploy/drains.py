@@ -1,6 +1,7 @@
 """Retiring draining instances in the background: a request may take an hour to end."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -8,9 +9,11 @@ import structlog
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader, Tx
+from tagboat.deploy.context import read_context
 from tagboat.deploy.instances import ended
 from tagboat.deploy.retirement import end_container
 from tagboat.deploy.services import DeployServices
+from tagboat.deploy.storage import keep_storage, with_storage
 
 log = structlog.get_logger("tagboat.reconcile")
 
@@ -36,6 +39,7 @@ class Drains:
             try:
                 await services.traffic.drained([instance], limit_s)
                 if await services.store.read(is_left):
+                    await keep_unasked_volumes(services, instance)
                     await end_container(services, instance)
                     await services.store.write(partial(note_stopped, services, instance.id))
                     log.info("retired", action="retire", container=container)
@@ -75,3 +79,19 @@ def note_stopped(services: DeployServices, instance_id: str, tx: Tx) -> None:
     # One that serves again since a moment ago stays live on record, and is made again as such.
     if instance.state is InstanceState.DRAINING:
         tx.put_instance(ended(tx, instance, InstanceState.STOPPED, services.clock()))
+
+
+async def keep_unasked_volumes(services: DeployServices, instance: Instance) -> None:
+    """Let a stopped stage take over the volumes that the engine has made for its container."""
+    status = await services.runtime.status(instance.handle)
+    # Without its container, the start would not find what the app has written there.
+    if status is None or not status.unasked_volumes:
+        return
+    context = await services.store.read(lambda reader: read_context(reader, instance.deploy_id))
+    # A preview whose time is over leaves its data to nobody.
+    if not context.stage.stopped:
+        return
+    deploy = replace(context.deploy, image=instance.image, digest=instance.digest)
+    _, storage = await with_storage(services.runtime, replace(context, deploy=deploy), status)
+    if storage.adopted:
+        await services.store.write(partial(keep_storage, instance.stage_id, storage))

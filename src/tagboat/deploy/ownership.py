@@ -9,7 +9,9 @@ from tagboat.core.ports import Reader
 from tagboat.core.workload import WorkloadStatus
 
 ROLE = "tagboat.role"
-INSTANCE, RELEASE = "instance", "release"
+INSTANCE, RELEASE, ONE_OFF = "instance", "release", "run"
+RUN = "tagboat.run"
+"""Label with the id of a one-off command."""
 
 
 def own_labels(installation: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 
-from tagboat.core.deploy import EXACT_TRIGGERS, Step, StepName, StepStatus
+from tagboat.core.deploy import Step, StepName, StepStatus
 from tagboat.core.errors import DeployFailedError
 from tagboat.core.image import ImageInfo
 from tagboat.deploy.context import DeployContext
@@ -36,10 +36,7 @@ class Pulling:
         self.info = info
         if info is not None:
             # A rollback may bring an older image, and the project follows the newest.
-            if (
-                context.deploy.trigger not in EXACT_TRIGGERS
-                and follow(context.project, info) != context.project
-            ):
+            if not context.deploy.is_exact and follow(context.project, info) != context.project:
                 await self._record.fill_project(partial(follow, info=info))
             detail = "; ".join(
                 filter(None, (detail, foreign(info.platform, await self._runtime.platform())))

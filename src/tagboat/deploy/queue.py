@@ -40,6 +40,7 @@ class DeployQueue:
         trigger: Trigger = Trigger.MANUAL,
         digest: Digest | None = None,
         force: bool = False,
+        exact: bool = False,
         image: ImageName | None = None,
         ordered_by: str | None = None,
         note: str = "",
@@ -49,10 +50,11 @@ class DeployQueue:
         Raises NotFoundError for an unknown stage.
         """
         # One of an exact digest merges with none that looks a tag up: see docs/decisions/0006.
+        exactly = exact or trigger in EXACT_TRIGGERS
         waiting = [
             deploy
             for deploy in tx.open_deploys(stage_id)
-            if trigger not in EXACT_TRIGGERS and merges_into(deploy, image_tag, digest, force=force)
+            if not exactly and merges_into(deploy, image_tag, digest, force=force)
         ]
         if waiting:
             into = merged(waiting[-1], digest)
@@ -72,6 +74,7 @@ class DeployQueue:
             digest=digest,
             trigger=trigger,
             force=force,
+            exact=exact,
             image=image,
             ordered_by=ordered_by,
             note=note,
@@ -93,6 +96,7 @@ class DeployQueue:
                 trigger=older.trigger,
                 digest=older.digest,
                 force=older.force,
+                exact=older.exact,
                 image=older.image,
                 ordered_by=older.ordered_by,
                 note=older.note,
@@ -101,7 +105,8 @@ class DeployQueue:
     def _supersede(self, tx: Tx, newer: Deploy) -> None:
         """In a stage of one instance, end the queued deploys that `newer` makes pointless.
 
-        A rollback holds its stage: deploys that pushes have queued wait for its release.
+        A rollback holds its stage: deploys that pushes have queued wait for its release. A restart
+        or a start brings no other version: those that wait for the stage still have their turn.
         """
         stage = next(
             (stage for stage in tx.stages(newer.project_id) if stage.id == newer.stage_id), None
@@ -113,7 +118,7 @@ class DeployQueue:
             return
         for older in tx.open_deploys(stage.id):
             if older.status is DeployStatus.QUEUED and not (
-                newer.trigger is Trigger.ROLLBACK and older.by_news
+                (newer.exact or newer.trigger is Trigger.ROLLBACK) and older.by_news
             ):
                 tx.put_deploy(
                     replace(

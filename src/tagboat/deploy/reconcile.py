@@ -15,11 +15,13 @@ from tagboat.core.errors import (
     StoreUnavailableError,
     TagboatError,
 )
-from tagboat.core.ports import Reader, Tx
+from tagboat.core.one_off import KEPT_FOR
+from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.desired import read_desired_state
 from tagboat.deploy.drains import Drains
 from tagboat.deploy.instances import ended
+from tagboat.deploy.one_offs import remove_left
 from tagboat.deploy.ownership import made_here, own_labels
 from tagboat.deploy.revival import made_by, revive
 from tagboat.deploy.services import DeployServices
@@ -35,12 +37,14 @@ log = structlog.get_logger("tagboat.reconcile")
 
 
 async def run_reconciler(services: DeployServices) -> None:
-    """Reconcile at once, every minute and on each exit, sooner after a failure; until cancelled."""
+    """Reconcile at once, every minute, on each exit and when a stage is stopped; until cancelled.
+
+    After a failure it comes sooner.
+    """
     drains = Drains(services)
 
     async def reconcile_once() -> float:
-        await _reconcile(services, drains)
-        return RECONCILE_EVERY_S
+        return await _reconcile(services, drains)
 
     async def watch_exits() -> None:
         while True:
@@ -61,6 +65,7 @@ async def run_reconciler(services: DeployServices) -> None:
         warn=partial(log.warning, "reconcile failed", action="reconcile"),
         rest_s=lambda _: RECONCILE_MIN_INTERVAL_S,
     )
+    services.store.listen(Topic.DRAINS, task.wake)
     watching = asyncio.create_task(keep_going("watch exits", watch_exits))
     try:
         await task.run()
@@ -74,8 +79,9 @@ async def reconcile(services: DeployServices) -> None:
 
     Live instances are started again where they do not run, and made again where they are gone.
     Removed are this installation's workloads that no record knows, instances that finished deploys
-    left draining or starting, and those that are older than the `ttl_h` of their stage. Raises
-    EngineError, IngressError or StoreUnavailableError; a failure of one does not stop the others.
+    left draining or starting, those that are older than the `ttl_h` of their stage, and one-off
+    commands whose server has died. Raises EngineError, IngressError or StoreUnavailableError; a
+    failure of one does not stop the others.
     """
     drains = Drains(services)
     try:
@@ -85,8 +91,8 @@ async def reconcile(services: DeployServices) -> None:
         await drains.close()
 
 
-async def _reconcile(services: DeployServices, drains: Drains) -> None:
-    """Reconcile once, and leave draining instances to `drains`."""
+async def _reconcile(services: DeployServices, drains: Drains) -> float:
+    """Reconcile once, and leave draining instances to `drains`; return seconds until the next."""
 
     async def remove_orphan(workload: WorkloadStatus) -> None:
         # Labels alone do not prove that a deploy here has left it behind.
@@ -125,6 +131,11 @@ async def _reconcile(services: DeployServices, drains: Drains) -> None:
     removals = [
         *(partial(remove_orphan, one) for one in workloads if not desired.knows(one)),
         *(partial(remove_withdrawn, one) for one in desired.given_up),
+        *(
+            partial(remove_left, services.store, services.runtime, one, workloads)
+            for one in desired.one_offs
+            if one.kept_until < services.clock()
+        ),
     ]
     if revivals or removals or desired.drained:
         # A revived instance may be at another endpoint; and nothing is removed before it is known
@@ -136,6 +147,8 @@ async def _reconcile(services: DeployServices, drains: Drains) -> None:
     await look_after(services, desired.live, workloads)
     if failures:
         raise failures[0]
+    # The server that looks after a command may be gone by then.
+    return KEPT_FOR.total_seconds() if desired.one_offs else RECONCILE_EVERY_S
 
 
 async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> list[TagboatError]:

@@ -8,7 +8,6 @@ from typing import Any
 from tagboat.core.catalog import KnownTag, Project
 from tagboat.core.deploy import (
     ACTIVE_STATES,
-    EXACT_TRIGGERS,
     Deploy,
     DeployStatus,
     Instance,
@@ -180,7 +179,7 @@ class DeployRecord:
             if deploy.trigger in {Trigger.MANUAL, Trigger.PROMOTE}:
                 tx.delete_taken_back(deploy.stage_id, digest)
             # Those name a digest that was live once, not the one that the tag points to.
-            if deploy.trigger not in EXACT_TRIGGERS:
+            if not deploy.is_exact:
                 tx.record_tag(
                     KnownTag(
                         project_id=deploy.project_id,

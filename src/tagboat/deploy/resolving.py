@@ -1,6 +1,6 @@
 """The digest that a deploy brings: the one ordered, else the one that its tag points to now."""
 
-from tagboat.core.deploy import EXACT_TRIGGERS, Deploy, StepName
+from tagboat.core.deploy import Deploy, StepName
 from tagboat.core.image import Digest
 from tagboat.core.ports import TagSource
 from tagboat.deploy.context import DeployContext
@@ -16,7 +16,7 @@ async def wanted_digest(tags: TagSource, context: DeployContext) -> Digest:
     # A push may name a digest as well, but a sender must not choose what runs: only the registry
     # says what a tag is.
     deploy = context.deploy
-    if deploy.trigger in EXACT_TRIGGERS and deploy.digest is not None:
+    if deploy.is_exact and deploy.digest is not None:
         return deploy.digest
     return await tags.resolve(context.repository, deploy.tag, context.registry)
 

@@ -50,7 +50,7 @@ def routes_by_stage(reader: Reader, base_domain: str) -> dict[str, list[Route]]:
     for project, stage in iter_stages(reader):
         running = live.get(stage.id, ())
         otherwise = _state_without_endpoint(
-            restarts=stage.id in restarting, portless=stage.id in portless
+            stage, restarts=stage.id in restarting, portless=stage.id in portless
         )
         _claim_all(found, project, stage, running, base_domain, otherwise)
     sorted_out: dict[str, list[Route]] = defaultdict(list)
@@ -93,7 +93,7 @@ def _claims_of(reader: Reader, stage_id: str, base_domain: str) -> dict[str, tup
     ]
     portless = any(one.endpoint is None for one in live)
     otherwise = _state_without_endpoint(
-        restarts=len(live) < len(active) and bool(at_work), portless=portless
+        stage, restarts=len(live) < len(active) and bool(at_work), portless=portless
     )
     found: dict[str, tuple[_Claim, Route]] = {}
     running = [one for one in live if one.endpoint]
@@ -138,8 +138,11 @@ def _claim(found: dict[str, tuple[_Claim, Route]], wanted: Iterable[tuple[_Claim
             found[route.host] = (claim, route)
 
 
-def _state_without_endpoint(*, restarts: bool, portless: bool) -> RouteState:
+def _state_without_endpoint(stage: Stage, *, restarts: bool, portless: bool) -> RouteState:
     """Return the handling of requests while no live instance of the stage has an endpoint."""
+    # A start of a stopped stage holds nobody: it may take as long as a pull.
+    if stage.stopped:
+        return RouteState.STOPPED
     if restarts:
         return RouteState.HELD
     return RouteState.PORTLESS if portless else RouteState.NONE

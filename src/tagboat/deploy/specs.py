@@ -1,14 +1,15 @@
-"""The specs of the workloads of a deploy: its instance, and its release command."""
+"""The specs of workloads: the instance of a deploy, its release command, and one-off commands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.one_off import OneOff
 from tagboat.core.storage import stage_volumes
 from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.context import DeployContext
 from tagboat.deploy.options import as_instance, as_release, with_surroundings
-from tagboat.deploy.ownership import INSTANCE, RELEASE, ROLE, release_container
+from tagboat.deploy.ownership import INSTANCE, ONE_OFF, RELEASE, ROLE, RUN, release_container
 
 SECRETS_FOLDER = "/run/secrets"
 
@@ -43,6 +44,17 @@ def release_spec(context: DeployContext, installation: str) -> WorkloadSpec:
     """Return the workload that runs the release command."""
     spec = _common_spec(context, release_container(context.container), installation, RELEASE)
     return as_release(spec, context.config.options)
+
+
+def one_off_spec(
+    context: DeployContext, one_off: OneOff, installation: str, command: Sequence[str]
+) -> WorkloadSpec:
+    """Return the workload of a command that runs once, as the release command does."""
+    spec = _common_spec(context, one_off.container, installation, ONE_OFF)
+    # It belongs to no deploy: what looks after a deploy must not take it for its own.
+    labels = {name: value for name, value in spec.labels.items() if name != "tagboat.deploy"}
+    spec = replace(spec, labels={**labels, RUN: one_off.id})
+    return as_release(spec, replace(context.config.options, release_command=tuple(command)))
 
 
 def _common_spec(context: DeployContext, name: str, installation: str, role: str) -> WorkloadSpec:

@@ -24,7 +24,7 @@ from tagboat.core.errors import (
     NotFoundError,
     StoreUnavailableError,
 )
-from tagboat.core.ports import Tx
+from tagboat.core.ports import Topic, Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.containers import Containers
 from tagboat.deploy.context import DeployContext
@@ -101,6 +101,10 @@ class DeploySteps:
         proven = not self._services.traffic.active or not stage.watch_s
         now = self._services.clock()
         switched = switch_instances(tx, deploy, stage.max_instances, now, watched=proven)
+        if stage.stopped:
+            # Not before: until something is live, a deploy that fails leaves the stage stopped.
+            tx.put_stage(replace(stage, stopped_at=None, stopped_by=None))
+            tx.announce(Topic.DEPLOYS)  # what pushes had queued before the stop may begin now
         self._requests.route_away(tx, switched)
         self._requests.save(tx)
         return switched
@@ -164,12 +168,13 @@ class DeploySteps:
         )
         # From here on the deploy can disturb what serves.
         await counting
-        # A version that is rolled back to was released in its day, and knows nothing of what
-        # newer release commands have done since.
+        # A version that is rolled back to, restarted or started again was released in its day; an
+        # older one knows nothing of what newer release commands have done since.
+        was_released = context.deploy.exact or context.deploy.trigger is Trigger.ROLLBACK
         if (
             context.config.options.release_command
             and not context.deploy.released
-            and context.deploy.trigger is not Trigger.ROLLBACK
+            and not was_released
         ):
             await self._record.note(StepName.START, "the release command runs")
             await self._containers.release(context)

@@ -38,9 +38,9 @@ class Successor:
         """Return whether it is sure by now; the preparation goes on in the background."""
 
         def find_waiting(reader: Reader) -> Deploy | None:
-            held = reader.stage(self._watched.stage_id).held
+            closed = reader.stage(self._watched.stage_id).closed_to_news
             for one in reader.open_deploys(self._watched.stage_id):
-                if one.status is DeployStatus.QUEUED and not (held and one.by_news):
+                if one.status is DeployStatus.QUEUED and not (closed and one.by_news):
                     return one
             return None
 

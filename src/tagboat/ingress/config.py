@@ -32,7 +32,7 @@ HOLD_S = 120
 
 _LUA_FILE = "hold.lua"
 _UNKNOWN_FILE, _NOT_LIVE_FILE, _RESTARTING_FILE = "unknown.html", "not-live.html", "restarting.html"
-_NO_PORT_FILE = "no-port.html"
+_NO_PORT_FILE, _STOPPED_FILE = "no-port.html", "stopped.html"
 # A placeholder, because the fingerprint is a hash of the text that it stands in.
 _FINGERPRINT = "@FINGERPRINT@"
 _BUFFER = 68 * 1024  # 64 KiB, what is reserved for additions (1 KiB), and 500 lines of bookkeeping
@@ -91,6 +91,7 @@ def render_config(wanted: ConfigInput) -> RenderedConfig:
         _NOT_LIVE_FILE: error_pages.NOT_LIVE,
         _RESTARTING_FILE: error_pages.RESTARTING,
         _NO_PORT_FILE: error_pages.NO_PORT,
+        _STOPPED_FILE: error_pages.STOPPED,
     }
     if wanted.lua:
         files[_LUA_FILE] = hold_script(wanted.hold_s)
@@ -185,7 +186,7 @@ def _frontend(wanted: ConfigInput) -> str:
 frontend web
   bind {f"[{host}]" if ":" in host else host}:{port}
 
-  # The map says PORT or PORT/PROTOCOL, `held`, `none` or `portless`.
+  # The map says PORT or PORT/PROTOCOL, `held`, `none`, `portless` or `stopped`.
   http-request set-var(txn.way) str(unknown)
   http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
   http-request set-var(txn.way) {in_map} if {{ var(txn.host) -m found }}
@@ -193,6 +194,7 @@ frontend web
 {answer_page(404, _UNKNOWN_FILE, "unknown")}
 {answer_page(503, _NOT_LIVE_FILE, "none", " hdr Retry-After 10")}
 {answer_page(503, _NO_PORT_FILE, "portless")}
+{answer_page(503, _STOPPED_FILE, "stopped")}
 {answer_page(503, _RESTARTING_FILE, "held", " hdr Retry-After 2")}
 
   # Only a trusted front is believed about the client.

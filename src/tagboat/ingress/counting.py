@@ -25,6 +25,8 @@ _END = r"(?m)^%d (?P<number>\d+) (?P<state>\S\S) (?P<status>-?\d+) \S+ (?P<head>
 _INFO = re.compile(r"^(Pid|Start_time_sec|node): (\S+)$", re.MULTILINE)
 _WITH_ERROR = 500
 _SWITCHING = 101
+_UNSERVED = "none portless stopped held"
+"""States of routes without an instance that could answer."""
 
 
 def _rules() -> str:
@@ -37,7 +39,7 @@ def _rules() -> str:
         f" if {{ status {name[0]}00:{name[0]}99 }}{by_app if name == '4xx' else ''}"
         for place, name in enumerate(CODE_CLASSES)
     )
-    no_instance = "{ var(txn.way) -m str none portless held }"
+    no_instance = f"{{ var(txn.way) -m str {_UNSERVED} }}"
     return f"""\
   http-response set-var(txn.head) int(1)
   http-response sc-inc-gpc({_ANSWERS},0) if {{ status lt {_WITH_ERROR} }}
@@ -53,7 +55,7 @@ COUNTING_RULES = _rules()
 HOST_COUNTING = f"""\
   # By host for the metrics; not by those that strangers make up.
   http-request track-sc1 var(txn.host) table {HOST_TABLE} unless {{ var(txn.way) -m str unknown }}
-  http-request set-log-level silent if {{ var(txn.way) -m str unknown none portless held }}"""
+  http-request set-log-level silent if {{ var(txn.way) -m str unknown {_UNSERVED} }}"""
 # Nothing expires: a count that begins again by itself would look like one that was never made.
 COUNT_TABLES = f"""\
 backend {INSTANCE_TABLE}

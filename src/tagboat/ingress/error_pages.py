@@ -28,7 +28,11 @@ UNKNOWN_HOST = _TEMPLATE.format(
 )
 NOT_LIVE = _TEMPLATE.format(
     title="503: no live instance",
-    text="This stage has no live instance: nothing was deployed to it yet, or it was stopped.",
+    text="This stage has no live instance: nothing was deployed to it yet, or it has ended.",
+)
+STOPPED = _TEMPLATE.format(
+    title="503: stopped",
+    text="This stage is stopped. Its operator can start it with 'tagboat start PROJECT STAGE'.",
 )
 NO_PORT = _TEMPLATE.format(
     title="503: no port",

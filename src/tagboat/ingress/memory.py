@@ -65,7 +65,7 @@ class MemoryIngress:
         async with self._changed:
             await self._changed.wait_for(lambda: self._routes.get(host) != RouteState.HELD)
         way = self._routes.get(host, RouteState.NONE)
-        if way in {RouteState.NONE, RouteState.PORTLESS}:
+        if way in {RouteState.NONE, RouteState.PORTLESS, RouteState.STOPPED}:
             if host in self._routes:
                 self._turned_away[host] += 1
                 self._answers[host]["5xx"] += 1

@@ -14,7 +14,7 @@ _MAX_PORT = 65535
 _GOT = re.compile(r'^type=.*\bfound=(yes|no)\b(?:.*\bvalue="([^"]*)")?', re.MULTILINE)
 
 RoutingMap = Mapping[str, str]
-"""Host to a port in digits (`PORT/PROTOCOL` unless `http`), `held`, `none` or `portless`."""
+"""Host to a port in digits (`PORT/PROTOCOL` unless `http`), or the state of its route."""
 
 
 def routing_map(routes: Collection[Route]) -> RoutingMap:

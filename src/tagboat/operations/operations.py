@@ -10,7 +10,9 @@ from tagboat.operations.deploys import DeployOperations
 from tagboat.operations.health import HealthChecks
 from tagboat.operations.hosts import ServedHosts
 from tagboat.operations.image_facts import KnownImages
+from tagboat.operations.lifecycle import LifecycleOperations
 from tagboat.operations.live_logs import LiveLogs
+from tagboat.operations.one_offs import OneOffOperations
 from tagboat.operations.projects import ProjectOperations
 from tagboat.operations.queries.audit import AuditQueries
 from tagboat.operations.queries.catalog import CatalogQueries
@@ -54,6 +56,8 @@ class Operations:
         self.registries = RegistryOperations(services)
         self.webhooks = WebhookOperations(services)
         self.deploys = DeployOperations(services)
+        self.lifecycle = LifecycleOperations(services)
+        self.one_offs = OneOffOperations(services)
         self.quick_deploys = QuickDeploys(services)
         self.adoption = AdoptionOperations(services)
         self.settings = SettingsOperations(services)

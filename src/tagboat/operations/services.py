@@ -1,5 +1,6 @@
 """The services that operations stand on, handed in by the composition root."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -89,14 +90,14 @@ class OperationServices:
     InvalidValueError. `new_secret` makes and returns a new secret of the global webhook URL, and
     calls what it is given in the same transaction. `redeliver` carries out the delivery of an id
     again, asked for by a principal, and returns the receipt's JSON, or raises NotFoundError,
-    ConflictError or InvalidValueError. `explain` returns
-    what a push would do. `abandon` makes the worker let go of the deploys of stages.
-    `ingress_trouble` returns what is wrong with the ingress, None for nothing; it is None where
-    there is to be no ingress. `disks` looks at the disks of data and engine. `code_classes`
-    returns the answers of stages by their ids, or raises IngressUnavailableError. `host_path`
-    returns a path of the machine if containers may have it, else raises InvalidValueError.
-    `base_domain` is the end of the stages' own hosts, in lower case; `public_url` has no trailing
-    slash. `actor` is the one that asks for what these services are used for; `passwords` and
+    ConflictError or InvalidValueError. `explain` returns what a push would do. `abandon` makes the
+    worker let go of the deploys of stages. `ingress_trouble` returns what is wrong with the
+    ingress, None for nothing; it is None where there is to be no ingress. `disks` looks at the
+    disks of data and engine. `code_classes` returns the answers of stages by their ids, or raises
+    IngressUnavailableError. `host_path` returns a path of the machine if containers may have it,
+    else raises InvalidValueError. `base_domain` is the end of the stages' own hosts, in lower case;
+    `public_url` has no trailing slash. `chores` are tasks that go on when the call that began them
+    has ended. `actor` is the one that asks for what these services are used for; `passwords` and
     `attempts` are shared by all who sign in. `oidc` is None without an OpenID provider; without
     `local_sign_in`, nobody signs in with a password.
     """
@@ -124,6 +125,7 @@ class OperationServices:
     base_domain: str
     public_url: str
     host_path: Callable[[str], str] = no_host_path
+    chores: set[asyncio.Task[None]] = field(default_factory=set)
     actor: Principal = SERVER
     passwords: Passwords = field(default_factory=Passwords)
     attempts: SignInAttempts = field(default_factory=SignInAttempts)

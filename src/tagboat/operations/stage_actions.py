@@ -174,10 +174,12 @@ class StageActions:
         Where the stage may have several instances, these are the newest few. Pushes are decided on
         as if they came now. Versions that were taken back stay waiting, and so do lower versions
         where the stage accepts none; those of polls are only recorded. With `including` they are
-        tried again.
+        tried again. In a stopped stage everything goes on waiting.
         """
         stage = replace(tx.stage(stage_id), held=False, held_at=None, held_by=None)
         tx.put_stage(stage)
+        if stage.stopped:
+            return []
         offers = tx.held_pushes(stage.id)
         tx.delete_held_pushes(stage.id)
         tx.announce(Topic.DEPLOYS)  # what pushes have queued before the hold may begin now

@@ -72,8 +72,9 @@ class RollbackFacts(Protocol):
 def find_target(facts: RollbackFacts, stage: Stage) -> Instance:
     """Return the instance that a rollback brings back where no deploy is named.
 
-    Raises ConflictError where there is none.
+    Raises ConflictError where there is none, and in a stopped stage.
     """
+    _refuse_if_stopped(stage)
     return _before(facts, stage, live_in(facts, stage), _at_work(facts, stage))
 
 
@@ -88,8 +89,10 @@ def find_way_back(reader: Reader, stage: Stage, to: str | None = None) -> WayBac
     While a deploy is at work that can still be taken back, that is what it replaces or has
     replaced; else what was live before and was never taken back. Raises NotFoundError where there
     is no deploy `to`, and ConflictError where there is nothing to go back to, with what to do
-    instead.
+    instead. In a stopped stage it has to be named.
     """
+    if to is None:
+        _refuse_if_stopped(stage)
     at_work = _at_work(reader, stage)
     own = reader.instance_of(at_work.id) if at_work else None
     live = live_in(reader, stage)
@@ -139,6 +142,15 @@ def under_way(reader: Reader, stage: Stage, to: str | None) -> Deploy | None:
 def live_in(facts: RollbackFacts, stage: Stage) -> Instance | None:
     """Return the newest live instance of the stage, None where nothing is live."""
     return next(iter(facts.instances(stage_id=stage.id, states=[InstanceState.LIVE])), None)
+
+
+def _refuse_if_stopped(stage: Stage) -> None:
+    # What a start brings again, and what was live before that, could both be meant.
+    if stage.stopped:
+        raise ConflictError(
+            f"the stage {stage.name} is stopped: start it, or name the deploy to go back to"
+            " with --to"
+        )
 
 
 def _at_work(facts: RollbackFacts, stage: Stage) -> Deploy | None:

@@ -209,8 +209,8 @@ def _candidates_by_stage(
     stages: dict[str, StageCandidates] = {}
     for tag, decision in decisions.items():
         stage = decision.stage
-        # A held stage keeps for its release what it would deploy otherwise.
-        if stage and (decision.outcome is Outcome.QUEUED or stage.held):
+        # A held or stopped stage keeps for its release what it would deploy otherwise.
+        if stage and (decision.outcome is Outcome.QUEUED or stage.closed_to_news):
             candidates = stages.setdefault(
                 stage.id, StageCandidates(stage, serving.get(stage.id, ()), changes.sample)
             )

@@ -41,13 +41,13 @@ def abandoned(holder: str, now: datetime, mine: Collection[str]) -> Select[Any]:
 def next_queued(limit: int) -> Select[Any]:
     """Return the query for queued deploys, oldest first, one for each stage where none is running.
 
-    It is the oldest of its stage that may begin: while a stage is held, deploys that pushes and
-    polls have queued may not.
+    It is the oldest of its stage that may begin: while a stage is held or stopped, deploys that
+    pushes and polls have queued may not.
     """
     idle = ~_other_of_stage(RUNNING)
     free = ~exists(
         select(stages.c.id)
-        .where(stages.c.id == deploys.c.stage_id, stages.c.held)
+        .where(stages.c.id == deploys.c.stage_id, stages.c.held | stages.c.stopped_at.is_not(None))
         .correlate(deploys)
     )
     first = ~_other_of_stage(QUEUED, _earlier.c.id < deploys.c.id, free | _by_hand(_earlier))

@@ -10,6 +10,7 @@ from tagboat.store.heard import HeardReads
 from tagboat.store.identities import IdentityReads
 from tagboat.store.instances import InstanceReads
 from tagboat.store.matrix import MatrixReads
+from tagboat.store.one_offs import OneOffReads
 from tagboat.store.pages import PageReads
 from tagboat.store.polls import PollReads
 from tagboat.store.read_model import ReadModelReads
@@ -27,6 +28,7 @@ class SqlReader(
     ReceiptReads,
     InstanceReads,
     RetentionReads,
+    OneOffReads,
     PollReads,
     DeliveryReads,
     HeardReads,

@@ -13,6 +13,7 @@ from tagboat.store.heard import HeardWrites
 from tagboat.store.identities import IdentityWrites
 from tagboat.store.instances import InstanceWrites
 from tagboat.store.memory import WriteMemory
+from tagboat.store.one_offs import OneOffWrites
 from tagboat.store.pages import PageReads
 from tagboat.store.polls import PollWrites
 from tagboat.store.read_model import ReadModelReads
@@ -29,6 +30,7 @@ class UnitOfWork(
     ReceiptWrites,
     InstanceWrites,
     RetentionWrites,
+    OneOffWrites,
     PollWrites,
     DeliveryWrites,
     SettingWrites,

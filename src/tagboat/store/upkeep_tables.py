@@ -1,9 +1,9 @@
-"""The tables of upkeep, and of what is noted in passing: answers, images, removals, calls heard.
+"""The tables of upkeep, and of what is noted in passing: answers, images, removals, commands.
 
 As in `tables`, column names are the field names of the values in `tagboat.core`.
 """
 
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text, text
 
 from tagboat.store.columns import IMAGE, JSON, Instant
 from tagboat.store.tables import metadata
@@ -55,4 +55,15 @@ poll_finds_table = Table(
     Column("first_at", Instant, nullable=False),
     Column("last_at", Instant, nullable=False),
     Column("pushes", Integer, nullable=False),
+)
+
+one_offs_table = Table(
+    "one_offs",
+    metadata,
+    Column("id", String, primary_key=True),
+    # No key of another: its container has to be found after the stage is gone.
+    Column("stage_id", String, nullable=False),
+    Column("container", Text, nullable=False),
+    Column("container_id", Text, nullable=False, server_default=text("''")),
+    Column("kept_until", Instant, nullable=False),
 )

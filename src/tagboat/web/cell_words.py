@@ -162,10 +162,20 @@ def _under_way(cell: StageCell, deploy: Deploy) -> CellWords:
     )
 
 
+def has_failed(cell: StageCell) -> bool:
+    """Return whether the newest deploy of a stage failed, and nobody has stopped it since."""
+    newest, stopped_at = cell.newest, cell.stage.stopped_at
+    if newest is None or newest.status is not DeployStatus.FAILED:
+        return False
+    ended_at = newest.finished_at
+    # Who has stopped it since then knows; a start that failed is news.
+    return stopped_at is None or ended_at is None or ended_at >= stopped_at
+
+
 def _nothing_live(cell: StageCell) -> CellWords:
     newest = cell.newest
-    # Without a failure it is a new stage, or one whose instance was removed.
-    if newest is not None and newest.status is DeployStatus.FAILED:
+    # Without a failure it is a new stage, a stopped one, or one whose instance was removed.
+    if newest is not None and has_failed(cell):
         return CellWords(
             tone=Tone.BAD,
             state="failed",
@@ -175,6 +185,15 @@ def _nothing_live(cell: StageCell) -> CellWords:
             pill_tone=Tone.BAD,
             title=newest.reason or "",
             deploy_id=newest.id,
+        )
+    if cell.stage.stopped:
+        by = f"Stopped by {cell.stage.stopped_by}." if cell.stage.stopped_by else "Stopped."
+        return CellWords(
+            tone=Tone.PLAIN,
+            state="stopped",
+            text="stopped",
+            since=cell.stage.stopped_at,
+            title=f"{by} Pushes wait until it is started.",
         )
     pill, tone, title = _notice(cell)
     return CellWords(

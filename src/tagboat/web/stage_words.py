@@ -5,14 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tagboat.core.catalog import HeldPush, Stage
-from tagboat.core.deploy import DeployStatus
 from tagboat.core.ending import EndingKind
 from tagboat.core.health import Trouble
 from tagboat.operations.queries.lane import Gap, GapReason, gap_between
 from tagboat.operations.queries.matrix import StageCell
 from tagboat.operations.queries.project_page import StageDetail, StageOnPage
 from tagboat.operations.views import InstanceView
-from tagboat.web.cell_words import CellWords, cell_words, has_usual_name, usual_place
+from tagboat.web.cell_words import (
+    CellWords,
+    cell_words,
+    has_failed,
+    has_usual_name,
+    usual_place,
+)
 from tagboat.web.deploy_words import step_sentence
 from tagboat.web.durations import age
 from tagboat.web.messages import Tone
@@ -27,6 +32,7 @@ _GAP_WORDS = {
     GapReason.SAME: "The same version as in {name}.",
     GapReason.UNDER_WAY: "{tag} of {name} is on its way.",
     GapReason.HELD: "Held: {tag} of {name} does not come by itself.",
+    GapReason.STOPPED: "Stopped: {tag} of {name} does not come by itself.",
     GapReason.UNWELL: "{tag} is not well in {name}.",
     GapReason.NO_MATCH: "{tag} of {name} does not match {pattern}: promote it by hand.",
     GapReason.BY_HAND: "{tag} is live in {name}; pushes wait for a person here.",
@@ -108,7 +114,7 @@ def stage_sentence(cell: StageCell, now: datetime) -> str:
         parts.append(f"{deploy.tag} is under way. {step_sentence(deploy)}.")
     elif cell.trouble is not None:
         parts.append(f"It is not well: {cell.trouble.detail}.")
-    elif cell.newest is not None and cell.newest.status is DeployStatus.FAILED:
+    elif cell.newest is not None and has_failed(cell):
         reason = (cell.newest.reason or "no reason is on record").rstrip(".")
         parts.append(f"{cell.newest.tag} failed: {reason}.")
     return " ".join(parts)
@@ -116,7 +122,7 @@ def stage_sentence(cell: StageCell, now: datetime) -> str:
 
 def _what_serves(cell: StageCell, now: datetime) -> str:
     if not cell.live:
-        return "Nothing is live."
+        return stop_sentence(cell.stage, now) or "Nothing is live."
     if len(cell.live) > 1:
         tags = [one.tag for one in cell.live]
         more = f" and {len(tags) - _SHOWN_TAGS} more" if len(tags) > _SHOWN_TAGS else ""
@@ -132,6 +138,14 @@ def hold_sentence(stage: Stage, waiting: Sequence[HeldPush], now: datetime) -> s
     since = f" for {age(stage.held_at, now)}" if stage.held_at else ""
     by = f" by {stage.held_by}" if stage.held_by else ""
     return f"Held{since}{by}: {waiting_words(waiting)}"
+
+
+def stop_sentence(stage: Stage, now: datetime) -> str:
+    """Return since when a stage is stopped, and by whom; empty if it is not stopped."""
+    if stage.stopped_at is None:
+        return ""
+    by = f" by {stage.stopped_by}" if stage.stopped_by else ""
+    return f"Stopped for {age(stage.stopped_at, now)}{by}: nothing runs, and pushes wait."
 
 
 def waiting_words(waiting: Sequence[HeldPush]) -> str:

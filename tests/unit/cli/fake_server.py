@@ -33,6 +33,7 @@ STAGE = {
     "strategy_in_force": "rolling",
     "domains": [],
 }
+STOPPED = STAGE | {"stopped_at": "2026-11-24T10:00:00Z", "stopped_by": "ada"}
 STEPS: list[dict[str, object]] = [
     {
         "name": "pull",
@@ -270,6 +271,13 @@ def usual_answers() -> dict[str, Any]:
         "POST /api/stages/s1/promote": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
         "POST /api/stages/s1/hold": STAGE | {"held": True},
         "POST /api/stages/s1/release": STAGE | {"deploys": ["d1"]},
+        "POST /api/stages/s1/restart": Said(
+            DEPLOY | {"status": "queued", "reason": None, "deploys": ["d1"]}, 202
+        ),
+        "POST /api/stages/s1/stop": Said(STOPPED, 202),
+        "POST /api/stages/s1/start": Said(
+            STOPPED | {"deploys": ["d1"], "reason": "v1 is started again"}, 202
+        ),
         "POST /api/deploys/d1/cancel": DEPLOY | {"status": "cancelled", "reason": "cancelled"},
         "POST /api/projects/p1/poll": FIRST_POLL,
         "POST /api/poll": {"items": [FIRST_POLL | {"project": {"id": "p1", "name": "app"}}]},

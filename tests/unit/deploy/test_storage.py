@@ -11,7 +11,9 @@ from tagboat.core.image import ImageInfo
 from tagboat.core.run import RunOptions
 from tagboat.core.storage import image_volume_name
 from tagboat.deploy.pipeline import Pipeline
+from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import reconcile
+from tagboat.operations.stage_life import StageLife
 from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.deploy_harness import INSTALLATION, World, assert_fails, assert_only
 from tests.unit.deploy.interceptor import Died
@@ -181,6 +183,18 @@ async def test_the_sweep_too_goes_on_with_what_an_earlier_version_wrote(led: Wor
     await led.runtime.remove(live.container)
     await reconcile(led.services)
     assert volumes_of(led, live) == {written: "/data"}
+
+
+async def test_so_does_the_start_after_a_stop(led: World) -> None:
+    live, _ = await shipped(led, "v1", keeping("/data"))
+    written = await as_of_an_earlier_version(led, live)
+    life = StageLife(DeployQueue(led.clock.now), led.clock.now)
+    await led.store.write(lambda tx: life.stop(tx, led.stage.id))
+    await reconcile(led.services)
+    assert await led.containers() == []
+    (deploy,) = await led.store.write(lambda tx: life.start(tx, led.stage.id))
+    ended = await led.carry_out(await led.deploy(deploy))
+    assert volumes_of(led, await led.instance_of(ended)) == {written: "/data"}
 
 
 async def test_a_configuration_of_old_learns_what_its_image_keeps(led: World) -> None:

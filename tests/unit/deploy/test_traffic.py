@@ -116,6 +116,18 @@ async def test_what_has_no_port_cannot_be_led_to(world: World) -> None:
     assert await found(world) == {HOST: (RouteState.PORTLESS, None)}
 
 
+@pytest.mark.parametrize("port", [None, 0, 40001])
+async def test_a_stopped_stage_says_so_until_something_is_live(
+    world: World, port: int | None
+) -> None:
+    await world.change_stage(stopped_at=START)
+    if port is not None:
+        await an_instance(world, "v1", port, state=InstanceState.DRAINING)
+    assert await found(world) == {HOST: (RouteState.STOPPED, None)}
+    await an_instance(world, "v2", 40002)
+    assert await found(world) == {HOST: (RouteState.OPEN, at(40002))}
+
+
 async def test_of_several_the_newest_serves_the_stage(world: World) -> None:
     await an_instance(world, "v1", 40001)
     await an_instance(world, "v2", 40002)

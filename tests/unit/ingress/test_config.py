@@ -85,7 +85,7 @@ def test_the_pages_need_nothing_but_themselves() -> None:
     pages = {
         name: text for name, text in render_config(INPUT).files.items() if name.endswith(".html")
     }
-    assert len(pages) == 4
+    assert len(pages) == 5
     for text in pages.values():
         assert text.startswith("<!doctype html>")
         assert "color-scheme: light dark" in text

@@ -133,6 +133,20 @@ def seen(cell: StageCell) -> tuple[Tone, str, str, Tone]:
             (Tone.BAD, "v1", "failed", Tone.BAD),
         ),
         (
+            StageCell(
+                stage=replace(STAGE, stopped_at=NOW),
+                newest=a_deploy("v1", DeployStatus.FAILED, finished_at=NOW - timedelta(hours=1)),
+            ),
+            (Tone.PLAIN, "stopped", "", Tone.PLAIN),
+        ),
+        (
+            StageCell(
+                stage=replace(STAGE, stopped_at=NOW),
+                newest=a_deploy("v1", DeployStatus.FAILED, finished_at=NOW + timedelta(hours=1)),
+            ),
+            (Tone.BAD, "v1", "failed", Tone.BAD),
+        ),
+        (
             replace(LIVE, stage=replace(STAGE, held=True)),
             (Tone.OK, "v1.4.8", "held", Tone.WAIT),
         ),

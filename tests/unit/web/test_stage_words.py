@@ -61,6 +61,23 @@ def test_a_hold_says_since_when_by_whom_and_what_waits() -> None:
     assert said.hold_sentence(unknown, [push("v1", 1)], NOW) == "Held: 1 push waits, newest v1."
 
 
+def test_a_stopped_stage_says_since_when_and_by_whom() -> None:
+    at = NOW - timedelta(hours=2)
+    stopped = stage_cell("prod", stopped_at=at, stopped_by="ada")
+    assert said.stage_sentence(stopped, NOW) == (
+        "Stopped for 2 h by ada: nothing runs, and pushes wait."
+    )
+    failed = replace(UNDER_WAY, status=DeployStatus.FAILED, reason="no such tag.")
+    before = replace(failed, finished_at=at - timedelta(hours=1))
+    after = replace(failed, finished_at=at + timedelta(hours=1))
+    assert "failed" not in said.stage_sentence(replace(stopped, newest=before), NOW)
+    assert said.stage_sentence(replace(stopped, newest=after), NOW).endswith(
+        "v2 failed: no such tag."
+    )
+    gap = gap_between(BEFORE, stopped)
+    assert said.gap_words(gap, BEFORE, stopped) == "Stopped: v2 of dev does not come by itself."
+
+
 def test_every_gap_has_its_sentence() -> None:
     assert set(said._GAP_WORDS) == set(GapReason)
     gap = gap_between(BEFORE, stage_cell("prod", live("v1", OTHER), pattern="main-*"))

@@ -14,6 +14,7 @@ class GapReason(StrEnum):
     SAME = "same"
     UNDER_WAY = "under way"
     HELD = "held"
+    STOPPED = "stopped"
     UNWELL = "unwell"
     NO_MATCH = "no match"
     BY_HAND = "by hand"
@@ -45,6 +46,8 @@ def gap_between(before: StageCell, after: StageCell) -> Gap:
 def _reason_between(before: StageCell, after: StageCell, newest: Instance) -> GapReason:
     if any(deploy.digest == newest.digest for deploy in after.under_way if deploy.digest):
         return GapReason.UNDER_WAY
+    if after.stage.stopped:
+        return GapReason.STOPPED
     if after.stage.held:
         return GapReason.HELD
     if before.trouble is not None:

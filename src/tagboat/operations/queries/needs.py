@@ -114,8 +114,12 @@ def read_needs(reader: Reader, only: StageFilter, now: datetime) -> list[Need]:
     found: list[Need] = []
     # Of each stage the latest failure only: it says what is wrong now.
     for deploy in failed:
+        place = places[deploy.stage_id]
+        stopped_at, ended_at = place.stage.stopped_at, deploy.finished_at
+        # Who has stopped the stage since then knows that nothing serves there.
+        if stopped_at is not None and ended_at is not None and ended_at < stopped_at:
+            continue
         if all(need.stage is None or need.stage.id != deploy.stage_id for need in found):
-            place = places[deploy.stage_id]
             found.append(_failure_need(place, deploy, live.get(deploy.stage_id)))
     found += [_health_need(places[one.stage_id], one, vitals) for one, vitals in troubled]
     found += [_waiting_need(places[one.stage_id], one) for one in waiting]
@@ -179,16 +183,17 @@ def _health_need(place: _Place, instance: Instance, vitals: Vitals) -> Need:
 
 
 def _waiting_need(place: _Place, waiting: WaitingPushes) -> Need:
-    held = place.stage.held
+    held, stopped = place.stage.held, place.stage.stopped
     one = waiting.pushes == 1
     number = "1 push" if one else f"{waiting.pushes} pushes"
     newest = waiting.newest if one else f"newest {waiting.newest}"
+    release = f"tagboat release {place.words}{'' if held else ' --including'}"
     return place.need(
         NeedKind.HELD if held else NeedKind.WAITING,
-        f"The stage is held; {number} came meanwhile: {newest}."
-        if held
+        f"The stage is {'stopped' if stopped else 'held'}; {number} came meanwhile: {newest}."
+        if held or stopped
         else f"{number} {'waits' if one else 'wait'} for a person: {newest}.",
-        f"tagboat release {place.words}{'' if held else ' --including'}",
+        f"tagboat start {place.words}" if stopped else release,
         since=waiting.since,
         target=(NeedTarget.STAGE, place.stage.id),
     )

@@ -99,6 +99,44 @@ async def release_order(visit: Visit) -> Response:
     return visit.go(stage_path(project.name, stage.name), f"{stage.name} is released. {said}")
 
 
+@router.order(f"{_STAGE_PAGE}/restart")
+async def restart_order(visit: Visit) -> Response:
+    """Deploy what is live again, with the saved settings."""
+    _, stage = await _stage_asked_for(visit)
+    try:
+        queued = await visit.operations.lifecycle.restart(stage.id)
+    except TagboatError as error:
+        return await _show_stage_page(visit, form_errors(error, {}))
+    said = f"{', '.join(one.deploy.tag for one in queued)} is started again."
+    return visit.go(deploy_path(queued[-1].deploy.id), said, Tone.RUN)
+
+
+@router.order(f"{_STAGE_PAGE}/stop")
+async def stop_order(visit: Visit) -> Response:
+    """End all instances of the stage, and keep it stopped."""
+    project, stage = await _stage_asked_for(visit)
+    try:
+        await visit.operations.lifecycle.stop(stage.id)
+    except TagboatError as error:
+        return await _show_stage_page(visit, form_errors(error, {}))
+    said = f"{stage.name} is stopped: pushes wait until it is started."
+    return visit.go(stage_path(project.name, stage.name), said, Tone.WAIT)
+
+
+@router.order(f"{_STAGE_PAGE}/start")
+async def start_order(visit: Visit) -> Response:
+    """Deploy what was live last again."""
+    project, stage = await _stage_asked_for(visit)
+    try:
+        started = await visit.operations.lifecycle.start(stage.id)
+    except TagboatError as error:
+        return await _show_stage_page(visit, form_errors(error, {}))
+    said = f"{stage.name}: {started.reason}."
+    if not started.deploys:
+        return visit.go(stage_path(project.name, stage.name), said)
+    return visit.go(deploy_path(started.deploys[-1]), said, Tone.RUN)
+
+
 @router.page(f"{_STAGE_PAGE}/rollback")
 async def rollback_page(visit: Visit) -> Response:
     """Ask before going back to what was live."""
