@@ -59,9 +59,11 @@ from tagboat.operations.operations import Operations
 from tagboat.operations.services import OidcService, OperationServices
 from tagboat.polling.poller import Poller
 from tagboat.registry.client import RegistryClient
-from tagboat.registry.diagnostics import diagnose
 from tagboat.registry.docker_config import login_for
 from tagboat.registry.login_pin import pin_login_service
+from tagboat.registry.password_command import bare_environment
+from tagboat.registry.passwords import CommandedPasswords
+from tagboat.registry.renewing_client import RenewingClient
 from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.docker.own_container import own_container
 from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
@@ -127,7 +129,7 @@ class Adapters:
 
     store: SqlStore
     engine: DockerRuntime
-    registry: RegistryClient
+    registry: RenewingClient
     ingress: HaproxyIngress | NoIngress
     traffic: Traffic
     queue: DeployQueue
@@ -139,6 +141,8 @@ class Adapters:
 def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
     """Build the implementations that the settings ask for; none is connected yet."""
     clock, docker, ingress = partial(datetime.now, UTC), settings.docker, _build_ingress(settings)
+    passwords = CommandedPasswords(bare_environment(os.environ), clock)
+    client = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
     return Adapters(
         store=store,
         engine=DockerRuntime(
@@ -147,8 +151,9 @@ def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
             tls_verify=docker.tls_verify,
             network_pool=settings.network_pool,
             own_container=own_container(),
+            logins=passwords,
         ),
-        registry=RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store)),
+        registry=RenewingClient(client, passwords),
         ingress=ingress,
         traffic=Traffic(store, ingress, settings.base_domain),
         queue=DeployQueue(clock),
@@ -192,7 +197,7 @@ def operation_services(
         engine=engine,
         polls=poller,
         ingress=ingress,
-        examine=partial(diagnose, registry, log_in=engine.log_in),
+        examine=partial(registry.examine, log_in=engine.log_in),
         list_images=registry.list_images,
         list_tags=registry.list_tags,
         resolve=registry.resolve,

@@ -169,6 +169,15 @@ def _changed(
     said = dict(fields)
     if "password" in said:
         said["password"] = said["password"] or None  # empty removes it
+    if "password_command" in said:
+        said["password_command"] = said["password_command"] or ""
+    if said.get("password_command"):
+        if said.get("password"):
+            raise FieldError("password_command", "prints the password itself: give one of both")
+        # One of the two: whichever came last is meant.
+        said["password"] = None
+    elif said.get("password"):
+        said["password_command"] = ""
     changed = replace(registry, **said)
     if changed.url != registry.url:
         # The service of the old registry must not get the password of the new one.
@@ -181,7 +190,7 @@ def _changed(
         )
     if docker_config is None:
         return changed
-    if said.get("username") or said.get("password"):
+    if any(said.get(name) for name in ("username", "password", "password_command")):
         raise FieldError(
             "docker_config", "brings username and password itself: give either it or those"
         )
@@ -189,7 +198,12 @@ def _changed(
         login = services.login_for(docker_config, changed.host)
     except InvalidValueError as error:
         raise FieldError("docker_config", str(error)) from None
-    return replace(changed, username=login.username, password=login.password)
+    return replace(
+        changed,
+        username=login.username,
+        password=None if login.command else login.password,
+        password_command=login.command,
+    )
 
 
 def _check_unique(reader: Reader, registry: Registry) -> None:
