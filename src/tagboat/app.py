@@ -55,7 +55,9 @@ from tagboat.intake.prune import keep_pruning
 from tagboat.listener import bind_listener
 from tagboat.logs import LogCall, configure_logging
 from tagboat.loops import keep_going
+from tagboat.operations.image_space import keep_measuring
 from tagboat.operations.operations import Operations
+from tagboat.operations.queries.metrics import count_end
 from tagboat.operations.services import OidcService, OperationServices
 from tagboat.polling.poller import Poller
 from tagboat.registry.client import RegistryClient
@@ -142,6 +144,8 @@ def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
     """Build the implementations that the settings ask for; none is connected yet."""
     clock, docker, ingress = partial(datetime.now, UTC), settings.docker, _build_ingress(settings)
     passwords = CommandedPasswords(bare_environment(os.environ), clock)
+    counters = Counters()
+    store.on_deploy_end(partial(count_end, counters))
     client = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
     return Adapters(
         store=store,
@@ -157,7 +161,7 @@ def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
         ingress=ingress,
         traffic=Traffic(store, ingress, settings.base_domain),
         queue=DeployQueue(clock),
-        counters=Counters(),
+        counters=counters,
         clock=clock,
         host_path=host_paths(settings.bind_roots, docker.url, settings.data_dir).where,
     )
@@ -316,6 +320,7 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     yield "tidy", partial(keep_tidying, built.parts)
     parts = built.parts
     yield "networks", partial(keep_networks_tidy, parts.store, parts.runtime, parts.installation)
+    yield "measure", partial(keep_measuring, built.operations.machine, parts.store, parts.counters)
     yield "remove", partial(_go_on_removing, built)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
     yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)

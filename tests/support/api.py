@@ -30,6 +30,7 @@ from tagboat.http.own_hosts import OwnHosts
 from tagboat.http.session_cookie import SessionCookie
 from tagboat.ingress.none import NoIngress
 from tagboat.operations.operations import Operations
+from tagboat.operations.queries.metrics import count_end
 from tagboat.operations.services import Check, OidcService, OperationServices
 from tagboat.registry.docker_config import login_for
 from tagboat.runtime.memory import MemoryRuntime
@@ -265,7 +266,8 @@ def running_api(
         return await inspector.inspect_image(image)
 
     deployer = DeployQueue(lambda: datetime.now(UTC))
-    webhook = WebhookHandler(store, deployer, inspector)
+    store.on_deploy_end(partial(count_end, counters))
+    webhook = WebhookHandler(store, deployer, inspector, counters=counters)
     events = EventHub(store)
     traffic = Traffic(store, ingress or NoIngress(), BASE_DOMAIN)
     operations = Operations(

@@ -31,6 +31,7 @@ from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.principal import SERVER, Principal
 from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
+from tagboat.deploy.log_words import words_about
 from tagboat.deploy.networks import remove_project_network
 
 AGAIN_S = 30.0
@@ -230,7 +231,8 @@ class Removal:
             await self._put(instance)
             raise
         await self._put(replace(instance, state=InstanceState.STOPPED, stopped_at=self.clock()))
-        log.info("container removed", action="remove", container=instance.container)
+        words = await words_about(self.store, instance) | {"container": instance.container}
+        log.info("container removed", action="remove", **words)
 
     async def _put(self, instance: Instance) -> None:
         await self.store.write(lambda tx: tx.put_instance(instance))

@@ -72,6 +72,7 @@ def plans(connection: Connection, read: Read) -> list[list[str]]:
             1,
             "ix_instances_lived (stage_id=? AND id<?)",
         ),
+        (lambda reader: reader.last_successes(), 1, "ix_deploys_succeeded (stage_id=?)"),
         (lambda reader: reader.newest_release("s"), 1, "ix_deploys_released (stage_id=?)"),
         *(
             (
