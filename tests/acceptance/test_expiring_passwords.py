@@ -1,6 +1,8 @@
 """A registry whose passwords die, as Amazon ECR's do: polls and deploys go on, by a command."""
 
 import json
+import re
+import urllib.request
 import uuid
 from base64 import b64encode
 from pathlib import Path
@@ -8,7 +10,24 @@ from pathlib import Path
 from tests.support.docker_registry import DockerRegistry
 from tests.support.expiring_front import USERNAME, expiring_front
 from tests.support.images import push_image
-from tests.support.server import Server, fetch
+from tests.support.monitoring import expressions, not_exposed
+from tests.support.server import TOKEN, Server, fetch
+
+
+NEEDS_INGRESS = [
+    place
+    for asked in expressions()
+    for place in [f"{asked.place}: tagboat_requests_total"] * asked.expr.count("tagboat_requests")
+]
+"""What is counted by the ingress; tests/acceptance/test_receipt.py has one."""
+
+
+def metrics_of(server: Server) -> str:
+    request = urllib.request.Request(
+        f"{server.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return str(answer.read().decode())
 
 
 def test_polls_and_deploys_go_on_when_a_password_dies(
@@ -53,6 +72,19 @@ def test_polls_and_deploys_go_on_when_a_password_dies(
             "degraded",
             True,
         )
+        exposed = metrics_of(server)
+        assert not_exposed(exposed) == NEEDS_INGRESS
+        assert 'tagboat_registry_up{registry="ecr"} 0.0' in exposed
+        assert 'tagboat_webhook_calls_total{sender="native",status="202"} 2.0' in exposed
+        assert re.search(r'tagboat_deploys_total\{.*status="succeeded"\} 3.0', exposed)
+        server.until(
+            lambda: not re.search(r"tagboat_images_bytes 0\.0", metrics_of(server)), "the images"
+        )
+        about = [line for line in map(json.loads, server.log().splitlines()) if "deploy" in line]
+        assert {line["logger"] for line in about} >= {"tagboat.deploy"}
+        assert all({"project", "stage", "tag"} <= line.keys() for line in about)
+        calls = [line for line in map(json.loads, server.log().splitlines()) if "ms" in line]
+        assert all((line["client"], bool(line["request_id"])) == ("127.0.0.1", True) for line in calls)
         answered = json.dumps([server.items("/api/registries"), server.items("/api/audit"), error])
         for password in front.passwords:
             encoded = b64encode(f"{USERNAME}:{password}".encode()).decode()

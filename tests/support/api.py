@@ -338,7 +338,15 @@ def running_api(
         store.close()
 
 
-def _log_call(method: str, path: str, status: int, milliseconds: float) -> None:
+def _log_call(
+    method: str, path: str, status: int, milliseconds: float, client: str, request_id: str
+) -> None:
     structlog.get_logger("tagboat.http").info(
-        "call", method=method, path=path, status=status, ms=milliseconds
+        "call",
+        method=method,
+        path=path,
+        status=status,
+        ms=milliseconds,
+        client=client,
+        request_id=request_id,
     )
