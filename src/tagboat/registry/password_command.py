@@ -44,7 +44,9 @@ _NAMED_SECRET = re.compile(
     re.IGNORECASE,
 )
 # As tokens and keys are made: long, with letters and digits, and in no path.
-_TOKEN_LIKE = re.compile(r"(?<![/\w.-])(?=[\w+=-]*[0-9])(?=[\w+=-]*[A-Za-z])[\w+=-]{20,}(?![/\w.-])")
+_TOKEN_LIKE = re.compile(
+    r"(?<![/\w.-])(?=[\w+=-]*[0-9])(?=[\w+=-]*[A-Za-z])[\w+=-]{20,}(?![/\w.-])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ async def ask_command(
         raise _command_failure(registry, fault + hint, permanent=True) from None
     except (OSError, ValueError) as error:
         fault = getattr(error, "strerror", None) or "it is not a program"
-        raise _command_failure(registry, f"cannot be started ({words[0]}): {fault}", permanent=True) from None
+        fault = f"cannot be started ({words[0]}): {fault}"
+        raise _command_failure(registry, fault, permanent=True) from None
     printed, complaint = _Printed(), _Printed()
     try:
         async with asyncio.timeout(limit_s):
@@ -154,12 +157,13 @@ def first_words(program: str, printed: str, complaint: str, secrets: Iterable[st
     """Return the first line that a failed command has said, without anything like a secret."""
     # Docker's credential helpers complain on standard output.
     is_helper = PurePath(program).name.startswith(HELPER_PREFIX)
-    said = complaint if complaint.strip() or not is_helper else printed
+    is_printed = is_helper and not complaint.strip()
+    said, known = (printed, [*secrets]) if is_printed else (complaint, [*secrets, printed])
     lines = [" ".join(line.split()) for line in said.splitlines()]
     line = next((line for line in lines if line), "")
     shown = "".join(character for character in line if character.isprintable())
     # Known ones first: the patterns below might leave a part of them.
-    shown = _URL_LOGIN.sub(rf"\1{MASK}@", mask_values(shown, secrets))
+    shown = _URL_LOGIN.sub(rf"\1{MASK}@", mask_values(shown, known))
     shown = _TOKEN_LIKE.sub(MASK, _NAMED_SECRET.sub(rf"\1{MASK}", shown))
     shown = shown if len(shown) <= _MAX_COMPLAINT else f"{shown[:_MAX_COMPLAINT]}…"
     return shown or "it said nothing; run it on the server's machine to see more"
@@ -264,6 +268,8 @@ def _checked(value: str, name: str) -> str:
     return value
 
 
-def _command_failure(registry: Registry, fault: str, *, permanent: bool = False) -> PasswordCommandError:
+def _command_failure(
+    registry: Registry, fault: str, *, permanent: bool = False
+) -> PasswordCommandError:
     error = PasswordCommandError(f"the password command of {registry.name} {fault}")
     return mark_permanent(error) if permanent else error

@@ -136,8 +136,9 @@ class CommandedPasswords:
         # The lifetime counts from when the password was made, which is before it arrives.
         asked_at = self._clock()
         old = self._kept.get(key)
+        secrets = [old.login.password] if old else []
         try:
-            login = await self._ask(registry, self._environment, [old.login.password] if old else [])
+            login = await self._ask(registry, self._environment, secrets)
         except PasswordCommandError as error:
             log.warning("no password", action="login", registry=registry.name, reason=str(error))
             keep_newest(self._failures, key, (self._clock(), error))

@@ -95,6 +95,7 @@ def test_no_login_shows_its_password() -> None:
     [
         ("\n\nUnable to locate credentials\nmore\n", "Unable to locate credentials"),
         ("the password was hunter22", "the password was ***"),
+        ("sent a-password-it-printed", "sent ***"),
         (f"bad token {TOKEN} given", "bad token *** given"),
         ("password=abc123 is wrong", "password=*** is wrong"),
         ("Authorization: Bearer abc is wrong", "Authorization: *** is wrong"),
@@ -109,7 +110,7 @@ def test_no_login_shows_its_password() -> None:
     ],
 )
 def test_the_first_line_is_shown_without_secrets(complaint: str, shown: str) -> None:
-    assert first_words("aws", "what it printed", complaint, ["hunter22"]) == shown
+    assert first_words("aws", "a-password-it-printed\n", complaint, ["hunter22"]) == shown
 
 
 def test_docker_s_helpers_complain_on_standard_output() -> None:
