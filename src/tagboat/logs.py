@@ -78,9 +78,7 @@ Method, path, status (0: the caller disconnected), milliseconds, client address,
 """
 
 
-def _log_call(
-    method: str, path: str, status: int, ms: float, client: str, request_id: str
-) -> None:
+def _log_call(method: str, path: str, status: int, ms: float, client: str, request_id: str) -> None:
     structlog.get_logger("tagboat.access").info(
         "call",
         method=method,

@@ -58,6 +58,7 @@ async def test_the_password_goes_in_and_never_comes_out(api: Api) -> None:
         "kind": "gitea",
         "username": "ci",
         "has_password": True,
+        "password_command": None,
         "ca_cert": "",
         "login_service": None,
     }

@@ -21,12 +21,14 @@ class ExpiringFront:
     """Reads of the registry `behind`, with the password that `command` has printed.
 
     Each is good for `life_s` seconds, and until `expire`: then it is refused as Amazon ECR does.
+    With `dies_at_pull`, all die as soon as anybody but Tagboat reads, once.
     """
 
     def __init__(self, behind: str, folder: Path, life_s: float) -> None:
         self.behind = behind
         self.life_s = life_s
         self.refused = 0
+        self.dies_at_pull = False
         self._printed = folder / "printed"
         self._printed.touch()
         self._not_before = 0.0
@@ -70,6 +72,10 @@ def _handler(front: ExpiringFront) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             authorization = self.headers.get("Authorization", "")
+            is_ours = self.headers.get("User-Agent", "").startswith("tagboat/")
+            if authorization and front.dies_at_pull and not is_ours:
+                front.dies_at_pull = False
+                front.expire()
             if not authorization:
                 challenge = ("WWW-Authenticate", 'Basic realm="ecr"')
                 self.answer(401, [challenge], b"{}")
@@ -79,26 +85,23 @@ def _handler(front: ExpiringFront) -> type[BaseHTTPRequestHandler]:
             else:
                 self.pass_on()
 
-        do_HEAD = do_GET
+        def do_HEAD(self) -> None:
+            self.do_GET()
 
         def pass_on(self) -> None:
             behind = http.client.HTTPConnection(front.behind, timeout=30)
             sent = {n: v for n, v in self.headers.items() if n.lower() not in _HOP_BY_HOP}
             behind.request(self.command, self.path, headers=sent)
             answer = behind.getresponse()
-            kept = [(n, v) for n, v in answer.getheaders() if n.lower() not in _HOP_BY_HOP]
-            self.answer(answer.status, kept, answer.read())
+            self.answer(answer.status, answer.getheaders(), answer.read())
             behind.close()
 
         def answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
             self.send_response(status)
-            for name, value in headers:
+            for name, value in {"Content-Length": str(len(body)), **dict(headers)}.items():
                 self.send_header(name, value)
-            if not any(name.lower() == "content-length" for name, _ in headers):
-                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+            self.wfile.write(body if self.command != "HEAD" else b"")
 
         def log_message(self, *_words: object) -> None:
             """Say nothing."""

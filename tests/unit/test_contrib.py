@@ -75,9 +75,7 @@ def everything() -> str:
     counters.counter("tagboat_polls_total", outcome="done")
     noon = datetime(2026, 11, 29, 12, tzinfo=UTC)
     ended = {"failed": 1}
-    stage = StageNumbers(
-        project="shop", stage="dev", ended=ended, answers={}, last_success=noon
-    )
+    stage = StageNumbers(project="shop", stage="dev", ended=ended, answers={}, last_success=noon)
     snapshot = MetricsSnapshot(
         open_deploys={},
         stages=[stage],

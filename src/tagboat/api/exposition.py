@@ -13,7 +13,6 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.utils import floatToGoString
 
 from tagboat.core.counters import (
     DURATION_BOUNDS_S,
@@ -105,8 +104,7 @@ def _of_stages(stages: Iterable[StageNumbers]) -> Iterator[Metric]:
         ("tagboat_stage_live", "Live instances.", lambda one: one.live),
         (
             "tagboat_stage_troubled_instances",
-            "Live instances that need a person: they end again and again, are unhealthy or"
-            " paused, or do not run.",
+            "Live instances that end again and again, are unhealthy or paused, or do not run.",
             lambda one: one.troubled,
         ),
         ("tagboat_stage_held", "1 where pushes and polls deploy nothing.", lambda one: one.held),
@@ -156,7 +154,7 @@ def _step_durations(found: Mapping[Series, Durations]) -> Metric:
     )
     for step in StepName:
         one = found.get((STEP_DURATION, (("step", step.value),)), NO_DURATIONS)
-        bounds = [floatToGoString(bound) for bound in DURATION_BOUNDS_S]
+        bounds = [str(bound) for bound in DURATION_BOUNDS_S]
         buckets = [*zip(bounds, one.at_most, strict=True), ("+Inf", one.number)]
         family.add_metric([step.value], buckets, one.sum_s)
     return family

@@ -35,10 +35,10 @@ class Registry:
 
     `url` is the root of the registry's API (`https://HOST[:PORT]`); `password` never leaves the
     server; `password_command` is a command line that prints the password where that is not stored,
-    empty for none; `ca_cert` is the PEM text of the certificate authorities that are trusted in addition
-    to those of the system, empty for none. `login_service` is the server that first accepted the
-    password for a token (`https://HOST[:PORT]`), which is the only one to get it since; empty
-    before that.
+    empty for none; `ca_cert` is the PEM text of the certificate authorities that are trusted in
+    addition to those of the system, empty for none. `login_service` is the server that first
+    accepted the password for a token (`https://HOST[:PORT]`), which is the only one to get it
+    since; empty before that.
     """
 
     id: str

@@ -130,11 +130,7 @@ class Pipeline:
                     await self._record.advance(self._finished, name, note)
                     self._finished = None
                     log.info("deploy step started", action=name.value)
-                    began = time.monotonic()
-                    self._finished = await self._retrying(name, self._steps[name])
-                    if self._finished.status is StepStatus.DONE:
-                        took_s = time.monotonic() - began
-                        self._services.counters.observe(STEP_DURATION, took_s, step=name.value)
+                    self._finished = await self._timed(name)
                 elif (
                     name is StepName.RESOLVE
                     and deploy.step(StepName.PULL).status is StepStatus.PENDING
@@ -170,6 +166,14 @@ class Pipeline:
             log.exception("a fault inside Tagboat", action="carry_out")
             words = f"a fault inside Tagboat ({type(error).__name__}); the server's log says more"
             await self._fail(Failure(words))
+
+    async def _timed(self, name: StepName) -> Step:
+        began = time.monotonic()
+        step = await self._retrying(name, self._steps[name])
+        if step.status is StepStatus.DONE:
+            took_s = time.monotonic() - began
+            self._services.counters.observe(STEP_DURATION, took_s, step=name.value)
+        return step
 
     async def _retrying(self, name: StepName, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`, again while the cause of a failure may pass; then raise DeployFailedError."""

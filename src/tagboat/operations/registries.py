@@ -166,18 +166,7 @@ def _changed(
     fields: Mapping[str, Any],
     docker_config: str | None,
 ) -> Registry:
-    said = dict(fields)
-    if "password" in said:
-        said["password"] = said["password"] or None  # empty removes it
-    if "password_command" in said:
-        said["password_command"] = said["password_command"] or ""
-    if said.get("password_command"):
-        if said.get("password"):
-            raise FieldError("password_command", "prints the password itself: give one of both")
-        # One of the two: whichever came last is meant.
-        said["password"] = None
-    elif said.get("password"):
-        said["password_command"] = ""
+    said = with_one_source(fields)
     changed = replace(registry, **said)
     if changed.url != registry.url:
         # The service of the old registry must not get the password of the new one.
@@ -204,6 +193,20 @@ def _changed(
         password=None if login.command else login.password,
         password_command=login.command,
     )
+
+
+def with_one_source(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields with a password or a command: the one that is given replaces the other."""
+    # Empty removes either.
+    empty = {"password": None, "password_command": ""}
+    said = {name: value or empty.get(name, value) for name, value in fields.items()}
+    if said.get("password") and said.get("password_command"):
+        raise FieldError("password_command", "prints the password itself: give one of both")
+    if said.get("password_command"):
+        said["password"] = None
+    elif said.get("password"):
+        said["password_command"] = ""
+    return said
 
 
 def _check_unique(reader: Reader, registry: Registry) -> None:

@@ -104,7 +104,16 @@ async def ask_command(
     """
     try:
         words = split_command(registry.password_command)
-        process = await _spawn_command(words, environment)
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            cwd="/",
+            env=dict(environment),
+            # A group of its own, so that what it has started can be ended with it.
+            start_new_session=True,
+        )
     except InvalidValueError as error:
         raise _command_failure(registry, str(error), permanent=True) from None
     except FileNotFoundError:
@@ -118,11 +127,13 @@ async def ask_command(
     printed, complaint = _Printed(), _Printed()
     try:
         async with asyncio.timeout(limit_s):
-            code = await _finish_command(process, registry, printed, complaint)
+            code = await finish_command(process, registry, printed, complaint)
     except TimeoutError:
         raise _command_failure(registry, f"({words[0]}) did not end within {limit_s:g} s") from None
     finally:
-        await _end_command(process)
+        if process.returncode is None:
+            _kill(process)
+            await process.wait()
     if printed.is_too_long or complaint.is_too_long:
         raise _command_failure(registry, f"({words[0]}) prints more than {MAX_PRINTED // 1024} KiB")
     if code:
@@ -147,7 +158,7 @@ def parse_login(printed: bytes) -> CommandedLogin:
     if not text:
         raise InvalidValueError("prints no password")
     if text.startswith("{"):
-        return _login_in(text)
+        return login_in(text)
     if len(text.splitlines()) > 1:
         raise InvalidValueError("prints more than one line; it may print only the password")
     return CommandedLogin("", _checked(text, "password"))
@@ -174,20 +185,7 @@ def helper_server(registry: Registry) -> str:
     return _DOCKER_HUB_SERVER if registry.host == DOCKER_HUB else registry.host
 
 
-async def _spawn_command(words: list[str], environment: Mapping[str, str]) -> Process:
-    return await asyncio.create_subprocess_exec(
-        *words,
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        cwd="/",
-        env=dict(environment),
-        # A group of its own, so that what it has started can be ended with it.
-        start_new_session=True,
-    )
-
-
-async def _finish_command(
+async def finish_command(
     process: Process, registry: Registry, printed: _Printed, complaint: _Printed
 ) -> int:
     """Return the exit code, once the command has ended."""
@@ -219,18 +217,13 @@ async def _read_pipe(process: Process, stream: asyncio.StreamReader | None, into
             return
 
 
-async def _end_command(process: Process) -> None:
-    if process.returncode is None:
-        _kill(process)
-        await process.wait()
-
-
 def _kill(process: Process) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _login_in(text: str) -> CommandedLogin:
+def login_in(text: str) -> CommandedLogin:
+    """Return the login in a JSON object. Raises InvalidValueError that repeats nothing of it."""
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
@@ -241,11 +234,12 @@ def _login_in(text: str) -> CommandedLogin:
     username = said.get("username", said.get("Username", ""))
     if not isinstance(username, str):
         raise InvalidValueError("prints JSON whose username is not a string")
-    lifetime = _lifetime(said.get("expires_in"))
+    lifetime = lifetime_of(said.get("expires_in"))
     return CommandedLogin(_checked(username, "username"), _checked(password, "password"), lifetime)
 
 
-def _lifetime(seconds: object) -> timedelta:
+def lifetime_of(seconds: object) -> timedelta:
+    """Return the lifetime that `expires_in` says. Raises InvalidValueError."""
     if seconds is None:
         return PASSWORD_LIFETIME
     try:

@@ -80,7 +80,9 @@ class ReadModelReads(CatalogReads, DeployReads):
             .scalar_subquery()
         )
         columns = select(_deploys.c.stage_id, _deploys.c.finished_at)
-        rows = self._session.rows(columns.where(_deploys.c.id.in_(select(newest))))
+        rows = self._session.rows(
+            columns.where(_deploys.c.id.in_(select(newest).select_from(_stages)))
+        )
         return {row["stage_id"]: row["finished_at"] for row in rows if row["finished_at"]}
 
     def instances_in(

@@ -11,7 +11,6 @@ from tagboat.store import SqlStore, open_store
 from tests.unit.deploy.deploy_harness import World, build_world
 from tests.unit.deploy.interceptor import Clock
 
-
 NOT_OF_ONE_DEPLOY = frozenset(
     {
         "cannot follow engine events",

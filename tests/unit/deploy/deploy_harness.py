@@ -41,8 +41,8 @@ from tagboat.deploy.services import DeployServices
 from tagboat.deploy.traffic import Traffic
 from tagboat.ingress.memory import MemoryIngress
 from tagboat.ingress.none import NoIngress
-from tagboat.runtime.memory import MemoryImage, MemoryRuntime
 from tagboat.operations.queries.metrics import DEPLOYS_ENDED, count_end
+from tagboat.runtime.memory import MemoryImage, MemoryRuntime
 from tagboat.store import SqlStore
 from tests.support.endpoints import port_of
 from tests.unit.deploy.interceptor import START, CallInterceptor, Clock

@@ -60,7 +60,9 @@ async def test_a_first_deploy_goes_through_every_step(world: World) -> None:
         for step in ended.steps
     )
     assert (world.ended(DeployStatus.SUCCEEDED), len(world.counters.read())) == (1, 1)
-    timed = {dict(labels)["step"]: found for (_, labels), found in world.counters.durations().items()}
+    timed = {
+        dict(labels)["step"]: found for (_, labels), found in world.counters.durations().items()
+    }
     assert timed.keys() == set(StepName) - without_ingress.keys()
     assert {found.number for found in timed.values()} == {1}
     instance = await world.instance_of(ended)

@@ -6,7 +6,8 @@ indexes, in a number of statements that does not grow with what there is.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,14 +79,14 @@ class MetricsQuery:
             self.health.check(), MachineQueries(self.services).answers()
         )
         counts = dict(counters.read())
-        ended = _take_ended(counts)
+        ended = take_ended(counts)
 
         def work(reader: Reader) -> tuple[list[StageNumbers], Counter[str], dict[str, bool]]:
             places = list(iter_stages(reader))
             open_deploys = Counter(one.status.value for one in reader.all_open_deploys())
             hosts = {project.image.host for project, _ in places}
-            numbers = _stage_numbers(reader, places, answers, ended)
-            return numbers, open_deploys, _registries_up(reader, hosts)
+            numbers = stage_numbers(reader, places, answers, ended)
+            return numbers, open_deploys, registries_up(reader, hosts)
 
         stages, open_deploys, registries = await self.services.store.read(work)
         return MetricsSnapshot(
@@ -110,7 +111,7 @@ def count_end(counters: Counters, stage_id: str, status: DeployStatus) -> None:
     counters.count(DEPLOYS_ENDED, stage_id=stage_id, status=status.value)
 
 
-def _take_ended(counts: dict[Series, int]) -> Mapping[str, Counter[str]]:
+def take_ended(counts: dict[Series, int]) -> Mapping[str, Counter[str]]:
     """Take the counts of deploys out of `counts`; return them by stage id and status."""
     ended: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for series in [series for series in counts if series[0] == DEPLOYS_ENDED]:
@@ -119,12 +120,13 @@ def _take_ended(counts: dict[Series, int]) -> Mapping[str, Counter[str]]:
     return ended
 
 
-def _stage_numbers(
+def stage_numbers(
     reader: Reader,
     places: Iterable[tuple[Project, Stage]],
     answers: Mapping[str, CodeClasses] | None,
     ended: Mapping[str, Mapping[str, int]],
 ) -> list[StageNumbers]:
+    """Return the numbers of all stages; `answers` and `ended` are by their ids."""
     live = reader.instances(states=[InstanceState.LIVE])
     vitals = reader.vitals([one.id for one in live]).values()
     unwell = {one.instance_id for one in vitals if one.trouble is not Trouble.NONE}
@@ -151,7 +153,7 @@ def _stage_numbers(
     ]
 
 
-def _registries_up(reader: Reader, used: Set[str]) -> dict[str, bool]:
+def registries_up(reader: Reader, used: AbstractSet[str]) -> dict[str, bool]:
     """Return whether registries work: configured ones by name, others in `used` by host."""
     failing = {one.host for one in reader.failing_registries()}
     configured = reader.registries()
