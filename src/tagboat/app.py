@@ -56,13 +56,17 @@ from tagboat.intake.prune import keep_pruning
 from tagboat.listener import bind_listener
 from tagboat.logs import LogCall, configure_logging
 from tagboat.loops import keep_going
+from tagboat.operations.image_space import keep_measuring
 from tagboat.operations.operations import Operations
+from tagboat.operations.queries.metrics import count_end
 from tagboat.operations.services import OidcService, OperationServices
 from tagboat.polling.poller import Poller
 from tagboat.registry.client import RegistryClient
-from tagboat.registry.diagnostics import diagnose
 from tagboat.registry.docker_config import login_for
 from tagboat.registry.login_pin import pin_login_service
+from tagboat.registry.password_command import bare_environment
+from tagboat.registry.passwords import CommandedPasswords
+from tagboat.registry.renewing_client import RenewingClient
 from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.docker.own_container import own_container
 from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
@@ -128,7 +132,7 @@ class Adapters:
 
     store: SqlStore
     engine: DockerRuntime
-    registry: RegistryClient
+    registry: RenewingClient
     ingress: HaproxyIngress | NoIngress
     traffic: Traffic
     queue: DeployQueue
@@ -140,6 +144,10 @@ class Adapters:
 def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
     """Build the implementations that the settings ask for; none is connected yet."""
     clock, docker, ingress = partial(datetime.now, UTC), settings.docker, _build_ingress(settings)
+    passwords = CommandedPasswords(bare_environment(os.environ), clock)
+    counters = Counters()
+    store.on_deploy_end(partial(count_end, counters))
+    client = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
     return Adapters(
         store=store,
         engine=DockerRuntime(
@@ -148,12 +156,13 @@ def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
             tls_verify=docker.tls_verify,
             network_pool=settings.network_pool,
             own_container=own_container(),
+            logins=passwords,
         ),
-        registry=RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store)),
+        registry=RenewingClient(client, passwords),
         ingress=ingress,
         traffic=Traffic(store, ingress, settings.base_domain),
         queue=DeployQueue(clock),
-        counters=Counters(),
+        counters=counters,
         clock=clock,
         host_path=host_paths(settings.bind_roots, docker.url, settings.data_dir).where,
     )
@@ -193,7 +202,7 @@ def operation_services(
         engine=engine,
         polls=poller,
         ingress=ingress,
-        examine=partial(diagnose, registry, log_in=engine.log_in),
+        examine=partial(registry.examine, log_in=engine.log_in),
         list_images=registry.list_images,
         list_tags=registry.list_tags,
         resolve=registry.resolve,
@@ -314,6 +323,7 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     yield "tidy", partial(keep_tidying, built.parts)
     parts = built.parts
     yield "networks", partial(keep_networks_tidy, parts.store, parts.runtime, parts.installation)
+    yield "measure", partial(keep_measuring, built.operations.machine, parts.store, parts.counters)
     yield "remove", partial(_go_on_removing, built)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
     yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tagboat.api.app import AT_ANY_HOST, build_api
 from tagboat.api.services import ApiServices
-from tagboat.http.access_log import WEBHOOK_PATH, AccessLog
+from tagboat.http.access_log import WEBHOOK_PATH, AccessLog, LogAccess
 from tagboat.http.answer_ends import AnswerEnds
 from tagboat.http.own_hosts import HostCheck
 from tagboat.web.app import build_web
@@ -21,7 +21,7 @@ _API_ROOTS = ("/api", "/metrics")
 def build_front(
     services: ApiServices,
     clock: Callable[[], datetime],
-    log_call: Callable[[str, str, int, float], None],
+    log_call: LogAccess,
 ) -> ASGIApp:
     """Join API, webhook and pages; `log_call` is called with each call, as in `AccessLog`."""
     web = WebServices(
@@ -35,7 +35,8 @@ def build_front(
     )
     front = Front(services.webhook, build_api(services), build_web(web))
     ending = AnswerEnds(front, services.authenticator)
-    return AccessLog(HostCheck(ending, services.hosts, AT_ANY_HOST), log_call)
+    checked = HostCheck(ending, services.hosts, AT_ANY_HOST)
+    return AccessLog(checked, log_call, services.authenticator.addresses.find)
 
 
 class Front:

@@ -67,17 +67,26 @@ def configure_logging(log_format: LogFormat, level: int, stream: TextIO) -> "Log
     )
     _take_over_stdlib(_StdlibLines(write, shared), level)
     if level > logging.INFO:
-        return lambda _method, _path, _status, _ms: None
+        return lambda *_of_call: None
     return _GatheredCalls(lines) if log_format is LogFormat.JSON else _log_call
 
 
-LogCall = Callable[[str, str, int, float], None]
-"""Writes one access line: method, path, status (0: the caller disconnected), milliseconds."""
+LogCall = Callable[[str, str, int, float, str, str], None]
+"""Writes one access line.
+
+Method, path, status (0: the caller disconnected), milliseconds, client address, request id.
+"""
 
 
-def _log_call(method: str, path: str, status: int, ms: float) -> None:
+def _log_call(method: str, path: str, status: int, ms: float, client: str, request_id: str) -> None:
     structlog.get_logger("tagboat.access").info(
-        "call", method=method, path=path, status=status, ms=round(ms, 1)
+        "call",
+        method=method,
+        path=path,
+        status=status,
+        ms=round(ms, 1),
+        client=client,
+        request_id=request_id,
     )
 
 
@@ -91,10 +100,13 @@ class _GatheredCalls:
         self._lines = lines
         self._due = False
 
-    def __call__(self, method: str, path: str, status: int, ms: float) -> None:
+    def __call__(
+        self, method: str, path: str, status: int, ms: float, client: str, request_id: str
+    ) -> None:
         self._lines.gather(
             f'{{"timestamp":"{timestamp_now()}",'
-            f'{_call_fields(method, path, status)},"ms":{ms:.1f}}}'
+            f'{_call_fields(method, path, status)},"ms":{ms:.1f},'
+            f'"client":{_quoted_client(client)},"request_id":{quoted(request_id)}}}'
         )
         if not self._due:
             self._due = True
@@ -109,6 +121,9 @@ class _GatheredCalls:
 def _call_fields(method: str, path: str, status: int) -> str:
     fields = f'"method":{quoted(method)},"path":{quoted(path)},"status":{status}'
     return f'"level":"info","logger":"tagboat.access","event":"call",{fields}'
+
+
+_quoted_client = lru_cache(maxsize=1024)(quoted)
 
 
 class _Lines:

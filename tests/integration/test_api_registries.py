@@ -58,6 +58,7 @@ async def test_the_password_goes_in_and_never_comes_out(api: Api) -> None:
         "kind": "gitea",
         "username": "ci",
         "has_password": True,
+        "password_command": None,
         "ca_cert": "",
         "login_service": None,
     }
@@ -197,6 +198,10 @@ async def test_what_is_tested_is_an_image_that_somebody_deploys(api: Api) -> Non
         ("ca_cert", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
         ("ca_cert", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
         ("ca_cert", None),
+        ("password_command", "aws 'open"),
+        ("password_command", "a\nb"),
+        ("password_command", "x" * 5000),
+        ("password_command", 5),
         ("docker_config", ""),
         ("docker_config", "not JSON"),
         ("docker_config", None),
@@ -299,6 +304,43 @@ async def test_a_docker_config_without_that_host_is_refused_with_those_it_has(ap
     )
     assert (await stored(api, made["id"])).username == "before"
     assert SECRET not in created.body.decode() + changed.body.decode() + twice.body.decode()
+
+
+async def test_a_password_command_takes_the_place_of_a_password_and_the_other_way_round(
+    api: Api,
+) -> None:
+    made = await make(api, username="AWS", password=SECRET)
+    path, command = f"/api/registries/{made['id']}", "aws ecr get-login-password"
+    assert (made["has_password"], made["password_command"]) == (True, None)
+
+    by_command = (await api.caller.patch(path, {"password_command": f" {command} "})).json
+    assert (by_command["has_password"], by_command["password_command"]) == (False, command)
+    assert (await stored(api, made["id"])).password is None
+    untouched = (await api.caller.patch(path, {"username": "other"})).json
+    assert (untouched["username"], untouched["password_command"]) == ("other", command)
+    stored_again = (await api.caller.patch(path, {"password": SECRET})).json
+    assert (stored_again["has_password"], stored_again["password_command"]) == (True, None)
+    await api.caller.patch(path, {"password_command": command})
+    cleared = (await api.caller.patch(path, {"password_command": None})).json
+    assert (cleared["has_password"], cleared["password_command"]) == (False, None)
+
+    both = {"password": SECRET, "password_command": command}
+    refused = await api.caller.patch(path, both)
+    assert (refused.status, refused.json["errors"][0]["field"]) == (422, "password_command")
+    assert SECRET not in refused.body.decode()
+    audit = (await api.caller.get("/api/audit?limit=200")).body.decode()
+    assert command in audit
+    assert SECRET not in audit
+
+
+async def test_a_credential_helper_in_a_docker_config_becomes_the_command(api: Api) -> None:
+    config = json.dumps({"credHelpers": {"git.example.com": "ecr-login"}})
+    made = await make(api, docker_config=config)
+    assert made["password_command"] == "docker-credential-ecr-login get"
+    assert made["has_password"] is False
+    twice = {"docker_config": config, "password_command": "other"}
+    refused = await api.caller.patch(f"/api/registries/{made['id']}", twice)
+    assert (refused.status, refused.json["errors"][0]["field"]) == (422, "docker_config")
 
 
 async def test_names_and_hosts_are_unique(api: Api) -> None:

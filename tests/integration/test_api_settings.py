@@ -2,16 +2,23 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from tagboat.core.deploy import DeployStatus
-from tagboat.core.errors import IngressUnavailableError
-from tagboat.core.ports import Topic
+from tagboat.core.deploy import Deploy, DeployStatus
+from tagboat.core.errors import EngineUnavailableError, IngressUnavailableError
+from tagboat.core.polling import RegistryBackoff
+from tagboat.core.ports import Topic, Tx
 from tagboat.ingress.memory import MemoryIngress
 from tagboat.operations.queries import machine
 from tests.support.api import BASE_DOMAIN, VERSION, Api, running_api
@@ -19,6 +26,11 @@ from tests.support.records import deploy_record, put_deploy
 
 pytestmark = pytest.mark.anyio
 WEBHOOK = "https://tagboat.example.com/api/webhook/"
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+FORMATS: tuple[tuple[str, Callable[[str], Iterable[Metric]]], ...] = (
+    ("", text_string_to_metric_families),
+    ("application/openmetrics-text; version=1.0.0", openmetrics.text_string_to_metric_families),
+)
 
 
 @pytest.fixture
@@ -191,6 +203,14 @@ async def test_explain_needs_an_image(api: Api) -> None:
     assert (await api.caller.get("/api/explain")).status == 422
 
 
+def end_deploy(deploy: Deploy, tx: Tx) -> None:
+    tx.put_deploy(deploy)
+
+
+async def webhook_path(api: Api) -> str:
+    return str(urlsplit((await api.caller.get("/api/settings/webhook")).json["url"]).path)
+
+
 async def test_metrics_are_prometheus_text(api: Api) -> None:
     project = (await api.caller.post("/api/projects", {"name": "app", "image": "nginx"})).json
     stage = (
@@ -199,24 +219,109 @@ async def test_metrics_are_prometheus_text(api: Api) -> None:
         )
     ).json
     await put_deploy(api, deploy_record(project["id"], stage["id"], status=DeployStatus.QUEUED))
-    for status in ("2xx", "2xx", "4xx"):
-        api.counters.count("tagboat_webhook_calls_total", status=status)
+    for body in ({"image": "nginx:v1"}, {"image": "nginx:v2"}, {"image": 5}, ["odd"]):
+        await api.anonymous.post(await webhook_path(api), body)
+    config = {"name": "hub", "url": "https://registry-1.docker.io", "kind": "oci"}
+    assert (await api.caller.post("/api/registries", config)).status == 201
 
-    answer = await api.caller.get("/metrics")
+    for accept, read in FORMATS:
+        answer = await api.caller.call("GET", "/metrics", headers={"accept": accept})
+        assert answer.status == 200
+        assert answer.headers["content-type"].startswith(accept or "text/plain; version=0.0.4;")
+        samples = {
+            (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+            for family in read(answer.body.decode())
+            for sample in family.samples
+        }
+        assert samples["tagboat_build_info", VERSION] == 1
+        assert samples["tagboat_deploys_open", "queued"] == 1
+        assert samples["tagboat_deploys_open", "running"] == 0
+        assert samples["tagboat_deploys_total", "app", "dev", "succeeded"] == 0
+        assert samples["tagboat_deploys_total", "app", "dev", "superseded"] == 1
+        assert samples["tagboat_stage_live", "app", "dev"] == 0
+        assert samples["tagboat_stage_held", "app", "dev"] == 0
+        assert samples["tagboat_stage_last_success_timestamp_seconds", "app", "dev"] == 0
+        assert samples["tagboat_webhook_calls_total", "native", "202"] == 2
+        assert samples["tagboat_webhook_calls_total", "native", "400"] == 1
+        assert samples["tagboat_webhook_calls_total", "unknown", "400"] == 1
+        assert samples["tagboat_webhook_calls_total", "gitea", "202"] == 0
+        assert samples["tagboat_registry_up", "hub"] == 1
+        assert samples["tagboat_component_up", "database"] == 1
+        assert samples["tagboat_component_up", "engine"] == 1
+        assert ("tagboat_component_up", "ingress") not in samples
+        assert samples["tagboat_images_bytes",] == 0
+        assert samples["tagboat_deploy_step_duration_seconds_count", "pull"] == 0
+        assert samples["process_resident_memory_bytes",] > 0
 
-    assert answer.status == 200
-    assert answer.headers["content-type"].startswith("text/plain; version=")
-    samples = {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(answer.body.decode())
-        for sample in family.samples
+
+async def test_the_numbers_of_a_stage_follow_its_record_and_its_names(api: Api) -> None:
+    project = (await api.caller.post("/api/projects", {"name": "app", "image": "nginx"})).json
+    path = f"/api/projects/{project['id']}"
+    stage = (await api.caller.post(f"{path}/stages", {"name": "dev", "tag_pattern": "*"})).json
+    for status in (DeployStatus.SUCCEEDED, DeployStatus.FAILED, DeployStatus.SUCCEEDED):
+        deploy = deploy_record(project["id"], stage["id"], status=DeployStatus.RUNNING)
+        await put_deploy(api, deploy)
+        ended = replace(deploy, status=status, finished_at=NOON)
+        for _ in range(2):  # what has ended is counted once
+            await api.store.write(partial(end_deploy, ended))
+    queued = deploy_record(project["id"], stage["id"], status=DeployStatus.QUEUED)
+    await put_deploy(api, queued)
+    assert (await api.caller.post(f"/api/deploys/{queued.id}/cancel")).status == 200
+    await api.caller.patch(path, {"name": "renamed"})
+    await api.caller.post(f"/api/stages/{stage['id']}/hold")
+
+    async def numbers() -> dict[tuple[str, ...], float]:
+        text = (await api.caller.get("/metrics")).body.decode()
+        return {
+            (sample.name, *(sample.labels.get(name, "") for name in ("stage", "status"))): (
+                sample.value
+            )
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.labels.get("project") == "renamed"
+        }
+
+    found = await numbers()
+    ends = {
+        status: found["tagboat_deploys_total", "dev", status] for _, _, status in found if status
     }
-    assert samples["tagboat_info", VERSION] == 1
-    assert samples["tagboat_deploys", "queued"] == 1
-    assert samples["tagboat_deploys", "running"] == 0
-    assert samples["tagboat_webhook_calls_total", "2xx"] == 2
-    assert samples["tagboat_webhook_calls_total", "4xx"] == 1
-    assert samples["process_resident_memory_bytes",] > 0
+    assert ends == {"succeeded": 2, "failed": 1, "superseded": 0, "cancelled": 1}
+    assert found["tagboat_stage_held", "dev", ""] == 1
+    last = found["tagboat_stage_last_success_timestamp_seconds", "dev", ""]
+    assert last == NOON.timestamp()
+    assert (await api.caller.delete(path)).status in {200, 204}
+    assert await numbers() == {}
+
+
+async def test_what_is_out_is_down_by_name_with_the_reason_in_the_health(tmp_path: Path) -> None:
+    ingress = MemoryIngress(base_domain=BASE_DOMAIN)
+    with running_api(tmp_path, ingress) as api:
+        await api.caller.post("/api/projects", {"name": "app", "image": "r.example.com/a"})
+        project = (await api.caller.get("/api/projects")).json["items"][0]
+        stages = f"/api/projects/{project['id']}/stages"
+        await api.caller.post(stages, {"name": "dev", "tag_pattern": "*"})
+        for _ in range(2):
+            api.engine.fail("version", EngineUnavailableError("no engine"))
+        api.ways.trouble = "HAProxy is gone"
+        backoff = RegistryBackoff(host="r.example.com", failures=3, error="it is away")
+        await api.store.write(lambda tx: tx.put_registry_backoff(backoff))
+
+        text = (await api.caller.get("/metrics")).body.decode()
+        health = (await api.caller.get("/api/health")).json
+    up = {
+        next(iter(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name in {"tagboat_component_up", "tagboat_registry_up"}
+    }
+    assert up == {"database": 1, "engine": 0, "ingress": 0, "r.example.com": 0}
+    assert health["status"] == "degraded"
+    assert health["checks"] == {
+        "database": "ok",
+        "engine": "no engine",
+        "ingress": "HAProxy is gone",
+        "registries": "r.example.com: it is away",
+    }
 
 
 async def test_requests_are_counted_by_stage_and_missing_where_nobody_knows_them(

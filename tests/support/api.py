@@ -30,6 +30,7 @@ from tagboat.http.own_hosts import OwnHosts
 from tagboat.http.session_cookie import SessionCookie
 from tagboat.ingress.none import NoIngress
 from tagboat.operations.operations import Operations
+from tagboat.operations.queries.metrics import count_end
 from tagboat.operations.services import Check, OidcService, OperationServices
 from tagboat.registry.docker_config import login_for
 from tagboat.runtime.memory import MemoryRuntime
@@ -267,7 +268,8 @@ def running_api(
 
     deployer = DeployQueue(lambda: datetime.now(UTC))
     addresses = ClientAddress(["127.0.0.0/8"])
-    webhook = WebhookHandler(store, deployer, inspector, addresses=addresses)
+    store.on_deploy_end(partial(count_end, counters))
+    webhook = WebhookHandler(store, deployer, inspector, addresses=addresses, counters=counters)
     events = EventHub(store)
     traffic = Traffic(store, ingress or NoIngress(), BASE_DOMAIN)
     operations = Operations(
@@ -338,7 +340,15 @@ def running_api(
         store.close()
 
 
-def _log_call(method: str, path: str, status: int, milliseconds: float) -> None:
+def _log_call(
+    method: str, path: str, status: int, milliseconds: float, client: str, request_id: str
+) -> None:
     structlog.get_logger("tagboat.http").info(
-        "call", method=method, path=path, status=status, ms=milliseconds
+        "call",
+        method=method,
+        path=path,
+        status=status,
+        ms=milliseconds,
+        client=client,
+        request_id=request_id,
     )

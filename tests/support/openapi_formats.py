@@ -20,6 +20,7 @@ VALUES: dict[str, list[str]] = {
     "tag-pattern": ["*", "v[0-9]*", r"\*", "semver:^1.2 || >=3.0.0-rc.1", r"regex:(?:v|r)\d+"],
     "schedule": ["@hourly", "@every 1h30m", "*/10 * * * *", "CRON_TZ=Asia/Tokyo 0 4 * * mon-fri"],
     "image-glob": ["*", "git.example.com/acme/*", "docker.io/library/nginx"],
+    "command-line": ["aws ecr get-login-password", "docker-credential-pass get", ""],
     "registry-url": ["https://git.example.com", "http://127.0.0.1:5000/", "http://[::1]:5000"],
     "pem-certificates": [""],
     "memory": ["512m", "1.5g", "64MB", "2 GiB"],

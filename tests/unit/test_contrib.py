@@ -1,11 +1,29 @@
 """The files in contrib/ are what they claim to be."""
 
+import itertools
+import re
+import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-CONTRIB = Path(__file__).parents[2] / "contrib"
+from tagboat.api.exposition import expose
+from tagboat.core.counters import Counters
+from tagboat.operations.queries.metrics import MetricsSnapshot, StageNumbers
+from tests.support.monitoring import (
+    ALERTS,
+    CONTRIB,
+    SCRAPED,
+    Asked,
+    alert_rules,
+    dashboard,
+    exposed_labels,
+    expressions,
+    not_exposed,
+)
+
 UNITS = sorted(CONTRIB.glob("*.service"))
 SAME = (
     "User=",
@@ -48,3 +66,92 @@ def test_no_comment_stands_behind_a_value(unit: Path) -> None:
         if line.strip() and not line.startswith(("#", "["))
     ]
     assert [line for line in values if "#" in line] == []
+
+
+def everything() -> str:
+    """All metrics of a server with one of each; tests/acceptance asks a real one."""
+    counters = Counters()
+    counters.counter("tagboat_webhook_calls_total", sender="gitea", status="202")
+    counters.counter("tagboat_polls_total", outcome="done")
+    noon = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    ended = {"failed": 1}
+    stage = StageNumbers(project="shop", stage="dev", ended=ended, answers={}, last_success=noon)
+    snapshot = MetricsSnapshot(
+        open_deploys={},
+        stages=[stage],
+        components={"engine": True},
+        registries={"forge": True},
+        counts=counters.read(),
+        durations={},
+        images_bytes=0,
+    )
+    return expose("0.1.0", snapshot)[0].decode()
+
+
+def test_alerts_and_dashboard_ask_for_metrics_and_labels_that_exist() -> None:
+    assert not_exposed(everything()) == []
+    assert len({name for asked in expressions() for name, _ in asked.selectors()}) >= 13
+
+
+def test_a_metric_or_label_that_does_not_exist_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Asked("x", 'sum by (nobody) (tagboat_polls_total{result="done"}) / tagboat_gone')
+    monkeypatch.setattr("tests.support.monitoring.expressions", lambda: [wrong])
+    assert not_exposed(everything()) == [
+        "x: tagboat_polls_total{result}",
+        "x: tagboat_gone",
+        "x: by nobody",
+    ]
+
+
+@pytest.mark.parametrize("rule", alert_rules(), ids=lambda rule: str(rule["alert"]))
+def test_an_alert_says_what_is_wrong_and_what_to_do(rule: dict[str, object]) -> None:
+    assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+    assert re.fullmatch(r"Tagboat[A-Z]\w+", str(rule["alert"]))
+    assert re.fullmatch(r"\d+[smhd]", str(rule.get("for", "1m")))
+    assert isinstance(rule["labels"], dict)
+    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+    assert isinstance(rule["annotations"], dict)
+    assert set(rule["annotations"]) == {"summary", "description"}
+    # Labels in the words are those of the metrics, or what results are grouped by.
+    asked, exposed = Asked("", str(rule["expr"])), exposed_labels(everything())
+    grouped = asked.grouped() if " by " in asked.expr else set()
+    known = grouped or {label for name, _ in asked.selectors() for label in exposed[name]}
+    used = set(re.findall(r"\$labels\.(\w+)", " ".join(map(str, rule["annotations"].values()))))
+    assert used <= known | SCRAPED
+
+
+def test_commands_in_alerts_exist() -> None:
+    commands = set(re.findall(r"`tagboat ([a-z]+)", ALERTS.read_text()))
+    listed = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    assert {command for command in commands if f"`tagboat {command}" not in listed} == set()
+
+
+def test_prometheus_accepts_the_alerts_where_its_tool_is_installed() -> None:
+    for asked in expressions():
+        for opening, closing in ("()", "{}", "[]"):
+            assert asked.expr.count(opening) == asked.expr.count(closing), asked.place
+    # Its package is 100 MB, which the tests do not ask for.
+    if promtool := shutil.which("promtool"):
+        subprocess.run([promtool, "check", "rules", str(ALERTS)], check=True, timeout=60)
+
+
+def test_the_dashboard_has_its_panels_side_by_side() -> None:
+    board = dashboard()
+    panels = board["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert len({panel["title"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for panel in panels
+        for place in [panel["gridPos"]]
+        for x, y in itertools.product(
+            range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+        )
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+    sources = {panel["datasource"]["uid"] for panel in panels}
+    assert sources == {"${datasource}"}
+    variables = {one["name"] for one in board["templating"]["list"]}
+    used = {name for one in expressions() for name in re.findall(r"\$(\w+)", one.expr)}
+    assert used - {"__rate_interval", "__interval"} <= variables

@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import logging
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.logs import configure_logging
-from tagboat.settings import LogFormat
+from tagboat.settings import LogFormat, LogLevel
 
 SECRET = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
@@ -46,6 +47,11 @@ class Broken(io.StringIO):
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
 def stream() -> io.StringIO:
     stream = io.StringIO()
     configure_logging(LogFormat.JSON, logging.INFO, stream)
@@ -64,6 +70,40 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
     stream.seek(0)
     stream.truncate()
     return found
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("log_format", list(LogFormat))
+async def test_an_access_line_has_caller_and_request(log_format: LogFormat) -> None:
+    stream = io.StringIO()
+    log_call = configure_logging(log_format, logging.INFO, stream)
+    log_call("GET", "/api/health", 200, 1.25, "192.0.2.7", "front-1")
+    if log_format is LogFormat.JSON:
+        await asyncio.sleep(0.2)  # they are written together, every 0.05 s
+        (line,) = lines(stream)
+        line.pop("timestamp")
+        assert line == {
+            "level": "info",
+            "logger": "tagboat.access",
+            "event": "call",
+            "method": "GET",
+            "path": "/api/health",
+            "status": 200,
+            "ms": 1.2,
+            "client": "192.0.2.7",
+            "request_id": "front-1",
+        }
+    else:
+        assert "client=192.0.2.7" in stream.getvalue()
+        assert "request_id=front-1" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("level", "number"), [("info", 1), ("warning", 0), ("error", 0)])
+def test_access_lines_follow_the_level(level: str, number: int) -> None:
+    stream = io.StringIO()
+    log_call = configure_logging(LogFormat.CONSOLE, LogLevel(level).number, stream)
+    log_call("GET", "/", 200, 1.0, "192.0.2.7", "front-1")
+    assert len(stream.getvalue().splitlines()) == number
 
 
 class TestJson:

@@ -74,6 +74,7 @@ class RegistryConfig(RequestModel):
     kind: values.KindName = RegistryKind.OCI
     username: values.LoginName = ""
     password: values.PasswordText | None = write_only()
+    password_command: values.PasswordCommand = ""
     ca_cert: values.CertificatesText = ""
 
 

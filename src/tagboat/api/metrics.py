@@ -1,6 +1,8 @@
 """Metrics for Prometheus."""
 
-from fastapi import APIRouter, Response
+import asyncio
+
+from fastapi import APIRouter, Request, Response
 
 from tagboat.api.answers import Responses, problems
 from tagboat.api.roles import least_role
@@ -9,8 +11,11 @@ from tagboat.core.principal import Role
 
 _text: Responses = {
     200: {
-        "description": "Prometheus's text format.",
-        "content": {"text/plain": {"schema": {"type": "string"}}},
+        "description": "Prometheus's text format, or OpenMetrics where it is accepted.",
+        "content": {
+            "text/plain": {"schema": {"type": "string"}},
+            "application/openmetrics-text": {"schema": {"type": "string"}},
+        },
     }
 }
 
@@ -24,12 +29,13 @@ router = APIRouter(tags=["metrics"])
     responses={**_text, **problems()},
     openapi_extra=least_role(Role.METRICS),
 )
-async def get_metrics(services: Services) -> Response:
-    """Return counters and gauges in Prometheus's text format."""
+async def get_metrics(request: Request, services: Services) -> Response:
+    """Return all metrics in Prometheus's text format, or in OpenMetrics."""
     # A library that only those need who scrape: it is not loaded at the start.
-    from tagboat.api.exposition import EXPOSITION_TYPE, expose  # noqa: PLC0415 - as said
+    from tagboat.api.exposition import expose  # noqa: PLC0415 - as said
 
-    return Response(
-        expose(services.version, await services.operations.machine.metrics()),
-        media_type=EXPOSITION_TYPE,
-    )
+    accept = ",".join(request.headers.getlist("accept"))
+    metrics = await services.operations.metrics.read()
+    # Thousands of stages are tens of thousands of lines: nobody else must wait for them.
+    text, media_type = await asyncio.to_thread(expose, services.version, metrics, accept)
+    return Response(text, headers={"content-type": media_type})

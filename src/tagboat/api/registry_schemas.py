@@ -13,6 +13,7 @@ class RegistryCreate(RequestModel):
     kind: values.KindName = RegistryKind.OCI
     username: values.LoginName = ""
     password: values.PasswordText | None = None
+    password_command: values.PasswordCommand | None = None
     docker_config: values.DockerConfigText = write_only()
     ca_cert: values.CertificatesText = ""
 
@@ -25,6 +26,7 @@ class RegistryUpdate(RequestModel):
     kind: values.KindName = unset()
     username: values.LoginName = unset()
     password: values.PasswordText | None = None
+    password_command: values.PasswordCommand | None = None
     docker_config: values.DockerConfigText = write_only()
     ca_cert: values.CertificatesText = unset()
 
@@ -38,6 +40,7 @@ class RegistryOut(ResponseModel):
     kind: RegistryKind
     username: str
     has_password: bool
+    password_command: str | None
     ca_cert: str
     login_service: str | None
 

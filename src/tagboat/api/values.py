@@ -37,6 +37,7 @@ from tagboat.core.naming import MAX_LENGTH, parse_name
 from tagboat.core.run_changes import MAX_ENV
 from tagboat.core.schedule import parse_schedule
 from tagboat.core.tags import MAX_PATTERN_LENGTH, TagPattern, parse_tag_pattern
+from tagboat.registry.password_command import split_command
 from tagboat.registry.trust import trust_context
 
 Item = TypeVar("Item")
@@ -45,6 +46,7 @@ MAX_ENV_VALUE = 32 * 1024  # characters
 MAX_DOMAINS = 100
 # Positions of any sign sort as text in cursors, with a fixed number of digits.
 MAX_POSITION = 1_000_000
+MAX_COMMAND = 4096
 MAX_FILE = 256 * 1024
 """Characters of a file's text: of certificates, or of a Docker `config.json`."""
 # 255 octets on the wire (RFC 1035, section 2.3.4) are 253 characters as text.
@@ -175,6 +177,16 @@ def check_healthcheck(given: str) -> str:
     if not is_healthcheck(given):
         raise InvalidValueError("must be a /path (printable ASCII without spaces), image, or empty")
     return given
+
+
+def parse_password_command(given: str) -> str:
+    """Return a command line without blanks around it, empty for none."""
+    command = given.strip()
+    if len(given) > MAX_COMMAND or any(not one.isprintable() for one in command):
+        raise InvalidValueError(f"must be one line of at most {MAX_COMMAND} characters")
+    if command:
+        split_command(command)
+    return command
 
 
 def check_certificates(given: str) -> str:
@@ -352,4 +364,7 @@ KeepImages = Annotated[int, Field(ge=0, le=100), BeforeValidator(whole)]
 KeepHistory = Annotated[int, Field(ge=1, le=36_500), BeforeValidator(whole)]
 HeaderName = Annotated[str, text(HEADER_NAME, 100, "the name of an HTTP header", 1)]
 SignatureSecret = Annotated[str, text(NO_NUL, 1024, "a string without NUL", 1)]
+PasswordCommand = Annotated[
+    str, Parsed(parse_password_command, {"format": "command-line", "maxLength": MAX_COMMAND})
+]
 PasswordText = Annotated[str, text(NO_NUL, 16 * 1024, "a string without NUL")]

@@ -297,6 +297,7 @@ def show_registry(registry: Registry) -> registry_schemas.RegistryOut:
         kind=registry.kind,
         username=registry.username,
         has_password=registry.password is not None,
+        password_command=registry.password_command or None,
         ca_cert=registry.ca_cert,
         login_service=registry.login_service or None,
     )

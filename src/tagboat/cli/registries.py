@@ -1,5 +1,6 @@
 """`tagboat registries`, and the commands below it."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Literal
@@ -20,6 +21,13 @@ instance:
 \b
   tagboat registries add forgejo https://git.example.com --kind gitea \\
       --username deploy --password-file token.txt
+
+For a registry whose passwords expire, such as Amazon ECR, the server runs a
+command for each new one:
+
+\b
+  tagboat registries add ecr https://1234.dkr.ecr.eu-central-1.amazonaws.com \\
+      --username AWS --password-command 'aws ecr get-login-password'
 """
 # What to do is read on a phone as well, also where the output goes to a file.
 _DETAIL_WIDTH = 80
@@ -52,6 +60,14 @@ PasswordFileOption = Annotated[
         exists=True,
         dir_okay=False,
         help="A file with the password or token.",
+    ),
+]
+PasswordCommandOption = Annotated[
+    str | None,
+    typer.Option(
+        "--password-command",
+        metavar="CMD",
+        help="A command that prints the password; the server runs it, without a shell.",
     ),
 ]
 DockerConfigOption = Annotated[
@@ -128,6 +144,7 @@ def registries_add(
     kind: Annotated[RegistryKindWord, _KIND_OPTION] = "oci",
     username: UsernameOption = None,
     password_file: PasswordFileOption = None,
+    password_command: PasswordCommandOption = None,
     docker_config: DockerConfigOption = None,
     ca_cert: CaCertOption = None,
     as_json: JsonOption = False,
@@ -136,11 +153,11 @@ def registries_add(
     # A change may keep the user; a new registry has none yet.
     if password_file is not None and username is None:
         raise typer.BadParameter("is needed with --password-file", param_hint="--username")
-    _refuse_two_logins(docker_config, username, password_file)
+    login = GivenLogin(username, password_file, password_command, docker_config)
+    login.refuse_two()
     client = connect()
-    given = {"name": name, "url": url, "kind": kind}
-    login = _login_fields(username, password_file, docker_config, ca_cert)
-    _show_saved(client.post("/api/registries", {**given, **login}), "added", as_json=as_json)
+    given = {"name": name, "url": url, "kind": kind, **_certificates(ca_cert), **login.fields()}
+    _show_saved(client.post("/api/registries", given), "added", as_json=as_json)
 
 
 @app.command("change")
@@ -151,24 +168,24 @@ def registries_change(
     kind: Annotated[RegistryKindWord | None, _KIND_OPTION] = None,
     username: UsernameOption = None,
     password_file: PasswordFileOption = None,
+    password_command: PasswordCommandOption = None,
     docker_config: DockerConfigOption = None,
     ca_cert: CaCertOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Change fields of a registry, such as an expired password."""
-    _refuse_two_logins(docker_config, username, password_file)
+    login = GivenLogin(username, password_file, password_command, docker_config)
+    login.refuse_two()
     given = {field: value for field, value in (("url", url), ("kind", kind)) if value is not None}
-    if not given and all(
-        option is None for option in (username, password_file, docker_config, ca_cert)
-    ):
+    if not given and ca_cert is None and login == GivenLogin():
         raise typer.BadParameter(
             "say what to change, such as --password-file; --help lists it all", param_hint="OPTIONS"
         )
     client = connect()
     # A wrong name is an error before a password is typed.
     path = f"/api/registries/{find_registry(client, name)['id']}"
-    login = _login_fields(username, password_file, docker_config, ca_cert)
-    _show_saved(client.patch(path, {**given, **login}), "changed", as_json=as_json)
+    given |= {**_certificates(ca_cert), **login.fields()}
+    _show_saved(client.patch(path, given), "changed", as_json=as_json)
 
 
 @app.command("test")
@@ -214,30 +231,43 @@ def registries_remove(
         show.line(f"the registry {name} is removed")
 
 
-def _refuse_two_logins(docker_config: Path | None, *others: object) -> None:
-    if docker_config is not None and any(other is not None for other in others):
-        raise typer.BadParameter(
-            "holds user and password itself: give either it or those", param_hint="--docker-config"
-        )
+@dataclass(frozen=True, slots=True)
+class GivenLogin:
+    """The options that say how to log in, None for each that was not given."""
+
+    username: str | None = None
+    password_file: Path | None = None
+    password_command: str | None = None
+    docker_config: Path | None = None
+
+    def refuse_two(self) -> None:
+        """Raise BadParameter if the password would come from two places."""
+        if self.docker_config is not None and self != GivenLogin(docker_config=self.docker_config):
+            raise typer.BadParameter(
+                "holds user and password itself: give either it or those",
+                param_hint="--docker-config",
+            )
+        if self.password_file is not None and self.password_command is not None:
+            raise typer.BadParameter(
+                "prints the password: give either it or --password-file",
+                param_hint="--password-command",
+            )
+
+    def fields(self) -> dict[str, str]:
+        """Return the fields of the API; ask for a password that is in no file."""
+        if self.docker_config is not None:
+            return {"docker_config": read_text_file(self.docker_config)}
+        given = {"username": self.username, "password_command": self.password_command}
+        fields = {name: value for name, value in given.items() if value is not None}
+        # An empty command takes the stored one away, and no password is asked for.
+        is_asked = self.username is not None or self.password_file is not None
+        if is_asked and self.password_command is None:
+            fields["password"] = prompt_secret("password", self.password_file)
+        return fields
 
 
-def _login_fields(
-    username: str | None,
-    password_file: Path | None,
-    docker_config: Path | None,
-    ca_cert: Path | None,
-) -> dict[str, str]:
-    """Return the fields of the API for these options; ask for a password that is in no file."""
-    fields = {}
-    if ca_cert is not None:
-        fields["ca_cert"] = read_text_file(ca_cert)
-    if docker_config is not None:
-        fields["docker_config"] = read_text_file(docker_config)
-    elif username is not None or password_file is not None:
-        if username is not None:
-            fields["username"] = username
-        fields["password"] = prompt_secret("password", password_file)
-    return fields
+def _certificates(ca_cert: Path | None) -> dict[str, str]:
+    return {} if ca_cert is None else {"ca_cert": read_text_file(ca_cert)}
 
 
 def _show_saved(registry: ApiObject, what: str, *, as_json: bool) -> None:

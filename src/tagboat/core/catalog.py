@@ -34,10 +34,11 @@ class Registry:
     """A place where images are stored.
 
     `url` is the root of the registry's API (`https://HOST[:PORT]`); `password` never leaves the
-    server; `ca_cert` is the PEM text of the certificate authorities that are trusted in addition
-    to those of the system, empty for none. `login_service` is the server that first accepted the
-    password for a token (`https://HOST[:PORT]`), which is the only one to get it since; empty
-    before that.
+    server; `password_command` is a command line that prints the password where that is not stored,
+    empty for none; `ca_cert` is the PEM text of the certificate authorities that are trusted in
+    addition to those of the system, empty for none. `login_service` is the server that first
+    accepted the password for a token (`https://HOST[:PORT]`), which is the only one to get it
+    since; empty before that.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Registry:
     username: str = ""
     # Not in `repr`, so that no log line and no error shows it.
     password: str | None = field(default=None, repr=False)
+    password_command: str = ""
     ca_cert: str = ""
     login_service: str = ""
 

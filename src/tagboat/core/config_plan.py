@@ -154,7 +154,10 @@ class _Planner:
         for name, said in wanted.items():
             old = found.get(name)
             body = {**_defaults(Registry), "kind": RegistryKind.OCI, **said, "name": name}
-            if "password" in said and said["password"] is None:
+            if said.get("password_command") and not said.get("password"):
+                # It takes the place of a stored password, which the file need not name.
+                body["password"] = None
+            elif "password" in said and said["password"] is None:
                 body.pop("password")
                 if old is None or old.password is None:
                     self.missing.append(f"registries.{name}.password")

@@ -126,6 +126,11 @@ class RegistryFailedError(RegistryUnreachableError):
     """A 5xx after retries: perhaps of this one object, not of the whole registry."""
 
 
+# Below `RegistryUnreachableError`: without a password, nothing of the registry can be used.
+class PasswordCommandError(RegistryUnreachableError):
+    """The command that prints the password of a registry has failed; the text says why."""
+
+
 class RegistryRateLimitedError(RegistryError):
     """The registry answered 429. `retry_at` is the time (UTC) of its `Retry-After`, or None."""
 
@@ -173,6 +178,10 @@ class EngineUnavailableError(EngineError):
 
 class EngineNotFoundError(EngineError):
     """No such container or image on the engine."""
+
+
+class EngineDeniedError(EngineError):
+    """A registry refused the login with which the engine pulls, or has no such repository."""
 
 
 class NetworkNotFoundError(EngineNotFoundError):

@@ -11,6 +11,7 @@ from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.context import read_context
 from tagboat.deploy.instances import ended
+from tagboat.deploy.log_words import words_about
 from tagboat.deploy.retirement import end_container
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.storage import keep_storage, with_storage
@@ -36,6 +37,8 @@ class Drains:
             return drains and not any(deploy.begun for deploy in deploys)
 
         async def drain() -> None:
+            words = await words_about(services.store, instance)
+            structlog.contextvars.bind_contextvars(**words)  # of this task only
             try:
                 await services.traffic.drained([instance], limit_s)
                 if await services.store.read(is_left):

@@ -7,11 +7,13 @@ on, is on record before anything is taken back.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import structlog
 
+from tagboat.core.counters import STEP_DURATION
 from tagboat.core.deploy import Deploy, DeployStatus, Step, StepName, StepStatus
 from tagboat.core.errors import (
     DeployFailedError,
@@ -24,6 +26,7 @@ from tagboat.core.errors import (
 from tagboat.core.generics import T
 from tagboat.core.ports import Tx
 from tagboat.deploy.containers import Containers
+from tagboat.deploy.context import DeployContext
 from tagboat.deploy.diagnosis import raise_if_moved_on, raise_if_no_image
 from tagboat.deploy.failure import (
     AlreadyLiveError,
@@ -35,6 +38,7 @@ from tagboat.deploy.failure import (
     say_no_image,
 )
 from tagboat.deploy.following import live_reason
+from tagboat.deploy.log_words import deploy_words
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.receipts import RequestCount
 from tagboat.deploy.record import (
@@ -83,9 +87,13 @@ class Pipeline:
         as it is: a later call, here or on another server, goes on.
         """
         context = await self._record.resume()
+        if not context.deploy.status.final:
+            # Each line from here on says which deploy it is about.
+            with structlog.contextvars.bound_contextvars(**deploy_words(context)):
+                await self._go_on(context)
+
+    async def _go_on(self, context: DeployContext) -> None:
         deploy = context.deploy
-        if deploy.status.final:
-            return
         try:
             if deploy.failed_step:
                 # It has failed before, and its undo was cut off: only that is left to do.
@@ -107,7 +115,8 @@ class Pipeline:
         """Leave the deploy to the next start, or to another server; see `Undo.park`."""
         context = await self._record.resume()
         if not context.deploy.status.final:
-            await self._undo.park(context)
+            with structlog.contextvars.bound_contextvars(**deploy_words(context)):
+                await self._undo.park(context)
 
     async def _take_steps(self, deploy: Deploy) -> None:
         try:
@@ -121,7 +130,7 @@ class Pipeline:
                     await self._record.advance(self._finished, name, note)
                     self._finished = None
                     log.info("deploy step started", action=name.value)
-                    self._finished = await self._retrying(name, self._steps[name])
+                    self._finished = await self._timed(name)
                 elif (
                     name is StepName.RESOLVE
                     and deploy.step(StepName.PULL).status is StepStatus.PENDING
@@ -157,6 +166,14 @@ class Pipeline:
             log.exception("a fault inside Tagboat", action="carry_out")
             words = f"a fault inside Tagboat ({type(error).__name__}); the server's log says more"
             await self._fail(Failure(words))
+
+    async def _timed(self, name: StepName) -> Step:
+        began = time.monotonic()
+        step = await self._retrying(name, self._steps[name])
+        if step.status is StepStatus.DONE:
+            took_s = time.monotonic() - began
+            self._services.counters.observe(STEP_DURATION, took_s, step=name.value)
+        return step
 
     async def _retrying(self, name: StepName, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`, again while the cause of a failure may pass; then raise DeployFailedError."""

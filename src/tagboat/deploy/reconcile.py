@@ -21,6 +21,7 @@ from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.desired import read_desired_state
 from tagboat.deploy.drains import Drains
 from tagboat.deploy.instances import ended
+from tagboat.deploy.log_words import words_about
 from tagboat.deploy.one_offs import remove_left
 from tagboat.deploy.ownership import made_here, own_labels
 from tagboat.deploy.revival import made_by, revive
@@ -96,9 +97,17 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
 
     async def remove_orphan(workload: WorkloadStatus) -> None:
         # Labels alone do not prove that a deploy here has left it behind.
-        if await services.store.read(lambda reader: made_here(reader, workload)):
+        deploy = await services.store.read(
+            lambda reader: (
+                reader.deploy(workload.labels["tagboat.deploy"])
+                if made_here(reader, workload)
+                else None
+            )
+        )
+        if deploy is not None:
             await services.runtime.remove(workload.id)
-            log.info("orphan removed", action="reconcile", container=workload.name)
+            words = await words_about(services.store, deploy) | {"container": workload.name}
+            log.info("orphan removed", action="reconcile", **words)
 
     async def remove_withdrawn(instance: Instance) -> None:
         for workload in await made_by(services, instance.deploy_id):

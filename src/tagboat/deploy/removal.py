@@ -32,6 +32,7 @@ from tagboat.core.principal import SERVER, Principal
 from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
 from tagboat.deploy.instances import ended
+from tagboat.deploy.log_words import words_about
 from tagboat.deploy.networks import remove_project_network
 
 AGAIN_S = 30.0
@@ -238,7 +239,8 @@ class Removal:
         await self.store.write(
             lambda tx: tx.put_instance(ended(tx, draining, InstanceState.STOPPED, self.clock()))
         )
-        log.info("container removed", action="remove", container=instance.container)
+        words = await words_about(self.store, instance) | {"container": instance.container}
+        log.info("container removed", action="remove", **words)
 
     async def _put(self, instance: Instance) -> None:
         await self.store.write(lambda tx: tx.put_instance(instance))

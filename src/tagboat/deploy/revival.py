@@ -11,6 +11,7 @@ from tagboat.core.errors import EndpointTakenError, NetworkNotFoundError
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.context import read_context
 from tagboat.deploy.images import ensure_image
+from tagboat.deploy.log_words import words_about
 from tagboat.deploy.networks import ensure_project_network
 from tagboat.deploy.options import unless_published, with_host_paths
 from tagboat.deploy.ownership import INSTANCE, made_here, own_labels, role_of
@@ -29,8 +30,8 @@ async def revive(services: DeployServices, instance: Instance) -> None:
     if current.state is not InstanceState.LIVE or (runs and current.container_id):
         return  # it was otherwise when the workloads were listed
     if not runs:
-        words = {"action": "revive", "container": instance.container}
-        log.warning("a live container does not run; starting it", **words)
+        words = await words_about(services.store, instance) | {"container": instance.container}
+        log.warning("a live container does not run; starting it", action="revive", **words)
     if status is None or not current.container_id:
         # A death may have come between its launch and the record of that: then it exists already.
         current = await _change(services, current, container_id="")

@@ -242,13 +242,7 @@ class DeploySteps:
         context = self._checked or await self._record.context()
         await self._services.traffic.apply_stage_routes(context.stage.id)
         await self._requests.lit()
-        log.info(
-            "live",
-            action="switch",
-            project=context.project.name,
-            stage=context.stage.name,
-            tag=context.deploy.tag,
-        )
+        log.info("live", action="switch")
         return Step(StepName.SWITCH, StepStatus.DONE, detail=f"{context.deploy.tag} is live")
 
     async def watch(self) -> Step:

@@ -63,11 +63,13 @@ class Successor:
                 self.took_over = self._preparing.result()
             except TagboatError as error:
                 words = "the deploy that waits cannot be prepared"
-                log.info(words, action="watch", deploy=self._of, reason=str(error))
+                of_it = {"deploy": waiting.id, "tag": waiting.tag}
+                log.info(words, action="watch", reason=str(error), **of_it)
                 self._preparing = None  # tried again after a while; until then, the watch goes on
             except Exception:
                 # A fault in preparing the next deploy must not take back a healthy one.
-                log.exception("a fault inside Tagboat", action="watch", deploy=self._of)
+                of_it = {"deploy": waiting.id, "tag": waiting.tag}
+                log.exception("a fault inside Tagboat", action="watch", **of_it)
                 self._preparing = None
         return self.took_over
 

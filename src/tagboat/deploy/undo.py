@@ -82,7 +82,6 @@ class Undo:
             also(tx, deploy)
 
         await self._record.end(status, reason, seen, write_all)
-        self._services.counters.count("tagboat_deploys_total", status=status.value)
 
     async def take_back(self, reason: str) -> None:
         """Route traffic back, remove the new container, and end the deploy."""
@@ -95,13 +94,7 @@ class Undo:
         else:
             status = DeployStatus.FAILED
         report = log.warning if status is DeployStatus.FAILED else log.info
-        report(
-            f"deploy {status.value}",
-            action="take back",
-            project=context.project.name,
-            tag=deploy.tag,
-            reason=reason,
-        )
+        report(f"deploy {status.value}", action="take back", reason=reason)
         if own is not None and own.state is InstanceState.LIVE:
             # The old one may have been removed in part: it is too late to go back to it.
             words = f"{deploy.tag} is live, but the old instance could not be retired: {reason}"

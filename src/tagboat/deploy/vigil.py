@@ -24,6 +24,7 @@ from tagboat.deploy.containers import last_words
 from tagboat.deploy.context import read_context
 from tagboat.deploy.health import Health
 from tagboat.deploy.instances import ended, taken_back
+from tagboat.deploy.log_words import deploy_words, words_about
 from tagboat.deploy.services import DeployServices
 from tagboat.loops import PeriodicTask
 
@@ -91,7 +92,8 @@ async def watch_over(services: DeployServices, instance: Instance) -> bool:
         said = "\n".join(await last_words(services.runtime, instance.handle))
         reason, output = (mask_values(text, context.secret_values) for text in (str(error), said))
         if await services.store.write(lambda tx: revert(tx, services, instance, reason, output)):
-            log.warning("taken back", action="vigil", container=instance.container, reason=reason)
+            words = deploy_words(context) | {"container": instance.container}
+            log.warning("taken back", action="vigil", reason=reason, **words)
             # The record, the traffic, then the removal: see docs/decisions/0008.
             await services.traffic.apply_stage_routes(instance.stage_id)
             await services.traffic.drained([instance], context.stage.drain_timeout_s)
@@ -101,14 +103,16 @@ async def watch_over(services: DeployServices, instance: Instance) -> bool:
                 log.warning(
                     "container left to the next reconcile",
                     action="vigil",
-                    container=instance.container,
                     reason=str(away),
+                    **words,
                 )
         raise
     return await services.store.write(note_watched)
 
 
 async def _watch_retrying(services: DeployServices, instance: Instance) -> None:
+    words = await words_about(services.store, instance)
+    structlog.contextvars.bind_contextvars(**words)  # of this task only
     while True:
         try:
             await watch_over(services, instance)
@@ -116,8 +120,8 @@ async def _watch_retrying(services: DeployServices, instance: Instance) -> None:
             # Taken back, or deleted: there is nothing left to watch.
             return
         except TagboatError as error:
-            words = {"container": instance.container, "reason": str(error)}
-            log.warning("cannot watch the instance", action="vigil", **words)
+            said = {"container": instance.container, "reason": str(error)}
+            log.warning("cannot watch the instance", action="vigil", **said)
         except Exception:
             log.exception("a fault inside Tagboat", action="vigil", container=instance.container)
         else:

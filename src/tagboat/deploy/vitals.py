@@ -10,6 +10,7 @@ from tagboat.core.health import Trouble, Vitals
 from tagboat.core.masking import mask_values
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.workload import WorkloadStatus
+from tagboat.deploy.log_words import words_about
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.wellbeing import observed
 
@@ -59,13 +60,9 @@ async def look_after(
     for change in changes:
         instance, vitals = change.instance, change.after
         was = change.before.trouble if change.before is not None else Trouble.NONE
-        words = {
-            "container": instance.container,
-            "tag": instance.tag,
-            "stage_id": instance.stage_id,
-        }
         if vitals.trouble is was:
             continue
+        words = await words_about(services.store, instance) | {"container": instance.container}
         if vitals.trouble is Trouble.NONE:
             log.info("a live instance is well again", action="look_after", was=was.value, **words)
         else:

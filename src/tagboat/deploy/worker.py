@@ -11,6 +11,7 @@ import structlog
 from tagboat.core.deploy import Deploy, DeployStatus
 from tagboat.core.errors import NotFoundError, StoreUnavailableError, TagboatError
 from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.deploy.log_words import words_about
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.record import ClaimLostError
 from tagboat.deploy.services import DeployServices
@@ -62,7 +63,7 @@ class Worker:
             fault=StoreUnavailableError,
         )
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._stages: dict[str, str] = {}
+        self._deploys: dict[str, Deploy] = {}
         self._works: dict[str, asyncio.Task[None]] = {}
         self._called_off: set[str] = set()
         self._renewed_at = 0.0
@@ -78,12 +79,13 @@ class Worker:
         """Give the deploys in progress `grace_s` seconds, then park the rest for another start."""
 
         async def park(deploy_id: str) -> None:
+            deploy = self._deploys[deploy_id]
             try:
                 async with asyncio.timeout(PARK_S):
                     await _cancel([task for task in (self._tasks.get(deploy_id),) if task])
                     await Pipeline(self._services, deploy_id).park()
             except (TagboatError, ClaimLostError, TimeoutError) as error:
-                words = {"deploy": deploy_id, "reason": str(error)}
+                words = {**await words_about(self._services.store, deploy), "reason": str(error)}
                 log.warning("the deploy is left as it is", action="park", **words)
 
         # A copy, since each task takes itself out as it ends.
@@ -96,7 +98,11 @@ class Worker:
         """Stop working on the deploys of these stages; the caller removes their containers."""
         wanted = set(stage_ids)
         await _cancel(
-            [task for deploy_id, task in self._tasks.items() if self._stages[deploy_id] in wanted]
+            [
+                task
+                for deploy_id, task in self._tasks.items()
+                if self._deploys[deploy_id].stage_id in wanted
+            ]
         )
 
     def _take_notice(self) -> None:
@@ -116,7 +122,7 @@ class Worker:
 
         def forget(deploy_id: str, _task: asyncio.Task[None]) -> None:
             self._tasks.pop(deploy_id, None)
-            self._stages.pop(deploy_id, None)
+            self._deploys.pop(deploy_id, None)
             self._works.pop(deploy_id, None)
             self._called_off.discard(deploy_id)
             self._services.places.leave()
@@ -131,14 +137,15 @@ class Worker:
             claims = await self._services.store.write(lambda tx: self._claim(tx, renew=renew))
         for deploy_id in claims.lost & self._tasks.keys():
             words = "another server has taken the deploy over"
-            log.warning(words, action="claim", deploy=deploy_id)
+            names = await words_about(self._services.store, self._deploys[deploy_id])
+            log.warning(words, action="claim", **names)
             self._tasks[deploy_id].cancel()
         for deploy_id in (claims.called_off - self._called_off) & self._works.keys():
             # Breaks off whatever it is doing; `_carry_out` then takes it back.
             self._called_off.add(deploy_id)
             self._works[deploy_id].cancel()
         for deploy in claims.begun:
-            self._stages[deploy.id] = deploy.stage_id
+            self._deploys[deploy.id] = deploy
             self._services.places.take()
             task = asyncio.create_task(self._carry_out(deploy))
             self._tasks[deploy.id] = task
@@ -177,32 +184,35 @@ class Worker:
         return replace(found, begun=begun)
 
     async def _carry_out(self, deploy: Deploy) -> None:
-        with structlog.contextvars.bound_contextvars(deploy=deploy.id):
+        store = self._services.store
+        try:
+            work = asyncio.create_task(Pipeline(self._services, deploy.id).carry_out())
+            self._works[deploy.id] = work
             try:
-                work = asyncio.create_task(Pipeline(self._services, deploy.id).carry_out())
-                self._works[deploy.id] = work
-                try:
-                    await work
-                except asyncio.CancelledError:
-                    this = asyncio.current_task()
-                    # Not called off, or cancelled itself as well: the server stops, or has lost
-                    # the claim.
-                    if deploy.id not in self._called_off or (this and this.cancelling()):
-                        raise
-                    # Begun again, it finds on record that it is to be cancelled: it is taken back.
-                    await Pipeline(self._services, deploy.id).carry_out()
-            except NotFoundError:
-                log.info("the deploy was deleted", action="carry_out")
-            except ClaimLostError:
-                log.info("the deploy was withdrawn, or another server is at it", action="carry_out")
-            except StoreUnavailableError as error:
-                words = "the deploy waits for the database"
-                log.warning(words, action="carry_out", reason=str(error))
-                await asyncio.sleep(LOOK_EVERY_S)
-            except Exception:
-                # The next look goes on with it, as after a death: not at once, and not silently.
-                log.exception("a fault inside Tagboat", action="carry_out")
-                await asyncio.sleep(LOOK_EVERY_S)
+                await work
+            except asyncio.CancelledError:
+                this = asyncio.current_task()
+                # Not called off, or cancelled itself as well: the server stops, or has lost the
+                # claim.
+                if deploy.id not in self._called_off or (this and this.cancelling()):
+                    raise
+                # Begun again, it finds on record that it is to be cancelled: it is taken back.
+                await Pipeline(self._services, deploy.id).carry_out()
+        except NotFoundError:
+            names = await words_about(store, deploy)
+            log.info("the deploy was deleted", action="carry_out", **names)
+        except ClaimLostError:
+            said = "the deploy was withdrawn, or another server is at it"
+            log.info(said, action="carry_out", **await words_about(store, deploy))
+        except StoreUnavailableError as error:
+            names = {**await words_about(store, deploy), "reason": str(error)}
+            log.warning("the deploy waits for the database", action="carry_out", **names)
+            await asyncio.sleep(LOOK_EVERY_S)
+        except Exception:
+            # The next look goes on with it, as after a death: not at once, and not silently.
+            names = await words_about(store, deploy)
+            log.exception("a fault inside Tagboat", action="carry_out", **names)
+            await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

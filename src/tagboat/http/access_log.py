@@ -1,9 +1,12 @@
 """The access log: one line for each call, without the secrets that a path can hold."""
 
+import itertools
 import re
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 
+import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 WEBHOOK_PATH = "/api/webhook/"
@@ -20,15 +23,30 @@ _API_TOKEN = re.compile(r"tagboat_[A-Za-z0-9_-]{20,}")
 _LINK_TOKEN = re.compile(r"(/(?:setup|sign-in)/+).+", re.IGNORECASE)
 
 
-class AccessLog:
-    """Calls `log_call` with method, path (never the query), status and milliseconds of each call.
+_REQUEST_ID_HEADER = b"x-request-id"
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:+/=-]{0,63}")
 
-    Status 0: the client closed the connection before the answer.
+LogAccess = Callable[[str, str, int, float, str, str], None]
+"""Writes one access line: method, path, status, milliseconds, client address, request id."""
+
+
+class AccessLog:
+    """Calls `log_call` with each call: its path without the query, its client, its request id.
+
+    Status 0: the client closed the connection before the answer. `find_client` returns the address
+    of the caller. The request id is that of the header `X-Request-ID`, which a front may send, else
+    one of our own; log lines that are written for the call have it too.
     """
 
-    def __init__(self, app: ASGIApp, log_call: Callable[[str, str, int, float], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, log_call: LogAccess, find_client: Callable[[Scope], str]
+    ) -> None:
         self._app = app
         self._log_call = log_call
+        self._find_client = find_client
+        # Differs from those of other starts and servers.
+        self._start = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
@@ -46,11 +64,17 @@ class AccessLog:
             return send(message)
 
         # Before the call: a mounted application may change the scope.
-        shown = mask_path(scope["path"])
+        shown, client, request_id = mask_path(scope["path"]), self._find_client(scope), ""
+        for name, value in scope["headers"]:
+            if name == _REQUEST_ID_HEADER and _REQUEST_ID.fullmatch(value):
+                request_id = value.decode()
+        request_id = request_id or f"{self._start}-{next(self._numbers)}"
         try:
-            await self._app(scope, receive, watched)
+            with structlog.contextvars.bound_contextvars(request_id=request_id):
+                await self._app(scope, receive, watched)
         finally:
-            self._log_call(scope["method"], shown, status, (time.perf_counter() - began) * 1000)
+            took_ms = (time.perf_counter() - began) * 1000
+            self._log_call(scope["method"], shown, status, took_ms, client, request_id)
 
 
 def mask_path(path: str) -> str:

@@ -26,6 +26,7 @@ from tagboat.operations.queries.image_look import ImageLookQueries
 from tagboat.operations.queries.logs import LogQueries
 from tagboat.operations.queries.machine import MachineQueries
 from tagboat.operations.queries.matrix import MatrixQuery
+from tagboat.operations.queries.metrics import MetricsQuery
 from tagboat.operations.queries.needs import NeedQueries
 from tagboat.operations.queries.overview import OverviewQuery
 from tagboat.operations.queries.patterns import PatternQueries
@@ -79,6 +80,7 @@ class Operations:
         self.deploy_page = DeployPageQuery(services)
         self.project_page = ProjectPageQueries(services)
         self.machine = MachineQueries(services)
+        self.metrics = MetricsQuery(services, self.health)
         self.tags = TagQueries(services)
         self.patterns = PatternQueries(services)
         self.comparisons = ComparisonQueries(services, self._images)

@@ -166,9 +166,7 @@ def _changed(
     fields: Mapping[str, Any],
     docker_config: str | None,
 ) -> Registry:
-    said = dict(fields)
-    if "password" in said:
-        said["password"] = said["password"] or None  # empty removes it
+    said = with_one_source(fields)
     changed = replace(registry, **said)
     if changed.url != registry.url:
         # The service of the old registry must not get the password of the new one.
@@ -181,7 +179,7 @@ def _changed(
         )
     if docker_config is None:
         return changed
-    if said.get("username") or said.get("password"):
+    if any(said.get(name) for name in ("username", "password", "password_command")):
         raise FieldError(
             "docker_config", "brings username and password itself: give either it or those"
         )
@@ -189,7 +187,26 @@ def _changed(
         login = services.login_for(docker_config, changed.host)
     except InvalidValueError as error:
         raise FieldError("docker_config", str(error)) from None
-    return replace(changed, username=login.username, password=login.password)
+    return replace(
+        changed,
+        username=login.username,
+        password=None if login.command else login.password,
+        password_command=login.command,
+    )
+
+
+def with_one_source(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields with a password or a command: the one that is given replaces the other."""
+    # Empty removes either.
+    empty = {"password": None, "password_command": ""}
+    said = {name: value or empty.get(name, value) for name, value in fields.items()}
+    if said.get("password") and said.get("password_command"):
+        raise FieldError("password_command", "prints the password itself: give one of both")
+    if said.get("password_command"):
+        said["password"] = None
+    elif said.get("password"):
+        said["password_command"] = ""
+    return said
 
 
 def _check_unique(reader: Reader, registry: Registry) -> None:

@@ -66,6 +66,10 @@ class Login(Protocol):
     def password(self) -> str:
         """The password or token."""
 
+    @property
+    def command(self) -> str:
+        """The command that prints both, empty where they are known."""
+
 
 @dataclass(frozen=True, slots=True)
 class OidcService:

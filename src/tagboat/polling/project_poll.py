@@ -80,7 +80,10 @@ class ProjectPolls:
         self._admission = admission
         self._cache = cache
         self._outages = outages
-        self._counters = counters
+        self._counted = {
+            failed: counters.counter("tagboat_polls_total", outcome=outcome)
+            for failed, outcome in ((False, "done"), (True, "failed"))
+        }
         self._clock = clock
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -121,7 +124,7 @@ class ProjectPolls:
                     return None
             except NotFoundError:  # the project was deleted during the poll
                 return None
-            self._count(failed=False)
+            self._counted[False]()
             self._outages.end(host)
             log_complaint(target, findings)
             return PollStateUpdate(
@@ -130,9 +133,6 @@ class ProjectPolls:
                 target.new_fingerprint(findings.tags, findings.digests),
                 target.generation,
             )
-
-    def _count(self, *, failed: bool) -> None:
-        self._counters.count("tagboat_polls_total", outcome="failed" if failed else "done")
 
     async def _find(self, target: PollTarget) -> Findings | RegistryError:
         """Ask the registry. Raises NotFoundError if the project was deleted."""
@@ -185,7 +185,7 @@ class ProjectPolls:
             report = admitted
             if report.error in {None, findings.complaint}:
                 self._outages.end(target.project.image.host)
-        self._count(failed=report.error is not None)
+        self._counted[report.error is not None]()
         log_report(target.project, report)
         return report
 

@@ -188,6 +188,11 @@ async def check_login(
 
 def explain_refusal(registry: Registry) -> str:
     """Return why a login was refused, with the next step."""
+    if registry.password_command:
+        return (
+            "the password that the password command prints was refused: check that it is for "
+            "this registry, and that the username is the right one"
+        )
     is_gitea = registry.kind is RegistryKind.GITEA
     gitea_remedy = (
         "make a token with the scope read:package in Gitea (Settings, Applications) "

@@ -3,30 +3,39 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import DOCKER_HUB, is_docker_hub
 from tagboat.registry.endpoint import IDENTITY_TOKEN_USER
+from tagboat.registry.password_command import HELPER_PREFIX
 
 _MAX_CONFIG_TEXT = 256 * 1024
 _MAX_SHOWN_HOSTS = 5
+# It becomes the name of a program: nothing in it may mean anything else.
+_HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class DockerLogin:
-    """Username and password for a registry; the username of an identity token is `<token>`."""
+    """Username and password for a registry; the username of an identity token is `<token>`.
+
+    Where a credential helper keeps them, both are empty, and `command` asks it.
+    """
 
     username: str
     password: str = field(repr=False)
+    command: str = ""
 
 
 def login_for(text: str, host: str) -> DockerLogin:
     """Return the login for `host` (with its port, or a registry's URL) in a `config.json`.
 
-    Docker Hub has several names, `https://index.docker.io/v1/` among them. Raises
-    InvalidValueError that says what is missing, without any secret.
+    Docker Hub has several names, `https://index.docker.io/v1/` among them. A credential helper for
+    this host counts first, that for all hosts last. Raises InvalidValueError that says what is
+    missing, without any secret.
     """
     if len(text) > _MAX_CONFIG_TEXT:
         raise InvalidValueError(
@@ -44,6 +53,10 @@ def login_for(text: str, host: str) -> DockerLogin:
         )
     wanted = _auth_host(host)
     auths = logins_in(config)
+    helpers = config.get("credHelpers")
+    for key, helper in helpers.items() if isinstance(helpers, dict) else ():
+        if _auth_host(key) == wanted:
+            return helper_login(helper)
     is_known = False
     for key, entry in auths.items():
         path = key.strip().rpartition("://")[2].partition("/")[2].strip("/")
@@ -53,7 +66,16 @@ def login_for(text: str, host: str) -> DockerLogin:
             is_known = True
             if (login := login_of(entry, wanted)) is not None:
                 return login
-    raise no_login(config, auths, wanted, is_known=is_known)
+    if config.get("credsStore"):
+        return helper_login(config["credsStore"])
+    raise no_login(auths, wanted, is_known=is_known)
+
+
+def helper_login(name: object) -> DockerLogin:
+    """Return the login that the credential helper `name` keeps. Raises InvalidValueError."""
+    if not isinstance(name, str) or not _HELPER_NAME.fullmatch(name):
+        raise InvalidValueError("the Docker config names a credential helper that cannot be one")
+    return DockerLogin("", "", f"{HELPER_PREFIX}{name} get")
 
 
 def logins_in(config: Mapping[str, object]) -> Mapping[str, Mapping[str, object]]:
@@ -102,22 +124,8 @@ def login_of(entry: Mapping[str, object], host: str) -> DockerLogin | None:
     return DockerLogin(username, password) if password else None
 
 
-def no_login(
-    config: Mapping[str, object], auths: Mapping[str, object], host: str, *, is_known: bool
-) -> InvalidValueError:
-    """Return the error that says where the login is instead, or which ones there are."""
-    helper = config.get("credsStore")
-    helpers = config.get("credHelpers")
-    # A helper for one registry counts before the one for all.
-    for key, one in helpers.items() if isinstance(helpers, dict) else ():
-        if isinstance(one, str) and _auth_host(key) == host:
-            helper = one
-            break
-    if isinstance(helper, str) and (shown := printable_prefix(helper)):
-        return InvalidValueError(
-            f"the Docker config keeps the login for {host} in a credential helper ({shown}), "
-            "which is not supported: its secrets are not in the file; enter username and password"
-        )
+def no_login(auths: Mapping[str, object], host: str, *, is_known: bool) -> InvalidValueError:
+    """Return the error that says which logins there are."""
     if is_known:
         return InvalidValueError(
             f"the Docker config names {host}, but has no username and password for it"
@@ -126,8 +134,3 @@ def no_login(
     shown = ", ".join(hosts[:_MAX_SHOWN_HOSTS]) + (" …" if len(hosts) > _MAX_SHOWN_HOSTS else "")
     has = f"it has logins for {shown}" if hosts else "it has none at all"
     return InvalidValueError(f"the Docker config has no login for {host}; {has}")
-
-
-def printable_prefix(name: str) -> str:
-    """Return the first 40 printable characters."""
-    return "".join(character for character in name if character.isprintable())[:40]

@@ -20,8 +20,11 @@ async def pin_login_service(store: Store, endpoint: RegistryEndpoint, origin: st
 
     def work(tx: Tx) -> None:
         registry = tx.registry(endpoint.id)
+        # A password that a command prints is on record nowhere.
+        is_stored = not registry.password_command
+        known = endpoint if is_stored else replace(endpoint, credentials=None)
         # A login that was changed since has its own first success.
-        if endpoint_for("", registry) == endpoint:
+        if endpoint_for("", registry) == known:
             tx.put_registry(replace(registry, login_service=origin))
 
     try:

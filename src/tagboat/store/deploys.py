@@ -189,6 +189,8 @@ class DeployWrites(DeployReads):
     def _note(self, old: Deploy | None, new: Deploy) -> None:
         self._session.memory.note(new)
         self._session.deploys[new.id] = new
+        if new.status.final and not (old and old.status.final):
+            self._session.ended.append((new.stage_id, new.status))
         for change in deploy_changes(old, new):
             self._session.record(change)
 

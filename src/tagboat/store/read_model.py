@@ -1,6 +1,7 @@
 """Reads for many stages at once: one statement each, however many there are."""
 
 from collections.abc import Collection
+from datetime import datetime
 
 from sqlalchemy import and_, exists, func, not_, or_, select, tuple_
 
@@ -68,6 +69,21 @@ class ReadModelReads(CatalogReads, DeployReads):
         if status is not None:
             query = query.where(_deploys.c.status == status)
         return {one.stage_id: one for one in self._deploys_of(query)}
+
+    def last_successes(self) -> dict[str, datetime]:
+        """Return when the newest successful deploy of each stage ended, by stage id."""
+        # Stage by stage, by the partial index: history is not walked through.
+        newest = (
+            select(func.max(_deploys.c.id))
+            .where(_deploys.c.stage_id == _stages.c.id, tables.HAS_SUCCEEDED)
+            .correlate(_stages)
+            .scalar_subquery()
+        )
+        columns = select(_deploys.c.stage_id, _deploys.c.finished_at)
+        rows = self._session.rows(
+            columns.where(_deploys.c.id.in_(select(newest).select_from(_stages)))
+        )
+        return {row["stage_id"]: row["finished_at"] for row in rows if row["finished_at"]}
 
     def instances_in(
         self, stage_ids: Collection[str], states: Collection[InstanceState]

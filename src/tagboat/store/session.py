@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, Executable, Select, Table, delete, insert, select
 from sqlalchemy.sql import visitors
 
-from tagboat.core.deploy import Deploy
+from tagboat.core.deploy import Deploy, DeployStatus
 from tagboat.core.errors import NotFoundError
 from tagboat.core.events import StateChange
 from tagboat.core.generics import T
@@ -140,6 +140,8 @@ class WriteSession(ReadSession):
         self.deploys: dict[str, Deploy] = {}
         # Remembered for the transaction only: callers can name hosts without end.
         self.unknown_hosts: set[str] = set()
+        # Stages of the deploys that have come to an end, and how.
+        self.ended: list[tuple[str, DeployStatus]] = []
         self._waiting: dict[RowBatch, dict[Hashable, Any]] = {}
 
     def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:  # noqa: ANN401

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
+from tagboat.core.deploy import DeployStatus
 from tagboat.core.errors import ConflictError, SettingsError, StoreUnavailableError
 from tagboat.core.generics import T
 from tagboat.core.ids import go_on_from
@@ -59,6 +60,7 @@ class SqlStore:
             topic: {} for topic in Topic
         }
         self._memory = WriteMemory()
+        self._on_deploy_end: Callable[[str, DeployStatus], None] | None = None
         self._kept: Connection | None = None
         # A file always answers, and a large transaction is not given up because it takes its time.
         self._limit_s = None if self.exclusive else ANSWER_S
@@ -117,6 +119,13 @@ class SqlStore:
         # After that: its first call is for what was committed so far.
         if self._notifications:
             self._notifications.start()
+
+    def on_deploy_end(self, callback: Callable[[str, DeployStatus], None]) -> None:
+        """Call `callback` with stage id and status of each deploy that ends, once committed.
+
+        It is called from the writer's thread, and replaces an earlier one.
+        """
+        self._on_deploy_end = callback
 
     def close(self) -> None:
         """Finish what is being written, then close the database, within `CLOSE_S` seconds."""
@@ -189,6 +198,9 @@ class SqlStore:
             if self._notifications and (topics := unit.announced | unit.announced_elsewhere):
                 self._notifications.notify(connection, topics)
         self._call_listeners(unit.announced)
+        if self._on_deploy_end:
+            for stage_id, status in unit.ended:
+                self._on_deploy_end(stage_id, status)
         return results
 
     def _call_listeners(self, topics: Iterable[Topic]) -> None:

@@ -35,6 +35,7 @@ OPEN = text("status IN ('queued', 'running')")
 UNSUCCESSFUL = text("status IN ('failed', 'superseded', 'cancelled')")
 """Condition on the table `deploys` for those that have ended without success."""
 HAS_FAILED, HAS_RELEASED = text("status = 'failed'"), text("release_id <> ''")
+HAS_SUCCEEDED = text("status = 'succeeded'")
 # In literals: SQLite uses a partial index only for a condition that it can prove to be the same.
 
 metadata = MetaData(
@@ -63,6 +64,7 @@ registries_table = Table(
     Column("kind", Coded(str, RegistryKind), nullable=False),
     Column("username", Text, nullable=False),
     Column("password", LargeBinary),
+    Column("password_command", Text, nullable=False, server_default=text("''")),
     Column("ca_cert", Text, nullable=False, server_default=text("''")),
     Column("login_service", Text, nullable=False, server_default=text("''")),
 )
@@ -194,6 +196,7 @@ deploys_table = Table(
     Index("ix_deploys_failed", "finished_at", "stage_id", sqlite_where=HAS_FAILED),
     Index("ix_deploys_unsuccessful", "status", "id", sqlite_where=UNSUCCESSFUL),
     Index("ix_deploys_released", "stage_id", "id", sqlite_where=HAS_RELEASED),
+    Index("ix_deploys_succeeded", "stage_id", "id", sqlite_where=HAS_SUCCEEDED),
 )
 
 deploy_configs_table = Table(

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection
 
+from tagboat.core.deploy import DeployStatus
 from tagboat.core.store_port import Topic
 from tagboat.store.accounts import AccountWrites
 from tagboat.store.audit import AuditWrites
@@ -57,6 +58,11 @@ class UnitOfWork(
     def announced_elsewhere(self) -> set[Topic]:
         """Topics of which other servers are notified besides."""
         return self._session.announced_elsewhere
+
+    @property
+    def ended(self) -> list[tuple[str, DeployStatus]]:
+        """Stages of the deploys that have come to an end in this transaction, and how."""
+        return self._session.ended
 
     def announce(self, topic: Topic) -> None:
         """Notify those who listen to `topic`, once committed."""

@@ -45,7 +45,7 @@ from tagboat.webhook.body import (
     read_body,
     unpack,
 )
-from tagboat.webhook.formats import gitea, recognise
+from tagboat.webhook.formats import FORMATS, gitea, recognise
 from tagboat.webhook.formats.call import Call
 from tagboat.webhook.placement import UnclearHostError, host_of_registry, place_images
 from tagboat.webhook.recorded_request import record_request, requested_registry
@@ -56,6 +56,13 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _UNKNOWN_SENDER = "unknown"
 _BODY_TOO_LARGE = f"the body is over {MAX_CALL_BYTES} bytes"
 _CALL_COUNTER = "tagboat_webhook_calls_total"
+_COUNTED_STATUSES = (
+    HTTPStatus.OK,
+    HTTPStatus.ACCEPTED,
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+)
 _JSON = "application/json"
 
 # Bytes. Decoding a larger body on the event loop would make other calls wait.
@@ -112,8 +119,14 @@ class WebhookHandler:
         addresses: ClientAddress | None = None,
     ) -> None:
         counters = counters or Counters()
-        self._count_accepted = counters.counter(_CALL_COUNTER, status="2xx")
-        self._count_refused = counters.counter(_CALL_COUNTER, status="4xx")
+        # Of these only, whatever is sent: each label value is a series that stays.
+        self._counted = {
+            (sender, status): counters.counter(
+                _CALL_COUNTER, sender=sender, status=str(status.value)
+            )
+            for sender in dict.fromkeys((*(form.NAME for form in FORMATS), _UNKNOWN_SENDER))
+            for status in _COUNTED_STATUSES
+        }
         self._store = store
         self._addresses = addresses or ClientAddress(())
         self._access = AccessCheck(store)
@@ -270,8 +283,9 @@ class WebhookHandler:
             return await self._refuse(
                 sender, HTTPStatus.BAD_REQUEST, str(error), kept, began, needs_you=needs_you
             )
-        self._count_accepted()
-        if found.answer is not None and not found.images and again is None:
+        is_handshake = found.answer is not None and not found.images and again is None
+        self._counted[sender, HTTPStatus.OK if is_handshake else HTTPStatus.ACCEPTED]()
+        if is_handshake:
             reason = found.reason or "it expects another answer"
             await self._intake.keep(sender, HTTPStatus.OK, reason, kept, began=began)
             return _WebhookAnswer(HTTPStatus.OK, json.dumps(found.answer).encode())
@@ -302,7 +316,7 @@ class WebhookHandler:
         needs_you: bool = False,
     ) -> _WebhookAnswer:
         await self._intake.keep(sender, status, detail, kept, began=began, needs_you=needs_you)
-        self._count_refused()
+        self._counted[sender, status]()
         return _WebhookAnswer(status, problem(status, detail), MEDIA_TYPE)
 
 

@@ -54,6 +54,30 @@ def test_one_is_made_known(tagboat: Tagboat, server: FakeServer, tmp_path: Path)
     ]
 
 
+def test_a_password_command_needs_no_password(tagboat: Tagboat, server: FakeServer) -> None:
+    command = ["--password-command", "aws ecr get-login-password"]
+    known = {"name": "Ours", "url": "https://git.example.com", "kind": "oci"}
+    assert tagboat(*ADD, "--username", "AWS", *command).returncode == 0
+    assert tagboat("registries", "change", "Ours", *command).returncode == 0
+    assert tagboat("registries", "change", "Ours", "--password-command", "").returncode == 0
+    by_command = {"password_command": "aws ecr get-login-password"}
+    assert [asked.body for asked in server.asked if asked.body] == [
+        known | {"username": "AWS"} | by_command,
+        by_command,
+        {"password_command": ""},
+    ]
+
+
+def test_one_source_of_the_password_is_enough(
+    tagboat: Tagboat, server: FakeServer, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("hush")
+    command = ["--password-command", "give"]
+    both = tagboat(*ADD, "--username", "ci", "--password-file", "token", *command)
+    config = tagboat(*ADD, "--docker-config", "token", *command)
+    assert (both.returncode, config.returncode, server.asked) == (2, 2, [])
+
+
 def test_only_what_is_given_is_changed(
     tagboat: Tagboat, server: FakeServer, tmp_path: Path
 ) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from tagboat.api import config_schemas
 from tagboat.core.config_file import (
     PROJECT_KEYS,
@@ -38,6 +40,16 @@ def test_unknown_keys_are_found_at_each_level_with_the_nearest_one() -> None:
         UnknownKey(("projects", "shop", "stages", "dev", "tag_patern"), "tag_pattern"),
     ]
     assert unknown_keys({"zzz": 1}) == [UnknownKey(("zzz",), None)]
+
+
+def test_a_password_command_is_no_secret() -> None:
+    forge = replace(NOW.registries[0], password=None, password_command="give it")
+    document = config_document(replace(NOW, registries=[forge]))
+    assert document["registries"]["forge"] == {
+        "url": "https://git.example.com",
+        "kind": "oci",
+        "password_command": "give it",
+    }
 
 
 def test_the_document_leaves_defaults_state_and_secrets_out() -> None:

@@ -188,3 +188,15 @@ def test_two_names_for_one_image_are_not_both_a_new_name_for_it() -> None:
         "change project store",
         "create project store2",
     ]
+
+
+def test_a_password_command_takes_the_place_of_a_stored_password() -> None:
+    by_command = {"url": FORGE.url, "password_command": "give"}
+    wanted = WantedConfig(None, {"forge": by_command}, None)
+    assert plan(wanted) == ["change registry forge password password_command"]
+    there = replace(FORGE, password=None, password_command="give")
+    now = replace(NOW, registries=[there])
+    assert plan(wanted, now=now) == []
+    assert plan(WantedConfig(None, {"forge": {"url": FORGE.url}}, None), now=now) == [
+        "change registry forge password_command"
+    ]

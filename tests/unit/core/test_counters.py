@@ -1,6 +1,8 @@
 import threading
 
-from tagboat.core.counters import Counters
+import pytest
+
+from tagboat.core.counters import DURATION_BOUNDS_S, Counters
 
 
 def test_counts_by_name_and_labels_whatever_their_order() -> None:
@@ -50,3 +52,32 @@ def test_loses_nothing_between_threads() -> None:
         thread.join()
 
     assert counters.read() == {("calls_total", ()): 8000}
+
+
+def test_a_counter_made_ready_begins_at_zero() -> None:
+    counters = Counters()
+    counters.counter("calls_total", status="2xx")
+    assert counters.read() == {("calls_total", (("status", "2xx"),)): 0}
+
+
+def test_durations_are_counted_by_their_bounds() -> None:
+    counters = Counters()
+    for seconds in (0.0, 0.1, 0.2, 4000.0):
+        counters.observe("step_seconds", seconds, step="pull")
+    counters.observe("step_seconds", 1.0, step="check")
+
+    found = counters.durations()
+    pulled = found["step_seconds", (("step", "pull"),)]
+    assert pulled.at_most == (2, *(3,) * (len(DURATION_BOUNDS_S) - 1))
+    assert pulled.number == 4
+    assert pulled.sum_s == pytest.approx(4000.3)
+    checked = found["step_seconds", (("step", "check"),)]
+    assert (checked.at_most[2:4], checked.number) == ((0, 1), 1)
+
+
+def test_the_last_measured_value_counts() -> None:
+    counters = Counters()
+    assert counters.value("images_bytes") == 0
+    counters.set("images_bytes", 5)
+    counters.set("images_bytes", 7)
+    assert counters.value("images_bytes") == 7

@@ -4,10 +4,54 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from structlog.typing import EventDict
 
 from tagboat.store import SqlStore, open_store
 from tests.unit.deploy.deploy_harness import World, build_world
 from tests.unit.deploy.interceptor import Clock
+
+NOT_OF_ONE_DEPLOY = frozenset(
+    {
+        "cannot follow engine events",
+        "cannot read which instances to watch",
+        "ended without an error; starting again",
+        "image removed",
+        "image stays for now",
+        "images stay for now",
+        "internal error; starting again",
+        "network left to be tidied",
+        "network removed",
+        "networks not tidied",
+        "not deleted yet",
+        "old deploys are forgotten",
+        "old deploys stay for now",
+        "reconcile failed",
+        # Of a deploy where one asks; its context says which.
+        "requests not counted",
+        "routing update failed",
+        "the queue cannot be read",
+    }
+)
+NAMED = ("deploy", "project", "stage", "tag")
+
+
+@pytest.fixture(autouse=True)
+def each_line_about_a_deploy_names_it() -> Iterator[None]:
+    """Every line that a test here has logged says which deploy it is about, if it is about one."""
+    nameless: list[EventDict] = []
+
+    def look(_logger: object, _method: str, event: EventDict) -> EventDict:
+        if event["event"] not in NOT_OF_ONE_DEPLOY and not all(event.get(key) for key in NAMED):
+            nameless.append(dict(event))
+        return event
+
+    processors = structlog.get_config()["processors"]
+    before = list(processors)
+    processors[:] = [structlog.contextvars.merge_contextvars, look, *before]
+    yield
+    processors[:] = before
+    assert nameless == []
 
 
 @pytest.fixture

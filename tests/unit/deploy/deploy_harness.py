@@ -41,6 +41,7 @@ from tagboat.deploy.services import DeployServices
 from tagboat.deploy.traffic import Traffic
 from tagboat.ingress.memory import MemoryIngress
 from tagboat.ingress.none import NoIngress
+from tagboat.operations.queries.metrics import DEPLOYS_ENDED, count_end
 from tagboat.runtime.memory import MemoryImage, MemoryRuntime
 from tagboat.store import SqlStore
 from tests.support.endpoints import port_of
@@ -194,6 +195,11 @@ class World:
             traffic=Traffic(self.store, self.ingress or NoIngress(), BASE_DOMAIN),
             base_domain=BASE_DOMAIN,
         )
+
+    def ended(self, status: DeployStatus) -> int:
+        """How many deploys of the stage were counted that ended so."""
+        labels = (("stage_id", self.stage.id), ("status", status.value))
+        return self.counters.read().get((DEPLOYS_ENDED, labels), 0)
 
     @property
     def routes(self) -> Mapping[str, str]:
@@ -392,6 +398,7 @@ async def build_world(store: SqlStore, clock: Clock, *, ingress: bool = False) -
     world = World(
         store, clock, project, a_stage(project, "dev"), ingress=MemoryIngress() if ingress else None
     )
+    store.on_deploy_end(partial(count_end, world.counters))
     await store.write(lambda tx: tx.add_project(world.project))
     await store.write(lambda tx: tx.add_stage(world.stage))
     world.hear_of_changes()
@@ -461,7 +468,7 @@ async def assert_fails(world: World, tag: str, step: StepName | None, reason: st
     assert reason in (ended.reason or "")
     assert ended.finished_at == world.clock.now()
     assert (ended.claimed_by, ended.claimed_until) == (None, None)
-    assert world.counters.read()["tagboat_deploys_total", (("status", "failed"),)] == 1
+    assert world.ended(DeployStatus.FAILED) == 1
     if step is not None:
         assert ended.step(step).detail == ended.reason
         at = list(StepName).index(step)

@@ -59,7 +59,12 @@ async def test_a_first_deploy_goes_through_every_step(world: World) -> None:
         step.started_at and step.finished_at and step.started_at <= step.finished_at
         for step in ended.steps
     )
-    assert world.counters.read() == {("tagboat_deploys_total", (("status", "succeeded"),)): 1}
+    assert (world.ended(DeployStatus.SUCCEEDED), len(world.counters.read())) == (1, 1)
+    timed = {
+        dict(labels)["step"]: found for (_, labels), found in world.counters.durations().items()
+    }
+    assert timed.keys() == set(StepName) - without_ingress.keys()
+    assert {found.number for found in timed.values()} == {1}
     instance = await world.instance_of(ended)
     assert (instance.tag, instance.digest, port_of(instance)) == ("v1", digest, FIRST_PORT)
     await assert_only(world, instance)

@@ -389,7 +389,7 @@ async def test_cancelled_at_any_step_it_leaves_the_old_one_serving(
     assert (ended.claimed_by, ended.finished_at) == (None, led.clock.now())
     assert ended.failed_step is not None
     assert (ended.failed_step.name, ended.failed_step.detail) == (step, "cancelled")
-    assert led.counters.read()["tagboat_deploys_total", (("status", "cancelled"),)] == 1
+    assert led.ended(DeployStatus.CANCELLED) == 1
     assert await led.instances(InstanceState.LIVE) == [old]
     await assert_only(led, old)
     began = len(led.runtime.journal)

@@ -97,14 +97,9 @@ def test_the_oldest_form_of_the_file_has_no_auths() -> None:
         ),
         (config(**{"r.example.com": auth("no colon")}), "is not base64 of username:password"),
         (config(**{"r.example.com/acme": auth("ci:secret")}), "has no login for r.example.com"),
-        (
-            '{"credsStore": "desktop", "auths": {"r.example.com": {}}}',
-            "credential helper .desktop., which is not supported",
-        ),
-        (
-            '{"credHelpers": {"r.example.com": "ecr-login"}}',
-            "credential helper .ecr-login., which is not supported",
-        ),
+        ('{"credsStore": "../evil"}', "names a credential helper that cannot be one"),
+        ('{"credHelpers": {"r.example.com": "a b"}}', "a credential helper that cannot be one"),
+        ('{"credHelpers": {"r.example.com": 5}}', "a credential helper that cannot be one"),
         ('{"credHelpers": {"other.example.com": "ecr-login"}}', "has none at all"),
     ],
 )
@@ -112,6 +107,26 @@ def test_what_is_missing_is_said(text: str, words: str) -> None:
     with pytest.raises(InvalidValueError, match=words) as caught:
         login_for(text, "r.example.com")
     assert "ci:secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config_", "helper"),
+    [
+        ({"credsStore": "desktop", "auths": {"r.example.com": {}}}, "desktop"),
+        ({"credsStore": "secretservice"}, "secretservice"),
+        ({"credHelpers": {"r.example.com": "ecr-login"}}, "ecr-login"),
+        ({"credHelpers": {"https://R.example.com": "gcr"}, "credsStore": "pass"}, "gcr"),
+        ({"credHelpers": {"r.example.com": "gcr"}, "auths": {"r.example.com": auth("a:b")}}, "gcr"),
+    ],
+)
+def test_a_credential_helper_is_a_command(config_: dict[str, object], helper: str) -> None:
+    command = f"docker-credential-{helper} get"
+    assert login_for(json.dumps(config_), "r.example.com") == DockerLogin("", "", command)
+
+
+def test_a_stored_login_counts_before_the_helper_for_all() -> None:
+    text = json.dumps({"credsStore": "pass", "auths": {"r.example.com": auth("ci:secret")}})
+    assert login_for(text, "r.example.com") == DockerLogin("ci", "secret")
 
 
 def test_a_login_beside_a_helper_counts() -> None:

@@ -198,3 +198,10 @@ def test_the_audit_is_read_in_order_by_an_index(
 def test_a_page_of_the_audit_begins_where_the_last_one_ended(connection: Connection) -> None:
     ((plan,),) = plans(connection, lambda reader: reader.audit_entries(AuditFilter(), (NOW, 7), 50))
     assert plan == "SEARCH audit USING INDEX ix_audit_at_id (at<?)"
+
+
+def test_the_last_success_of_each_stage_is_found_by_its_index(connection: Connection) -> None:
+    (plan,) = plans(connection, lambda reader: reader.last_successes())
+    assert any("INDEX ix_deploys_succeeded (stage_id=?)" in line for line in plan), plan
+    assert any(line.startswith("SCAN stages") for line in plan), plan
+    assert not any(line.startswith("SCAN deploys") for line in plan), plan

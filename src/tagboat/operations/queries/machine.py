@@ -1,4 +1,4 @@
-"""Disk space, and the numbers that monitoring reads."""
+"""Disk space, networks, and the answers that the ingress counted."""
 
 import asyncio
 import re
@@ -6,15 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tagboat.core.config import INSTALLATION_ID
-from tagboat.core.counters import Labels
-from tagboat.core.deploy import Deploy, InstanceState
 from tagboat.core.errors import IngressUnavailableError
-from tagboat.core.health import Trouble
 from tagboat.core.keeping import Disk, DiskUsage
 from tagboat.core.naming import project_of_network
 from tagboat.core.ports import Reader
 from tagboat.core.request_counts import CodeClasses
-from tagboat.core.stage_refs import iter_stages
 from tagboat.deploy.networks import network_labels
 from tagboat.operations.services import OperationServices
 
@@ -56,22 +52,8 @@ class SpaceTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricsSnapshot:
-    """Numbers at one moment. `troubled` counts live instances by names of project and stage.
-
-    `requests` are answers in the same way, by class of status code; None where there is no ingress,
-    or it cannot be asked.
-    """
-
-    open_deploys: Sequence[Deploy]
-    counts: Mapping[tuple[str, Labels], int]
-    troubled: Mapping[tuple[str, str], int]
-    requests: Mapping[tuple[str, str], CodeClasses] | None
-
-
-@dataclass(frozen=True, slots=True)
 class MachineQueries:
-    """Reads of what the machine has and what the server counts."""
+    """Reads of what the machine has, and what the ingress counts."""
 
     services: OperationServices
 
@@ -104,43 +86,16 @@ class MachineQueries:
         networks = [ProjectNetwork(name, one.name if one else None) for name, one in found]
         return sorted(networks, key=lambda one: (one.project or "", one.name))
 
-    async def metrics(self) -> MetricsSnapshot:
-        """Return the counters and gauges of now."""
-        answers = await self._answers()
-
-        def work(reader: Reader) -> MetricsSnapshot:
-            live = reader.instances(states=[InstanceState.LIVE])
-            unwell = {
-                one.instance_id
-                for one in reader.vitals([one.id for one in live]).values()
-                if one.trouble is not Trouble.NONE
-            }
-            # Zeros too: a series that is gone looks to Prometheus like a server that is gone.
-            counts: dict[str, int] = {one.stage_id: 0 for one in live}
-            for instance in live:
-                counts[instance.stage_id] += instance.id in unwell
-            names = {stage.id: (project.name, stage.name) for project, stage in iter_stages(reader)}
-            troubled = {names[key]: number for key, number in counts.items() if key in names}
-            return MetricsSnapshot(
-                reader.all_open_deploys(),
-                self.services.counters.read(),
-                troubled,
-                None
-                if answers is None
-                else {name: answers.get(key, {}) for key, name in names.items()},
-            )
-
-        return await self.services.store.read(work)
-
     async def answers_of(self, stage_id: str) -> CodeClasses | None:
         """Return the answers of a stage by class of status, since the ingress was started.
 
         None where they are not counted, or the ingress does not answer.
         """
-        answers = await self._answers()
+        answers = await self.answers()
         return None if answers is None else answers.get(stage_id, {})
 
-    async def _answers(self) -> Mapping[str, CodeClasses] | None:
+    async def answers(self) -> Mapping[str, CodeClasses] | None:
+        """Return the answers of all stages by their ids, None as in `answers_of`."""
         if not self.services.ingress.routes_traffic:
             return None
         try:

@@ -19,6 +19,7 @@ from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import EngineError
 from tagboat.core.generics import T
 from tagboat.core.health import TestRun
+from tagboat.core.registry_logins import RegistryLogins, StoredLogins
 from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.docker import image_wire, wire
 from tagboat.runtime.docker.address import EngineTransport, parse_engine_address
@@ -56,7 +57,7 @@ class DockerRuntime(DockerHoldings):
     that is none. `pull_idle_s` is how many seconds a pull may go without news; `network_pool` is
     the range of addresses that networks are made from; `own_container` is the id of the container
     that this process runs in, None for none. `free_port` chooses the loopback port of a new
-    container.
+    container. `logins` has the passwords that are not on record.
     """
 
     self_healing = False
@@ -71,9 +72,10 @@ class DockerRuntime(DockerHoldings):
         network_pool: IPv4Network = _POOL,
         own_container: str | None = None,
         free_port: FreePort = free_loopback_port,
+        logins: RegistryLogins | None = None,
     ) -> None:
         address = parse_engine_address(url, cert_path=cert_path, tls_verify=tls_verify)
-        super().__init__(DockerConnection(address), pull_idle_s)
+        super().__init__(DockerConnection(address), pull_idle_s, logins or StoredLogins())
         self._networks = DockerNetworks(
             self._connection, network_pool, is_local=address.transport is EngineTransport.UNIX
         )

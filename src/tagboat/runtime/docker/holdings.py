@@ -9,9 +9,10 @@ from http import HTTPStatus
 from aiodocker import DockerError
 
 from tagboat.core.catalog import Registry
-from tagboat.core.errors import EngineUnavailableError
+from tagboat.core.errors import EngineDeniedError, EngineUnavailableError
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage
+from tagboat.core.registry_logins import RegistryLogins
 from tagboat.core.runtime import BeforePull
 from tagboat.runtime.docker import image_wire
 from tagboat.runtime.docker.connection import (
@@ -29,12 +30,16 @@ from tagboat.runtime.launch import ensure_pulled
 class DockerHoldings:
     """The calls about images, volumes and the disk of one engine.
 
-    `pull_idle_s` is how many seconds a pull may go without news.
+    `pull_idle_s` is how many seconds a pull may go without news, `logins` has the passwords that
+    are not on record.
     """
 
-    def __init__(self, connection: DockerConnection, pull_idle_s: float) -> None:
+    def __init__(
+        self, connection: DockerConnection, pull_idle_s: float, logins: RegistryLogins
+    ) -> None:
         self._connection = connection
         self._pull_idle_s = pull_idle_s
+        self._logins = logins
 
     async def inspect_image(self, image: str) -> ImageInfo | None:
         """Return the description of `NAME:TAG` or `NAME@DIGEST`, None when it is not there."""
@@ -57,16 +62,20 @@ class DockerHoldings:
         if await self.inspect_image(reference) is not None:
             progress("the engine has it already")
             return
-        auth = image_wire.registry_auth(image, registry)
-        request = StreamRequest(
-            path="images/create",
-            method="POST",
-            params={"fromImage": reference},
-            headers={"X-Registry-Auth": auth} if auth else {},
-            doing=f"pull {image}",
-            idle_s=self._pull_idle_s,
-        )
-        await self._follow_pull(request, image, registry.password if registry else None, progress)
+
+        async def pull_as(known: Registry | None) -> None:
+            auth = image_wire.registry_auth(image, known)
+            request = StreamRequest(
+                path="images/create",
+                method="POST",
+                params={"fromImage": reference},
+                headers={"X-Registry-Auth": auth} if auth else {},
+                doing=f"pull {image}",
+                idle_s=self._pull_idle_s,
+            )
+            await self._follow_pull(request, image, known.password if known else None, progress)
+
+        await self._logins.use(registry, pull_as, EngineDeniedError, str(image))
         # A stream also ends when the engine is stopped: its end alone does not prove a pull.
         if await self.inspect_image(reference) is None:
             raise EngineUnavailableError(

@@ -14,6 +14,7 @@ from aiodocker import DockerError
 from tagboat.core.errors import (
     DiskFullError,
     EndpointTakenError,
+    EngineDeniedError,
     EngineError,
     EngineNotFoundError,
     EngineUnavailableError,
@@ -79,7 +80,7 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
             r"|incorrect username or password|403 forbidden",
             re.IGNORECASE,
         ),
-        EngineError,
+        EngineDeniedError,
         (
             "the registry {host} refused the login, or has no {path}; check its user and password."
             " The engine said: {said}"

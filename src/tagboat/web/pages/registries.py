@@ -130,6 +130,7 @@ def _typed_registry(form: Form) -> dict[str, object]:
         "url": form.text("url"),
         "kind": form.text("kind"),
         "username": form.text("username"),
+        "password_command": form.text("password_command"),
         "ca_cert": form.text("ca_cert").replace("\r\n", "\n"),
     }
     secrets = {"password": form.exact("password"), "docker_config": form.text("docker_config")}
