@@ -114,9 +114,9 @@ def installed_requires(name: str) -> list[str]:
 def installed_licences(name: str) -> list[Component]:
     """Return the licences of an installed package as CycloneDX has them."""
     metadata = importlib.metadata.metadata(name)
-    if expression := metadata.get("License-Expression"):
-        return [{"expression": expression}]
-    named = metadata.get("License", "")
+    if expressions := metadata.get_all("License-Expression"):
+        return [{"expression": expressions[0]}]
+    named = (metadata.get_all("License") or [""])[0]
     # Some packages have the whole text there.
     if named and "\n" not in named and len(named) <= _LONGEST_NAME:
         return [{"license": {"name": named}}]
