@@ -37,7 +37,7 @@ class Stack:
 
     def write_env(self, **more: str) -> None:
         settings = {
-            "IMAGE": IMAGE,
+            "DOCKER_IMAGE": IMAGE,
             "DOCKER_GID": str(Path(self.socket).stat().st_gid),
             "DOCKER_SOCKET": self.socket,
             "TAGBOAT_PORT": str(self.own_port),
@@ -61,13 +61,27 @@ class Stack:
         return done.stdout + done.stderr
 
     def tagboat(self, *words: str, service: str = "tagboat") -> str:
-        return self.compose("exec", "-T", service, "tagboat", *words)
+        return self.execute(service, "tagboat", *words)
 
     def shell(self, service: str, line: str) -> str:
-        return self.compose("exec", "-T", service, "sh", "-c", line).strip()
+        return self.execute(service, "sh", "-c", line)
+
+    def execute(self, service: str, *words: str, check: bool = True) -> str:
+        done = subprocess.run(
+            ["docker", "exec", self.container(service), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not (check and done.returncode), done.stdout + done.stderr
+        return (done.stdout + done.stderr).strip()
 
     def container(self, service: str) -> str:
-        return self.compose("ps", "-q", service).strip()
+        labels = {"project": self.folder.name, "service": service}
+        filters = [
+            f"--filter=label=com.docker.compose.{key}={value}" for key, value in labels.items()
+        ]
+        return subprocess.check_output(["docker", "ps", "-q", *filters], text=True).strip()
 
     def until_healthy(self, service: str) -> None:
         end = time.monotonic() + _HEALTHY_S
@@ -109,14 +123,14 @@ def test_it_is_this_version_and_finds_nothing_wrong(stack: Stack) -> None:
 
 
 def test_the_image_has_only_what_the_server_needs(stack: Stack) -> None:
-    said = stack.compose("exec", "-T", "tagboat", "/opt/tagboat/bin/python", "-c", LIST_PACKAGES)
+    said = stack.execute("tagboat", "/opt/tagboat/bin/python", "-c", LIST_PACKAGES)
     assert {canonicalize_name(name) for name in said.split()} == needed_packages()
 
 
 def test_neither_is_root_and_the_ingress_has_routes_only(stack: Stack) -> None:
     for service in ("tagboat", "ingress"):
         assert stack.shell(service, "id -un") == "tagboat"
-        refused = stack.compose("exec", "-T", service, "touch", "/etc/x", check=False)
+        refused = stack.execute(service, "touch", "/etc/x", check=False)
         assert "read-only file system" in refused.lower()
     assert stack.shell("ingress", "ls /var/lib/tagboat") == "ingress"
     assert stack.shell("ingress", "test -e /var/run/docker.sock || echo none") == "none"
