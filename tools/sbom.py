@@ -77,7 +77,8 @@ def make_sbom(
             f"pkg:npm/{one['name']}@{one['version']}",
             one["name"],
             one["version"],
-            [{"license": {"id": one["licence"]}}],
+            # An SPDX expression writes it in capitals.
+            [{"expression": one["licence"].replace(" and ", " AND ")}],
         )
         for one in vendored
     ]

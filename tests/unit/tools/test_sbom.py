@@ -51,6 +51,8 @@ def test_each_part_is_there_once_with_a_licence_and_its_place() -> None:
     refs = [one["bom-ref"] for one in document["components"]]
     assert len(set(refs)) == len(refs)
     assert [one["name"] for one in document["components"] if not one["licenses"]] == []
+    (icons,) = (one for one in document["components"] if one["name"].startswith("lucide"))
+    assert icons["licenses"] == [{"expression": "ISC AND MIT"}]
     known = {*refs, document["metadata"]["component"]["bom-ref"]}
     named = {ref for one in document["dependencies"] for ref in (one["ref"], *one["dependsOn"])}
     assert named <= known
