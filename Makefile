@@ -1,6 +1,7 @@
 # The commands for people. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop run test faults check format bench screenshots reference site lock vendor clean install
+.PHONY: help demo demo-stop run test faults check format bench screenshots reference site
+.PHONY: install-check wheel image image-check release lock vendor clean install
 
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -13,7 +14,7 @@ SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder --max-wo
 help: ## Show this help
 	@printf 'Tagboat: push an image, and it is live, or the old one still is.\n\n'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
-		printf '  make %-11s %s\n' "$$name" "$$what"; done
+		printf '  make %-13s %s\n' "$$name" "$$what"; done
 	@printf '\nEverything goes into .venv; the first call takes a minute to make it. See CONTRIBUTING.md.\n'
 
 demo: $(STAMP) ## See images pushed, deployed and replaced under load, and bad ones taken back (a minute)
@@ -59,7 +60,25 @@ reference: $(STAMP) ## Write docs/reference after a change of the commands
 site: $(STAMP) ## Build the documentation as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-lock: $(STAMP) ## Write requirements.lock after a change of pyproject.toml; newest versions: make lock ARGS=--upgrade
+install-check: $(STAMP) ## Install the wheel by uv and pipx, on each Python that is here, and run it
+	@tools/install-test-tools
+	@$(BIN)/python -m tools.install_check
+
+wheel: $(STAMP) ## Build the wheel of this checkout into dist/
+	@$(BIN)/python -m hatchling build -t wheel
+
+image: ## Build the container image tagboat:latest
+	@tools/image tagboat:latest
+
+image-check: $(STAMP) ## Build the image and run the compose file: updates of Tagboat lose no request
+	@tools/install-test-tools
+	@tools/install-programs docker-compose=docker-compose
+	@IMAGE_TESTS=all $(BIN)/python -m pytest -q tests/image $(ARGS)
+
+release: $(STAMP) ## Build the last commit into dist/: wheel, sdist, image, parts list, checksums
+	@$(BIN)/python -m tools.release build $(ARGS)
+
+lock: $(STAMP) ## Write the lock files after a change of pyproject.toml; newest versions: make lock ARGS=--upgrade
 	@$(BIN)/python tools/lock.py write $(ARGS)
 
 vendor: $(STAMP) ## Fetch the files of other projects that the pages use again, as recorded in vendored.toml

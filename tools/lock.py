@@ -1,7 +1,10 @@
-"""The lock file `requirements.lock`: exact versions with hashes of everything that is installed.
+"""The lock files: exact versions with hashes of everything that is installed.
 
     python tools/lock.py check     print what is not current; exit 1 if anything is
-    python tools/lock.py write     write it with uv; --upgrade takes the newest versions that fit
+    python tools/lock.py write     write them with uv; --upgrade takes the newest versions that fit
+
+`requirements.lock` has all, `requirements-server.lock` the part of it that runs and builds Tagboat:
+what the image and an installed wheel get.
 
 pip installs from it with --require-hashes, so it names no host: any index or mirror will do, since
 the hashes decide.
@@ -26,7 +29,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 PYPROJECT = ROOT / "pyproject.toml"
 LOCK = ROOT / "requirements.lock"
-REMEDY = "run `make lock` and commit requirements.lock"
+SERVER_LOCK = ROOT / "requirements-server.lock"
+REMEDY = "run `make lock` and commit both lock files"
 
 _DIGEST = re.compile(r"^# dependencies: sha256:([0-9a-f]{64})$", re.MULTILINE)
 _PIN = re.compile(
@@ -57,6 +61,24 @@ def check(pyproject: Mapping[str, Any], lock: str) -> list[str]:
     ]
     return complaints + [
         text for wanted in requirements(pyproject) if (text := _unmet(wanted, pins))
+    ]
+
+
+def server_part(pyproject: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return pyproject.toml without what only development needs."""
+    return {
+        **pyproject,
+        "dependency-groups": {"build": pyproject.get("dependency-groups", {}).get("build", [])},
+    }
+
+
+def check_server(pyproject: Mapping[str, Any], server_lock: str, lock: str) -> list[str]:
+    """Return the faults of the server's lock, which must be a part of the whole one."""
+    whole = parse(lock)[0]
+    return check(server_part(pyproject), server_lock) + [
+        f"{name}=={pin.version} is not what {LOCK.name} has"
+        for name, pin in parse(server_lock)[0].items()
+        if whole.get(name) != pin
     ]
 
 
@@ -107,28 +129,26 @@ def _unmet(wanted: Requirement, pins: Mapping[str, Pin]) -> str | None:
 
 
 def write(pyproject: Mapping[str, Any], *, upgrade: bool) -> None:
-    """Resolve with uv and write the lock. Versions that still fit are kept, unless `upgrade`."""
+    """Resolve with uv and write both. Versions that still fit are kept, unless `upgrade`."""
+    _resolve(pyproject, LOCK, ["--upgrade"] if upgrade else [])
+    _resolve(server_part(pyproject), SERVER_LOCK, [])
+
+
+def _resolve(pyproject: Mapping[str, Any], lock: Path, more: list[str]) -> None:
     groups = [f"--group={name}" for name in pyproject.get("dependency-groups", {})]
     options = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
     with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / LOCK.name
+        draft = Path(folder) / lock.name
+        # uv keeps the versions that it finds there: for both locks those of the whole one.
         if LOCK.exists():
             shutil.copy(LOCK, draft)
-        command = [
-            _uv(),
-            "pip",
-            "compile",
-            PYPROJECT.name,
-            *groups,
-            *options,
-            f"--output-file={draft}",
-        ]
-        subprocess.run([*command, "--upgrade"] if upgrade else command, cwd=ROOT, check=True)
+        command = [_uv(), "pip", "compile", PYPROJECT.name, *groups, *options, *more]
+        subprocess.run([*command, f"--output-file={draft}"], cwd=ROOT, check=True)
         header = (
             "# Made by `make lock` from pyproject.toml; do not edit.\n"
             f"# dependencies: sha256:{digest(pyproject)}\n"
         )
-        LOCK.write_text(header + draft.read_text())
+        lock.write_text(header + draft.read_text())
 
 
 def _uv() -> str:
@@ -147,9 +167,12 @@ def main(arguments: list[str]) -> int:
         case _:
             sys.stderr.write(__doc__ or "")
             return 2
-    complaints = check(pyproject, LOCK.read_text() if LOCK.exists() else "")
+    lock, server_lock = (path.read_text() if path.exists() else "" for path in (LOCK, SERVER_LOCK))
+    complaints = [f"{LOCK.name}: {fault}" for fault in check(pyproject, lock)] + [
+        f"{SERVER_LOCK.name}: {fault}" for fault in check_server(pyproject, server_lock, lock)
+    ]
     for complaint in complaints:
-        sys.stderr.write(f"requirements.lock: {complaint}; {REMEDY}\n")
+        sys.stderr.write(f"{complaint}; {REMEDY}\n")
     return 1 if complaints else 0
 
 

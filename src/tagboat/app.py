@@ -367,6 +367,7 @@ def _build_ingress(settings: Settings) -> HaproxyIngress | NoIngress:
         base_domain=settings.base_domain,
         public_url=settings.public_url,
         trusted=settings.ingress_trusted,
+        starts=settings.starts_ingress,
     )
 
 

@@ -21,7 +21,7 @@ from tagboat.core.errors import SettingsError
 from tagboat.core.oidc import OidcSettings
 from tagboat.core.proxies import Proxies, Proxy, parse_exemptions, parse_proxy
 from tagboat.core.schedule import parse_schedule
-from tagboat.oidc_settings import read_local_sign_in, read_oidc
+from tagboat.oidc_settings import parse_boolean, read_local_sign_in, read_oidc
 from tagboat.setting_values import (
     DEFAULT_POOL,
     choice_of,
@@ -120,7 +120,8 @@ class Settings:
     `base_domain` is in lower case; `poll_schedule` is the text of a valid schedule. `network_pool`
     is the address range for networks. `bind_roots` are absolute paths of the engine's host that
     containers may use, with everything below them. `proxies` are those of the environment, for
-    registries and the OpenID provider. `ingress_is_default` means that neither ingress nor listen
+    registries and the OpenID provider. `starts_ingress` is false where only `tagboat ingress run`
+    may start HAProxy. `ingress_is_default` means that neither ingress nor listen
     address is set; `ingress_is_missing` that there is no ingress only because HAProxy is not
     installed. `oidc` is the OpenID provider, None without one; `local_sign_in` says that people may
     sign in with a name and password.
@@ -139,6 +140,7 @@ class Settings:
     ingress_is_default: bool
     ingress_is_missing: bool
     ingress_listen: tuple[str, int]
+    starts_ingress: bool
     ingress_trusted: tuple[str, ...]
     base_domain: str
     bind_roots: tuple[str, ...]
@@ -211,6 +213,7 @@ def load_settings(
         ingress_listen=variables.parse(
             "TAGBOAT_INGRESS_LISTEN", parse_listen_address, default="127.0.0.1:7080"
         ),
+        starts_ingress=variables.parse("TAGBOAT_INGRESS_START", parse_boolean, default="true"),
         ingress_trusted=variables.parse(
             "TAGBOAT_INGRESS_TRUSTED", parse_networks, default="127.0.0.0/8,::1"
         ),

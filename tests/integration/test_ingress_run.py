@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -25,6 +26,18 @@ from tests.support.server import PROGRAM
 pytestmark = pytest.mark.anyio
 
 HOST = "app-prod.localhost"
+# What a server does at its start, with other settings than HAProxy has loaded.
+SERVER_START = """
+import asyncio, sys
+from pathlib import Path
+from tagboat.ingress.haproxy import HaproxyIngress
+directory, port, starts = sys.argv[1:]
+ingress = HaproxyIngress(
+    Path(directory), listen=("127.0.0.1", int(port)), base_domain="localhost",
+    trusted=("192.0.2.0/24",), starts=starts == "starts",
+)
+asyncio.run(ingress.start())
+"""
 
 
 @pytest.fixture
@@ -47,6 +60,20 @@ def haproxy(directory: Path, port: int) -> HaproxyIngress:
         base_domain="localhost",
         trusted=("127.0.0.0/8", "::1/128"),
     )
+
+
+def in_another_container(*words: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    """Run a program where it sees none of our processes; its exit status and what it said."""
+    become = [] if os.geteuid() == 0 else ["--user", "--map-current-user"]
+    done = subprocess.run(
+        ["unshare", *become, "--pid", "--fork", "--mount-proc", *words],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout + done.stderr
 
 
 def make_data(tmp_path: Path) -> Path:
@@ -118,6 +145,46 @@ async def test_the_server_starts_none_while_it_is_somebody_elses(tmp_path: Path)
             "a service manager starts it again"
         )
         assert "HAProxy ended by itself" in run.log()
+
+
+@pytest.mark.parametrize("starts", ["starts", "only adopts"])
+async def test_a_server_in_another_container_has_it_reloaded_without_a_lost_request(
+    tmp_path: Path, app: App, starts: str
+) -> None:
+    with ingress_run(make_data(tmp_path), free_port()) as run:
+        await server_side(run).apply_routes([to(app)])
+        master, before = running_master(run.directory), our_processes(run.directory)
+        words = (sys.executable, "-c", SERVER_START, str(run.directory), str(run.port), starts)
+        async with under_load(run.port, HOST, kept=2, fresh=2) as load:
+            status, said = await asyncio.to_thread(in_another_container, *words)
+            assert status == 0, said
+            await load.goes_on()
+        assert load.failures == []
+        assert running_master(run.directory) == master
+        assert our_processes(run.directory) != before, "another worker has the other settings"
+
+
+async def test_from_another_container_it_is_seen_and_left_alone(tmp_path: Path) -> None:
+    with ingress_run(make_data(tmp_path), free_port()) as run:
+        before, env = our_processes(run.directory), run.variables()
+        status, said = await asyncio.to_thread(
+            in_another_container, *PROGRAM, "ingress", "status", env=env
+        )
+        assert (status, "'tagboat ingress run' in another container" in said) == (0, True), said
+        status, said = await asyncio.to_thread(
+            in_another_container, *PROGRAM, "ingress", "stop", "--yes", env=env
+        )
+        assert (status, "docker compose stop ingress" in said) == (1, True), said
+        assert our_processes(run.directory) == before
+
+
+async def test_a_server_that_may_not_start_it_says_so(tmp_path: Path) -> None:
+    ingress = HaproxyIngress(
+        tmp_path, listen=("127.0.0.1", free_port()), base_domain="localhost", starts=False
+    )
+    with pytest.raises(IngressUnavailableError, match="TAGBOAT_INGRESS_START is false"):
+        await ingress.start()
+    assert our_processes(tmp_path) == []
 
 
 async def test_there_is_one_for_a_directory(tmp_path: Path) -> None:

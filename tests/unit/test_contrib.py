@@ -6,9 +6,12 @@ import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from tagboat import variables
 from tagboat.api.exposition import expose
 from tagboat.core.counters import Counters
 from tagboat.operations.queries.metrics import MetricsSnapshot, StageNumbers
@@ -25,6 +28,15 @@ from tests.support.monitoring import (
 )
 
 UNITS = sorted(CONTRIB.glob("*.service"))
+COMPOSE: dict[str, Any] = yaml.safe_load((CONTRIB / "compose.yaml").read_text())
+# Settings that the image or the file itself decides, and those of commands on another machine.
+NOT_PASSED_ON = {
+    "TAGBOAT_DATA_DIR",
+    "TAGBOAT_DOCKER_HOST",
+    "TAGBOAT_URL",
+    "TAGBOAT_TOKEN",
+    "TAGBOAT_TOKEN_FILE",
+}
 SAME = (
     "User=",
     "Group=",
@@ -152,6 +164,27 @@ def test_the_dashboard_has_its_panels_side_by_side() -> None:
     assert max(x for x, _ in cells) < 24
     sources = {panel["datasource"]["uid"] for panel in panels}
     assert sources == {"${datasource}"}
-    variables = {one["name"] for one in board["templating"]["list"]}
+    offered = {one["name"] for one in board["templating"]["list"]}
     used = {name for one in expressions() for name in re.findall(r"\$(\w+)", one.expr)}
-    assert used - {"__rate_interval", "__interval"} <= variables
+    assert used - {"__rate_interval", "__interval"} <= offered
+
+
+def test_the_compose_file_passes_every_setting_on() -> None:
+    server, ingress = (COMPOSE["services"][name] for name in ("tagboat", "ingress"))
+    passed = {name for name in server["environment"] if name.startswith("TAGBOAT_")}
+    assert passed == set(variables.KNOWN) - NOT_PASSED_ON
+    # HAProxy gets the same settings from both, and no secret.
+    for name in ingress["environment"]:
+        assert ingress["environment"][name] == server["environment"][name]
+    used = {name for name in variables.KNOWN if name.startswith("TAGBOAT_INGRESS")}
+    assert used <= ingress["environment"].keys()
+    assert not {*variables.SECRETS} & ingress["environment"].keys()
+
+
+def test_both_containers_run_one_image_and_share_the_ingress_only() -> None:
+    server, ingress = (COMPOSE["services"][name] for name in ("tagboat", "ingress"))
+    assert server["image"] == ingress["image"]
+    assert {server["network_mode"], ingress["network_mode"]} == {"host"}
+    assert ingress["volumes"] == ["ingress:/var/lib/tagboat/ingress"]
+    assert set(ingress["volumes"]) < set(server["volumes"])
+    assert server["environment"]["TAGBOAT_INGRESS_START"] == "false"

@@ -61,6 +61,7 @@ def test_defaults(cwd: Path) -> None:
         ingress_is_default=False,
         ingress_is_missing=False,
         ingress_listen=("127.0.0.1", 7080),
+        starts_ingress=True,
         ingress_trusted=("127.0.0.0/8", "::1/128"),
         base_domain="localhost",
         bind_roots=(),
@@ -94,6 +95,7 @@ def test_everything_set(cwd: Path) -> None:
             "TAGBOAT_ADMIN_TOKEN": SECRET,
             "TAGBOAT_INGRESS": "none",
             "TAGBOAT_INGRESS_LISTEN": "[::1]:80",
+            "TAGBOAT_INGRESS_START": "False",
             "TAGBOAT_INGRESS_TRUSTED": "10.1.2.3/16, 192.0.2.7",
             "TAGBOAT_BASE_DOMAIN": "Apps.Example.com",
             "TAGBOAT_BIND_ROOTS": "/srv/data/:/dev/dri",
@@ -125,6 +127,7 @@ def test_everything_set(cwd: Path) -> None:
         ingress_is_default=False,
         ingress_is_missing=False,
         ingress_listen=("::1", 80),
+        starts_ingress=False,
         ingress_trusted=("10.1.0.0/16", "192.0.2.7/32"),
         base_domain="apps.example.com",
         bind_roots=("/srv/data", "/dev/dri"),
@@ -340,6 +343,7 @@ class TestSecretFiles:
             )
         ],
         ("TAGBOAT_INGRESS", "HAProxy", "haproxy or none is expected"),
+        ("TAGBOAT_INGRESS_START", "no", "true or false is expected"),
         ("TAGBOAT_LOG_FORMAT", "text", "console or json is expected"),
         ("TAGBOAT_LOG_LEVEL", "verbose", "debug, info, warning or error is expected"),
         *[

@@ -41,14 +41,15 @@ def ingress_status(*, as_json: JsonOption = False) -> None:
     Exit code 1 if it should run and does not.
     """
     from tagboat.ingress.process import running_master
-    from tagboat.ingress.run_lock import run_lock_holder
+    from tagboat.ingress.run_lock import run_lock_holder, runs_elsewhere
     from tagboat.settings import IngressKind
 
     settings = _local_settings(current_context())
     directory = _ingress_directory(settings)
     wanted = settings.ingress is IngressKind.HAPROXY
     # HAProxy is looked for itself: the server may be down while it runs.
-    master, runner = running_master(directory), run_lock_holder(directory)
+    elsewhere, runner = runs_elsewhere(directory), run_lock_holder(directory)
+    master = _answering_master(directory) if elsewhere else running_master(directory)
     listen = "{}:{}".format(*settings.ingress_listen)
     if as_json:
         show.as_json(
@@ -62,6 +63,7 @@ def ingress_status(*, as_json: JsonOption = False) -> None:
         )
     elif master is not None and wanted:
         by = f"'tagboat ingress run' (process {runner})" if runner else "the server"
+        by = "'tagboat ingress run' in another container" if elsewhere else by
         show.line(f"HAProxy runs (process {master}) and listens on {listen}; {by} keeps it running")
     elif master is not None:
         show.line(
@@ -69,7 +71,8 @@ def ingress_status(*, as_json: JsonOption = False) -> None:
             "'tagboat ingress stop' ends it"
         )
     elif wanted:
-        show.line(f"HAProxy does not run; 'tagboat serve' starts it, to listen on {listen}")
+        starter = "tagboat serve" if settings.starts_ingress else "tagboat ingress run"
+        show.line(f"HAProxy does not run; '{starter}' starts it, to listen on {listen}")
     else:
         show.line(settings.why_no_ingress)
     if wanted != (master is not None) or settings.ingress_is_missing:
@@ -115,7 +118,7 @@ def ingress_stop(*, yes: YesOption = False) -> None:
     HAProxy again at once.
     """
     from tagboat.ingress.process import end_haproxy, our_processes
-    from tagboat.ingress.run_lock import run_lock_holder
+    from tagboat.ingress.run_lock import run_lock_holder, runs_elsewhere
     from tagboat.settings import IngressKind
 
     settings = _local_settings(current_context())
@@ -124,6 +127,11 @@ def ingress_stop(*, yes: YesOption = False) -> None:
     if not our_processes(directory) and not runner:
         show.line("HAProxy does not run here")
         return
+    if runs_elsewhere(directory):
+        raise TagboatError(
+            "HAProxy runs in another container, by 'tagboat ingress run'. Stop that container, "
+            "for example with 'docker compose stop ingress'"
+        )
     if settings.ingress is IngressKind.HAPROXY and server_runs(settings.data_dir):
         raise TagboatError(
             "the server runs and would start HAProxy again at once. Stop it first (Ctrl-C, or "
@@ -138,6 +146,19 @@ def ingress_stop(*, yes: YesOption = False) -> None:
     end_haproxy(directory)
     again = "sudo systemctl start tagboat-ingress" if runner else "tagboat serve"
     show.line(f"HAProxy is stopped; '{again}' starts it again")
+
+
+def _answering_master(directory: Path) -> int | None:
+    """Return the process id that HAProxy's master reports of itself, None if it does not answer."""
+    import asyncio
+
+    from tagboat.core.errors import IngressUnavailableError
+    from tagboat.ingress.master import Master
+
+    try:
+        return asyncio.run(Master(directory).processes()).master
+    except IngressUnavailableError:
+        return None
 
 
 def _end_runner(pid: int, directory: Path) -> None:

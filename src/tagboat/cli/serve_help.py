@@ -14,6 +14,7 @@ SETTING_MEANINGS = {
     "TAGBOAT_LOG_LEVEL": "debug, info, warning or error (info)",
     "TAGBOAT_INGRESS": "haproxy or none (haproxy if installed)",
     "TAGBOAT_INGRESS_LISTEN": "address of HAProxy (127.0.0.1:7080)",
+    "TAGBOAT_INGRESS_START": "false: only 'ingress run' does (true)",
     "TAGBOAT_INGRESS_TRUSTED": "trusted proxies (127.0.0.0/8,::1)",
     "TAGBOAT_BASE_DOMAIN": "end of the stages' addresses (localhost)",
     "TAGBOAT_BIND_ROOTS": "paths that apps may mount (none)",

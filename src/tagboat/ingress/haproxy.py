@@ -22,7 +22,7 @@ from tagboat.ingress.answers import AnswersByHost
 from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput
 from tagboat.ingress.files import make_directory, write_file, write_files
 from tagboat.ingress.master import Master, WorkerSilentError
-from tagboat.ingress.process import end_haproxy
+from tagboat.ingress.process import end_haproxy, launch, refuse_to_launch
 from tagboat.ingress.routing import (
     RoutingMap,
     changed_map,
@@ -49,7 +49,8 @@ class HaproxyIngress:
     `listen` is host and port for plain HTTP; `base_domain` and `public_url` make the stages'
     addresses; `trusted` are the networks (CIDR) of the fronts whose X-Forwarded-* headers are
     believed; `program` is HAProxy's name or path; `hold_s` is the most seconds that a held request
-    waits. Call `start` first, and keep `run` running; neither ends HAProxy.
+    waits. Unless it `starts` HAProxy, that is only adopted, and another program runs it. Call
+    `start` first, and keep `run` running; neither ends HAProxy.
     """
 
     routes_traffic = True
@@ -64,13 +65,17 @@ class HaproxyIngress:
         trusted: tuple[str, ...] = TRUSTED_FRONTS,
         program: str = "haproxy",
         hold_s: int = HOLD_S,
+        starts: bool = True,
     ) -> None:
         self._directory = directory.resolve()
         self._addresses = StageAddresses(
             base_domain=base_domain, port=listen[1], public_url=public_url
         )
         self._supervisor = HaproxySupervisor(
-            self._directory, program, ConfigInput(listen=listen, trusted=trusted, hold_s=hold_s)
+            self._directory,
+            program,
+            ConfigInput(listen=listen, trusted=trusted, hold_s=hold_s),
+            launch if starts else refuse_to_launch,
         )
         self._master = Master(self._directory)
         self._turn = asyncio.Lock()

@@ -7,6 +7,7 @@ a worker prefixed by `@!PID`.
 """
 
 import asyncio
+import contextlib
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -103,6 +104,12 @@ class Master:
                 f"HAProxy answered {text[:200]!r} when it was asked for its processes"
             )
         return processes
+
+    async def reload(self) -> None:
+        """Make the master load its files again, as SIGUSR2 does, without waiting for the result."""
+        # HAProxy 2.6 hangs up without an answer, later versions answer when it is done.
+        with contextlib.suppress(NoAnswerError):
+            await self._ask("reload")
 
     async def description(self, worker: int, limit_s: float = WORKER_S) -> str:
         """The configuration's fingerprint that a worker has loaded, empty if it bears none."""

@@ -87,6 +87,18 @@ async def launch(program: Program, directory: Path) -> None:
         raise IngressUnavailableError(f"HAProxy does not start: {_complaint(text)}")
 
 
+async def refuse_to_launch(_program: Program, _directory: Path) -> None:
+    """Start nothing, where HAProxy is for `tagboat ingress run` to start.
+
+    Raises IngressUnavailableError always.
+    """
+    # With two at one address, each would get a part of the requests.
+    raise IngressUnavailableError(
+        "HAProxy does not run, and TAGBOAT_INGRESS_START is false: start 'tagboat ingress run', "
+        "for example with 'docker compose up -d ingress'"
+    )
+
+
 def foreground_words(directory: Path) -> tuple[str, ...]:
     """Return the arguments of a master that works in `directory` and stays in the foreground."""
     # Names are relative to the directory: a path of any length will do.

@@ -31,7 +31,7 @@ def hold_run_lock(directory: Path) -> Iterator[None]:
             time.sleep(_PAUSE_S)
         # The lock goes with the process, however it ends; a file with its id alone would stay.
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid()} {_namespace()}".encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -54,6 +54,23 @@ def run_lock_holder(directory: Path) -> int | None:
         os.close(descriptor)
 
 
+def runs_elsewhere(directory: Path) -> bool:
+    """Return whether that process runs in another container, where ids of processes differ.
+
+    Nothing there can be seen or signalled from here; HAProxy's socket answers all the same.
+    """
+    if run_lock_holder(directory) is None:
+        return False
+    _, _, namespace = (directory / LOCK_FILE).read_text().partition(" ")
+    # A lock of an older version names none.
+    return namespace not in {"", _namespace()}
+
+
+def _namespace() -> str:
+    # pid_namespaces(7): equal for processes that see one another.
+    return str(Path("/proc/self/ns/pid").readlink())
+
+
 def _pid(descriptor: int) -> int:
-    text = os.pread(descriptor, 20, 0)
+    text = os.pread(descriptor, 64, 0).partition(b" ")[0]
     return int(text) if text.isdigit() else 0

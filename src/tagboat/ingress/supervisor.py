@@ -40,7 +40,7 @@ from tagboat.ingress.process import (
     why_not_free,
 )
 from tagboat.ingress.routing import RoutingMap, map_file
-from tagboat.ingress.run_lock import run_lock_holder
+from tagboat.ingress.run_lock import run_lock_holder, runs_elsewhere
 
 _SYSTEM_USER = "haproxy"
 _ANSWERS_S = 5.0
@@ -211,10 +211,13 @@ class HaproxySupervisor:
     async def _reload(self, config: RenderedConfig) -> bool:
         """Reload the configuration; return whether it is in force. A deleted socket comes back."""
         master = running_master(self._directory)
-        if master is None:
+        if master is not None:
+            # SIGUSR2 makes the master start again, with a new worker (management guide, section 4).
+            send_signal(master, signal.SIGUSR2, self._directory)
+        elif runs_elsewhere(self._directory):
+            await self._master.reload()
+        else:
             return False
-        # SIGUSR2 makes the master start again, with a new worker (management guide, section 4).
-        send_signal(master, signal.SIGUSR2, self._directory)
         if not await self._comes_up(config):
             return False
         log.info("HAProxy reloaded", action="ingress", pid=master)
@@ -222,6 +225,12 @@ class HaproxySupervisor:
 
     async def _start_beside(self, program: Program, config: RenderedConfig) -> list[int]:
         """Replace the running HAProxy and return its processes; both share the address at first."""
+        if runs_elsewhere(self._directory):
+            # Two would share the address for good: the other one cannot be ended from here.
+            raise IngressUnavailableError(
+                "HAProxy of 'tagboat ingress run' in another container does not answer; "
+                "restart that container"
+            )
         before = our_processes(self._directory)
         await self._start(program, self._directory)
         if not await self._comes_up(config):

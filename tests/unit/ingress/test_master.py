@@ -97,6 +97,20 @@ async def test_a_worker_that_says_nothing_in_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("text", [None, "Success=1\n"])
+async def test_a_reload_may_be_answered_or_not(tmp_path: Path, text: str | None) -> None:
+    heard: list[str] = []
+
+    async def reloads(line: str) -> str | None:
+        heard.append(line)
+        return text
+
+    async with master_saying(tmp_path, reloads) as master:
+        await master.reload()
+    assert heard == ["reload"]
+
+
+@pytest.mark.anyio
 async def test_answers_that_make_no_sense(tmp_path: Path) -> None:
     async with master_saying(tmp_path, always("Permission denied\n")) as master:
         for call in (

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from tools.lock import LOCK, PYPROJECT, check, digest, parse
+from tools.lock import (
+    LOCK,
+    PYPROJECT,
+    SERVER_LOCK,
+    check,
+    check_server,
+    digest,
+    parse,
+    server_part,
+)
 
 HASH = f"--hash=sha256:{'0' * 64}"
 PYPROJECT_TABLES: dict[str, Any] = {
@@ -36,6 +45,24 @@ def test_a_current_lock_passes() -> None:
 
 def test_the_lock_of_this_tree_passes() -> None:
     assert check(tomllib.loads(PYPROJECT.read_text()), LOCK.read_text()) == []
+
+
+def test_the_servers_lock_of_this_tree_is_a_part_of_it() -> None:
+    pyproject = tomllib.loads(PYPROJECT.read_text())
+    assert check_server(pyproject, SERVER_LOCK.read_text(), LOCK.read_text()) == []
+    pins = parse(SERVER_LOCK.read_text())[0]
+    assert {"uvicorn", "hatchling"} <= pins.keys()
+    assert not {"pytest", "ruff", "playwright"} & pins.keys()
+
+
+def test_a_servers_lock_that_differs_is_told_so() -> None:
+    tables = {**PYPROJECT_TABLES, "build-system": {"requires": []}}
+    part = lock(made_from=dict(server_part(tables)))
+    assert check_server(tables, part, part) == []
+    other = lock(aiohttp="3.15.0")
+    assert check_server(tables, part, other) == [
+        "aiohttp==3.14.5 is not what requirements.lock has"
+    ]
 
 
 def test_every_pin_is_seen_with_its_hashes() -> None:
