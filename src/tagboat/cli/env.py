@@ -102,6 +102,7 @@ def env_set(
     as_json: JsonOption = False,
 ) -> None:
     """See ENV_SET_HELP."""
+    # One argument for both: typer cannot leave out one in the middle.
     pairs = list(words or ())
     # No name of a stage has an equals sign.
     stage = pairs.pop(0) if pairs and "=" not in pairs[0] else None
@@ -120,6 +121,7 @@ def env_set(
         changed[:] = [name for name, value in wanted.items() if now["env"].get(name) != value]
         return {"env": {name: wanted[name] for name in changed}}
 
+    # What the server has already is left out: the audit shows what was changed.
     saved = change_maps(client, holder, plan)
     if as_json:
         show.as_json(saved)

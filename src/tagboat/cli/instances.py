@@ -117,6 +117,7 @@ def instances_logs(
     as_json: JsonOption = False,
 ) -> None:
     """See INSTANCES_LOGS_HELP."""
+    # An instance is known by its id alone: a stage may have had many of one tag.
     client, query = connect(), log_query(tail, since, timestamps=timestamps)
     # A slash that was typed must not become part of the path.
     path = f"/api/instances/{quote(instance, safe='', errors='replace')}/logs"

@@ -25,7 +25,7 @@ class MapEntry:
 
     @property
     def source(self) -> str:
-        """Where it comes from: `project` or `stage`."""
+        """The holder that it comes from: `project` or `stage`."""
         return "stage" if self.stage is not None and self.is_own else "project"
 
     def as_json(self) -> dict[str, object]:
@@ -47,6 +47,7 @@ def list_entries(
     Without `project` they are those of all projects and stages.
     """
     if project is not None:
+        # Names are checked first: a misspelt one is an error, not an empty list.
         holder = find_holder(client, project, stage)
         if holder.stage is not None:
             return list(_effective(holder.project, holder.stage, fields))
@@ -87,6 +88,7 @@ def _own(project: ApiObject, stage: ApiObject | None, fields: Sequence[str]) -> 
 def _effective(project: ApiObject, stage: ApiObject, fields: Sequence[str]) -> Iterator[MapEntry]:
     for field in fields:
         inherited, own = _values(project[field]), _values(stage[field])
+        # As a deploy merges them: the stage's value goes first.
         for name, value in sorted({**inherited, **own}.items()):
             yield MapEntry(
                 project["name"],

@@ -74,13 +74,14 @@ def choose_holder(
     """
     found = find_project(client, project)
     first, *rest = words or ("",)
+    # Without words, and for an empty one, which names nothing.
     if not first:
         return MapHolder(found, None), ()
     stages = client.items(f"/api/projects/{found['id']}/stages")
     if stage := next((one for one in stages if one["name"] == first), None):
         return MapHolder(found, stage), rest
     is_known = any(first in found[field] for field in known)
-    # A misspelt stage must not become a variable of all stages.
+    # A misspelt stage must not become a variable of all stages. A name in capitals is none.
     if not is_known and _can_be_stage(first) and (rest or not alone):
         raise no_such_stage(project, first, stages)
     return MapHolder(found, None), words
@@ -97,6 +98,7 @@ def change_maps(
     for _ in range(_TRIES):
         now, version = client.get_versioned(holder.path)
         changes = {field: values for field, values in plan(now).items() if values}
+        # An empty change would be an entry in the audit that says nothing.
         if not changes:
             return now
         try:
@@ -126,6 +128,7 @@ def remove_names(
 
     def plan(now: ApiObject) -> Changes:
         have = sorted({name for field in fields for name in now[field]})
+        # All or nothing: a misspelt name may be the one that mattered.
         if missing := [name for name in names if name not in have]:
             there = f"it has: {names_in_words(have)}" if have else "it has none"
             inherited = {name for field in fields for name in holder.project[field]}
@@ -157,6 +160,7 @@ def read_pairs(file: Path) -> dict[str, str]:
     # Editors on Windows write a byte order mark.
     for binding in parse_stream(StringIO(text.removeprefix("\ufeff"))):
         if binding.error or (binding.key is not None and binding.value is None):
+            # The parser counts from the empty lines before it on.
             began = binding.original.string
             line = binding.original.line + began[: -len(began.lstrip())].count("\n")
             raise TagboatError(f"{source}:{line}: not NAME=VALUE")
@@ -184,6 +188,7 @@ def show_saved_names(
     if holder.stage is None:
         stages = client.items(f"/api/projects/{holder.project['id']}/stages")
         for stage in stages:
+            # Else somebody waits for a change that this stage never gets.
             if own := [name for name in names if any(name in stage[field] for field in fields)]:
                 show.progress(f"note: the stage {stage['name']} has its own {names_in_words(own)}")
         if stages:
@@ -194,6 +199,7 @@ def show_saved_names(
         return
     live = client.get("/api/instances", stage=holder.stage["id"], state="live")["items"]
     tags = list(dict.fromkeys(one["tag"] for one in live))
+    # Of several live tags, nobody but the caller knows which one is meant.
     tag = tags[0] if len(tags) == 1 else "TAG"
     if tags:
         deploys = f"'tagboat deploy {holder.words} {tag}'"

@@ -141,6 +141,7 @@ def secrets_set(
     if not names and not has_files:
         raise typer.BadParameter("say which secret to set", param_hint="NAME")
     _refuse_two_values(names, value_file, from_file)
+    # Files before questions: nobody types a secret for a command that fails.
     contents = {name: _read_content(path) for name, _, path in pairs}
     given = read_pairs(from_file) if from_file is not None else {}
     given |= {name: prompt_secret(f"value of {name}", value_file) for name in names}
@@ -195,6 +196,7 @@ def _refuse_two_values(
     """Raise typer.BadParameter where one value, or the standard input, would be used twice."""
     if value_file is not None and len(names) != 1:
         raise typer.BadParameter("holds the value of one secret", param_hint="--value-file")
+    # A person is asked for each value in turn.
     if value_file is not None or is_interactive():
         return
     if len(names) > 1:

@@ -17,6 +17,7 @@ def hint_while_slow(text: str) -> Iterator[None]:
     ended, began = Event(), time.monotonic()
 
     def repeat() -> None:
+        # Most calls end before anybody wonders.
         if ended.wait(FIRST_HINT_AFTER_S):
             return
         show.progress(text)

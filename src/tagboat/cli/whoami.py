@@ -12,6 +12,7 @@ def whoami_command(*, as_json: JsonOption = False) -> None:
     if as_json:
         show.as_json(found)
         return
+    # Only deployers can be limited.
     limit = "" if found["projects"] is None else f", for the projects {show_limit(found)}"
     url = current_context().server().url
     show.line(f"{found['name']} at {url}, with the role {found['role']}{limit}")

@@ -96,6 +96,7 @@ class Health:
                     raise DeployFailedError(
                         why_late(report.reason, limit_s, port, project, stage, outside)
                     )
+                # Not in the first second: most apps need less, and each report is a write.
                 if tell is not None and (waited_s := clock() - began) >= tell_at:
                     tell_at = waited_s + _TELL_EVERY_S
                     # The next report follows: a busy database must not fail the deploy.
