@@ -92,8 +92,8 @@ def env_set(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[STAGE] NAME=VALUE...",
-            help="The variables, after the stage if one is meant.",
+            metavar="STAGE|NAME=VALUE",
+            help="The stage, if one is meant; then the variables.",
             autocompletion=complete.variable_pairs,
         ),
     ] = None,
@@ -137,8 +137,8 @@ def env_unset(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="[STAGE] NAME...",
-            help="The variables, after the stage if one is meant.",
+            metavar="STAGE|NAME",
+            help="The stage, if one is meant; then the variables.",
             autocompletion=complete.variable_names,
         ),
     ],

@@ -78,7 +78,7 @@ def instances_list(
         show.as_json(items)
     elif items:
         show.table(
-            ("instance", "project", "stage", "tag", "state", "started", "stopped", "address"),
+            ("instance", "project", "stage", "tag", "state", "since", "address"),
             (
                 (
                     item["id"],
@@ -86,8 +86,7 @@ def instances_list(
                     item["stage"]["name"],
                     item["tag"],
                     f"{item['state']} (!)" if item.get("trouble") else item["state"],
-                    show.timestamp(item["started_at"]),
-                    show.timestamp(item.get("stopped_at")),
+                    show.timestamp(item.get("stopped_at") or item["started_at"]),
                     item["address"] or item["url"],
                 )
                 for item in items

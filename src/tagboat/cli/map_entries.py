@@ -71,7 +71,7 @@ def place_columns(entries: Sequence[MapEntry], *, of_one: bool) -> Iterator[tupl
         if not of_one:
             yield entry.project, entry.stage, entry.name
         elif entry.overrides:
-            yield entry.name, "stage, in place of the project's"
+            yield entry.name, "stage (overrides)"
         else:
             yield entry.name, entry.source
 

@@ -104,8 +104,8 @@ def secrets_set(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[STAGE] NAME...",
-            help="The secrets, after the stage if one is meant.",
+            metavar="STAGE|NAME",
+            help="The stage, if one is meant; then the secrets.",
             autocompletion=complete.secret_names,
         ),
     ] = None,
@@ -165,8 +165,8 @@ def secrets_unset(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="[STAGE] NAME...",
-            help="The secrets, after the stage if one is meant.",
+            metavar="STAGE|NAME",
+            help="The stage, if one is meant; then the secrets.",
             autocompletion=complete.secret_names,
         ),
     ],

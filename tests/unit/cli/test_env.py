@@ -29,7 +29,7 @@ def cells(out: str) -> list[list[str]]:
 def test_a_stage_shows_what_it_gets_and_from_where(quick: Tagboat) -> None:
     rows = quick("env", "list", "app", "dev").stdout.splitlines()[2:]
     assert [" ".join(row.split()) for row in rows] == [
-        "LOG_LEVEL stage, in place of the project's debug",
+        "LOG_LEVEL stage (overrides) debug",
         "PORT project 8080",
     ]
 

@@ -15,9 +15,9 @@ def test_ended_ones_are_listed_too(quick: Tagboat, server: FakeServer) -> None:
     )
     lines = quick("instances").stdout.splitlines()
     assert " ".join(lines[2].split()) == (
-        "i1 app dev v1 live (!) 2026-11-24 10:00:02Z - http://127.0.0.1:20001"
+        "i1 app dev v1 live (!) 2026-11-24 10:00:02Z http://127.0.0.1:20001"
     )
-    assert "stopped   2026-11-24 10:00:02Z  2026-11-24 10:05:00Z" in lines[3]
+    assert "stopped   2026-11-24 10:05:00Z" in lines[3]
     assert lines[4] == "app dev v1 needs attention: it restarts again and again"
     server.answers["GET /api/instances"] = page()
     assert quick("instances").stdout == "No instance found.\n"

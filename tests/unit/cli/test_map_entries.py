@@ -18,7 +18,7 @@ def test_a_stage_inherits_and_replaces(server: FakeServer) -> None:
     ]
     assert list(place_columns(entries, of_one=True))[:2] == [
         ("name", "from"),
-        ("LOG_LEVEL", "stage, in place of the project's"),
+        ("LOG_LEVEL", "stage (overrides)"),
     ]
     every = list_entries(client, None, None, fields)
     assert list(place_columns(every, of_one=False))[1:] == [
