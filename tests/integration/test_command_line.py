@@ -1,6 +1,7 @@
 """The command line against a real server, whose engine is in memory."""
 
 import asyncio
+import json
 import os
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
@@ -52,3 +53,45 @@ async def test_a_deploy_is_followed_by_events_and_cancelled_with_its_stage(tmp_p
             assert (await cli(environ, "cancel", "app", "dev"))[0] == 1
     calls = (tmp_path / "data.log").read_text()
     assert calls.count('"path":"/api/events"') == 2
+
+
+async def test_variables_and_secrets_are_changed_by_name_by_several_at_once(
+    tmp_path: Path,
+) -> None:
+    with tagboat(tmp_path / "data", in_memory=True):
+        environ = {name: value for name, value in os.environ.items() if "TAGBOAT" not in name}
+        environ |= {"TAGBOAT_DATA_DIR": str(tmp_path / "data")}
+
+        async def done(*words: str, piped: str = "") -> str:
+            process = await asyncio.create_subprocess_exec(
+                *PROGRAM, *words, env=environ, stdin=PIPE, stdout=PIPE, stderr=PIPE
+            )
+            out, err = await asyncio.wait_for(process.communicate(piped.encode()), 60)
+            assert process.returncode == 0, (words, err)
+            return out.decode()
+
+        await done("projects", "create", "git.example.com/acme/app", "--port", "8080")
+        await asyncio.gather(
+            *(done("env", "set", "app", "dev", f"NAME_{number}={number}") for number in range(4)),
+            done("env", "set", "app", "LOG_LEVEL=info", "ODD NAME.ü=a=b", "EMPTY="),
+            done("secrets", "set", "app", "dev", "KEY", piped="hush\n"),
+        )
+        found = json.loads(await done("env", "list", "app", "dev", "--json"))
+        assert {one["name"]: (one["value"], one["from"]) for one in found} == {
+            **{f"NAME_{number}": (str(number), "stage") for number in range(4)},
+            "LOG_LEVEL": ("info", "project"),
+            "ODD NAME.ü": ("a=b", "project"),
+            "EMPTY": ("", "project"),
+        }
+        await done("env", "unset", "app", "dev", "NAME_0", "NAME_1")
+        names = json.loads(await done("env", "list", "app", "dev", "--json"))
+        assert [one["name"] for one in names if one["from"] == "stage"] == ["NAME_2", "NAME_3"]
+        assert "KEY   stage  variable" in await done("secrets", "list", "app", "dev")
+
+        for words, said in (
+            (("env", "set", "app", "dev", "KEY=1"), "secrets: KEY is a secret of the stage dev"),
+            (("env", "set", "app", "dev", f"A={'x' * 40_000}"), "env.A: "),
+        ):
+            code, _, err = await cli(environ, *words)
+            assert (code, said in err) == (1, True), err
+    assert "hush" not in (tmp_path / "data.log").read_text()

@@ -8,7 +8,7 @@ from pydantic import Field
 from tagboat.api import run_values, values
 from tagboat.api.bodies import RequestModel, ResponseModel, unset, write_only
 from tagboat.api.run_schemas import RunModel
-from tagboat.core.catalog import HEALTH_TIMEOUT_S, RegistryKind
+from tagboat.core.catalog import DRAIN_TIMEOUT_S, HEALTH_TIMEOUT_S, WATCH_S, RegistryKind
 from tagboat.core.config_plan import PlannedAction, PlannedKind, WantedConfig, WantedProject
 from tagboat.core.health import REQUEST_TIMEOUT_S
 
@@ -28,8 +28,8 @@ class StageConfig(RunModel):
     health_timeout_s: values.HealthTimeoutS = HEALTH_TIMEOUT_S
     healthcheck_host: values.HealthcheckHost = ""
     healthcheck_request_timeout_s: values.RequestTimeout = REQUEST_TIMEOUT_S
-    watch_s: run_values.WatchSeconds = 10
-    drain_timeout_s: values.DrainTimeoutS = 30
+    watch_s: run_values.WatchSeconds = WATCH_S
+    drain_timeout_s: values.DrainTimeoutS = DRAIN_TIMEOUT_S
     ttl_h: run_values.TimeToLive | None = None
     # Left out, a hold stays: a rollback may have set it.
     held: bool = unset()

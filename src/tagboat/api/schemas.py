@@ -10,7 +10,7 @@ from tagboat.api import run_values, values
 from tagboat.api.bodies import RequestModel, ResponseModel, unset
 from tagboat.api.receipt_schemas import DeployReceiptOut
 from tagboat.api.run_schemas import RunModel, RunOut
-from tagboat.core.catalog import HEALTH_TIMEOUT_S, Strategy
+from tagboat.core.catalog import DRAIN_TIMEOUT_S, HEALTH_TIMEOUT_S, WATCH_S, Strategy
 from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus, Trigger
 from tagboat.core.health import REQUEST_TIMEOUT_S
 from tagboat.core.protocol import AppProtocol
@@ -125,8 +125,8 @@ class StageCreate(RunModel):
     health_timeout_s: values.HealthTimeoutS = HEALTH_TIMEOUT_S
     healthcheck_host: values.HealthcheckHost = ""
     healthcheck_request_timeout_s: values.RequestTimeout = REQUEST_TIMEOUT_S
-    watch_s: run_values.WatchSeconds = 10
-    drain_timeout_s: values.DrainTimeoutS = 30
+    watch_s: run_values.WatchSeconds = WATCH_S
+    drain_timeout_s: values.DrainTimeoutS = DRAIN_TIMEOUT_S
     ttl_h: run_values.TimeToLive | None = None
     held: bool = False
 

@@ -53,7 +53,11 @@ def audit_command(
     asked = {"project": project, "actor": actor, "action": action, "since": since, "until": until}
     query = {name: value for name, value in asked.items() if value is not None}
     if export is not None:
-        show.line(f"{_export(export, query)} entries are in {export}")
+        count = _export(export, query)
+        if as_json:
+            show.as_json({"entries": count, "file": str(export)})
+        else:
+            show.line(f"{count} entries are in {export}")
         return
     items = connect().get("/api/audit", limit=limit, **query)["items"]
     if as_json:

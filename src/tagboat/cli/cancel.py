@@ -18,7 +18,7 @@ def cancel_command(
         typer.Argument(
             metavar="DEPLOY|PROJECT",
             help="The deploy's id, or a project.",
-            autocompletion=complete.project_names,
+            autocompletion=complete.open_deploys_and_projects,
         ),
     ],
     stage: Annotated[

@@ -96,9 +96,15 @@ class Client:
         """PUT `body` to `path`."""
         return self._call("PUT", path, body)
 
-    def patch(self, path: str, body: Mapping[str, object]) -> ApiObject:
-        """PATCH `path` with `body`."""
-        return self._call("PATCH", path, body)
+    def get_versioned(self, path: str) -> tuple[ApiObject, str | None]:
+        """GET `path`; also return its version (ETag), None if the server names none."""
+        return self._exchange("GET", path)
+
+    def patch(
+        self, path: str, body: Mapping[str, object], *, version: str | None = None
+    ) -> ApiObject:
+        """PATCH `path` with `body`. Raises StaleVersionError if it has not that `version` now."""
+        return self._call("PATCH", path, body, version=version)
 
     def delete(self, path: str, *, timeout_s: float | None = None, **query: object) -> ApiObject:
         """DELETE `path`; an answer with no content is an empty object."""
@@ -184,22 +190,42 @@ class Client:
         *,
         timeout_s: float | None = None,
         accept: tuple[int, ...] = (),
+        version: str | None = None,
     ) -> ApiObject:
         """Call the API; a status in `accept` counts as success, as every 2xx does."""
+        answer, _ = self._exchange(
+            method, path, body, timeout_s=timeout_s, accept=accept, version=version
+        )
+        return answer
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        timeout_s: float | None = None,
+        accept: tuple[int, ...] = (),
+        version: str | None = None,
+    ) -> tuple[ApiObject, str | None]:
+        """Call the API; also return the version (ETag) of the answer."""
         from urllib.error import HTTPError
 
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         request = self._request(method, path, body)
+        if version is not None:
+            request.add_header("If-Match", version)
         with self._failures(timeout_s):
             try:
                 with self._opener.open(request, timeout=timeout_s) as answer:
                     is_empty = answer.status == HTTPStatus.NO_CONTENT
-                    return ApiObject() if is_empty else self._decode(answer.read(_MAX_ANSWER_BYTES))
+                    read = ApiObject() if is_empty else self._decode(answer.read(_MAX_ANSWER_BYTES))
+                    return read, answer.headers.get("etag")
             except HTTPError as error:
                 if error.code not in accept:
                     raise
                 with error:
-                    return self._decode(error.read(_MAX_ANSWER_BYTES))
+                    return self._decode(error.read(_MAX_ANSWER_BYTES)), None
 
     def _request(
         self, method: str, path: str, body: Mapping[str, object] | None = None
@@ -280,4 +306,5 @@ def is_this_machine(host: str) -> bool:
 
 
 def _with_query(path: str, query: Mapping[str, object]) -> str:
-    return path + (f"?{urlencode(query, errors='replace')}" if query else "")
+    # A parameter with several values is sent once for each.
+    return path + (f"?{urlencode(query, doseq=True, errors='replace')}" if query else "")

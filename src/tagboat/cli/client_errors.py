@@ -29,6 +29,10 @@ class TokenRefusedError(TagboatError):
     """The token is missing or unknown to the server."""
 
 
+class StaleVersionError(TagboatError):
+    """A change was refused (412), because somebody else has changed the same thing since."""
+
+
 class InvalidFieldsError(TagboatError):
     """A 422: `errors` maps each refused field to its message; `detail` is the sentence of all."""
 
@@ -65,9 +69,12 @@ def refused(server: ServerAddress, error: "HTTPError", body: bytes) -> TagboatEr
             )
         # An unknown id: the address would only distract from it.
         return NotFoundError(problem.detail.rstrip("."))
-    if error.code in _TEMPORARY:
-        return ServerAwayError(str(problem))
-    return problem if problem.errors else TagboatError(str(problem))
+    if problem.errors:
+        return problem
+    kind = ServerAwayError if error.code in _TEMPORARY else TagboatError
+    return (StaleVersionError if error.code == HTTPStatus.PRECONDITION_FAILED else kind)(
+        str(problem)
+    )
 
 
 def unreachable(server: ServerAddress, error: OSError, timeout_s: float) -> ServerAwayError:

@@ -13,6 +13,7 @@ from tagboat.cli.client_errors import InvalidFieldsError
 from tagboat.cli.context import current_context
 from tagboat.cli.options import JsonOption, connect
 from tagboat.cli.secret_values import read_secret
+from tagboat.cli.waiting import hint_while_slow
 from tagboat.core.config_file import SECRET_MAPS, unknown_keys
 from tagboat.core.errors import TagboatError
 from tagboat.core.secret_refs import parse_secret_ref, secret_places
@@ -24,6 +25,12 @@ FileArg = Annotated[str, typer.Argument(metavar="FILE", help="The YAML file; - i
 PruneOption = Annotated[
     bool, typer.Option("--prune", help="Delete what the file does not name, in its sections.")
 ]
+# Each container that is deleted may take its whole time to stop.
+_APPLY_TIMEOUT_S = 600.0
+_APPLYING = (
+    "still applying: what is deleted is stopped first, which may take minutes. The server goes on"
+    " even if this command ends"
+)
 _ACTION_SIGNS = {"create": "+", "change": "~", "delete": "-"}
 _DONE = {"create": "created", "change": "changed", "delete": "deleted"}
 _PART = "document."
@@ -87,7 +94,12 @@ def apply_command(
     if dry_run:
         _show_plan(_send("/api/config/plan", file, prune=prune), done=False, as_json=as_json)
         return
-    answer = _send("/api/config/apply", file, prune=prune)
+    try:
+        with hint_while_slow(_APPLYING):
+            answer = _send("/api/config/apply", file, prune=prune, timeout_s=_APPLY_TIMEOUT_S)
+    except KeyboardInterrupt:
+        show.progress(f"\nthe server goes on; 'tagboat diff {file}' shows what is left to change")
+        raise
     _show_plan(answer, done=True, as_json=as_json)
     if answer["volumes"]:
         show.progress(f"these volumes are still there: {', '.join(answer['volumes'])}")
@@ -99,15 +111,13 @@ def apply_command(
         raise TagboatError(f"{left}. All else is applied; apply the same again")
 
 
-def _send(path: str, file: str, *, prune: bool) -> ApiObject:
+def _send(path: str, file: str, *, prune: bool, timeout_s: float = LONG_TIMEOUT_S) -> ApiObject:
     """Send the content of a file. Raises TagboatError that names the lines of what is wrong."""
     content = _read(file)
     folder = Path.cwd() if file == "-" else Path(file).absolute().parent
     document = _with_secrets(content, folder)
     try:
-        return connect().post(
-            path, {"document": document, "prune": prune}, timeout_s=LONG_TIMEOUT_S
-        )
+        return connect().post(path, {"document": document, "prune": prune}, timeout_s=timeout_s)
     except InvalidFieldsError as error:
         if not error.errors:
             raise

@@ -34,7 +34,10 @@ _DECIMAL = re.compile(r"[-+]?[0-9]+\.[0-9]*")
 _LONGEST_WHOLE = 30
 # Keys to a value in a map of a project, and of a stage.
 _IN_STRING_MAP = (4, 6)
-_BREAKS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+_DIRECTIONS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_TURNS = re.compile(f"[{_DIRECTIONS}]")
+"""Marks that change the direction of writing: a terminal would show another text."""
+_BREAKS = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff{_DIRECTIONS}]")
 _BLOCK = re.compile(r"(?:\S|\S[^\n]*\S)(?:\n+(?:\S|\S[^\n]*\S))*\n?")
 """Lines without blanks at either end, such as certificates: they stay readable as a block."""
 _YAML_WORDS = {
@@ -102,13 +105,15 @@ def write_config_text(document: Mapping[str, Any], head: str = FILE_HEAD) -> str
     body = yaml.dump(
         dict(document), Dumper=dumper, sort_keys=False, allow_unicode=True, width=1_000_000
     )
+    # All that have such a mark are in double quotes, where this is an escape.
+    body = _TURNS.sub(lambda found: f"\\u{ord(found[0]):04x}", body)
     return f"{head}{body}"
 
 
 def _represent(dumper: Any, value: str) -> Any:  # noqa: ANN401 - PyYAML ships no types
     style = None
     if _BREAKS.search(value):
-        # PyYAML would write them as they are, and read them as other line breaks.
+        # PyYAML would write them as they are, and read some as other line breaks.
         style = '"'
     elif "\n" in value and _BLOCK.fullmatch(value):
         style = "|"

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from tagboat.cli import complete, show
+from tagboat.cli.client import ApiObject
 from tagboat.cli.comparison import show_comparison_table
 from tagboat.cli.follow import QueuedDeploy
 from tagboat.cli.names import find_stage, unknown_deploy
@@ -53,8 +54,16 @@ def rollback_command(
     *,
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="DEPLOY", help="Go back to the result of this deploy."),
+        typer.Option(
+            "--to",
+            metavar="DEPLOY",
+            help="Go back to the result of this deploy.",
+            autocompletion=complete.deploy_ids,
+        ),
     ] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only show what it would go back to.")
+    ] = False,
     wait: WaitOption = False,
     note: NoteOption = "",
     as_json: JsonOption = False,
@@ -66,6 +75,14 @@ def rollback_command(
     """
     client = connect()
     found = find_stage(client, project, stage)
+    if preview:
+        if to is not None:
+            raise typer.BadParameter(
+                f"'tagboat stages history {project} {stage}' says so for --to",
+                param_hint="--preview",
+            )
+        _show_way_back(client.get(f"/api/stages/{found['id']}/rollback"), as_json=as_json)
+        return
     try:
         queued = client.post(f"/api/stages/{found['id']}/rollback", {"to": to, **_noted(note)})
     except NotFoundError:
@@ -116,6 +133,16 @@ def promote_command(
         f"/api/stages/{found['id']}/promote", {"from": taken_from["id"], **_noted(note)}
     )
     QueuedDeploy(project, found, queued).finish(client, wait=wait, as_json=as_json)
+
+
+def _show_way_back(way: ApiObject, *, as_json: bool) -> None:
+    if as_json:
+        show.as_json(way)
+    elif way["possible"]:
+        digest = show.short_digest(way["digest"])
+        show.line(f"it would go back to {way['tag']} ({digest}), of deploy {way['deploy']}")
+    else:
+        show.line(f"there is nothing to go back to: {way['reason']}")
 
 
 def _noted(note: str) -> dict[str, str]:

@@ -36,23 +36,30 @@ class StepPrinter:
             self._ended.add(step["name"])
             self.clear()
             show.progress(_format_step(step, step_duration(step)))
-        elif step["status"] == "running" and step["detail"]:
-            text = _format_step(step, "")
-            if text == self._running:
-                return
-            if sys.stderr.isatty():
-                # A line that wraps could not be overwritten.
-                shown = harmless(text)[: get_terminal_size().columns - 1]
-                self.clear()
-                sys.stderr.write(shown)
-                sys.stderr.flush()
-                self._on_screen = len(shown)
-            elif time.monotonic() - self._printed_at >= REPEAT_EVERY_S:
-                self._printed_at = time.monotonic()
-                show.progress(text)
-            else:
-                return
-            self._running = text
+        elif step["status"] == "running":
+            self._show_running(_format_step(step, ""), is_news=bool(step["detail"]))
+
+    def show_queued(self) -> None:
+        """Show on a terminal that the deploy waits for its turn."""
+        self._show_running("queued: it begins when it is its turn in the stage", is_news=False)
+
+    def _show_running(self, text: str, *, is_news: bool) -> None:
+        """Show what is under way; in a log only what `is_news`."""
+        if text == self._running:
+            return
+        if sys.stderr.isatty():
+            # A line that wraps could not be overwritten.
+            shown = harmless(text)[: get_terminal_size().columns - 1]
+            self.clear()
+            sys.stderr.write(shown)
+            sys.stderr.flush()
+            self._on_screen = len(shown)
+        elif is_news and time.monotonic() - self._printed_at >= REPEAT_EVERY_S:
+            self._printed_at = time.monotonic()
+            show.progress(text)
+        else:
+            return
+        self._running = text
 
     def clear(self) -> None:
         """Remove the line of the running step from the terminal."""

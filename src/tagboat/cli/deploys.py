@@ -11,15 +11,16 @@ from tagboat.cli.deploy_receipt import show_receipt_table
 from tagboat.cli.fields import show_fields
 from tagboat.cli.names import call_deploy, find_project, find_stage
 from tagboat.cli.options import (
+    DeployArg,
     JsonOption,
     LimitOption,
     OptionalProjectArg,
     OptionalStageArg,
     connect,
 )
+from tagboat.core.deploy import DeployStatus
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-DeployArg = Annotated[str, typer.Argument(metavar="DEPLOY", help="The deploy's id.")]
 
 
 @app.callback()
@@ -38,7 +39,8 @@ def deploys_list(
     stage: OptionalStageArg = None,
     *,
     status: Annotated[
-        str | None, typer.Option("--status", help="Only queued, running, succeeded, failed …")
+        list[DeployStatus] | None,
+        typer.Option("--status", metavar="STATUS", help=f"Only {', '.join(DeployStatus)}."),
     ] = None,
     limit: LimitOption = 20,
     as_json: JsonOption = False,
@@ -51,7 +53,7 @@ def deploys_list(
         query["stage"] = find_stage(client, project, stage)["id"]
     elif project is not None:
         query["project"] = find_project(client, project)["id"]
-    if status is not None:
+    if status:
         query["status"] = status
     items = client.get("/api/deploys", **query)["items"]
     if as_json:

@@ -85,6 +85,8 @@ def follow_deploy(client: Client, deploy_id: str) -> ApiObject:
                 deploy = _get_patiently(client, f"/api/deploys/{deploy_id}")
                 for step in deploy["steps"]:
                     printer.show(step)
+                if deploy["status"] == "queued":
+                    printer.show_queued()
                 if deploy["status"] not in _OPEN_STATUSES:
                     return deploy
     except TagboatError as error:

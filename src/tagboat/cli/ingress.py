@@ -34,6 +34,9 @@ def ingress_group(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
         ingress_status(as_json=as_json)
 
 
+# As in other groups, although there is one thing to list.
+@app.command("ls", hidden=True)
+@app.command("list", hidden=True)
 @app.command("status")
 def ingress_status(*, as_json: JsonOption = False) -> None:
     """Show whether HAProxy runs, where it listens, and what runs it.
@@ -111,7 +114,7 @@ def ingress_run() -> None:
 
 
 @app.command("stop")
-def ingress_stop(*, yes: YesOption = False) -> None:
+def ingress_stop(*, yes: YesOption = False, as_json: JsonOption = False) -> None:
     """Stop HAProxy, which keeps running when the server ends.
 
     No stage answers at its address until it runs again. Stop the server first: it would start
@@ -125,7 +128,7 @@ def ingress_stop(*, yes: YesOption = False) -> None:
     directory = _ingress_directory(settings)
     runner = run_lock_holder(directory)
     if not our_processes(directory) and not runner:
-        show.line("HAProxy does not run here")
+        _show_stopped("HAProxy does not run here", ran=False, as_json=as_json)
         return
     if runs_elsewhere(directory):
         raise TagboatError(
@@ -145,7 +148,12 @@ def ingress_stop(*, yes: YesOption = False) -> None:
     # After its runner, which would start it again.
     end_haproxy(directory)
     again = "sudo systemctl start tagboat-ingress" if runner else "tagboat serve"
-    show.line(f"HAProxy is stopped; '{again}' starts it again")
+    said = f"HAProxy is stopped; '{again}' starts it again"
+    _show_stopped(said, ran=True, as_json=as_json)
+
+
+def _show_stopped(said: str, *, ran: bool, as_json: bool) -> None:
+    show.as_json({"stopped": ran, "running": False}) if as_json else show.line(said)
 
 
 def _answering_master(directory: Path) -> int | None:

@@ -64,7 +64,7 @@ def login_command(
     )
 
 
-def logout_command() -> None:
+def logout_command(*, as_json: JsonOption = False) -> None:
     """Forget the server and the token of 'tagboat login'.
 
     The token itself holds on; 'tagboat tokens delete NAME' ends it.
@@ -74,4 +74,7 @@ def logout_command() -> None:
         path.unlink()
     except FileNotFoundError:
         raise TagboatError("nobody is logged in") from None
+    if as_json:
+        show.as_json({"removed": str(path)})
+        return
     show.line("logged out; the token holds until 'tagboat tokens delete NAME'")

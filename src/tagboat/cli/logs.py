@@ -16,29 +16,32 @@ from tagboat.cli.names import find_stage
 from tagboat.cli.options import JsonOption, ProjectArg, StageArg, connect
 from tagboat.core.errors import TagboatError
 
+FollowOption = Annotated[
+    bool, typer.Option("--follow", "-f", help="Go on with what is written, until Ctrl-C.")
+]
+TailOption = Annotated[
+    int | None,
+    typer.Option(
+        "--tail", "-n", min=1, max=10000, help="How many lines; default 100, or all --since."
+    ),
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help="Only newer ones: 90s, 10m, 1h30m, or a time."),
+]
+TimestampsOption = Annotated[
+    bool, typer.Option("--timestamps", "-t", help="Show when each line was written.")
+]
+
 
 def logs_command(
     project: ProjectArg,
     stage: StageArg,
     *,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what is written, until Ctrl-C.")
-    ] = False,
-    tail: Annotated[
-        int | None,
-        typer.Option(
-            "--tail", "-n", min=1, max=10000, help="How many lines; default 100, or all --since."
-        ),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since", metavar="WHEN", help="Only newer ones: 90s, 10m, 1h30m, or a time."
-        ),
-    ] = None,
-    timestamps: Annotated[
-        bool, typer.Option("--timestamps", "-t", help="Show when each line was written.")
-    ] = False,
+    follow: FollowOption = False,
+    tail: TailOption = None,
+    since: SinceOption = None,
+    timestamps: TimestampsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the last log lines of the app in a stage.
@@ -48,29 +51,48 @@ def logs_command(
     """
     client = connect()
     path = f"/api/stages/{find_stage(client, project, stage)['id']}/logs"
-    asked = {"tail": tail, "since": since, "timestamps": "true" if timestamps else None}
-    query = {name: value for name, value in asked.items() if value is not None}
+    query = log_query(tail, since, timestamps=timestamps)
     if follow:
-        try:
-            again = f"tagboat logs {project} {stage} -f"
-            _follow(client, path, query, again, as_json=as_json)
-        except KeyboardInterrupt:
-            # The way to end it, and so no failure.
-            raise typer.Exit from None
+        again = f"tagboat logs {project} {stage} -f"
+        follow_log(client, path, query, again, as_json=as_json)
         return
     answer = client.get(path, **query)
     # The server knows which log matters while a deploy is running.
-    lines = answer["lines"]
     if answer["source"] == "deploy":
         last = answer["deploy"]
         show.progress(
             f"nothing runs in {project} {stage}; deploy {last['id']} of {last['tag']} failed "
             f"({last['reason']}) and left:"
         )
+    show_log(answer, as_json=as_json)
+
+
+def log_query(tail: int | None, since: str | None, *, timestamps: bool) -> dict[str, object]:
+    """Return the parameters of the API for the options that were given."""
+    asked = {"tail": tail, "since": since, "timestamps": "true" if timestamps else None}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def show_log(answer: ApiObject, *, as_json: bool) -> None:
+    """Print the lines of a log."""
     if as_json:
-        show.as_json({"lines": lines})
-    elif lines:
-        show.line("\n".join(lines))
+        show.as_json({"lines": answer["lines"]})
+    elif answer["lines"]:
+        show.line("\n".join(answer["lines"]))
+
+
+def follow_log(
+    client: Client, path: str, query: Mapping[str, object], again: str, *, as_json: bool
+) -> None:
+    """Print the lines of a log as they come, until it ends or somebody presses Ctrl-C.
+
+    `again` is the command that follows it anew, for the error that breaks it off.
+    """
+    try:
+        _follow(client, path, query, again, as_json=as_json)
+    except KeyboardInterrupt:
+        # The way to end it, and so no failure.
+        raise typer.Exit from None
 
 
 def _follow(

@@ -8,14 +8,18 @@ from tagboat import __version__
 from tagboat.cli import (
     deliveries,
     deploys,
+    env,
     import_compose,
     ingress,
+    instances,
     projects,
     registries,
+    secrets,
     settings,
     stages,
     tokens,
     users,
+    volumes,
     webhook,
 )
 from tagboat.cli.adopt import adopt_command
@@ -36,6 +40,7 @@ from tagboat.cli.rotate_key import rotate_key_command
 from tagboat.cli.run import run_command
 from tagboat.cli.serve_help import SERVE_HELP
 from tagboat.cli.status import status_command
+from tagboat.cli.whoami import whoami_command
 
 PROGRAM_HELP = """Push an image: it goes live, or the old version stays.
 
@@ -50,6 +55,7 @@ Examples:
   tagboat deliveries                      calls of that URL, and their results
   tagboat explain git.example.com/app:v1  what a push of it would do, and why
   tagboat deploy app prod v1.2.3 --wait   deploy, and follow it to the end
+  tagboat env set app prod LEVEL=debug    set a variable of one stage
   tagboat rollback app prod               back to what was live before
   tagboat status --json                   what is live where, for programs
   tagboat doctor                          problems, and what to do about them
@@ -122,7 +128,11 @@ app.add_typer(import_compose.app, name="import")
 app.command("doctor")(doctor_command)
 app.add_typer(projects.app, name="projects")
 app.add_typer(stages.app, name="stages")
+app.add_typer(env.app, name="env")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(deploys.app, name="deploys")
+app.add_typer(instances.app, name="instances")
+app.add_typer(volumes.app, name="volumes")
 app.add_typer(settings.app, name="settings")
 app.add_typer(registries.app, name="registries")
 app.add_typer(webhook.app, name="webhook")
@@ -132,3 +142,4 @@ app.add_typer(users.app, name="users")
 app.add_typer(tokens.app, name="tokens")
 app.command("login")(login_command)
 app.command("logout")(logout_command)
+app.command("whoami")(whoami_command)

@@ -24,6 +24,11 @@ def find_stage(client: Client, project: str, stage: str) -> ApiObject:
     return _find_by_name(project_stages(client, project), stage, f"stage of {project}")
 
 
+def no_such_stage(project: str, name: str, stages: Sequence[ApiObject]) -> NotFoundError:
+    """Return the error for a stage that is not among the `stages` of a project."""
+    return _unknown_name(stages, name, f"stage of {project}")
+
+
 def project_stages(client: Client, project: str) -> list[ApiObject]:
     """Return the stages of the project of that name."""
     return client.items(f"/api/projects/{find_project(client, project)['id']}/stages")
@@ -81,8 +86,12 @@ def _find_by_name(items: Sequence[ApiObject], name: str, noun: str) -> ApiObject
     for item in items:
         if item["name"] == name:
             return item
+    raise _unknown_name(items, name, noun)
+
+
+def _unknown_name(items: Sequence[ApiObject], name: str, noun: str) -> NotFoundError:
     names = [item["name"] for item in items[:_NAMES_LISTED]]
     # A line on a terminal has no room for hundreds of them.
     more = ["…"] * (len(items) > _NAMES_LISTED)
     there = f"there are: {', '.join(names + more)}" if names else "there is none yet"
-    raise NotFoundError(f"there is no {noun} named {name!r}; {there}")
+    return NotFoundError(f"there is no {noun} named {name!r}; {there}")

@@ -49,6 +49,10 @@ OptionalStageArg = Annotated[
     str | None,
     typer.Argument(metavar="STAGE", help="Only this stage.", autocompletion=complete.stage_names),
 ]
+DeployArg = Annotated[
+    str,
+    typer.Argument(metavar="DEPLOY", help="The deploy's id.", autocompletion=complete.deploy_ids),
+]
 ImageArg = Annotated[
     str,
     typer.Argument(

@@ -217,13 +217,24 @@ def projects_delete(
 
 
 @app.command("tags")
-def projects_tags(project: ProjectArg, *, as_json: JsonOption = False) -> None:
+def projects_tags(
+    project: ProjectArg,
+    *,
+    contains: Annotated[
+        str | None, typer.Option("--contains", metavar="TEXT", help="Only tags with this in them.")
+    ] = None,
+    newest: Annotated[
+        bool, typer.Option("--newest", help="Those first seen last come first.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """List a project's known tags, and why each was deployed or not.
 
     'tagboat explain' says what a push of one would do now.
     """
     client = connect()
-    items = client.items(f"/api/projects/{find_project(client, project)['id']}/tags")
+    query = ({"text": contains} if contains else {}) | ({"order": "newest"} if newest else {})
+    items = client.items(f"/api/projects/{find_project(client, project)['id']}/tags", **query)
     if as_json:
         show.as_json(items)
     elif items:
@@ -247,6 +258,8 @@ def projects_tags(project: ProjectArg, *, as_json: JsonOption = False) -> None:
                 for tag, last in decided
             ),
         )
+    elif contains:
+        show.line(f"No known tag of {project} has {contains!r} in it.")
     else:
         show.line(f"No tag of {project} is known yet; 'tagboat poll {project}' looks for them.")
 

@@ -50,8 +50,7 @@ def prompt_secret(name: str, file: Path | None) -> str:
         except EOFError:
             raise TagboatError("nothing was changed") from None
     else:
-        piped = sys.stdin.buffer.read(_MAX_INPUT_BYTES + 1) if sys.stdin else b""
-        secret = _decode_text(piped, name)
+        secret = read_piped_text(name)
     # echo, and most editors, add a newline that is not part of the secret.
     if secret := secret.rstrip("\r\n"):
         return secret
@@ -90,6 +89,15 @@ def read_text_file(file: Path) -> str:
     """
     with file.open("rb") as stream:
         return _decode_text(stream.read(_MAX_INPUT_BYTES + 1), str(file))
+
+
+def read_piped_text(name: str) -> str:
+    """Return the text on standard input, called `name` in errors.
+
+    Raises TagboatError if it is not UTF-8 or longer than 64 KiB.
+    """
+    piped = sys.stdin.buffer.read(_MAX_INPUT_BYTES + 1) if sys.stdin else b""
+    return _decode_text(piped, name)
 
 
 def _decode_text(content: bytes, source: str) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from tagboat.cli import complete, show
 from tagboat.cli.client import LONG_TIMEOUT_S, ApiObject
+from tagboat.cli.fields import show_fields
 from tagboat.cli.names import find_registry
 from tagboat.cli.options import JsonOption, YesOption, connect
 from tagboat.cli.prompts import confirm, prompt_secret, read_text_file
@@ -164,6 +165,9 @@ def registries_add(
 def registries_change(
     name: RegistryArg,
     *,
+    new_name: Annotated[
+        str | None, typer.Option("--name", metavar="NEW", help="Its new name.")
+    ] = None,
     url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Its new URL.")] = None,
     kind: Annotated[RegistryKindWord | None, _KIND_OPTION] = None,
     username: UsernameOption = None,
@@ -171,12 +175,29 @@ def registries_change(
     password_command: PasswordCommandOption = None,
     docker_config: DockerConfigOption = None,
     ca_cert: CaCertOption = None,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="Forget the password.")
+    ] = False,
+    no_ca_cert: Annotated[
+        bool, typer.Option("--no-ca-cert", help="Trust the system's certificates only.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Change fields of a registry, such as an expired password."""
     login = GivenLogin(username, password_file, password_command, docker_config)
     login.refuse_two()
-    given = {field: value for field, value in (("url", url), ("kind", kind)) if value is not None}
+    if no_password and (password_file or password_command or docker_config):
+        raise typer.BadParameter("contradicts a new password", param_hint="--no-password")
+    if no_ca_cert and ca_cert:
+        raise typer.BadParameter("contradicts --ca-cert", param_hint="--no-ca-cert")
+    fields = {"name": new_name, "url": url, "kind": kind}
+    given: dict[str, str | None] = {
+        field: value for field, value in fields.items() if value is not None
+    }
+    given |= ({"password": None} if no_password else {}) | ({"ca_cert": ""} if no_ca_cert else {})
+    if no_password and username is not None:
+        # Another user, without a password to ask for.
+        given["username"], login = username, GivenLogin()
     if not given and ca_cert is None and login == GivenLogin():
         raise typer.BadParameter(
             "say what to change, such as --password-file; --help lists it all", param_hint="OPTIONS"
@@ -186,6 +207,16 @@ def registries_change(
     path = f"/api/registries/{find_registry(client, name)['id']}"
     given |= {**_certificates(ca_cert), **login.fields()}
     _show_saved(client.patch(path, given), "changed", as_json=as_json)
+
+
+@app.command("show")
+def registries_show(name: RegistryArg, *, as_json: JsonOption = False) -> None:
+    """Show all fields of a registry, except its password."""
+    found = find_registry(connect(), name)
+    if as_json:
+        show.as_json(found)
+    else:
+        show_fields(found)
 
 
 @app.command("test")

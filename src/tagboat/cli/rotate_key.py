@@ -2,9 +2,10 @@
 
 from tagboat.cli import show
 from tagboat.cli.context import current_context
+from tagboat.cli.options import JsonOption
 
 
-def rotate_key_command() -> None:
+def rotate_key_command(*, as_json: JsonOption = False) -> None:
     """Encrypt all secrets with a new key. Stop the server first.
 
     All secrets in the database are encrypted again in one transaction. If it is interrupted at
@@ -18,6 +19,9 @@ def rotate_key_command() -> None:
     # Its lock keeps a server from starting in the middle.
     with open_data_dir(settings.data_dir):
         count = rotate_encryption_key(settings.database_url, settings.data_dir)
+    if as_json:
+        show.as_json({"secrets": count, "key": str(settings.data_dir / "encryption.key")})
+        return
     show.line(
         f"{count} secrets are encrypted with a new key. Back up {settings.data_dir}/encryption.key"
     )

@@ -4,14 +4,19 @@ from typing import Annotated
 
 import typer
 
-from tagboat.cli import show
+from tagboat.cli import complete, show
 from tagboat.cli.client import ApiObject, Client
 from tagboat.cli.fields import parse_value
 from tagboat.cli.options import JsonOption, connect
 from tagboat.core.errors import NotFoundError
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-SettingArg = Annotated[str, typer.Argument(metavar="NAME", help="Such as poll_schedule.")]
+SettingArg = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="Such as poll_schedule.", autocompletion=complete.setting_names
+    ),
+]
 
 
 @app.callback()

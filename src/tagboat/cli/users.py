@@ -7,6 +7,7 @@ import typer
 
 from tagboat.cli import complete, show
 from tagboat.cli.client import ApiObject
+from tagboat.cli.fields import show_fields
 from tagboat.cli.names import find_user
 from tagboat.cli.options import JsonOption, YesOption, connect
 from tagboat.cli.prompts import confirm, prompt_new_password
@@ -69,6 +70,16 @@ def users_list(*, as_json: JsonOption = False) -> None:
         )
     else:
         show.line("There is no account yet: 'tagboat users setup-link' makes a link for the first.")
+
+
+@app.command("show")
+def users_show(name: UserArg, *, as_json: JsonOption = False) -> None:
+    """Show all fields of an account, except its password."""
+    found = find_user(connect(), name)
+    if as_json:
+        show.as_json(found)
+    else:
+        show_fields({**found, "projects": show_limit(found)})
 
 
 @app.command("create")
@@ -144,11 +155,14 @@ def users_reset_password(
 
 
 @app.command("sign-out")
-def users_sign_out(name: UserArg) -> None:
+def users_sign_out(name: UserArg, *, as_json: JsonOption = False) -> None:
     """End all sessions of an account."""
     client = connect()
     found = find_user(client, name)
     client.post(f"/api/users/{found['id']}/sign-out")
+    if as_json:
+        show.as_json(found)
+        return
     show.line(f"the account {found['name']} is signed out everywhere")
 
 

@@ -7,7 +7,8 @@ import typer
 
 from tagboat.cli import complete, show, webhook_signatures
 from tagboat.cli.client import ApiObject
-from tagboat.cli.names import find_project, find_registry, find_webhook, project_webhooks
+from tagboat.cli.fields import show_fields
+from tagboat.cli.names import find_project, find_registry, find_webhook
 from tagboat.cli.options import (
     JsonOption,
     OptionalProjectArg,
@@ -18,16 +19,13 @@ from tagboat.cli.options import (
 )
 from tagboat.cli.prompts import confirm, is_interactive
 
-app = typer.Typer(
-    help="""Show, create, sign or revoke the URLs that registries call.
+WEBHOOK_HELP = """Show, create, sign or revoke the URLs that registries call.
 
-    One URL accepts pushes of all images. Each other URL accepts pushes of one project's image
-    only, for senders that you trust with nothing else; these URLs have names. Each URL contains
-    its secret: treat it as a password.
-    """,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+One URL accepts pushes of all images. Each other URL accepts pushes of one project's image
+only, for senders that you trust with nothing else; these URLs have names. Each URL contains
+its secret: treat it as a password. By itself, this lists the URLs for one project.
+"""
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 WebhookArg = Annotated[
     str,
     typer.Argument(
@@ -37,6 +35,13 @@ WebhookArg = Annotated[
 _SHOWN_ONCE = "Save it now: it is not shown again. 'tagboat webhook rotate' replaces it"
 _QUESTION = "The old URL stops working at once, for every sender that uses it."
 _OTHERWISE = "the old URL would stop working at once"
+
+
+@app.callback(help=WEBHOOK_HELP)
+def webhook_group(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
+    """See WEBHOOK_HELP."""
+    if ctx.invoked_subcommand is None:
+        webhook_list(as_json=as_json)
 
 
 @app.command("url")
@@ -104,12 +109,12 @@ def webhook_list(project: OptionalProjectArg = None, *, as_json: JsonOption = Fa
     Without their secrets, and with the signature that each requires.
     """
     client = connect()
-    names = (
-        [project]
-        if project is not None
-        else [item["name"] for item in client.items("/api/projects")]
+    projects = (
+        [find_project(client, project)] if project is not None else client.items("/api/projects")
     )
-    hooks = [hook for name in names for hook in project_webhooks(client, name)]
+    hooks = [
+        hook for one in projects for hook in client.items(f"/api/projects/{one['id']}/webhooks")
+    ]
     if as_json:
         show.as_json(hooks)
     elif hooks:
@@ -145,6 +150,34 @@ def webhook_add(
     created = client.post(path, {"name": name})
     show.progress(_SHOWN_ONCE)
     _show_url(created, as_json=as_json)
+
+
+@app.command("show")
+def webhook_show(project: ProjectArg, name: WebhookArg, *, as_json: JsonOption = False) -> None:
+    """Show a project's URL, without the secret in it."""
+    found = find_webhook(connect(), project, name)
+    if as_json:
+        show.as_json(found)
+    else:
+        show_fields(found)
+
+
+@app.command("rename")
+def webhook_rename(
+    project: ProjectArg,
+    name: WebhookArg,
+    new_name: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Rename a project's URL; the URL itself stays."""
+    client = connect()
+    path = f"/api/webhooks/{find_webhook(client, project, name)['id']}"
+    saved = client.patch(path, {"name": new_name})
+    if as_json:
+        show.as_json(saved)
+    else:
+        show.line(f"the webhook {name} of {project} is now called {saved['name']}")
 
 
 @app.command("rotate")

@@ -17,6 +17,8 @@ HEALTH_TIMEOUT_S = 60
 
 An image whose HEALTHCHECK needs more time gets more.
 """
+WATCH_S = 10
+DRAIN_TIMEOUT_S = 30
 
 
 class RegistryKind(StrEnum):
@@ -131,8 +133,8 @@ class Stage:
     health_timeout_s: int = HEALTH_TIMEOUT_S
     healthcheck_host: str = ""
     healthcheck_request_timeout_s: int = REQUEST_TIMEOUT_S
-    watch_s: int = 10
-    drain_timeout_s: int = 30
+    watch_s: int = WATCH_S
+    drain_timeout_s: int = DRAIN_TIMEOUT_S
     ttl_h: int | None = None
     held: bool = False
     held_at: datetime | None = None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tagboat.core.deploy import Instance
 from tagboat.core.elsewhere import elsewhere
 from tagboat.core.endpoint import Endpoint
-from tagboat.core.errors import DeployFailedError, EngineError
+from tagboat.core.errors import DeployFailedError, EngineError, StoreUnavailableError
 from tagboat.core.health import Manner
 from tagboat.core.masking import mask_values
 from tagboat.core.naming import stage_host
@@ -32,6 +32,7 @@ _FIRST_PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 1.0
 _WATCH_PAUSE_S = 0.5
 _SHORTEST_ASK_S = 1.0
+_TELL_EVERY_S = 1.0
 _ANSWERED = "answered HTTP "
 _SILENCES = 3
 """Failed probes in a row that make a watched instance unhealthy: one may be a hiccup."""
@@ -61,17 +62,18 @@ class Health:
         self._said: str | None = None
         self.seen: WorkloadStatus | None = None
 
-    async def until_healthy(self) -> str:
+    async def until_healthy(self, tell: Callable[[str], Awaitable[None]] | None = None) -> str:
         """Return why it counts as healthy.
 
-        Raises DeployFailedError once it cannot become healthy, or has had its time.
+        `tell` is called about once a second with what it is waited for, and for how long. Raises
+        DeployFailedError once it cannot become healthy, or has had its time.
         """
         by_image = self._config.healthcheck == "image"
         # Only a HEALTHCHECK of the image can need more time than the stage's default.
         info = await self._runtime.inspect_image(self._image) if by_image else None
         limit_s = gate_limit_s(self._timeout_s, self._config.healthcheck, info)
         clock = asyncio.get_running_loop().time
-        began, pause = clock(), _FIRST_PAUSE_S
+        began, pause, tell_at = clock(), _FIRST_PAUSE_S, _TELL_EVERY_S
         async with aclosing(self._selftest(presumed=False, failures_needed=1)) as test:
             while True:
                 report = await self._look(clock() - began, test, limit_s - (clock() - began))
@@ -94,6 +96,12 @@ class Health:
                     raise DeployFailedError(
                         why_late(report.reason, limit_s, port, project, stage, outside)
                     )
+                # Not in the first second: most apps need less, and each report is a write.
+                if tell is not None and (waited_s := clock() - began) >= tell_at:
+                    tell_at = waited_s + _TELL_EVERY_S
+                    # The next report follows: a busy database must not fail the deploy.
+                    with suppress(StoreUnavailableError):
+                        await tell(f"{report.reason}, {waited_s:.0f} s of {limit_s:g} s")
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE_S)
 

@@ -224,13 +224,17 @@ class DeploySteps:
         context = await self._record.context()
         await self._wake(context)
         health = self._health(context)
+
+        async def tell(waits: str) -> None:
+            await self._record.note(StepName.CHECK, waits)
+
         async with next_to(self._requests.add_new(context)), self._services.places.rest():
             reason, self.warning = await asked_in_http(
-                self._runtime.probe, context, health.until_healthy()
+                self._runtime.probe, context, health.until_healthy(tell)
             )
             if await self._containers.take_names(context):
                 # An app that does not bear it has to fail here, not in front of users.
-                reason = await health.until_healthy()
+                reason = await health.until_healthy(tell)
         self.seen = health.seen
         self._checked = context
         detail = "; ".join(filter(None, (reason, self.warning)))

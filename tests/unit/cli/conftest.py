@@ -1,13 +1,17 @@
 """Fixtures of the tests of the command line."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from tagboat.cli.entry import run
 from tests.unit.cli.fake_server import TOKEN, FakeServer, fake_server
 
 PROGRAM = (sys.executable, "-c", "from tagboat.cli.entry import run; run()")
@@ -51,6 +55,33 @@ class Tagboat:
         return last.removeprefix("tagboat: ")
 
 
+class QuickTagboat(Tagboat):
+    """Runs the command within this process: many times faster, but without signals or a terminal.
+
+    Standard error of this process is not seen by what it starts.
+    """
+
+    def __call__(
+        self, *words: str, piped: str = "", **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        with (
+            patch.dict(os.environ, {**self.environ, **more}, clear=True),
+            patch.object(sys, "argv", ["tagboat", *words]),
+            patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped.encode()))),
+            contextlib.chdir(self.directory),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                run()
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        done = subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+        assert TOKEN not in done.stdout + done.stderr
+        return done
+
+
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
     with fake_server() as fake:
@@ -61,6 +92,12 @@ def server() -> Iterator[FakeServer]:
 def tagboat(server: FakeServer, tmp_path: Path) -> Tagboat:
     """The command, told of the fake server."""
     return Tagboat(tmp_path, environment(TAGBOAT_URL=server.url, TAGBOAT_TOKEN=TOKEN))
+
+
+@pytest.fixture
+def quick(tagboat: Tagboat) -> Tagboat:
+    """The command within this process, told of the fake server."""
+    return QuickTagboat(tagboat.directory, tagboat.environ)
 
 
 @pytest.fixture

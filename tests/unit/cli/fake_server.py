@@ -19,6 +19,9 @@ PROJECT = {
     "name": "app",
     "image": "git.example.com/acme/app",
     "port": 8080,
+    "env": {"LOG_LEVEL": "info", "PORT": "8080"},
+    "secrets": ["DB_PASSWORD"],
+    "secret_files": [],
     "poll": {"last_at": "2026-11-24T10:00:00.123456Z", "next_at": None, "error": None},
 }
 STAGE = {
@@ -32,8 +35,27 @@ STAGE = {
     "auto_deploy": True,
     "strategy_in_force": "rolling",
     "domains": [],
+    "env": {"LOG_LEVEL": "debug"},
+    "secrets": [],
+    "secret_files": ["tls.key"],
 }
 STOPPED = STAGE | {"stopped_at": "2026-11-24T10:00:00Z", "stopped_by": "ada"}
+USER = {
+    "id": "u1",
+    "name": "Anna",
+    "role": "viewer",
+    "projects": None,
+    "signed_in_at": "2026-11-24T10:00:00Z",
+}
+API_TOKEN = {
+    "id": "t1",
+    "name": "ci",
+    "role": "deployer",
+    "projects": None,
+    "expires_at": None,
+    "used_at": None,
+}
+VOLUME = {"name": "tagboat-s1-data", "bytes": 3 << 20, "project": "app", "stage": "dev"}
 STEPS: list[dict[str, object]] = [
     {
         "name": "pull",
@@ -250,6 +272,12 @@ def usual_answers() -> dict[str, Any]:
             "checks": {"database": "ok", "engine": "ok"},
         },
         "GET /api/projects": page(PROJECT),
+        "GET /api/projects/p1": PROJECT,
+        "GET /api/stages/s1": Said(STAGE, headers={"etag": '"one"'}),
+        "GET /api/users": page(USER),
+        "GET /api/tokens": page(API_TOKEN),
+        "GET /api/me": {"kind": "token", "id": "t1", "name": "ci", "role": "viewer"}
+        | {"projects": None},
         "GET /api/projects/p1/stages": page(STAGE),
         "GET /api/instances": page(INSTANCE),
         "GET /api/instances/i1/logs": {"lines": ["hello", "world"]},

@@ -7,6 +7,7 @@ import pytest
 
 from tagboat import __version__
 from tagboat.cli.client import Client, is_this_machine
+from tagboat.cli.client_errors import StaleVersionError
 from tagboat.cli.context import ServerAddress
 from tagboat.core.errors import NotFoundError, TagboatError
 from tests.unit.cli.fake_server import TOKEN, FakeServer, Said, page, problem
@@ -202,3 +203,26 @@ def test_whatis_this_machine(host: str, loopback: bool) -> None:
 
 def test_the_token_is_not_in_the_text_of_a_server() -> None:
     assert TOKEN not in repr(ServerAddress("http://127.0.0.1:9", TOKEN, "TAGBOAT_URL"))
+
+
+def test_a_version_goes_with_what_was_read_and_comes_back_with_the_change(
+    client: Client, server: FakeServer
+) -> None:
+    server.answers |= {
+        "GET /api/thing": Said({"n": 1}, headers={"etag": '"one"'}),
+        "PATCH /api/thing": [{"n": 2}, problem(412, "it was changed since you read it: n")],
+    }
+    assert client.get_versioned("/api/thing") == ({"n": 1}, '"one"')
+    assert client.patch("/api/thing", {}, version='"one"') == {"n": 2}
+    assert server.asked[-1].headers["if-match"] == '"one"'
+    with pytest.raises(StaleVersionError, match="it was changed since you read it: n"):
+        client.patch("/api/thing", {})
+    assert "if-match" not in server.asked[-1].headers
+
+
+def test_a_parameter_may_have_several_values(client: Client, server: FakeServer) -> None:
+    server.answers["GET /api/thing"] = lambda _, asked: {"query": dict(asked.query)}
+    # The fake keeps the last of them.
+    assert client.get("/api/thing", status=("a", "b"), limit=3) == {
+        "query": {"status": "b", "limit": "3"}
+    }

@@ -37,6 +37,19 @@ from tests.unit.cli.fake_server import (
         ("webhook url --registry ", ["Ours"]),
         ("deliveries show ", ["v1"]),
         ("deploy nope ", []),
+        ("cancel ", ["app", "web", "d1"]),
+        ("deploys show ", ["d1"]),
+        ("rollback app dev --to ", ["d1"]),
+        ("instances logs ", ["i1"]),
+        ("settings get auto", ["auto_create", "auto_create_images"]),
+        ("users edit ", ["Anna"]),
+        ("tokens delete ", ["ci"]),
+        ("env list app ", ["dev", "prod"]),
+        ("env set app ", ["dev", "prod", "LOG_LEVEL=", "PORT="]),
+        ("env unset app dev ", ["LOG_LEVEL"]),
+        ("env unset app LOG_LEVEL ", ["LOG_LEVEL", "PORT"]),
+        ("secrets set app d", ["dev"]),
+        ("secrets unset app dev ", ["tls.key"]),
     ],
 )
 def test_the_shell_is_offered_names_of_the_server(
@@ -49,6 +62,14 @@ def test_the_shell_is_offered_names_of_the_server(
     }
     done = completed(tagboat, typed)
     assert (done.stdout.split(), done.stderr) == (offered, "")
+
+
+def test_a_name_that_would_steer_the_terminal_is_not_offered(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    odd = [REGISTRY | {"name": name} for name in ("a\x9b31m", "a\u202eb", "a b")]
+    server.answers["GET /api/registries"] = page(*odd)
+    assert completed(tagboat, "registries test ").stdout == "a b\n"
 
 
 @pytest.mark.parametrize("broken", ["TAGBOAT_URL", "TAGBOAT_TOKEN", "TAGBOAT_PORT"])

@@ -11,6 +11,7 @@ from tagboat.cli.config_yaml import (
     read_config_text,
     write_config_text,
 )
+from tagboat.core.harmless import harmless
 
 SHOP = ("projects", "shop")
 
@@ -94,7 +95,14 @@ def test_anchors_and_merges_are_resolved() -> None:
     }
 
 
-STRINGS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+# Those that turn the direction of writing are too few to be met by chance.
+STRINGS = st.text(
+    st.one_of(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+        st.sampled_from('\u202e\u2066\u200f\\"\x9b'),
+    ),
+    max_size=30,
+)
 VALUES = st.one_of(
     STRINGS, st.booleans(), st.integers(-(10**6), 10**6), st.lists(STRINGS, max_size=3)
 )
@@ -109,6 +117,8 @@ def test_what_is_written_is_read_again(values: dict[str, object], env: dict[str,
     document = {"settings": values, "projects": {"shop": {"env": env}}}
     text = write_config_text(document)
     assert text.startswith(FILE_HEAD)
+    # It is printed as it is.
+    assert harmless(text) == text
     assert read_config_text(text, "f").document == document
 
 

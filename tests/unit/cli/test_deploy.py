@@ -46,3 +46,16 @@ def test_a_deploy_that_is_none_is_no_way_back(tagboat: Tagboat, server: FakeServ
     server.answers["POST /api/stages/s1/rollback"] = problem(404, "there is no deploy 'd9'")
     said = "there is no deploy d9; 'tagboat deploys list' shows their ids"
     assert tagboat.fails("rollback", "app", "dev", "--to", "d9") == said
+
+
+def test_a_rollback_is_shown_before_it_is_ordered(quick: Tagboat, server: FakeServer) -> None:
+    preview = ("rollback", "app", "dev", "--preview")
+    said = quick(*preview).stdout
+    assert said == "it would go back to v0 (aaaaaaaaaaaa), of deploy d0\n"
+    none = {"possible": False, "reason": "nothing was live before", "deploy": None}
+    server.answers["GET /api/stages/s1/rollback"] = none | {"tag": None, "digest": None}
+    said = quick(*preview).stdout
+    assert said == "there is nothing to go back to: nothing was live before\n"
+    assert json.loads(quick(*preview, "--json").stdout)["possible"] is False
+    assert quick(*preview, "--to", "d0").returncode == 2
+    assert server.calls("POST") == []

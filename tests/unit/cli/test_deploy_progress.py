@@ -55,3 +55,26 @@ def test_a_step_without_a_detail_is_not_shown_before_it_ends(
 ) -> None:
     StepPrinter().show(step("running", ""))
     assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_shows_each_step_as_it_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    printer = StepPrinter()
+    printer.show_queued()
+    printer.show_queued()
+    printer.show(step("running", ""))
+    printer.show(step("done", "3 layers"))
+    parts = [" ".join(part.split()) for part in capsys.readouterr().err.split("\r")]
+    assert [part for part in parts if part] == [
+        "queued: it begins when it is its turn in the stage",
+        "pull running",
+        "pull done 3 layers",
+    ]
+
+
+def test_a_log_is_not_told_that_a_deploy_waits(capsys: pytest.CaptureFixture[str]) -> None:
+    StepPrinter().show_queued()
+    assert capsys.readouterr().err == ""

@@ -54,6 +54,13 @@ def test_each_tag_says_what_was_done_about_it_and_why(tagboat: Tagboat, server: 
     assert json.loads(tagboat("projects", "tags", "app", "--json").stdout)[:2] == TAGS
 
 
+def test_tags_are_searched_and_sorted_by_the_server(quick: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/projects/p1/tags"] = page()
+    done = quick("projects", "tags", "app", "--contains", "v1.", "--newest")
+    assert done.stdout == "No known tag of app has 'v1.' in it.\n"
+    assert server.asked[-1].query == {"limit": "200", "text": "v1.", "order": "newest"}
+
+
 def test_a_project_without_tags_says_how_to_find_some(tagboat: Tagboat, server: FakeServer) -> None:
     server.answers["GET /api/projects/p1/tags"] = page()
     assert "tagboat poll app" in tagboat("projects", "tags", "app").stdout
@@ -167,3 +174,16 @@ def test_a_project_whose_stage_cannot_be_made_is_not_made(
     server.answers["POST /api/projects"] = problem(422, "stages.0.tag_pattern: no", errors=[wrong])
     assert tagboat.fails("projects", "create", "nginx", "--pattern", "[") == "--pattern: no"
     assert len(server.calls("POST")) == 1
+
+
+@pytest.mark.parametrize("command", ["projects", "status", "stages", "env", "secrets"])
+def test_no_list_asks_once_for_each_project(
+    quick: Tagboat, server: FakeServer, command: str
+) -> None:
+    projects = [PROJECT | {"id": f"p{number}", "name": f"app-{number}"} for number in range(50)]
+    server.answers["GET /api/projects"] = page(*projects)
+    server.answers |= {f"GET /api/projects/{one['id']}/stages": page(STAGE) for one in projects}
+    done = quick(command)
+    assert done.returncode == 0, done.stderr
+    assert "app-49" in done.stdout
+    assert len(server.asked) <= 3

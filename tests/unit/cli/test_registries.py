@@ -201,3 +201,41 @@ def test_registries_and_their_images(tagboat: Tagboat, server: FakeServer) -> No
     assert tagboat.fails("images", "Ours") == "it does not tell"
     assert tagboat("tags", "nginx").returncode == 0
     assert server.asked[-1].query == {"image": "nginx"}
+
+
+def test_one_is_shown_without_its_password(quick: Tagboat) -> None:
+    assert json.loads(quick("registries", "show", "Ours", "--json").stdout) == REGISTRY
+    shown = quick("registries", "show", "Ours").stdout
+    assert re.search(r"^username +ci$", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "body"),
+    [
+        (["--name", "Theirs"], {"name": "Theirs"}),
+        (["--no-password"], {"password": None}),
+        (["--no-ca-cert"], {"ca_cert": ""}),
+        (["--no-password", "--username", ""], {"password": None, "username": ""}),
+    ],
+)
+def test_one_is_renamed_and_what_it_has_is_cleared(
+    quick: Tagboat, server: FakeServer, words: list[str], body: object
+) -> None:
+    assert quick("registries", "change", "Ours", *words).returncode == 0
+    assert server.asked[-1].body == body
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--no-password", "--password-file", "file"],
+        ["--no-password", "--docker-config", "file"],
+        ["--no-ca-cert", "--ca-cert", "file"],
+    ],
+)
+def test_what_contradicts_itself_changes_nothing(
+    quick: Tagboat, server: FakeServer, tmp_path: Path, words: list[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    done = quick("registries", "change", "Ours", *words)
+    assert (done.returncode, "contradicts" in done.stderr, server.asked) == (2, True, [])

@@ -148,3 +148,10 @@ def test_a_sign_in_link_of_an_account(tagboat: Tagboat) -> None:
     said = tagboat("users", "sign-in-link", "ben").stdout
     assert said == "https://boat.example.com/sign-in/abc\n"
     assert json.loads(tagboat("users", "sign-in-link", "ben", "--json").stdout)["expires_at"]
+
+
+def test_one_is_shown_by_its_name_in_whatever_case(quick: Tagboat) -> None:
+    assert json.loads(quick("users", "show", "BEN", "--json").stdout) == BEN
+    rows = [row.split(maxsplit=1) for row in quick("users", "show", "ben").stdout.splitlines()]
+    assert ["projects", "app, shop"] in rows
+    assert "there are: Anna, ben" in quick.fails("users", "show", "nobody")

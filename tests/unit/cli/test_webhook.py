@@ -127,3 +127,18 @@ def test_who_was_heard_last(tagboat: Tagboat, server: FakeServer) -> None:
     assert said[-2].split() == ["git.example.com", "2026-11-24", "10:00:00Z", "gitea", "-"]
     assert said[-1].split()[:2] == ["forge", "never"]
     assert said[-1].endswith(silent)
+
+
+def test_by_itself_it_lists(quick: Tagboat) -> None:
+    listed = quick("webhook").stdout
+    assert "ci" in listed
+    assert [quick("webhook", word).stdout for word in ("list", "ls")] == [listed] * 2
+
+
+def test_one_is_shown_and_renamed(quick: Tagboat, server: FakeServer) -> None:
+    assert json.loads(quick("webhook", "show", "app", "ci", "--json").stdout) == HOOK
+    assert re.search(r"^name +ci$", quick("webhook", "show", "app", "ci").stdout, re.MULTILINE)
+    server.answers["PATCH /api/webhooks/h1"] = HOOK | {"name": "forge"}
+    done = quick("webhook", "rename", "app", "ci", "forge")
+    assert done.stdout == "the webhook ci of app is now called forge\n"
+    assert server.asked[-1].body == {"name": "forge"}

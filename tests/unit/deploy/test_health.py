@@ -120,6 +120,24 @@ async def _healthy(world: World, container: str) -> None:
     world.runtime.set_health(container, "healthy")
 
 
+async def test_what_is_waited_for_is_told_about_once_a_second(led: World) -> None:
+    began, told = led.clock.now(), []
+
+    async def refuse_at_first(_port: int) -> str | None:
+        (deploy,) = await led.deploys()
+        told.append(deploy.step(StepName.CHECK).detail)
+        return REFUSED if (led.clock.now() - began).total_seconds() < 5 else None
+
+    led.probe.of_port = refuse_at_first
+    await led.change_stage(health_timeout_s=20)
+    await led.ship("v1")
+    said = list(dict.fromkeys(filter(None, told)))
+    assert 3 <= len(said) <= 6
+    assert said[0] == f"{REFUSED}, 1 s of 20 s"
+    (deploy,) = await led.deploys()
+    assert deploy.step(StepName.CHECK).detail == "it answers"
+
+
 @pytest.mark.parametrize(
     ("fall_ill", "reason"),
     [
