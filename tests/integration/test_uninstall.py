@@ -16,10 +16,11 @@ from tagboat.installation.uninstall import UninstallPlan, carry_out, plan_uninst
 from tagboat.runtime.memory import MemoryRuntime
 from tagboat.store import open_store
 from tagboat.store.snapshot import DatabasePlace
-from tests.contract.test_store import NOW, ONE, a_deploy, a_project, a_stage, add, an_instance
+from tests.contract.test_store import NOW, ONE, TWO, a_deploy, a_project, a_stage, add, an_instance
 
 pytestmark = pytest.mark.anyio
 OURS, THEIRS = ImageName("git.example.com", "acme/app"), ImageName("git.example.com", "acme/db")
+DIGESTS = {OURS: ONE, THEIRS: TWO}
 LABELS = {"tagboat.managed": "true", "tagboat.installation": "here"}
 
 
@@ -44,9 +45,9 @@ async def scene(tmp_path: Path, anyio_backend: str) -> Scene:  # noqa: ARG001 - 
     data_dir = tmp_path / "data"
     data_dir.mkdir(mode=0o700)
     runtime, store = MemoryRuntime(), open_store(None, data_dir)
-    for image in (OURS, THEIRS):
-        runtime.publish(image, ONE)
-        await runtime.pull(image, ONE, None, lambda _: None)
+    for image, digest in DIGESTS.items():
+        runtime.publish(image, digest)
+        await runtime.pull(image, digest, None, lambda _: None)
     project = a_project()
     stage = a_stage(project)
     deploy = a_deploy(stage)
@@ -76,7 +77,9 @@ async def make(
     labels: dict[str, str],
     volumes: dict[str, str],
 ) -> None:
-    spec = WorkloadSpec(name=name, image=f"{image}@{ONE}", labels=labels, volumes=volumes)
+    spec = WorkloadSpec(
+        name=name, image=f"{image}@{DIGESTS[image]}", labels=labels, volumes=volumes
+    )
     await runtime.create(spec)
     await runtime.start(name)
 
@@ -104,7 +107,7 @@ async def test_all_of_that_is_removed_and_nothing_else(scene: Scene, *, volumes:
     assert scene.network not in await scene.runtime.list_networks({})
     assert len(await scene.runtime.list_networks({"tagboat.installation": "elsewhere"})) == 1
     assert await scene.runtime.inspect_image(f"{OURS}@{ONE}") is None
-    assert await scene.runtime.inspect_image(f"{THEIRS}@{ONE}") is not None
+    assert await scene.runtime.inspect_image(f"{THEIRS}@{TWO}") is not None
     left = {"precious"} if volumes else {"precious", scene.volume}
     assert scene.runtime.volumes == left
     assert not scene.place.data_dir.exists()

@@ -12,8 +12,11 @@ from sqlalchemy import text
 from tagboat.core.errors import StoreUnavailableError
 from tagboat.first_start import open_backed_up
 from tagboat.installation.archive import open_backup
+from tagboat.installation.automatic import back_up_before_migration
 from tagboat.settings import Settings, load_settings
+from tagboat.store.cipher import load_or_make_key
 from tagboat.store.database import HEAD, current_revision, open_database
+from tagboat.store.snapshot import DatabasePlace
 from tests.migration.test_upgrade_0002 import upgrade_to
 from tests.support.postgres import Postgres
 
@@ -44,17 +47,13 @@ def settings_for(data_dir: Path, url: str | None = None) -> Settings:
     return load_settings(environ, cwd=data_dir, is_tty=False, dotenv=False)
 
 
-def make_old(settings: Settings, mark: str = "") -> None:
-    """Make a database of an older release; `mark` is in it."""
-    if settings.database_url is None:
-        for path in settings.data_dir.glob("tagboat.db*"):
-            path.unlink()
+def make_old(settings: Settings) -> None:
+    """Make a database of an older release."""
     engine = open_database(settings.database_url, settings.data_dir)
     upgrade_to(engine, OLD)
     with engine.begin() as connection:
         connection.execute(
-            text("INSERT INTO settings VALUES ('poll_schedule', :value)"),
-            {"value": f'"@every 7m{mark}"'},
+            text("INSERT INTO settings VALUES ('poll_schedule', :value)"), {"value": '"@hourly"'}
         )
     engine.dispose()
 
@@ -100,22 +99,23 @@ def test_a_new_database_needs_none(tmp_path: Path) -> None:
     assert not (tmp_path / "backups").exists()
 
 
-@pytest.mark.parametrize(("keep", "left"), [(None, 5), ("2", 2), ("0", 0)])
-def test_the_last_ones_are_kept(tmp_path: Path, keep: str | None, left: int) -> None:
+@pytest.mark.parametrize(("keep", "left"), [(None, 5), (2, 2), (0, 0)])
+def test_the_last_ones_are_kept(tmp_path: Path, keep: int | None, left: int) -> None:
     settings = settings_for(tmp_path)
-    made: list[Path] = []
+    make_old(settings)
+    load_or_make_key(tmp_path / "encryption.key")
+    engine, made = open_database(None, tmp_path), []
+    with engine.begin() as connection:
+        if keep is not None:
+            setting = text("INSERT INTO settings VALUES ('backups_keep', :value)")
+            connection.execute(setting, {"value": str(keep)})
     for number in range(7):
-        make_old(settings, " " * number)
-        if keep:
-            engine = open_database(None, tmp_path)
-            with engine.begin() as connection:
-                connection.execute(
-                    text("INSERT INTO settings VALUES ('backups_keep', :n)"), {"n": keep}
-                )
-            engine.dispose()
-        open_backed_up(settings).close()
-        made += [file for file in backups(tmp_path) if file not in made]
-    assert backups(tmp_path) == made[len(made) - left :]
+        with engine.begin() as connection:
+            changed = text("UPDATE settings SET value = :value WHERE name = 'poll_schedule'")
+            connection.execute(changed, {"value": f'"@every {number + 1}m"'})
+        made.append(back_up_before_migration(DatabasePlace(None, tmp_path)))
+    engine.dispose()
+    assert backups(tmp_path) == [file for file in made if file][len(made) - left :]
 
 
 def test_a_start_that_fails_again_and_again_pushes_no_other_out(
