@@ -33,15 +33,15 @@ async def set_up_once(settings: Settings, store: Store) -> str:
 
 def open_backed_up(settings: Settings) -> SqlStore:
     """Open the store; the database of an earlier release is backed up before it is migrated."""
-    return open_store(settings.database_url, settings.data_dir, partial(_back_up, settings))
 
+    def back_up() -> None:
+        # Only a migration needs what this loads.
+        from tagboat.installation.automatic import back_up_before_migration  # noqa: PLC0415
+        from tagboat.store.snapshot import DatabasePlace  # noqa: PLC0415
 
-def _back_up(settings: Settings) -> None:
-    # Only a migration needs what this loads.
-    from tagboat.installation.automatic import back_up_before_migration  # noqa: PLC0415
-    from tagboat.store.snapshot import DatabasePlace  # noqa: PLC0415
+        back_up_before_migration(DatabasePlace(settings.database_url, settings.data_dir))
 
-    back_up_before_migration(DatabasePlace(settings.database_url, settings.data_dir))
+    return open_store(settings.database_url, settings.data_dir, back_up)
 
 
 def _prepare(settings: Settings) -> None:

@@ -32,7 +32,7 @@ Examples:
   tagboat uninstall --dry-run
   tagboat uninstall --volumes
 """
-_UNITS = ("tagboat.service", "tagboat-ingress.service")
+_SERVICES = ("tagboat.service", "tagboat-ingress.service")
 _UNIT_FOLDER = Path("/etc/systemd/system")
 
 
@@ -71,6 +71,7 @@ async def _uninstall(
     from tagboat.runtime.docker.engine import DockerRuntime
 
     docker, stored = settings.docker, read_login(login)
+    # The login may be for a server elsewhere, which is not removed here.
     here = {settings.public_url, settings.listen_url}
     own_login = login if stored is not None and stored.url in here else None
     runtime = DockerRuntime(docker.url, cert_path=docker.cert_path, tls_verify=docker.tls_verify)
@@ -78,7 +79,7 @@ async def _uninstall(
         plan = await plan_uninstall(database_place(settings), runtime, own_login)
         document = plan_document(plan, volumes=volumes)
         if not as_json:
-            _show_plan(plan, settings, stored, volumes=volumes)
+            _show_traces(plan, settings, stored, volumes=volumes)
         if dry_run or plan.is_empty:
             if as_json:
                 show.as_json(document)
@@ -98,7 +99,7 @@ async def _uninstall(
         raise typer.Exit(1)
 
 
-def _show_plan(
+def _show_traces(
     plan: "UninstallPlan", settings: "Settings", stored: StoredLogin | None, *, volumes: bool
 ) -> None:
     if plan.is_empty:
@@ -189,7 +190,7 @@ def find_words(installation: str) -> str:
 
 def installed_units() -> tuple[str, ...]:
     """Return the names of Tagboat's services that systemd has."""
-    return tuple(name for name in _UNITS if (_UNIT_FOLDER / name).exists())
+    return tuple(name for name in _SERVICES if (_UNIT_FOLDER / name).exists())
 
 
 def unit_words(units: tuple[str, ...]) -> str:

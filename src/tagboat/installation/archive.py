@@ -14,7 +14,7 @@ from typing import IO
 from tagboat.core.errors import InvalidValueError
 from tagboat.installation.manifest import (
     BackupContent,
-    Manifest,
+    BackupManifest,
     decode_manifest,
     encode_manifest,
 )
@@ -22,8 +22,9 @@ from tagboat.installation.manifest import (
 MANIFEST_NAME = "manifest.json"
 KEY_NAME, LOCKED_KEY_NAME = "encryption.key", "encryption.key.locked"
 DATABASE_NAME = "database"
+# Keys and manifests have a few hundred bytes; a larger entry was made to fill the memory.
 _MOST_SMALL_BYTES = 1 << 20
-_CHUNK_BYTES = 1 << 20
+_COPIED_AT_ONCE = 1 << 20
 # The database shrinks to a fifth; more effort takes much longer and gains little.
 _EFFORT = 4
 _DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, InvalidValueError)
@@ -38,14 +39,18 @@ def content_of(name: str, source: Path | bytes) -> BackupContent:
     return BackupContent(name=name, size=source.stat().st_size, sha256=digest)
 
 
-def write_archive(out: IO[bytes], manifest: Manifest, sources: dict[str, Path | bytes]) -> None:
+def write_archive(
+    out: IO[bytes], manifest: BackupManifest, sources: dict[str, Path | bytes]
+) -> None:
     """Write the manifest, then the sources by name, in their order."""
     with (
         gzip.GzipFile(fileobj=out, mode="wb", compresslevel=_EFFORT, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|") as tar,
     ):
+        # The manifest first: it says whether the rest, which may be large, is worth reading.
         for name, source in {MANIFEST_NAME: encode_manifest(manifest), **sources}.items():
             entry = tarfile.TarInfo(name)
+            # For a person who unpacks it by hand.
             entry.mode = 0o600
             if isinstance(source, bytes):
                 entry.size = len(source)
@@ -84,7 +89,7 @@ class OpenBackup:
         (expected,) = self._expected
         source, digest, size = self._tar.extractfile(self._next()), hashlib.sha256(), 0
         with (target or Path("/dev/null")).open("wb") as out:
-            while source is not None and (chunk := source.read(_CHUNK_BYTES)):
+            while source is not None and (chunk := source.read(_COPIED_AT_ONCE)):
                 digest.update(chunk)
                 size += len(chunk)
                 out.write(chunk)
@@ -92,7 +97,7 @@ class OpenBackup:
                 out.flush()
                 os.fsync(out.fileno())
         # To its end, where gzip has its checksum of all that the others do not cover.
-        while self._packed.read(_CHUNK_BYTES):
+        while self._packed.read(_COPIED_AT_ONCE):
             pass
         if (size, digest.hexdigest()) != (expected.size, expected.sha256):
             raise InvalidValueError("the database in it is damaged")

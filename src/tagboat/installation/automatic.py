@@ -10,7 +10,7 @@ from tagboat.core.errors import StoreUnavailableError, TagboatError
 from tagboat.installation.archive import DATABASE_NAME, open_backup
 from tagboat.installation.backup import BackupOrder, write_backup
 from tagboat.installation.layout import BACKUPS_FOLDER
-from tagboat.installation.manifest import Manifest
+from tagboat.installation.manifest import BackupManifest
 from tagboat.store.pg_tools import DumpProgramError
 from tagboat.store.snapshot import DatabasePlace, read_facts
 
@@ -33,10 +33,13 @@ def back_up_before_migration(place: DatabasePlace) -> Path | None:
     target = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-schema-{facts.revision}{_ENDING}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        _clear_unfinished(folder)
+        # Left by a server that was killed; this one holds the lock of the directory.
+        for unfinished in folder.glob(".*.partial"):
+            shutil.rmtree(unfinished, ignore_errors=True)
         newest = next(iter(_backups(folder)[-1:]), None)
         report = write_backup(place, target, BackupOrder(before_migration=True))
     except DumpProgramError as error:
+        # An upgrade must not need a program that nothing else needs.
         log.warning("no backup before the migration", action="backup", reason=str(error))
         return None
     except (TagboatError, OSError) as error:
@@ -51,6 +54,7 @@ def back_up_before_migration(place: DatabasePlace) -> Path | None:
         target.unlink()
         target = newest
     log.info("backup made before the migration", action="backup", file=str(target))
+    # By name, which begins with the time.
     for old in _backups(folder)[: -facts.backups_keep]:
         old.unlink()
         log.info("old backup removed", action="backup", file=str(old))
@@ -62,13 +66,7 @@ def _backups(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*-schema-*{_ENDING}"))
 
 
-def _clear_unfinished(folder: Path) -> None:
-    # Left by a server that was killed; this one holds the lock of the directory.
-    for path in folder.glob(".*.partial"):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _has_same(path: Path, manifest: Manifest) -> bool:
+def _has_same(path: Path, manifest: BackupManifest) -> bool:
     """Return whether a backup has the same database, byte for byte."""
     try:
         with path.open("rb") as stream, open_backup(stream, str(path)) as backup:

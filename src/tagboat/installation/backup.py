@@ -20,7 +20,7 @@ from tagboat.installation.archive import (
     open_backup,
     write_archive,
 )
-from tagboat.installation.manifest import BACKUP_FORMAT, KeyInBackup, Manifest
+from tagboat.installation.manifest import BACKUP_FORMAT, BackupManifest, KeyInBackup
 from tagboat.private_files import sync_directory
 from tagboat.store.database import HEAD
 from tagboat.store.key_box import lock_key
@@ -60,7 +60,7 @@ class VolumeOutside:
 class BackupReport:
     """A backup that was made: its manifest, how many projects it has, and what it has not."""
 
-    manifest: Manifest
+    manifest: BackupManifest
     projects: int = 0
     outside: tuple[VolumeOutside, ...] = ()
 
@@ -78,6 +78,7 @@ def write_backup(
     with _workshop(target.parent, f".{target.name[:100]}.") as path:
         folder = Path(path)
         draft = folder / "backup"
+        # Not by the umask alone, which is that of whoever calls.
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             report = stream_backup(place, folder, out, order)
             out.flush()
@@ -86,6 +87,7 @@ def write_backup(
         with draft.open("rb") as written, open_backup(written, str(target)) as backup:
             backup.key_text()
             backup.unpack_database(None)
+        # Again: making it may have taken minutes.
         _check_target(target, replace=replace)
         draft.replace(target)
         sync_directory(target.parent)
@@ -121,6 +123,7 @@ def stream_backup(
         raise StoreUnavailableError("the database was changed by another version: try again")
     key = matching_key(place.data_dir, facts)
     report = read_record(own, key, _describe) if facts.revision == HEAD else None
+    # In this order in the file: the key can be tried before the database is unpacked.
     sources: dict[str, Path | bytes] = {}
     kind = KeyInBackup.ABSENT
     if order.with_key and order.passphrase is None:
@@ -129,7 +132,7 @@ def stream_backup(
         kind = KeyInBackup.PASSPHRASE
         sources[LOCKED_KEY_NAME] = lock_key(key, order.passphrase or "").encode()
     sources[DATABASE_NAME] = copy
-    manifest = Manifest(
+    manifest = BackupManifest(
         format=BACKUP_FORMAT,
         tagboat=__version__,
         schema=facts.revision or "",
@@ -147,6 +150,7 @@ def stream_backup(
 
 
 def _check_target(target: Path, *, replace: bool) -> None:
+    # A rename over a device such as /dev/null would replace it.
     if not target.parent.is_dir():
         raise TagboatError(f"the directory {target.parent} does not exist: create it")
     if target.exists() and not target.is_file():

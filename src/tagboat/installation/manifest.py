@@ -30,8 +30,8 @@ class BackupContent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What a backup says of itself.
+class BackupManifest:
+    """The description of a backup, in the backup.
 
     `tagboat` is the version that wrote it, `schema` the revision of the database's schema,
     `made_at` an RFC 3339 time in UTC. `before_migration` means that the database still has the
@@ -58,12 +58,12 @@ class _Envelope:
     tagboat: str
 
 
-def encode_manifest(manifest: Manifest) -> bytes:
+def encode_manifest(manifest: BackupManifest) -> bytes:
     """Return a manifest as a JSON document."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
 
 
-def decode_manifest(document: bytes) -> Manifest:
+def decode_manifest(document: bytes) -> BackupManifest:
     """Read a manifest. Raises InvalidValueError for another format, or something else."""
     try:
         envelope = msgspec.json.decode(document, type=_Envelope)
@@ -72,20 +72,22 @@ def decode_manifest(document: bytes) -> Manifest:
                 f"the backup has format {envelope.format}, and this version reads format"
                 f" {BACKUP_FORMAT}: restore it with Tagboat {envelope.tagboat[:40]}"
             )
-        return msgspec.json.decode(document, type=Manifest)
+        return msgspec.json.decode(document, type=BackupManifest)
     except msgspec.MsgspecError:
         raise InvalidValueError("its manifest cannot be read") from None
 
 
 def why_not_restorable(
-    manifest: Manifest, *, version: str, schema: str, database: DatabaseKind
+    manifest: BackupManifest, *, version: str, schema: str, database: DatabaseKind
 ) -> str | None:
     """Return why the program with that `version` and `schema` must not restore it, None if it may.
 
     `database` is the kind that the installation would use.
     """
+    # No range of schemas: a restore that succeeds must not be followed by a migration that fails.
     if manifest.schema != schema:
         found = f"schema {manifest.schema}; this is {version}, schema {schema}"
+        # Its writer was the newer version already, and is not the one that can restore it.
         if manifest.before_migration:
             return (
                 f"the backup was made just before the upgrade to Tagboat {manifest.tagboat} "

@@ -18,7 +18,7 @@ from tagboat.data_dir import RESTORING, open_data_dir
 from tagboat.installation.archive import OpenBackup
 from tagboat.installation.claim import claim_installation
 from tagboat.installation.layout import ASIDE_PREFIX, held_entries
-from tagboat.installation.manifest import KeyInBackup, Manifest, why_not_restorable
+from tagboat.installation.manifest import BackupManifest, KeyInBackup, why_not_restorable
 from tagboat.private_files import sync_directory, write_private
 from tagboat.store.cipher import KEY_BYTES
 from tagboat.store.database import DATABASE_FILE, HEAD
@@ -38,7 +38,7 @@ _DUMP_FILE = "database.dump"
 
 @dataclass(frozen=True, slots=True)
 class KeySources:
-    """Where the key comes from if the backup does not have it in the clear.
+    """The sources of the key for a backup that does not have it in the clear.
 
     `ask_passphrase` is called for a backup whose key is encrypted; `key_text` is the text of a key
     file, None where there is none.
@@ -52,7 +52,7 @@ class KeySources:
 class Restored:
     """A restore that is done; `aside` is the folder with what was there before, or None."""
 
-    manifest: Manifest
+    manifest: BackupManifest
     aside: Path | None
 
 
@@ -78,6 +78,7 @@ def restore_backup(
         unpacked = _unpack(place, backup, key)
         aside = _put_aside(place.data_dir, staging, unpacked)
         _put_in_place(place, staging)
+        # Last: this allows the server to start.
         shutil.rmtree(staging)
         sync_directory(place.data_dir)
     return Restored(manifest, aside)
@@ -97,6 +98,7 @@ def _find_key(backup: OpenBackup, keys: KeySources) -> bytes:
         key, named = unlock_key(text, keys.ask_passphrase()), "the key in it"
     else:
         key, named = _parse_key(text), "the key in it"
+    # Before anything is unpacked: a mistyped passphrase must not cost minutes.
     if id_of_key(key) != manifest.key_id:
         raise InvalidValueError(f"{named} is not the one that its secrets were encrypted with")
     return key
@@ -120,6 +122,7 @@ def _check_room(place: DatabasePlace, staging: Path, *, replace: bool) -> None:
             f"the data directory {place.data_dir} is not empty ({names}): set TAGBOAT_DATA_DIR to "
             "an empty one, or use --force, which keeps what is there in a folder next to it"
         )
+    # Before the dump is unpacked: pg_restore would find out only at its end.
     if place.url is not None:
         require_empty_database(place)
 
@@ -138,12 +141,13 @@ def _unpack(place: DatabasePlace, backup: OpenBackup, key: bytes) -> Path:
             check_dump(folder / _DUMP_FILE)
         write_private(folder / KEY_FILE, f"{key.hex()}\n")
     except BaseException:
+        # Also on Ctrl-C: nothing was touched so far, and nothing is to stay.
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
 
 
-def _check_database(folder: Path, manifest: Manifest, key: bytes) -> None:
+def _check_database(folder: Path, manifest: BackupManifest, key: bytes) -> None:
     facts = read_facts(DatabasePlace(None, folder))
     if facts.revision != manifest.schema:
         raise InvalidValueError("its database does not have the schema that its manifest names")
@@ -161,12 +165,14 @@ def _put_aside(data_dir: Path, staging: Path, unpacked: Path) -> Path | None:
         return None
     aside = data_dir / f"{ASIDE_PREFIX}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     aside.mkdir(mode=0o700)
+    # Within the directory: it may be a mounted disk, or its parent not ours to write to.
     for path in held:
         path.replace(aside / path.name)
     return aside
 
 
 def _put_in_place(place: DatabasePlace, staging: Path) -> None:
+    # The key before the database, which is useless without it.
     (staging / KEY_FILE).replace(place.data_dir / KEY_FILE)
     if place.url is None:
         (staging / DATABASE_FILE).replace(place.data_dir / DATABASE_FILE)

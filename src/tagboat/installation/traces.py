@@ -78,9 +78,11 @@ async def find_traces(
 ) -> EngineTraces:
     """Return the traces of the installation. Raises EngineError where the engine is away."""
     labelled = await runtime.list_workloads(own_labels(record.installation))
+    # Labels alone prove nothing: see ownership.py.
     ours = read_record(
         place, key, lambda reader: {one.id for one in labelled if made_here(reader, one)}
     )
+    # Of networks and volumes there is no record; nobody but Tagboat makes them with these labels.
     networks = await runtime.list_networks(network_labels(record.installation))
     images = [one for one in record.images if await runtime.inspect_image(one) is not None]
     usage = await runtime.disk_usage()
@@ -125,6 +127,7 @@ async def remove_traces(
     in_use: list[str] = []
     # Together: each may take its ten seconds to stop.
     failures = _failures(await asyncio.gather(*map(end, traces.containers), return_exceptions=True))
+    # After the containers, which use them.
     steps = [
         *((free, one) for one in traces.networks),
         *((drop_image, one) for one in traces.images),

@@ -83,10 +83,12 @@ async def carry_out(plan: UninstallPlan, runtime: Runtime, *, volumes: bool) -> 
         await asyncio.to_thread(end_runner, plan.runner, ingress)
     # After its runner, which would start it again.
     await asyncio.to_thread(end_haproxy, ingress)
+    # Without an answer of the engine, what it has stays: the person was told so before.
     removed = RemovedTraces()
     if plan.engine is not None and plan.record is not None:
         installation = plan.record.installation
         removed = await remove_traces(runtime, installation, plan.engine, volumes=volumes)
+    # The record is needed to find again what could not be removed.
     if removed.failures:
         return removed
     return RemovedTraces(_remove_files(plan), removed.in_use)
@@ -97,6 +99,7 @@ async def _with_engine(
 ) -> UninstallPlan:
     """Return the plan with the record, and with the traces on the engine if that answers."""
     facts = read_facts(place)
+    # Not migrated for that: a plan changes nothing.
     if facts.revision != HEAD:
         raise SettingsError(
             f"the database is of another release (schema {facts.revision}; this one has {HEAD}), "

@@ -7,6 +7,7 @@ import secrets
 
 from tagboat.core.errors import InvalidValueError
 
+# 64 MB and some tenths of a second for each try.
 _COST, _BLOCK, _LANES = 1 << 16, 8, 1
 _MOST_COST = 1 << 20
 """A box that asks for more was not made by Tagboat, and would take all memory."""

@@ -26,12 +26,16 @@ def dump_database(url: str, server_major: int, target: Path) -> None:
     Raises DumpProgramError, and StoreUnavailableError if it fails.
     """
     program = _find_pg_program("pg_dump")
-    major = _major_version(program)
-    if major < server_major:
+    found = _VERSION.search(_run_pg(program, "--version"))
+    if found is None:
+        raise DumpProgramError(f"{program} is not a program of PostgreSQL's; {_INSTALL}")
+    # An older one refuses too, in words that do not say what to do.
+    if (major := int(found[1])) < server_major:
         raise DumpProgramError(
             f"pg_dump is of version {major}, and the server of version {server_major}: install "
             f"the newer programs (postgresql-client-{server_major})"
         )
+    # Uncompressed, as the whole backup is compressed; and for a server with other roles.
     options = ["--format=custom", "--compress=0", "--no-owner", "--no-privileges"]
     with _address(url) as address:
         _run_pg(program, *options, "--lock-wait-timeout=60s", f"--file={target}", address)
@@ -58,13 +62,6 @@ def _find_pg_program(name: str) -> str:
     if path is None:
         raise DumpProgramError(f"the program {name} is not found; {_INSTALL}")
     return path
-
-
-def _major_version(program: str) -> int:
-    found = _VERSION.search(_run_pg(program, "--version"))
-    if found is None:
-        raise DumpProgramError(f"{program} is not a program of PostgreSQL's; {_INSTALL}")
-    return int(found[1])
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class DatabaseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DatabasePlace:
-    """Where an installation has its data, as for `open_store`."""
+    """The place where an installation has its data, as for `open_store`."""
 
     url: str | None = field(repr=False)
     data_dir: Path
@@ -80,6 +80,7 @@ def read_facts(place: DatabasePlace) -> DatabaseFacts:
             else {row.name: row.value for row in connection.execute(select(settings))}
         )
         key_id = found.get(KEY_ID_SETTING)
+        # Settings alone: their table is the same in all releases.
         return DatabaseFacts(
             revision=revision,
             installation=str(found.get(INSTALLATION_ID) or ""),
@@ -135,7 +136,10 @@ def copy_database(place: DatabasePlace, folder: Path) -> Path:
     """
     if place.url is not None:
         target = folder / "database.dump"
-        dump_database(place.url, _server_major(place), target)
+        with _reading(place) as (_, connection):
+            server = int(connection.scalar(text("SHOW server_version_num")) or 0)
+        # Such as 150004, for 15.4.
+        dump_database(place.url, server // 10_000, target)
         return target
     source, target = place.data_dir / DATABASE_FILE, folder / DATABASE_FILE
     try:
@@ -183,8 +187,3 @@ def _reading(place: DatabasePlace) -> Iterator[tuple[str | None, Connection]]:
         ) from error
     finally:
         engine.dispose()
-
-
-def _server_major(place: DatabasePlace) -> int:
-    with _reading(place) as (_, connection):
-        return int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000

@@ -39,9 +39,6 @@ def test_it_lists_asks_and_removes(away: Tagboat) -> None:
     assert "Tagboat is removed" in done.stdout
     assert not data.exists()
     assert not login.exists()
-    again = away("uninstall", "--yes")
-    assert (again.returncode, "Nothing to remove" in again.stdout) == (0, True)
-    assert not data.exists()
 
 
 def test_not_while_the_server_runs(away: Tagboat) -> None:

@@ -5,15 +5,15 @@ import pytest
 from tagboat.core.errors import InvalidValueError
 from tagboat.installation.manifest import (
     BackupContent,
+    BackupManifest,
     KeyInBackup,
-    Manifest,
     decode_manifest,
     encode_manifest,
     why_not_restorable,
 )
 from tagboat.store.snapshot import DatabaseKind
 
-MANIFEST = Manifest(
+MANIFEST = BackupManifest(
     format=1,
     tagboat="1.2.3",
     schema="0027",
@@ -26,7 +26,7 @@ MANIFEST = Manifest(
 )
 
 
-def why_not(manifest: Manifest, database: DatabaseKind = DatabaseKind.SQLITE) -> str | None:
+def why_not(manifest: BackupManifest, database: DatabaseKind = DatabaseKind.SQLITE) -> str | None:
     return why_not_restorable(manifest, version="1.2.4", schema="0027", database=database)
 
 
