@@ -104,7 +104,8 @@ def test_the_last_ones_are_kept(tmp_path: Path, keep: int | None, left: int) -> 
     settings = settings_for(tmp_path)
     make_old(settings)
     load_or_make_key(tmp_path / "encryption.key")
-    engine, made = open_database(None, tmp_path), []
+    engine = open_database(None, tmp_path)
+    made: list[Path | None] = []
     with engine.begin() as connection:
         if keep is not None:
             setting = text("INSERT INTO settings VALUES ('backups_keep', :value)")
