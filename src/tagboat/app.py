@@ -41,7 +41,7 @@ from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
-from tagboat.first_start import prepare, set_up_once
+from tagboat.first_start import open_backed_up, prepare, set_up_once
 from tagboat.front import build_front
 from tagboat.host_paths import host_paths
 from tagboat.http.client_address import ClientAddress
@@ -50,6 +50,7 @@ from tagboat.http.server import HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
 from tagboat.ingress.process import end_haproxy, our_processes, why_not_free
+from tagboat.installation.claim import claim_installation
 from tagboat.intake.admit import Admission
 from tagboat.intake.inspector import EngineThenRegistry
 from tagboat.intake.prune import keep_pruning
@@ -70,7 +71,7 @@ from tagboat.registry.renewing_client import RenewingClient
 from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.docker.own_container import own_container
 from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
-from tagboat.store import SqlStore, open_store
+from tagboat.store import SqlStore
 from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 
 DEPLOYS_GRACE_S = 4.0
@@ -105,7 +106,7 @@ def serve(settings: Settings) -> int:
 async def _serve(
     settings: Settings, data_dir: DataDir, listener: socket.socket, log_call: LogCall
 ) -> int:
-    store = open_store(settings.database_url, settings.data_dir)
+    store = open_backed_up(settings)
     try:
         async with _building(settings, data_dir, store, log_call) as built:
             return await _serve_until_stopped(settings, data_dir, listener, built)
@@ -232,6 +233,8 @@ async def _building(
     if settings.docker.is_exposed:
         log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
     installation = await set_up_once(settings, store)
+    # Servers that share a database share the installation, and take turns.
+    claim = claim_installation(installation) if store.exclusive else None
     adapters = build_adapters(settings, store)
     engine, registry, queue = adapters.engine, adapters.registry, adapters.queue
     clock, counters = adapters.clock, adapters.counters
@@ -276,6 +279,8 @@ async def _building(
         server.on_stop = services.end_streams
         yield _Built(server, worker, poller, parts, adapters.ingress, operations, token)
     finally:
+        if claim:
+            claim.close()
         if oidc:
             await oidc.provider.close()
         await registry.close()

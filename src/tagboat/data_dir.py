@@ -14,6 +14,8 @@ from tagboat.core.ids import new_id
 from tagboat.private_files import write_private
 
 SERVER_FILE = "server.json"
+RESTORING = "restoring"
+"""Folder that is there while a backup is put in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,14 @@ class DataDir:
 
 
 @contextlib.contextmanager
-def open_data_dir(path: Path) -> Iterator[DataDir]:
-    """Create the directory (mode 0700) if needed and keep it locked; raise SettingsError."""
+def open_data_dir(path: Path, *, restoring: bool = False) -> Iterator[DataDir]:
+    """Create the directory (mode 0700) if needed and keep it locked; raise SettingsError.
+
+    A directory with a restore that was cut off can only be opened for `restoring`.
+    """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_owner(path)
+        check_data_dir(path)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise SettingsError(
@@ -46,6 +51,12 @@ def open_data_dir(path: Path) -> Iterator[DataDir]:
     try:
         # The kernel releases it when the process ends, however it ends.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not restoring and (path / RESTORING).exists():
+            # A server would find no database, and begin with an empty one.
+            raise SettingsError(
+                f"a restore into the data directory {path} was cut off: run the same 'tagboat "
+                "restore' again, which finishes it"
+            )
         replica = path / "replica"
         if not replica.exists():
             write_private(replica, new_id())
@@ -59,7 +70,7 @@ def open_data_dir(path: Path) -> Iterator[DataDir]:
         os.close(lock)
 
 
-def _check_owner(path: Path) -> None:
+def check_data_dir(path: Path) -> None:
     """Raise SettingsError if another user could put files into the directory."""
     found = path.stat()
     if found.st_uid != os.geteuid():

@@ -9,7 +9,7 @@ from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Store, Tx
 from tagboat.settings import Settings
-from tagboat.store import is_prepared, open_store
+from tagboat.store import SqlStore, is_prepared, open_store
 from tagboat.webhook import ensure_webhook_secret
 
 
@@ -31,8 +31,21 @@ async def set_up_once(settings: Settings, store: Store) -> str:
     return installation
 
 
+def open_backed_up(settings: Settings) -> SqlStore:
+    """Open the store; the database of an earlier release is backed up before it is migrated."""
+
+    def back_up() -> None:
+        # Only a migration needs what this loads.
+        from tagboat.installation.automatic import back_up_before_migration  # noqa: PLC0415
+        from tagboat.store.snapshot import DatabasePlace  # noqa: PLC0415
+
+        back_up_before_migration(DatabasePlace(settings.database_url, settings.data_dir))
+
+    return open_store(settings.database_url, settings.data_dir, back_up)
+
+
 def _prepare(settings: Settings) -> None:
-    store = open_store(settings.database_url, settings.data_dir)
+    store = open_backed_up(settings)
     try:
         asyncio.run(set_up_once(settings, store))
     finally:

@@ -55,7 +55,7 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
     await api.caller.patch(
         "/api/settings", {"images_keep": 0, "history_keep_days": 36_500, "max_projects": 0}
     )
-    await api.caller.patch("/api/settings", {"audit_keep_days": 36_500})
+    await api.caller.patch("/api/settings", {"audit_keep_days": 36_500, "backups_keep": 0})
 
     assert before == {
         "poll_schedule": "@every 5m",
@@ -67,6 +67,7 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
         "images_keep": 3,
         "history_keep_days": 365,
         "audit_keep_days": 365,
+        "backups_keep": 5,
     }
     assert (changed.status, changed.json) == (200, before | {"auto_create": False})
     assert (await api.caller.get("/api/settings")).json == {
@@ -79,6 +80,7 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
         "images_keep": 0,
         "history_keep_days": 36_500,
         "audit_keep_days": 36_500,
+        "backups_keep": 0,
     }
     async with asyncio.timeout(5):
         await heard.wait()
@@ -115,6 +117,8 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
         ("history_keep_days", 36_501),
         ("audit_keep_days", 0),
         ("audit_keep_days", 36_501),
+        ("backups_keep", -1),
+        ("backups_keep", 101),
         ("webhook_secret", "mine"),
     ],
 )

@@ -110,7 +110,9 @@ async def test_the_second_of_two_people_is_told_and_loses_nothing(api: Api) -> N
     first, second = await signed_in(api), await signed_in(api, name="bob")
     pages = [await browser.get("/settings") for browser in (first, second)]
     form = {
-        **dict.fromkeys(("max_projects", "deliveries_keep_days", "images_keep"), "10"),
+        **dict.fromkeys(
+            ("max_projects", "deliveries_keep_days", "images_keep", "backups_keep"), "10"
+        ),
         **dict.fromkeys(("deliveries_keep", "history_keep_days", "audit_keep_days"), "400"),
         "auto_create": "yes",
     }

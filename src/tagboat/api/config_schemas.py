@@ -90,6 +90,7 @@ class SettingsConfig(RequestModel):
     images_keep: values.KeepImages = unset()
     history_keep_days: values.KeepHistory = unset()
     audit_keep_days: values.KeepHistory = unset()
+    backups_keep: values.KeepBackups = unset()
 
 
 class ConfigDocument(RequestModel):

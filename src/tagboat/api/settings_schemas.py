@@ -16,6 +16,7 @@ class SettingsOut(ResponseModel):
     images_keep: int
     history_keep_days: int
     audit_keep_days: int
+    backups_keep: int
 
 
 class SettingsUpdate(RequestModel):
@@ -30,6 +31,7 @@ class SettingsUpdate(RequestModel):
     images_keep: values.KeepImages = unset()
     history_keep_days: values.KeepHistory = unset()
     audit_keep_days: values.KeepHistory = unset()
+    backups_keep: values.KeepBackups = unset()
 
 
 class WebhookUrlOut(ResponseModel):

@@ -374,4 +374,5 @@ def show_settings(config: Config) -> settings_schemas.SettingsOut:
         images_keep=config.images_keep,
         history_keep_days=config.history_keep_days,
         audit_keep_days=config.audit_keep_days,
+        backups_keep=config.backups_keep,
     )

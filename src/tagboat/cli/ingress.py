@@ -1,8 +1,6 @@
 """`tagboat ingress`: HAProxy on this machine."""
 
 import os
-import signal
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +21,6 @@ INGRESS_RUN_HELP = """Run HAProxy in the foreground, for a service manager.
 The server finds it and updates its routes, so that restarting or updating the server drops no
 request. Give both the same settings. contrib/tagboat-ingress.service is a unit for systemd.
 """
-_RUNNER_ENDS_WITHIN_S = 20.0
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
 
@@ -121,7 +118,7 @@ def ingress_stop(*, yes: YesOption = False, as_json: JsonOption = False) -> None
     HAProxy again at once.
     """
     from tagboat.ingress.process import end_haproxy, our_processes
-    from tagboat.ingress.run_lock import run_lock_holder, runs_elsewhere
+    from tagboat.ingress.run_lock import end_runner, run_lock_holder, runs_elsewhere
     from tagboat.settings import IngressKind
 
     settings = _local_settings(current_context())
@@ -144,7 +141,7 @@ def ingress_stop(*, yes: YesOption = False, as_json: JsonOption = False) -> None
     if not yes:
         confirm(f"HAProxy is stopped: {what}.", f"HAProxy would be stopped: {what}")
     if runner:
-        _end_runner(runner, directory)
+        end_runner(runner, directory)
     # After its runner, which would start it again.
     end_haproxy(directory)
     again = "sudo systemctl start tagboat-ingress" if runner else "tagboat serve"
@@ -167,24 +164,6 @@ def _answering_master(directory: Path) -> int | None:
         return asyncio.run(Master(directory).processes()).master
     except IngressUnavailableError:
         return None
-
-
-def _end_runner(pid: int, directory: Path) -> None:
-    """End `tagboat ingress run`, which would start HAProxy again, and wait until it has ended."""
-    from tagboat.ingress.run_lock import run_lock_holder
-
-    try:
-        os.kill(pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return
-    except PermissionError:
-        raise TagboatError(
-            f"'tagboat ingress run' (process {pid}) belongs to another user. Run this as that "
-            "user, or stop its service with 'sudo systemctl stop tagboat-ingress'"
-        ) from None
-    deadline = time.monotonic() + _RUNNER_ENDS_WITHIN_S
-    while run_lock_holder(directory) and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 def _local_settings(context: CommandContext) -> "Settings":

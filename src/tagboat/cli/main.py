@@ -24,6 +24,7 @@ from tagboat.cli import (
 )
 from tagboat.cli.adopt import adopt_command
 from tagboat.cli.audit import audit_command
+from tagboat.cli.backup import BACKUP_HELP, RESTORE_HELP, backup_command, restore_command
 from tagboat.cli.cancel import cancel_command
 from tagboat.cli.config_file import apply_command, diff_command, export_command
 from tagboat.cli.context import current_context
@@ -40,6 +41,7 @@ from tagboat.cli.rotate_key import rotate_key_command
 from tagboat.cli.run import run_command
 from tagboat.cli.serve_help import SERVE_HELP
 from tagboat.cli.status import status_command
+from tagboat.cli.uninstall import UNINSTALL_HELP, uninstall_command
 from tagboat.cli.whoami import whoami_command
 
 PROGRAM_HELP = """Push an image: it goes live, or the old version stays.
@@ -126,6 +128,9 @@ app.command("apply")(apply_command)
 app.command("adopt")(adopt_command)
 app.add_typer(import_compose.app, name="import")
 app.command("doctor")(doctor_command)
+app.command("backup", help=BACKUP_HELP)(backup_command)
+app.command("restore", help=RESTORE_HELP)(restore_command)
+app.command("uninstall", help=UNINSTALL_HELP)(uninstall_command)
 app.add_typer(projects.app, name="projects")
 app.add_typer(stages.app, name="stages")
 app.add_typer(env.app, name="env")

@@ -66,10 +66,15 @@ def prompt_new_password(file: Path | None) -> str:
 
     Raises TagboatError if the two differ, and as `prompt_secret`.
     """
-    password = prompt_secret("password", file)
-    if file is None and is_interactive() and prompt_secret("same password again", None) != password:
-        raise TagboatError("the two passwords differ; nothing was changed")
-    return password
+    return prompt_new_secret("password", file)
+
+
+def prompt_new_secret(name: str, file: Path | None) -> str:
+    """Return a new secret of that name, as `prompt_new_password` does."""
+    secret = prompt_secret(name, file)
+    if file is None and is_interactive() and prompt_secret(f"same {name} again", None) != secret:
+        raise TagboatError(f"the two {name}s differ; nothing was changed")
+    return secret
 
 
 def prompt_line(name: str) -> str:

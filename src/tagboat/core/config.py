@@ -15,8 +15,12 @@ DELIVERIES_KEEP = "deliveries_keep"
 IMAGES_KEEP = "images_keep"
 HISTORY_KEEP_DAYS = "history_keep_days"
 AUDIT_KEEP_DAYS = "audit_keep_days"
+BACKUPS_KEEP = "backups_keep"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105 - the setting's name, not its value
 INSTALLATION_ID = "installation_id"
+
+BACKUPS_KEPT = 5
+"""Default of `backups_keep`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,8 @@ class Config:
     are kept for `deliveries_keep_days` days (1 to 3,650), and at most `deliveries_keep` of them
     (100 to 1,000,000). For each stage the images of the last `images_keep` digests (0 to 100) that
     were live stay on the engine; ended deploys stay on record for `history_keep_days` days (1 to
-    36,500), and so does the audit for `audit_keep_days`.
+    36,500), and so does the audit for `audit_keep_days`. The last `backups_keep` (0 to 100) backups
+    that were made before a migration are kept; 0: none is made.
     """
 
     poll_schedule: str
@@ -40,6 +45,7 @@ class Config:
     images_keep: int
     history_keep_days: int
     audit_keep_days: int
+    backups_keep: int
 
 
 def read_config(reader: Reader) -> Config:
@@ -57,11 +63,16 @@ def read_config(reader: Reader) -> Config:
         images_keep=_number_setting(reader, IMAGES_KEEP, 3),
         history_keep_days=_number_setting(reader, HISTORY_KEEP_DAYS, 365),
         audit_keep_days=_number_setting(reader, AUDIT_KEEP_DAYS, 365),
+        backups_keep=_number_setting(reader, BACKUPS_KEEP, BACKUPS_KEPT),
     )
 
 
 def _number_setting(reader: Reader, name: str, default: int) -> int:
-    value = reader.setting(name)
+    return number_or(reader.setting(name), default)
+
+
+def number_or(value: object, default: int) -> int:
+    """Return the number that a setting has, or its default."""
     return value if isinstance(value, int) else default
 
 

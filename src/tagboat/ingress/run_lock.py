@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from tagboat.core.errors import IngressUnavailableError
 
 LOCK_FILE = "run.lock"
 _TRIES, _PAUSE_S = 5, 0.02
+_RUNNER_ENDS_WITHIN_S = 20.0
 
 
 @contextlib.contextmanager
@@ -52,6 +54,25 @@ def run_lock_holder(directory: Path) -> int | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def end_runner(pid: int, directory: Path) -> None:
+    """End `tagboat ingress run`, which would start HAProxy again, and wait until it has ended.
+
+    Raises IngressUnavailableError where it belongs to another user.
+    """
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        raise IngressUnavailableError(
+            f"'tagboat ingress run' (process {pid}) belongs to another user. Run this as that "
+            "user, or stop its service with 'sudo systemctl stop tagboat-ingress'"
+        ) from None
+    deadline = time.monotonic() + _RUNNER_ENDS_WITHIN_S
+    while run_lock_holder(directory) and time.monotonic() < deadline:
+        time.sleep(_PAUSE_S)
 
 
 def runs_elsewhere(directory: Path) -> bool:

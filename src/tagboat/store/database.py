@@ -1,6 +1,7 @@
 """Opening the database: SQLite in the data directory, or PostgreSQL."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -108,26 +109,27 @@ def begin_write(connection: Connection, within_s: float = LOCKED_FOR_S) -> None:
         connection.exec_driver_sql(f"{limit}; SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
 
-def migrate(engine: Engine) -> None:
+def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> None:
     """Bring the schema to `HEAD`: at once in an empty database, by the migrations in an older one.
 
+    `back_up` is called before an older one is changed, and what it raises leaves that as it is.
     Raises SettingsError where a newer Tagboat has made it, OperationalError where others lock it
     for too long.
     """
-    if current_revision(engine) == HEAD:
+    revision = current_revision(engine)
+    if revision == HEAD:
         return
+    if revision is not None and back_up is not None:
+        _refuse_newer(revision)
+        # Before the lock: other servers go on writing, however long it takes.
+        back_up()
     with engine.begin() as connection:
         # Another server that starts may be migrating.
         begin_write(connection, within_s=MIGRATION_LOCKED_FOR_S)
         take_time(connection)
         revision = _revision(connection)
-        scripts = (path.name for path in (_MIGRATIONS / "versions").iterdir())
-        if revision is not None and not any(name.startswith(f"{revision}_") for name in scripts):
-            raise SettingsError(
-                f"the database was written by a newer Tagboat (schema {revision[:40]}; this is"
-                f" {__version__}, schema {HEAD}): start that version, or restore the backup made"
-                " before the upgrade"
-            )
+        if revision is not None:
+            _refuse_newer(revision)
         if revision is None:
             metadata.create_all(connection)
             _make_partial_indexes_last(connection)
@@ -137,6 +139,16 @@ def migrate(engine: Engine) -> None:
             connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
         elif revision != HEAD:
             upgrade(connection)
+
+
+def _refuse_newer(revision: str) -> None:
+    scripts = (path.name for path in (_MIGRATIONS / "versions").iterdir())
+    if not any(name.startswith(f"{revision}_") for name in scripts):
+        raise SettingsError(
+            f"the database was written by a newer Tagboat (schema {revision[:40]}; this is"
+            f" {__version__}, schema {HEAD}): start that version, or restore the backup made"
+            " before the upgrade"
+        )
 
 
 def take_time(connection: Connection) -> None:

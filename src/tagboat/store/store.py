@@ -211,17 +211,21 @@ class SqlStore:
             call()
 
 
-def open_store(url: str | None, data_dir: Path) -> SqlStore:
+def open_store(
+    url: str | None, data_dir: Path, back_up: Callable[[], object] | None = None
+) -> SqlStore:
     """Open the database, bring its schema up to date, and return the store on it.
 
     `url` is `postgresql://…`, or None for SQLite in `data_dir`, which holds the encryption key in
-    either case. Raises SettingsError where the URL or the key cannot be used, and
+    either case. `back_up` is called before a migration.
+
+    Raises SettingsError where the URL or the key cannot be used, and
     StoreUnavailableError where the database cannot be reached.
     """
     load_or_make_key(data_dir / KEY_FILE)
     engine = open_database(url, data_dir)
     try:
-        migrate(engine)
+        migrate(engine, back_up)
         with engine.connect() as connection:
             cipher = Cipher(fitting_key(data_dir, key_id_on_record(connection)))
         _check_key(engine, cipher)

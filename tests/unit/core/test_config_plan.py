@@ -47,6 +47,7 @@ CONFIG = Config(
     images_keep=3,
     history_keep_days=365,
     audit_keep_days=365,
+    backups_keep=5,
 )
 NOW = Configured(
     registries=[FORGE],

@@ -27,6 +27,7 @@ _NUMBERS = (
     "images_keep",
     "history_keep_days",
     "audit_keep_days",
+    "backups_keep",
 )
 
 router = PageRouter()

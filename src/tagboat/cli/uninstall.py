@@ -1,0 +1,199 @@
+"""`tagboat uninstall`: all traces of an installation on this machine and its engine."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tagboat.cli import show
+from tagboat.cli.backup import database_place, local_settings
+from tagboat.cli.context import current_context
+from tagboat.cli.login_file import StoredLogin, login_path, read_login
+from tagboat.cli.options import JsonOption, VolumesOption, YesOption
+from tagboat.cli.prompts import confirm
+from tagboat.core.errors import TagboatError
+from tagboat.data_dir import open_data_dir, server_runs
+
+if TYPE_CHECKING:
+    from tagboat.installation.traces import RemovedTraces
+    from tagboat.installation.uninstall import UninstallPlan
+    from tagboat.settings import Settings
+
+UNINSTALL_HELP = """Remove every trace of Tagboat: apps, HAProxy, data.
+
+Only what this installation has made is touched: by its label on the engine, and by its record. The
+data in volumes stays, unless --volumes is given. The server must be stopped. Asks before it
+removes anything.
+
+\b
+Examples:
+  tagboat uninstall --dry-run
+  tagboat uninstall --volumes
+"""
+_SERVICES = ("tagboat.service", "tagboat-ingress.service")
+_UNIT_FOLDER = Path("/etc/systemd/system")
+
+
+def uninstall_command(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be removed.")
+    ] = False,
+    yes: YesOption = False,
+    volumes: VolumesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """See UNINSTALL_HELP."""
+    import asyncio
+
+    context = current_context()
+    settings = local_settings(context, "Tagboat is removed")
+    runs, login = server_runs(settings.data_dir), login_path(context.environ)
+    if runs and not dry_run:
+        raise TagboatError(
+            "the server runs. Stop it first (Ctrl-C, or 'sudo systemctl stop tagboat'); apps go on "
+            "running until they are removed here"
+        )
+    # The lock keeps a server from starting in the middle, and making things again.
+    lockable = settings.data_dir.exists() and not runs
+    with open_data_dir(settings.data_dir, restoring=True) if lockable else nullcontext():
+        asyncio.run(
+            _uninstall(settings, login, dry_run=dry_run, yes=yes, volumes=volumes, as_json=as_json)
+        )
+
+
+async def _uninstall(
+    settings: "Settings", login: Path, *, dry_run: bool, yes: bool, volumes: bool, as_json: bool
+) -> None:
+    from tagboat.installation.uninstall import carry_out, plan_uninstall
+    from tagboat.runtime.docker.engine import DockerRuntime
+
+    docker, stored = settings.docker, read_login(login)
+    # The login may be for a server elsewhere, which is not removed here.
+    here = {settings.public_url, settings.listen_url}
+    own_login = login if stored is not None and stored.url in here else None
+    runtime = DockerRuntime(docker.url, cert_path=docker.cert_path, tls_verify=docker.tls_verify)
+    try:
+        plan = await plan_uninstall(database_place(settings), runtime, own_login)
+        document = plan_document(plan, volumes=volumes)
+        if not as_json:
+            _show_traces(plan, settings, stored, volumes=volumes)
+        if dry_run or plan.is_empty:
+            if as_json:
+                show.as_json(document)
+            return
+        if not yes:
+            confirm("All of this is removed for good.", "all of this would be removed for good")
+        removed = await carry_out(plan, runtime, volumes=volumes)
+    finally:
+        await runtime.close()
+    if as_json:
+        show.as_json(
+            document | {"failures": list(removed.failures), "in_use": list(removed.in_use)}
+        )
+    else:
+        _show_outcome(plan, removed)
+    if removed.failures:
+        raise typer.Exit(1)
+
+
+def _show_traces(
+    plan: "UninstallPlan", settings: "Settings", stored: StoredLogin | None, *, volumes: bool
+) -> None:
+    if plan.is_empty:
+        show.line(f"Nothing to remove: there is no trace of Tagboat in {plan.data_dir}.")
+        return
+    rows = list(plan_rows(plan, volumes=volumes))
+    if settings.database_url is not None and plan.record is not None:
+        rows.append(("database (kept)", "the one of TAGBOAT_DATABASE_URL: drop it with dropdb"))
+    if stored is not None and plan.login is None:
+        rows.append(("login (kept)", f"it is for {stored.url}: 'tagboat logout' removes it"))
+    if units := installed_units():
+        rows.append(("services (kept)", unit_words(units)))
+    show.table(("what", "which"), rows)
+
+
+def plan_rows(plan: "UninstallPlan", *, volumes: bool) -> Iterator[tuple[str, str]]:
+    """Yield the rows of the list: what is removed, and what stays and why."""
+    traces, record = plan.engine, plan.record
+    if traces is not None:
+        yield "containers", ", ".join(one.name for one in traces.containers)
+        yield "networks", ", ".join(traces.networks)
+        yield "images", ", ".join(traces.images)
+        yield "volumes" if volumes else "volumes (kept)", ", ".join(traces.volumes)
+        if traces.unknown:
+            names = ", ".join(one.name for one in traces.unknown)
+            yield "containers (kept)", f"no deploy on record has made them: {names}"
+    elif record is not None:
+        found = find_words(record.installation)
+        yield "engine (not asked)", f"{plan.why_not}. What is there stays: {found}"
+    if plan.haproxy or plan.runner:
+        yield "HAProxy", "process " + ", ".join(map(str, plan.haproxy or (plan.runner,)))
+    if plan.entries:
+        names = ", ".join(path.name for path in plan.entries)
+        yield "data", f"{plan.data_dir}: {names}"
+    if plan.foreign_entries:
+        names = ", ".join(path.name for path in plan.foreign_entries)
+        yield "files (kept)", f"others have put them into {plan.data_dir}: {names}"
+    if plan.login:
+        yield "login", str(plan.login)
+
+
+def plan_document(plan: "UninstallPlan", *, volumes: bool) -> dict[str, object]:
+    """Return the plan as JSON: what is removed, and under `kept` what stays."""
+    traces = plan.engine
+    found = {
+        "containers": [one.name for one in traces.containers] if traces else [],
+        "networks": list(traces.networks) if traces else [],
+        "images": list(traces.images) if traces else [],
+        "volumes": list(traces.volumes) if traces and volumes else [],
+    }
+    kept = {
+        "containers": [one.name for one in traces.unknown] if traces else [],
+        "volumes": list(traces.volumes) if traces and not volumes else [],
+        "files": [str(path) for path in plan.foreign_entries],
+        "services": list(installed_units()),
+    }
+    return {
+        "installation": plan.record.installation if plan.record else None,
+        **found,
+        "haproxy": list(plan.haproxy),
+        "files": [str(path) for path in plan.entries],
+        "login": str(plan.login) if plan.login else None,
+        "engine_error": plan.why_not or None,
+        "kept": kept,
+    }
+
+
+def _show_outcome(plan: "UninstallPlan", removed: "RemovedTraces") -> None:
+    for one in removed.in_use:
+        show.line(f"{one} is used by others, and stays")
+    for failure in removed.failures:
+        show.progress(failure)
+    if removed.failures:
+        show.progress("Not everything is removed. Mend that, and run this again")
+        return
+    if plan.why_not and plan.record:
+        show.line(f"What is on the engine stays: {find_words(plan.record.installation)}")
+    show.line("Tagboat is removed, except for the program itself and its services.")
+    if units := installed_units():
+        show.line(f"The services: {unit_words(units)}")
+    show.line("The program: 'uv tool uninstall tagboat', 'pipx uninstall tagboat', or its folder.")
+
+
+def find_words(installation: str) -> str:
+    """Return the command that lists what an installation has on an engine."""
+    return f"docker ps -a --filter label=tagboat.installation={installation}"
+
+
+def installed_units() -> tuple[str, ...]:
+    """Return the names of Tagboat's services that systemd has."""
+    return tuple(name for name in _SERVICES if (_UNIT_FOLDER / name).exists())
+
+
+def unit_words(units: tuple[str, ...]) -> str:
+    """Return the command that removes services."""
+    paths = " ".join(str(_UNIT_FOLDER / name) for name in units)
+    return f"sudo systemctl disable --now {' '.join(units)} && sudo rm {paths}"

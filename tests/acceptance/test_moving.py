@@ -1,0 +1,114 @@
+"""A whole installation backed up, lost, restored elsewhere, and removed: on the real engine."""
+
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tagboat.ingress.process import end_haproxy, our_processes
+from tests.acceptance.test_push_to_running import publish
+from tests.acceptance.test_switching import asking, new_lane
+from tests.support.docker_registry import DockerRegistry
+from tests.support.dockerd import remove_images_of, remove_labelled
+from tests.support.ports import free_port
+from tests.support.server import PROGRAM, Server
+
+
+@pytest.fixture
+def machines(tmp_path: Path, engine_url: str) -> Iterator[tuple[Server, Server]]:
+    """The machine that is lost, and the one that takes its place; neither server runs."""
+    ingress = {
+        "TAGBOAT_INGRESS": "haproxy",
+        "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{free_port()}",
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+    }
+    servers = [Server(tmp_path / name, engine_url, ingress) for name in ("old", "new")]
+    for server in servers:
+        server.directory.mkdir()
+    yield servers[0], servers[1]
+    for server in servers:
+        if server.process is not None and server.process.poll() is None:
+            server.clear()
+            server.kill()
+        end_haproxy(server.directory / "data" / "ingress")
+
+
+def docker(engine_url: str, *words: str) -> list[str]:
+    done = subprocess.run(
+        ["docker", "-H", engine_url, *words], capture_output=True, check=True, text=True
+    )
+    return done.stdout.split()
+
+
+def test_every_live_stage_comes_up_elsewhere_and_nothing_is_left_at_the_end(
+    machines: tuple[Server, Server], registry: DockerRegistry, engine_url: str, tmp_path: Path
+) -> None:
+    old, new = machines
+    file, port = tmp_path / "backup.tar.gz", int(old.environ["TAGBOAT_INGRESS_LISTEN"][10:])
+    old.start()
+    lane = new_lane(old, port, registry, engine_url)
+    lane.bring("v1")
+    image = f"{registry.host}/acme/second-{uuid.uuid4().hex[:8]}"
+    publish(image, "v7", body="second", volumes=["/data"])
+    project = old.push(f"{image}:v7")["project"]
+    (stage,) = old.items(f"/api/projects/{project['id']}/stages")
+    deploy = old.call("POST", f"/api/stages/{stage['id']}/deploys", {"tag": "v7"})[1]
+    assert old.ended(deploy["id"])["status"] == "succeeded"
+    second = f"{project['name']}-dev.localhost"
+    old.until(lambda: lane.ask(second) == (200, "second"), "the second app")
+    installation = docker(
+        engine_url,
+        *("inspect", lane.containers()[0], "--format"),
+        '{{index .Config.Labels "tagboat.installation"}}',
+    )[0]
+
+    with asking(lane):
+        made = old.cli("backup", str(file), "--json")
+        assert made.returncode == 0, made.stderr
+        (outside,) = json.loads(made.stdout)["volumes"]
+        assert (outside["project"], outside["path"]) == (project["name"], "/data")
+        # Next to its original a copy must not run, however it got there.
+        refused = new.cli("restore", str(file))
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "would fight with it over the same containers" in refused.stderr
+        assert old.terminate() == 0
+        assert new.cli("restore", str(file)).returncode == 0
+        old.start()
+        copy = subprocess.run(
+            [*PROGRAM, "serve"],
+            env=new.variables(),
+            cwd=new.directory,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert (copy.returncode, copy.stdout) == (1, "")
+        assert "would fight with it over the same containers" in copy.stderr
+    old.kill()
+    end_haproxy(old.directory / "data" / "ingress")
+    remove_labelled(engine_url, f"tagboat.installation={installation}")
+    remove_images_of(engine_url, registry.host)
+
+    new.start()
+
+    new.until(lambda: lane.ask() == (200, "v1"), "the first app to be there again")
+    new.until(lambda: lane.ask(second) == (200, "second"), "the second app to be there again")
+    assert {one["tag"] for one in new.live()} == {"v1", "v7"}
+
+    assert outside["volume"] in new.cli("uninstall", "--dry-run").stdout
+    assert "the server runs" in new.cli("uninstall", "--yes").stderr
+    assert new.terminate() == 0
+    assert lane.ask() == (200, "v1")
+    done = new.cli("uninstall", "--yes", "--volumes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    by_label = f"label=tagboat.installation={installation}"
+    kinds = (["ps", "-a"], ["network", "ls"], ["volume", "ls"])
+    assert [docker(engine_url, *kind, "-q", "--filter", by_label) for kind in kinds] == [[]] * 3
+    assert not (new.directory / "data").exists()
+    assert our_processes((new.directory / "data" / "ingress").resolve()) == []
+    again = new.cli("uninstall", "--yes")
+    assert (again.returncode, "Nothing to remove" in again.stdout) == (0, True)

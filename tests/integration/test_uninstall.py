@@ -1,0 +1,162 @@
+"""Removal of an installation from an engine that is a memory."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tagboat.core.config import INSTALLATION_ID
+from tagboat.core.deploy import InstanceState
+from tagboat.core.errors import EngineError, EngineUnavailableError, SettingsError
+from tagboat.core.image import ImageName
+from tagboat.core.storage import volume_name
+from tagboat.core.workload import WorkloadSpec
+from tagboat.deploy.networks import ensure_project_network
+from tagboat.installation.uninstall import UninstallPlan, carry_out, plan_uninstall
+from tagboat.runtime.memory import MemoryRuntime
+from tagboat.store import open_store
+from tagboat.store.snapshot import DatabasePlace
+from tests.contract.test_store import NOW, ONE, TWO, a_deploy, a_project, a_stage, add, an_instance
+
+pytestmark = pytest.mark.anyio
+OURS, THEIRS = ImageName("git.example.com", "acme/app"), ImageName("git.example.com", "acme/db")
+DIGESTS = {OURS: ONE, THEIRS: TWO}
+LABELS = {"tagboat.managed": "true", "tagboat.installation": "here"}
+
+
+@dataclass
+class Scene:
+    """An installation with one live app, next to things of others. `volume` is the app's."""
+
+    place: DatabasePlace
+    runtime: MemoryRuntime
+    volume: str
+    network: str
+
+    async def plan(self, login: Path | None = None) -> UninstallPlan:
+        return await plan_uninstall(self.place, self.runtime, login)
+
+    async def names(self) -> list[str]:
+        return [one.name for one in await self.runtime.list_workloads({})]
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, anyio_backend: str) -> Scene:  # noqa: ARG001 - it runs this
+    data_dir = tmp_path / "data"
+    data_dir.mkdir(mode=0o700)
+    runtime, store = MemoryRuntime(), open_store(None, data_dir)
+    for image, digest in DIGESTS.items():
+        runtime.publish(image, digest)
+        await runtime.pull(image, digest, None, lambda _: None)
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    volume = volume_name(stage.id, "data")
+    await add(store, project, stage, deploy)
+    await store.write(lambda tx: tx.put_setting(INSTALLATION_ID, "here"))
+    await store.write(lambda tx: tx.note_pull(OURS, ONE, NOW))
+    await ensure_project_network(runtime, "here", project)
+    await ensure_project_network(runtime, "elsewhere", a_project("other"))
+    labels = {**LABELS, "tagboat.deploy": deploy.id}
+    await make(runtime, "app", OURS, labels, {volume: "/data"})
+    status = await runtime.status("app")
+    assert status is not None
+    instance = replace(an_instance(deploy), container="app", container_id=status.id)
+    await add(store, replace(instance, state=InstanceState.LIVE))
+    await make(runtime, "db", THEIRS, {}, {"precious": "/data"})
+    await make(runtime, "copy", THEIRS, labels, {})
+    await make(runtime, "neighbour", THEIRS, LABELS | {"tagboat.installation": "elsewhere"}, {})
+    store.close()
+    return Scene(DatabasePlace(None, data_dir), runtime, volume, f"tagboat-{project.id}")
+
+
+async def make(
+    runtime: MemoryRuntime,
+    name: str,
+    image: ImageName,
+    labels: dict[str, str],
+    volumes: dict[str, str],
+) -> None:
+    spec = WorkloadSpec(
+        name=name, image=f"{image}@{DIGESTS[image]}", labels=labels, volumes=volumes
+    )
+    await runtime.create(spec)
+    await runtime.start(name)
+
+
+async def test_only_what_it_has_made_is_found(scene: Scene) -> None:
+    plan = await scene.plan()
+    assert plan.engine is not None
+    assert [one.name for one in plan.engine.containers] == ["app"]
+    assert [one.name for one in plan.engine.unknown] == ["copy"]
+    assert plan.engine.networks == (scene.network,)
+    assert plan.engine.images == (f"{OURS}@{ONE}",)
+    assert plan.engine.volumes == (scene.volume,)
+    assert {path.name for path in plan.entries} == {"tagboat.db", "encryption.key"}
+    assert len(await scene.names()) == 4
+
+
+@pytest.mark.parametrize("volumes", [False, True])
+async def test_all_of_that_is_removed_and_nothing_else(scene: Scene, *, volumes: bool) -> None:
+    login = scene.place.data_dir.parent / "login.json"
+    login.write_text("{}")
+    removed = await carry_out(await scene.plan(login), scene.runtime, volumes=volumes)
+
+    assert (removed.failures, removed.in_use) == ((), ())
+    assert sorted(await scene.names()) == ["copy", "db", "neighbour"]
+    assert scene.network not in await scene.runtime.list_networks({})
+    assert len(await scene.runtime.list_networks({"tagboat.installation": "elsewhere"})) == 1
+    assert await scene.runtime.inspect_image(f"{OURS}@{ONE}") is None
+    assert await scene.runtime.inspect_image(f"{THEIRS}@{TWO}") is not None
+    left = {"precious"} if volumes else {"precious", scene.volume}
+    assert scene.runtime.volumes == left
+    assert not scene.place.data_dir.exists()
+    assert not login.exists()
+    again = await scene.plan()
+    assert again.is_empty
+    assert (await carry_out(again, scene.runtime, volumes=True)).failures == ()
+
+
+async def test_files_of_others_stay_with_their_directory(scene: Scene) -> None:
+    notes = scene.place.data_dir / "notes.txt"
+    notes.write_text("mine")
+    plan = await scene.plan()
+    assert plan.foreign_entries == (notes,)
+    await carry_out(plan, scene.runtime, volumes=False)
+    assert list(scene.place.data_dir.iterdir()) == [notes]
+
+
+async def test_if_a_container_stays_the_record_stays_too(scene: Scene) -> None:
+    scene.runtime.fail("remove", EngineError("the engine could not remove app: busy"))
+    removed = await carry_out(await scene.plan(), scene.runtime, volumes=False)
+    assert removed.failures == ("the engine could not remove app: busy",)
+    assert (scene.place.data_dir / "tagboat.db").exists()
+    removed = await carry_out(await scene.plan(), scene.runtime, volumes=False)
+    assert removed.failures == ()
+    assert "app" not in await scene.names()
+    assert not scene.place.data_dir.exists()
+
+
+async def test_an_engine_that_is_away_keeps_what_it_has(scene: Scene) -> None:
+    scene.runtime.fail("list_workloads", EngineUnavailableError("the engine does not answer"))
+    plan = await scene.plan()
+    assert (plan.engine, plan.why_not) == (None, "the engine does not answer")
+    assert plan.record is not None
+    assert plan.record.installation == "here"
+    assert (await carry_out(plan, scene.runtime, volumes=True)).failures == ()
+    assert "app" in await scene.names()
+    assert not scene.place.data_dir.exists()
+
+
+async def test_the_record_of_another_release_is_not_guessed_at(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tagboat.installation.uninstall.HEAD", "9999")
+    with pytest.raises(SettingsError, match="of another release .* uninstall with it"):
+        await scene.plan()
+
+
+async def test_a_directory_that_no_server_has_used_is_empty(tmp_path: Path) -> None:
+    plan = await plan_uninstall(DatabasePlace(None, tmp_path / "none"), MemoryRuntime(), None)
+    assert plan.is_empty
+    assert plan.record is None
