@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -72,10 +72,10 @@ def _schema_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """
     made = tmp_path_factory.mktemp("schema") / "made.db"
 
-    def copied(engine: Engine) -> None:
+    def copied(engine: Engine, back_up: Callable[[], object] | None = None) -> None:
         file = Path(unquote((engine.url.database or "").removeprefix("file:")))
         if engine.dialect.name != "sqlite" or file.stat().st_size:
-            migrate(engine)
+            migrate(engine, back_up)
         elif made.exists():
             shutil.copyfile(made, file)
         else:

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import structlog
 import uvloop
@@ -49,7 +48,7 @@ from tagboat.http.event_hub import EventHub
 from tagboat.http.server import HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
-from tagboat.ingress.process import end_haproxy, our_processes, why_not_free
+from tagboat.ingress_choice import choose_ingress
 from tagboat.installation.claim import claim_installation
 from tagboat.intake.admit import Admission
 from tagboat.intake.inspector import EngineThenRegistry
@@ -70,7 +69,7 @@ from tagboat.registry.passwords import CommandedPasswords
 from tagboat.registry.renewing_client import RenewingClient
 from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.docker.own_container import own_container
-from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
+from tagboat.settings import IN_THE_CLEAR, Settings
 from tagboat.store import SqlStore
 from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 
@@ -144,7 +143,7 @@ class Adapters:
 
 def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
     """Build the implementations that the settings ask for; none is connected yet."""
-    clock, docker, ingress = partial(datetime.now, UTC), settings.docker, _build_ingress(settings)
+    clock, docker, ingress = partial(datetime.now, UTC), settings.docker, choose_ingress(settings)
     passwords = CommandedPasswords(bare_environment(os.environ), clock)
     counters = Counters()
     store.on_deploy_end(partial(count_end, counters))
@@ -344,58 +343,6 @@ async def _go_on_removing(built: _Built) -> None:
     await Removal(parts.store, parts.runtime, built.worker.abandon, parts.clock).go_on()
     # A background part that ends counts as broken down.
     await asyncio.Event().wait()
-
-
-def _build_ingress(settings: Settings) -> HaproxyIngress | NoIngress:
-    directory = settings.data_dir / "ingress"
-    if settings.ingress is IngressKind.NONE:
-        _leave_haproxy(directory, wanted=not settings.ingress_is_missing)
-        if settings.ingress_is_missing:
-            log.warning(settings.why_no_ingress, action="start")
-        return NoIngress(settings.why_no_ingress if settings.ingress_is_missing else "")
-    if (
-        settings.ingress_is_default
-        and not directory.exists()
-        and (why := why_not_free(settings.ingress_listen))
-    ):
-        # It was neither asked for nor ever used: a first try of Tagboat need not fail for that.
-        place = "{}:{}".format(*settings.ingress_listen)
-        said = (
-            f"there is no ingress, because another program has its address {place} ({why}): end "
-            "that program, or set TAGBOAT_INGRESS_LISTEN to a free address, and restart Tagboat"
-        )
-        log.warning(said, action="start")
-        return NoIngress(said)
-    return HaproxyIngress(
-        directory,
-        listen=settings.ingress_listen,
-        base_domain=settings.base_domain,
-        public_url=settings.public_url,
-        trusted=settings.ingress_trusted,
-        starts=settings.starts_ingress,
-    )
-
-
-def _leave_haproxy(directory: Path, *, wanted: bool) -> None:
-    """End a HAProxy of before if no ingress is `wanted`; else only warn, as traffic may use it.
-
-    Its routes are not updated any more: after the next deploy they would be wrong.
-    """
-    try:
-        if wanted and end_haproxy(directory):
-            log.warning(
-                "HAProxy ended: it still ran, and no ingress is wanted any more",
-                action="start",
-            )
-        elif left := our_processes(directory.resolve()):
-            log.warning(
-                "HAProxy still runs, but its routes are not updated any more: set "
-                "TAGBOAT_INGRESS=none to end it, or install HAProxy again",
-                action="start",
-                pid=left[0],
-            )
-    except (TagboatError, OSError) as error:
-        log.warning("HAProxy not ended", action="start", reason=str(error))
 
 
 def _ready(settings: Settings, data_dir: DataDir, token: str) -> None:

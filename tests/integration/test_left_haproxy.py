@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tagboat import app as main
+from tagboat import ingress_choice
 from tagboat.cli.context import CommandContext
 from tagboat.cli.doctor import find_problems
 from tagboat.ingress.haproxy import HaproxyIngress
@@ -45,7 +45,7 @@ async def test_it_is_told_of_where_haproxy_was_taken_away(
     left: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Then everything may still go through it."""
-    main._leave_haproxy(left, wanted=False)
+    ingress_choice.leave_haproxy(left, wanted=False)
     assert "HAProxy still runs, but its routes are not updated" in capsys.readouterr().out
     assert our_processes(left)
 
@@ -71,12 +71,12 @@ def test_that_haproxy_is_missing_is_said_loudly_at_the_start_and_kept_for_health
         "TAGBOAT_DATA_DIR": str(tmp_path),
         "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{free_port()}",
     }
-    ingress = main._build_ingress(load_settings(environ, cwd=tmp_path, is_tty=False))
+    ingress = ingress_choice.choose_ingress(load_settings(environ, cwd=tmp_path, is_tty=False))
     assert isinstance(ingress, NoIngress)
     assert "HAProxy is not installed" in ingress.why
     assert "[warning" in (said := capsys.readouterr().out)
     assert "sudo apt install haproxy" in said
-    chosen = main._build_ingress(
+    chosen = ingress_choice.choose_ingress(
         load_settings({**environ, "TAGBOAT_INGRESS": "none"}, cwd=tmp_path, is_tty=False)
     )
     assert isinstance(chosen, NoIngress)

@@ -193,7 +193,12 @@ class ServiceImport:
         env: dict[str, str] = {}
         # As Compose has it: a later file wins, and `environment` over all files.
         for one in as_list(body.get("env_file") or []):
-            env.update(self._env_file(one))
+            path = as_text(one.get("path") if isinstance(one, dict) else one)
+            required = not isinstance(one, dict) or as_bool(one.get("required", True))
+            found = self._around.read_env_file(path)
+            if found is None and required:
+                self.note("env_file", f"{path} cannot be read; its variables are missing")
+            env.update(found or {})
         for name, value in as_pairs(body.get("environment") or {}).items():
             known = self._around.variables.get(name)
             if value is None and known is None:
@@ -207,14 +212,6 @@ class ServiceImport:
             (self.secret_values if is_secret else plain)[name] = text
         if plain:
             self.project["env"] = plain
-
-    def _env_file(self, entry: object) -> Mapping[str, str]:
-        path = as_text(entry.get("path") if isinstance(entry, dict) else entry)
-        required = not isinstance(entry, dict) or as_bool(entry.get("required", True))
-        found = self._around.read_env_file(path)
-        if found is None and required:
-            self.note("env_file", f"{path} cannot be read; its variables are missing")
-        return found or {}
 
     def carry_command(self, body: Mapping[str, Any]) -> None:
         """Carry over the command line: a new entrypoint drops the CMD of the image."""

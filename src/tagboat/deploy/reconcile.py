@@ -122,13 +122,7 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
     workloads = await services.runtime.list_workloads(own_labels(services.installation))
     # Read after the listing: a workload is on record before it is made, so all of these are known.
     desired = await services.store.read(read_desired_state)
-    # A runtime that heals itself starts again what has ended: only what is gone is made again.
-    looked_after = {
-        key
-        for one in workloads
-        if one.running or one.restarting or services.runtime.self_healing
-        for key in (one.id, one.name)
-    }
+    looked_after = _looked_after(workloads, self_healing=services.runtime.self_healing)
     # One without an id was launched by a server that died before it recorded where.
     revivals = [
         partial(revive, services, one)
@@ -158,6 +152,16 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
         raise failures[0]
     # The server that looks after a command may be gone by then.
     return KEPT_FOR.total_seconds() if desired.one_offs else RECONCILE_EVERY_S
+
+
+def _looked_after(workloads: Iterable[WorkloadStatus], *, self_healing: bool) -> set[str]:
+    # A runtime that heals itself starts again what has ended: only what is gone is made again.
+    return {
+        key
+        for one in workloads
+        if one.running or one.restarting or self_healing
+        for key in (one.id, one.name)
+    }
 
 
 async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> list[TagboatError]:

@@ -110,22 +110,20 @@ class Removal:
                 try:
                     await self._carry_out(lambda _, deletion=deletion: deletion)  # type: ignore[misc]
                 except NotFoundError:
-                    await self._forget(deletion)
+                    await self._try_to_write(lambda tx, one: tx.end_deletion(one), deletion)
                     break
                 except TagboatError as error:
                     words = {"project": deletion.project_id, "reason": str(error)}
                     log.warning("not deleted yet", action="remove", **words)
                     # The person who ordered it was not told of a failure: it stays ordered.
-                    await self._order_again(deletion)
+                    await self._try_to_write(lambda tx, one: tx.begin_deletion(one), deletion)
                     await asyncio.sleep(AGAIN_S)
 
-    async def _order_again(self, deletion: Deletion) -> None:
+    async def _try_to_write(
+        self, change: Callable[[Tx, Deletion], None], deletion: Deletion
+    ) -> None:
         with contextlib.suppress(StoreUnavailableError):
-            await self.store.write(lambda tx: tx.begin_deletion(deletion))
-
-    async def _forget(self, deletion: Deletion) -> None:
-        with contextlib.suppress(StoreUnavailableError):
-            await self.store.write(lambda tx: tx.end_deletion(deletion))
+            await self.store.write(lambda tx: change(tx, deletion))
 
     async def _carry_out(self, order: Callable[[Tx], Deletion]) -> LeftVolumes:
         def begin(tx: Tx) -> tuple[Deletion, list[str]]:
@@ -138,7 +136,7 @@ class Removal:
             return await self._remove(deletion, stage_ids)
         except Exception:
             # The person who ordered it is told: it must not happen after the next start, unseen.
-            await self._forget(deletion)
+            await self._try_to_write(lambda tx, one: tx.end_deletion(one), deletion)
             raise
 
     async def _remove(self, deletion: Deletion, stage_ids: list[str]) -> LeftVolumes:

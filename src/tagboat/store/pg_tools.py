@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, make_url
 
 from tagboat.core.errors import SettingsError, StoreUnavailableError
 
-_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
+_PG_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 _INSTALL = "install PostgreSQL's client programs (sudo apt install postgresql-client)"
 
 
@@ -26,7 +26,7 @@ def dump_database(url: str, server_major: int, target: Path) -> None:
     Raises DumpProgramError, and StoreUnavailableError if it fails.
     """
     program = _find_pg_program("pg_dump")
-    found = _VERSION.search(_run_pg(program, "--version"))
+    found = _PG_VERSION.search(_run_pg(program, "--version"))
     if found is None:
         raise DumpProgramError(f"{program} is not a program of PostgreSQL's; {_INSTALL}")
     # An older one refuses too, in words that do not say what to do.

@@ -64,7 +64,12 @@ class LogStream:
                         mark,
                         msgspec.json.encode([line_data(line) for line in found.lines]),
                     )
-            parts = await self._follow(window)
+            source, live_logs = self._source, self._operations.live_logs
+            parts = await (
+                live_logs.stage(source.stage_id, window)
+                if source.stage_id is not None
+                else live_logs.instance(source.instance_id or "", window)
+            )
             async with aclosing(items_until(self._stopping.wait, parts, HEARTBEAT_S)) as items:
                 async for part in items:
                     yield _event(part) if part else HEARTBEAT
@@ -79,12 +84,6 @@ class LogStream:
             return
         if not self._stopping.is_set():
             yield _STREAM_END
-
-    async def _follow(self, window: LogWindow) -> AsyncGenerator[LogPart, None]:
-        source, live_logs = self._source, self._operations.live_logs
-        if source.stage_id is not None:
-            return await live_logs.stage(source.stage_id, window)
-        return await live_logs.instance(source.instance_id or "", window)
 
 
 def _event(part: LogPart) -> bytes:

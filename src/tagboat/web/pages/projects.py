@@ -11,7 +11,6 @@ from tagboat.core.page_port import TagPlace
 from tagboat.core.polling import PollReport
 from tagboat.core.principal import Role
 from tagboat.operations.queries.matrix import ProjectState
-from tagboat.operations.queries.tags import TagView
 from tagboat.web.cell_words import cell_words
 from tagboat.web.delivery_words import tag_words
 from tagboat.web.form_bodies import as_body
@@ -123,7 +122,12 @@ async def _show_project_page(visit: Visit, errors: FormErrors) -> Response:
             "lane": lane,
             "others": others,
             "warnings": project_warnings(page.stages),
-            "tags": cut_listing(visit, tags, _tag_key, _TAGS_SHOWN),
+            "tags": cut_listing(
+                visit,
+                tags,
+                lambda view: f"{view.tag.first_seen.isoformat()} {view.tag.tag}",
+                _TAGS_SHOWN,
+            ),
             "tag_text": text,
             "tag_words": tag_words,
             "why_no_order": why_not(visit.principal, Role.DEPLOYER, page.project.id),
@@ -176,7 +180,3 @@ def tag_place(key: str) -> TagPlace | None:
     if place is None or place[0].tzinfo is None:
         raise InvalidValueError("this link is of another list; go back to its first page")
     return place
-
-
-def _tag_key(view: TagView) -> str:
-    return f"{view.tag.first_seen.isoformat()} {view.tag.tag}"
