@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import signal
+import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -104,16 +105,20 @@ async def ask_command(
     """
     try:
         words = split_command(registry.password_command)
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            cwd="/",
-            env=dict(environment),
-            # A group of its own, so that what it has started can be ended with it.
-            start_new_session=True,
-        )
+        # A file, not a pipe: many commands end without reading it, in the middle of a write.
+        with tempfile.TemporaryFile() as asked:
+            asked.write(f"{helper_server(registry)}\n".encode())
+            asked.seek(0)
+            process = await asyncio.create_subprocess_exec(
+                *words,
+                stdin=asked,
+                stdout=PIPE,
+                stderr=PIPE,
+                cwd="/",
+                env=dict(environment),
+                # A group of its own, so that what it has started can be ended with it.
+                start_new_session=True,
+            )
     except InvalidValueError as error:
         raise _command_failure(registry, str(error), permanent=True) from None
     except FileNotFoundError:
@@ -127,7 +132,7 @@ async def ask_command(
     printed, complaint = _Printed(), _Printed()
     try:
         async with asyncio.timeout(limit_s):
-            code = await finish_command(process, registry, printed, complaint)
+            code = await finish_command(process, printed, complaint)
     except TimeoutError:
         raise _command_failure(registry, f"({words[0]}) did not end within {limit_s:g} s") from None
     finally:
@@ -185,16 +190,8 @@ def helper_server(registry: Registry) -> str:
     return _DOCKER_HUB_SERVER if registry.host == DOCKER_HUB else registry.host
 
 
-async def finish_command(
-    process: Process, registry: Registry, printed: _Printed, complaint: _Printed
-) -> int:
+async def finish_command(process: Process, printed: _Printed, complaint: _Printed) -> int:
     """Return the exit code, once the command has ended."""
-    if process.stdin is not None:
-        # Most commands read nothing of it.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            process.stdin.write(f"{helper_server(registry)}\n".encode())
-            await process.stdin.drain()
-        process.stdin.close()
     reading = [
         asyncio.create_task(_read_pipe(process, stream, into))
         for stream, into in ((process.stdout, printed), (process.stderr, complaint))
