@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from demo.sample_image import SampleApp, build_image, build_index, push
-from tagboat.core.errors import EngineError, EngineNotFoundError
+from tagboat.core.errors import EngineDeniedError, EngineError, EngineNotFoundError
 from tagboat.core.image import parse_digest, parse_image_name
 from tagboat.runtime.docker.engine import DockerRuntime
 from tests.faults.registry_front import Fault, Front, registry_front
@@ -44,6 +44,7 @@ def front(docker_registry: DockerRegistry, engine_url: str) -> Iterator[Front]:
     [
         (
             Fault(status=429, page=PAGE),
+            EngineDeniedError,
             EngineError,
             True,
             f"refuses more pulls for now; .*HTTP 429 Too Many Requests, {NO_REGISTRY}",
@@ -68,7 +69,7 @@ def front(docker_registry: DockerRegistry, engine_url: str) -> Iterator[Front]:
         ),
         (
             Fault(status=403, page=b""),
-            EngineError,
+            EngineDeniedError,
             False,
             f"refused the login.*HTTP 403 Forbidden, {NO_REGISTRY}",
         ),

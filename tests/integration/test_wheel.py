@@ -60,7 +60,11 @@ def test_the_wheel_has_every_file_of_the_package(wheel: Path) -> None:
     }
     assert {"tagboat/web/static/app.css", "tagboat/api/field_docs.toml"} <= needed
     assert needed - packed == set()
-    services = {f"share/tagboat/{path.name}" for path in CONTRIB.iterdir()}
+    services = {
+        f"share/tagboat/{path.relative_to(CONTRIB)}"
+        for path in CONTRIB.rglob("*")
+        if path.is_file()
+    }
     assert {name.partition(".data/data/")[2] for name in packed} & services == services
 
 

@@ -46,9 +46,9 @@ def stop_command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Stop a stage: no traffic, and no instances once running requests are answered.
+    """Take the traffic of a stage away, and end its instances.
 
-    It stays stopped, also after a restart of the machine, until 'tagboat start' or a deploy by
+    They end once they have answered what they were asked. It stays stopped, also after a restart of the machine, until 'tagboat start' or a deploy by
     hand. Requests get 503, pushes wait, and volumes stay.
 
     Example: tagboat stop shop staging --wait
@@ -79,9 +79,9 @@ def start_command(
     note: NoteOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Start a stopped stage: what was live before is deployed again, with the saved settings.
+    """Start a stopped stage with what was live before.
 
-    Pushes that came while it was stopped wait: 'tagboat release' deploys the newest.
+    That is deployed again, with the saved settings. Pushes that came while it was stopped wait: 'tagboat release' deploys the newest.
 
     Example: tagboat start shop staging --wait
     """

@@ -27,7 +27,9 @@ def run_command(
     ] = 3600,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a command once, with the image and configuration of what is live.
+    """Run a command once, as what is live in a stage.
+
+    It has that image and configuration.
 
     It gets environment, secrets, networks and volumes of the app, in a container of its own, which
     is removed at the end. There is no terminal and no input; output and errors are printed line by

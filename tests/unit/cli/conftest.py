@@ -89,20 +89,28 @@ def server() -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def tagboat(server: FakeServer, tmp_path: Path) -> Tagboat:
-    """The command, told of the fake server."""
+def process(server: FakeServer, tmp_path: Path) -> Tagboat:
+    """The command as a process of its own, told of the fake server."""
     return Tagboat(tmp_path, environment(TAGBOAT_URL=server.url, TAGBOAT_TOKEN=TOKEN))
 
 
 @pytest.fixture
-def quick(tagboat: Tagboat) -> Tagboat:
-    """The command within this process, told of the fake server."""
-    return QuickTagboat(tagboat.directory, tagboat.environ)
+def tagboat(request: pytest.FixtureRequest, process: Tagboat) -> Tagboat:
+    """The command, told of the fake server: a process of its own if a module says `PROCESSES`."""
+    is_apart = getattr(request.module, "PROCESSES", False)
+    return process if is_apart else QuickTagboat(process.directory, process.environ)
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Tagboat:
+def quick(process: Tagboat) -> Tagboat:
+    """The command within this process, told of the fake server."""
+    return QuickTagboat(process.directory, process.environ)
+
+
+@pytest.fixture
+def here(request: pytest.FixtureRequest, tmp_path: Path) -> Tagboat:
     """The command on a machine with a data directory, in which no server has run yet."""
-    return Tagboat(
+    kind = Tagboat if getattr(request.module, "PROCESSES", False) else QuickTagboat
+    return kind(
         tmp_path, environment(TAGBOAT_DATA_DIR=str(tmp_path / "data"), TAGBOAT_INGRESS="none")
     )

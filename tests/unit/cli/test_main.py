@@ -487,6 +487,8 @@ GROUPS = [
     context.info_name
     for context in ALL
     if isinstance(context.command, TyperGroup) and context.parent is not None
+    # There is nothing to list: it reads files of other programs.
+    if context.info_name != "import"
 ]
 
 
@@ -518,8 +520,13 @@ NOT_COMPLETED = {
     "tagboat webhook rename": {"new_name"},
     "tagboat users create": {"name"},
     "tagboat tokens create": {"name"},
+    "tagboat adopt": {"container", "project", "stage"},
+    "tagboat backup": {"file"},
+    "tagboat restore": {"file"},
+    "tagboat import compose": {"file", "services", "stage"},
+    "tagboat run": {"command"},
 }
-"""Arguments that nobody can know: new names, addresses and values."""
+"""Arguments that nobody can know: new names, addresses and values; and files, which shells know."""
 NAMES_OF_OPTIONS = {"--project", "--stage", "--to", "--registry"}
 
 
