@@ -99,7 +99,7 @@ async def test_it_becomes_the_live_instance_of_a_held_stage(api: Api) -> None:
     (tag,) = await listed(api, f"/api/projects/{project['id']}/tags")
     assert (tag["tag"], tag["digest"]) == ("v1.4.0", DIGEST)
     actions = [entry["action"] for entry in await listed(api, "/api/audit")]
-    assert actions == ["project.adopt", "stage.create", "project.create"]
+    assert actions == ["project.adopt", "stage.hold", "stage.create", "project.create"]
     assert SECRET not in json.dumps(await listed(api, "/api/audit"))
     # A deploy of the tag that runs replaces the container: it is not `already live`.
     queued = await api.caller.post(f"/api/stages/{stage['id']}/deploys", {"tag": "v1.4.0"})

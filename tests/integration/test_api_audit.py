@@ -290,7 +290,12 @@ CHANGES: Mapping[str, tuple[Try, list[tuple[str, str]]]] = {
     ),
     "POST /api/adopt": (
         _adopt,
-        [("project.adopt", "theirs"), ("stage.create", "prod"), ("project.create", "theirs")],
+        [
+            ("project.adopt", "theirs"),
+            ("stage.hold", "prod"),
+            ("stage.create", "prod"),
+            ("project.create", "theirs"),
+        ],
     ),
     "POST /api/config/apply": (
         lambda scene: scene.api.caller.post("/api/config/apply", _document()),

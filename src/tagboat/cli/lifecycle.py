@@ -48,8 +48,9 @@ def stop_command(
 ) -> None:
     """Take the traffic of a stage away, and end its instances.
 
-    They end once they have answered what they were asked. It stays stopped, also after a restart of the machine, until 'tagboat start' or a deploy by
-    hand. Requests get 503, pushes wait, and volumes stay.
+    They end once they have answered what they were asked. It stays stopped, also after a restart
+    of the machine, until 'tagboat start' or a deploy by hand. Requests get 503, pushes wait, and
+    volumes stay.
 
     Example: tagboat stop shop staging --wait
     """
@@ -81,7 +82,8 @@ def start_command(
 ) -> None:
     """Start a stopped stage with what was live before.
 
-    That is deployed again, with the saved settings. Pushes that came while it was stopped wait: 'tagboat release' deploys the newest.
+    That is deployed again, with the saved settings. Pushes that came while it was stopped wait:
+    'tagboat release' deploys the newest.
 
     Example: tagboat start shop staging --wait
     """

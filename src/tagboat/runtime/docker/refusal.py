@@ -29,6 +29,7 @@ _LONGEST_SAID = 500
 _DISK_FULL = re.compile(r"no space left on device", re.IGNORECASE)
 _PORT_TAKEN = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
 _NAME_TAKEN = re.compile(r"is already in use by container", re.IGNORECASE)
+_BEING_REMOVED = re.compile(r"dead or marked for removal", re.IGNORECASE)
 _OTHER_PROCESSOR = re.compile(r"exec format error", re.IGNORECASE)
 _BAD_REFERENCE = re.compile(r"invalid reference format", re.IGNORECASE)
 _NETWORK_GONE = re.compile(r"network (\S+) not found", re.IGNORECASE)
@@ -231,7 +232,7 @@ def refusal(error: DockerError, doing: str) -> EngineError:
         return EndpointTakenError(text)
     if error.status == HTTPStatus.CONFLICT and _NAME_TAKEN.search(said):
         return NameTakenError(text)
-    if error.status == HTTPStatus.NOT_FOUND:
+    if error.status == HTTPStatus.NOT_FOUND or _BEING_REMOVED.search(said):
         gone = _NETWORK_GONE.search(said)
         return no_network(gone[1], doing) if gone else EngineNotFoundError(text)
     if error.status in _BAD_GATEWAY or other_version(error):

@@ -28,6 +28,11 @@ NOT_FOUND = 'exec: "nope": executable file not found in $PATH'
         (404, "No such container: web", EngineNotFoundError),
         (
             409,
+            "can not get logs from container which is dead or marked for removal",
+            EngineNotFoundError,
+        ),
+        (
+            409,
             'Conflict. The container name "/web" is already in use by container "abc". You have to',
             NameTakenError,
         ),
