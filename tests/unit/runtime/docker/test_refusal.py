@@ -4,6 +4,7 @@ from aiodocker import DockerError
 from tagboat.core.errors import (
     DiskFullError,
     EndpointTakenError,
+    EngineDeniedError,
     EngineError,
     EngineNotFoundError,
     EngineUnavailableError,
@@ -87,19 +88,19 @@ def test_a_refusal_is_told_by_status_and_words(
                 "pull access denied for acme/app, repository does not exist or may require "
                 "'docker login'"
             ),
-            EngineError,
+            EngineDeniedError,
             False,
             "login",
         ),
         (
             'Head "https://git.example.com/v2/acme/app": no basic auth credentials',
-            EngineError,
+            EngineDeniedError,
             False,
             "login",
         ),
         (
             'Get "https://git.example.com/v2/": unauthorized: authentication required',
-            EngineError,
+            EngineDeniedError,
             False,
             "login",
         ),
@@ -243,7 +244,7 @@ def unread(status: int, fault: str, body: str) -> str:
         (429, "Too Many Requests", EngineError, True, "refuses more pulls for now"),
         (408, "Request Timeout", EngineError, True, "could not reach"),
         (404, "Not Found", EngineNotFoundError, False, "has no such image"),
-        (403, "Forbidden", EngineError, False, "refused the login"),
+        (403, "Forbidden", EngineDeniedError, False, "refused the login"),
         (
             418,
             "I'm a Teapot",
@@ -328,7 +329,7 @@ def test_a_login_that_is_refused_is_no_missing_image_though_the_engine_says_404(
     message = (
         "pull access denied for acme/app, repository does not exist or may require 'docker login'"
     )
-    assert type(pull_refusal(DockerError(404, message), APP)) is EngineError
+    assert type(pull_refusal(DockerError(404, message), APP)) is EngineDeniedError
 
 
 @pytest.mark.parametrize("name", ["acme/timeout", "acme/no-such-host", "unauthorized/denied"])
