@@ -60,7 +60,7 @@ class Pipeline:
     """Carries one deploy through its steps."""
 
     def __init__(self, services: DeployServices, deploy_id: str) -> None:
-        self._services = services
+        self._services, self._deploy_id = services, deploy_id
         self._record = DeployRecord(services.store, services.clock, deploy_id)
         self._containers = Containers(services, self._record)
         requests = RequestCount(services.store, services.traffic, services.clock, deploy_id)
@@ -86,7 +86,8 @@ class Pipeline:
         cancelled, and when it raises StoreUnavailableError or ClaimLostError, it leaves everything
         as it is: a later call, here or on another server, goes on.
         """
-        context = await self._record.resume()
+        with structlog.contextvars.bound_contextvars(deploy=self._deploy_id):
+            context = await self._record.resume()
         if not context.deploy.status.final:
             # Each line from here on says which deploy it is about.
             with structlog.contextvars.bound_contextvars(**deploy_words(context)):

@@ -211,11 +211,12 @@ class DeployRecord:
     ) -> None:
         """Change the instances, as they are on record."""
 
-        def work(tx: Tx, _: Deploy) -> None:
+        def work(tx: Tx) -> None:
+            self._claimed(tx)
             for instance in instances:
                 tx.put_instance(change(tx.instance(instance.id)))
 
-        await self.write(work)
+        await self._store.write(work)
 
     async def make_way(self, also: Callable[[Tx, Deploy], None]) -> None:
         """Record that the live instances make way for one that cannot run next to them.
