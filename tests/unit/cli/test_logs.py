@@ -136,8 +136,10 @@ def test_a_log_that_cannot_be_followed_at_all_is_a_failure(
 def test_ctrl_c_ends_it_without_a_word(tagboat: Tagboat, server: FakeServer) -> None:
     # It ends without `end`: the command waits for the server, until somebody ends it.
     server.answers[CALL] = sent(line("one"))
+    # A shell that runs the tests in the background lets them ignore Ctrl-C, and all they start.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     with subprocess.Popen(
-        [*PROGRAM, "logs", "-f", "app", "dev"],
+        [*PROGRAM[:-1], heeding + PROGRAM[-1], "logs", "-f", "app", "dev"],
         env=tagboat.environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
