@@ -126,7 +126,11 @@ def propose_from(
         return _dotenv(place, variables) if place.is_file() else None
 
     surroundings = ComposeSurroundings(
-        project=_COMPOSE_NAME.sub("", (str(name) or folder.name).lower()) or "app",
+        # In Compose's own order, and spelled as it does.
+        project=_COMPOSE_NAME.sub(
+            "", (variables.get("COMPOSE_PROJECT_NAME") or str(name) or folder.name).lower()
+        ).lstrip("_-")
+        or "app",
         folder=str(folder),
         variables=variables,
         read_env_file=read_env_file,

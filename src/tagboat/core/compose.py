@@ -70,6 +70,9 @@ class _Proposal:
         self._by_image[one.image] = name
         self.settle_domains(one)
         project = one.project
+        # First: these names are the file's own, and cannot be others.
+        for variable, value in one.file_variables.items():
+            self._secrets.setdefault(variable, value)
         if one.secret_values:
             project["secrets"] = {
                 key: f"env:{self.variable_for(name, key, value)}"

@@ -75,6 +75,16 @@ def test_variables_come_from_the_shell_first(
     assert "the variable GONE_BY_NOW is not set" in shown.err
 
 
+def test_compose_s_own_name_of_the_project(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "compose.yaml"
+    path.write_text("name: named\nservices: {web: {image: x}, db: {image: y}}\n")
+    (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=_-My.Shop\n")
+    compose_command(str(path))
+    assert "myshop_default" in capsys.readouterr().out
+
+
 def test_chosen_services_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "compose.yaml"
     path.write_text("services: {db: {image: 'postgres:16', links: [x]}, web: {image: x, tty: 1}}\n")
