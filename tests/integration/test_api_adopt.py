@@ -99,7 +99,7 @@ async def test_it_becomes_the_live_instance_of_a_held_stage(api: Api) -> None:
     (tag,) = await listed(api, f"/api/projects/{project['id']}/tags")
     assert (tag["tag"], tag["digest"]) == ("v1.4.0", DIGEST)
     actions = [entry["action"] for entry in await listed(api, "/api/audit")]
-    assert actions == ["project.adopt", "stage.create", "project.create"]
+    assert actions == ["project.adopt", "stage.hold", "stage.create", "project.create"]
     assert SECRET not in json.dumps(await listed(api, "/api/audit"))
     # A deploy of the tag that runs replaces the container: it is not `already live`.
     queued = await api.caller.post(f"/api/stages/{stage['id']}/deploys", {"tag": "v1.4.0"})
@@ -122,6 +122,22 @@ async def test_a_second_stage_joins_the_project_of_its_image(api: Api) -> None:
     joined = await adopt(api, container="second", stage="dev")
     assert (joined.status, joined.json["project"]["created"]) == (200, False)
     assert len(await listed(api, "/api/projects")) == 1
+
+
+async def test_what_differs_from_the_project_that_there_is_is_named(api: Api) -> None:
+    body = {"name": "shop", "image": str(IMAGE), "stages": [{"name": "dev", "tag_pattern": "x"}]}
+    assert (await api.caller.post("/api/projects", body | {"port": 0})).status == 201
+    await run_theirs(api)
+    remarks = "; ".join((await adopt(api, dry_run=True)).json["remarks"])
+    assert "port stays unset in the project shop, and is 8080 here" in remarks
+    assert "by now" not in remarks
+
+
+async def test_a_tag_that_points_elsewhere_by_now_is_named(api: Api) -> None:
+    await run_theirs(api)
+    api.registries.digests["v1.4.0"] = Digest("sha256:" + "b" * 64)
+    remarks = "; ".join((await adopt(api, dry_run=True)).json["remarks"])
+    assert "v1.4.0 is another image in the registry by now (sha256:bbbb" in remarks
 
 
 async def test_a_domain_of_another_stage_is_left_out_and_named(api: Api) -> None:

@@ -8,6 +8,7 @@ from tagboat.cli import show
 from tagboat.cli.client import ApiObject
 from tagboat.cli.options import JsonOption, YesOption, connect
 from tagboat.cli.prompts import confirm
+from tagboat.core.errors import TagboatError
 
 
 def adopt_command(
@@ -60,9 +61,18 @@ def adopt_command(
         show.as_json(plan)
     if dry_run:
         return
+    if plan["dangers"] and not force:
+        raise TagboatError(
+            f"{plan['container']} may not work the same: {'; '.join(plan['dangers'])}."
+            " Nothing was changed; to leave that out, use --force"
+        )
     if not yes and not plan["seamless"]:
         words = " ".join(plan["first_deploy"]) or "The first deploy interrupts the app."
-        confirm(words, f"the first deploy interrupts {plan['container']}")
+        otherwise = f"the first deploy interrupts {plan['container']}"
+        # Nobody is asked about a plan that was not shown.
+        if as_json:
+            raise TagboatError(f"{otherwise}; confirm with --yes")
+        confirm(words, otherwise)
     # By id: another container may have the name by now.
     adopted = client.post("/api/adopt", {**order, "container": plan["container_id"]})
     if as_json:
