@@ -20,6 +20,7 @@ from tagboat.core.compose_parts import ComposeNote, ComposeSurroundings
 from tagboat.core.dotenv import parse_dotenv
 from tagboat.core.errors import InvalidValueError, TagboatError
 from tagboat.core.interpolation import Interpolation
+from tagboat.core.naming import parse_name
 
 if TYPE_CHECKING:
     from tagboat.cli.config_yaml import ConfigText
@@ -65,6 +66,10 @@ def compose_command(
 
     Example: tagboat import compose compose.yaml web > tagboat.yaml
     """
+    try:
+        parse_name(stage)
+    except InvalidValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--stage") from None
     content = read_yaml_file(file, "services")
     folder = Path.cwd() if file == "-" else Path(file).absolute().parent
     proposal = propose_from(content, folder, services or (), stage, binds=binds)
@@ -89,10 +94,14 @@ def compose_command(
                 ],
             }
         )
-        return
-    from tagboat.cli.config_yaml import write_config_text
+    else:
+        from tagboat.cli.config_yaml import write_config_text
 
-    sys.stdout.write(write_config_text(document, _PROPOSAL_HEAD))
+        sys.stdout.write(write_config_text(document, _PROPOSAL_HEAD))
+    # The first poll of a new project only records the tags that there are.
+    show.progress("Nothing is deployed by 'tagboat apply' itself. After it:")
+    for name in document["projects"]:
+        show.progress(f"  tagboat deploy {name} {stage} {proposal.tags[name] or 'TAG'} --wait")
 
 
 def propose_from(

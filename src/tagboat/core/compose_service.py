@@ -44,8 +44,8 @@ class ServiceImport:
     """The proposal for one service.
 
     `project` and `stage` are as in a configuration file, `secret_values` the values of its secrets,
-    `file_variables` those of variables that become secret files, and `notes` say what is not
-    carried over. Raises InvalidValueError without a usable image.
+    `file_variables` those of variables that become secret files, `tag` the tag that the file names,
+    and `notes` say what is not carried over. Raises InvalidValueError without a usable image.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class ServiceImport:
         self.stage: dict[str, Any] = {}
         self.secret_values: dict[str, str] = {}
         self.file_variables: dict[str, str] = {}
+        self.tag = ""
         self._around = surroundings
         self._taken: set[str] = set()
         self._app_port: int | None = None
@@ -130,7 +131,7 @@ class ServiceImport:
             image, pattern = parse_image_name(name), "*"
         else:
             ref = parse_image_ref(name)
-            image, pattern = ref.name, pattern_for(ref.tag)
+            image, pattern, self.tag = ref.name, pattern_for(ref.tag), ref.tag
         self.project["image"] = str(image)
         self.stage["tag_pattern"] = pattern
         return image
