@@ -48,11 +48,8 @@ def adopt_command(
     """
     client = connect()
     wish = {"project": project, "stage": stage, "pattern": pattern, "port": port}
-    order = {
-        "container": container,
-        "force": force,
-        **{name: value for name, value in wish.items() if value is not None},
-    }
+    order: dict[str, object] = {"container": container, "force": force}
+    order |= {name: value for name, value in wish.items() if value is not None}
     # Always first, so that people see what they are asked about.
     plan = client.post("/api/adopt", {**order, "dry_run": True})
     if not as_json:
@@ -68,17 +65,11 @@ def adopt_command(
         )
     if not yes and not plan["seamless"]:
         words = " ".join(plan["first_deploy"]) or "The first deploy interrupts the app."
-        otherwise = f"the first deploy interrupts {plan['container']}"
-        # Nobody is asked about a plan that was not shown.
-        if as_json:
-            raise TagboatError(f"{otherwise}; confirm with --yes")
-        confirm(words, otherwise)
+        interrupts = f"the first deploy interrupts {plan['container']}"
+        confirm(words, interrupts, can_ask=not as_json)
     # By id: another container may have the name by now.
     adopted = client.post("/api/adopt", {**order, "container": plan["container_id"]})
-    if as_json:
-        show.as_json(adopted)
-    else:
-        _show_next(adopted)
+    (show.as_json if as_json else _show_next)(adopted)
 
 
 def _show_next(adopted: ApiObject) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -86,14 +87,7 @@ def compose_command(
             f" {', '.join(proposal.variables)}"
         )
     if as_json:
-        show.as_json(
-            {
-                "document": document,
-                "notes": [
-                    {"service": one.service, "key": one.key, "reason": one.reason} for one in notes
-                ],
-            }
-        )
+        show.as_json({"document": document, "notes": [asdict(note) for note in notes]})
     else:
         from tagboat.cli.config_yaml import write_config_text
 
