@@ -124,6 +124,22 @@ async def test_a_second_stage_joins_the_project_of_its_image(api: Api) -> None:
     assert len(await listed(api, "/api/projects")) == 1
 
 
+async def test_what_differs_from_the_project_that_there_is_is_named(api: Api) -> None:
+    body = {"name": "shop", "image": str(IMAGE), "stages": [{"name": "dev", "tag_pattern": "x"}]}
+    assert (await api.caller.post("/api/projects", body | {"port": 0})).status == 201
+    await run_theirs(api)
+    remarks = "; ".join((await adopt(api, dry_run=True)).json["remarks"])
+    assert "port stays unset in the project shop, and is 8080 here" in remarks
+    assert "by now" not in remarks
+
+
+async def test_a_tag_that_points_elsewhere_by_now_is_named(api: Api) -> None:
+    await run_theirs(api)
+    api.registries.digests["v1.4.0"] = Digest("sha256:" + "b" * 64)
+    remarks = "; ".join((await adopt(api, dry_run=True)).json["remarks"])
+    assert "v1.4.0 is another image in the registry by now (sha256:bbbb" in remarks
+
+
 async def test_a_domain_of_another_stage_is_left_out_and_named(api: Api) -> None:
     stages = [{"name": "dev", "tag_pattern": "*", "domains": ["shop.test"]}]
     body = {"name": "other", "image": "git.example.com/acme/other", "stages": stages}

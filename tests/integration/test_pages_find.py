@@ -1,18 +1,24 @@
 """Finding and ordering by typed words."""
 
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from tagboat.core.catalog import Stage
+from tagboat.core.deploy import InstanceState
+from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
 from tests.integration.test_api_overview import statements
 from tests.support.api import Api, running_api
 from tests.support.pages import Browser, signed_in, words
-from tests.support.sample_pages import Filled, fill
+from tests.support.sample_pages import Filled, Sample, fill
 
 pytestmark = pytest.mark.anyio
 
@@ -107,11 +113,39 @@ async def test_each_order_asks_and_is_carried_out(api: Api, browser: Browser) ->
         assert [stage.held for stage in stages if stage.name == "dev"] == [held]
 
 
+async def test_a_rollback_goes_to_what_was_shown(api: Api, browser: Browser) -> None:
+    def begin(tx: Tx) -> Stage:
+        sample = Sample(tx, datetime.now(UTC))
+        stage = sample.stage(sample.project("app"), "prod")
+        for tag, age, left in (("v1", 3, 2), ("v2", 2, 1)):
+            old = sample.instance(
+                sample.deploy(stage, tag, timedelta(hours=age)), InstanceState.STOPPED
+            )
+            tx.put_instance(replace(old, stopped_at=sample.now - timedelta(hours=left)))
+        sample.live(stage, "v3", timedelta(hours=1))
+        return stage
+
+    stage = await api.store.write(begin)
+    shown = await browser.get("/find/order?q=roll+back+app+prod")
+    assert "v2 serves again" in words(shown)
+    assert "Roll back to v2" in words(shown)
+    (wanted,) = re.findall('name="to" value="([^"]*)"', shown.body.decode())
+    await api.store.write(
+        lambda tx: Sample(tx, datetime.now(UTC)).live(stage, "v4", timedelta(seconds=1))
+    )
+    done = await browser.post("/find/order", {"q": "roll back app prod", "to": wanted})
+    assert "v2" in words(await browser.follow(done))
+    (deploy, *_) = (await api.caller.get("/api/deploys")).json["items"]
+    assert (deploy["trigger"], deploy["tag"]) == ("rollback", "v2")
+
+
 async def test_an_order_that_cannot_be_carried_out_comes_back(browser: Browser) -> None:
     answer = await browser.post("/find/order", {"q": "roll back docs prod", "note": "typed"})
     assert answer.status == 409
     assert 'value="typed"' in answer.body.decode()
     assert "Roll back docs prod?" in words(answer)
+    shown = await browser.get("/find/order?q=roll+back+docs+prod")
+    assert (shown.status, "autofocus>Roll back" in shown.body.decode()) == (200, False)
 
 
 @pytest.mark.parametrize(

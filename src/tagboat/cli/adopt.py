@@ -8,6 +8,7 @@ from tagboat.cli import show
 from tagboat.cli.client import ApiObject
 from tagboat.cli.options import JsonOption, YesOption, connect
 from tagboat.cli.prompts import confirm
+from tagboat.core.errors import TagboatError
 
 
 def adopt_command(
@@ -47,11 +48,8 @@ def adopt_command(
     """
     client = connect()
     wish = {"project": project, "stage": stage, "pattern": pattern, "port": port}
-    order = {
-        "container": container,
-        "force": force,
-        **{name: value for name, value in wish.items() if value is not None},
-    }
+    order: dict[str, object] = {"container": container, "force": force}
+    order |= {name: value for name, value in wish.items() if value is not None}
     # Always first, so that people see what they are asked about.
     plan = client.post("/api/adopt", {**order, "dry_run": True})
     if not as_json:
@@ -60,15 +58,18 @@ def adopt_command(
         show.as_json(plan)
     if dry_run:
         return
+    if plan["dangers"] and not force:
+        raise TagboatError(
+            f"{plan['container']} may not work the same: {'; '.join(plan['dangers'])}."
+            " Nothing was changed; to leave that out, use --force"
+        )
     if not yes and not plan["seamless"]:
         words = " ".join(plan["first_deploy"]) or "The first deploy interrupts the app."
-        confirm(words, f"the first deploy interrupts {plan['container']}")
+        interrupts = f"the first deploy interrupts {plan['container']}"
+        confirm(words, interrupts, can_ask=not as_json)
     # By id: another container may have the name by now.
     adopted = client.post("/api/adopt", {**order, "container": plan["container_id"]})
-    if as_json:
-        show.as_json(adopted)
-    else:
-        _show_next(adopted)
+    (show.as_json if as_json else _show_next)(adopted)
 
 
 def _show_next(adopted: ApiObject) -> None:

@@ -196,7 +196,10 @@ def _show_plan(answer: ApiObject, *, done: bool, as_json: bool) -> None:
                 else f"    {field['field']}: {before} → {after}"
             )
         if done and change["kind"] == "webhook" and change["action"] == "create":
-            show.progress(f"the URL of the {name} is new: 'tagboat webhook rotate' shows one")
+            show.progress(
+                f"the URL of the {name} is not shown: 'tagboat webhook rotate {change['name']}'"
+                " replaces it by one that is shown once"
+            )
     if not changes:
         show.line("nothing is changed" if done else "nothing would change")
         return

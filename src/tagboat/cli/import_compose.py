@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ from tagboat.core.compose_parts import ComposeNote, ComposeSurroundings
 from tagboat.core.dotenv import parse_dotenv
 from tagboat.core.errors import InvalidValueError, TagboatError
 from tagboat.core.interpolation import Interpolation
+from tagboat.core.naming import parse_name
 
 if TYPE_CHECKING:
     from tagboat.cli.config_yaml import ConfigText
@@ -65,6 +67,10 @@ def compose_command(
 
     Example: tagboat import compose compose.yaml web > tagboat.yaml
     """
+    try:
+        parse_name(stage)
+    except InvalidValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--stage") from None
     content = read_yaml_file(file, "services")
     folder = Path.cwd() if file == "-" else Path(file).absolute().parent
     proposal = propose_from(content, folder, services or (), stage, binds=binds)
@@ -81,18 +87,15 @@ def compose_command(
             f" {', '.join(proposal.variables)}"
         )
     if as_json:
-        show.as_json(
-            {
-                "document": document,
-                "notes": [
-                    {"service": one.service, "key": one.key, "reason": one.reason} for one in notes
-                ],
-            }
-        )
-        return
-    from tagboat.cli.config_yaml import write_config_text
+        show.as_json({"document": document, "notes": [asdict(note) for note in notes]})
+    else:
+        from tagboat.cli.config_yaml import write_config_text
 
-    sys.stdout.write(write_config_text(document, _PROPOSAL_HEAD))
+        sys.stdout.write(write_config_text(document, _PROPOSAL_HEAD))
+    # The first poll of a new project only records the tags that there are.
+    show.progress("Nothing is deployed by 'tagboat apply' itself. After it:")
+    for name in document["projects"]:
+        show.progress(f"  tagboat deploy {name} {stage} {proposal.tags[name] or 'TAG'} --wait")
 
 
 def propose_from(
@@ -126,7 +129,11 @@ def propose_from(
         return _dotenv(place, variables) if place.is_file() else None
 
     surroundings = ComposeSurroundings(
-        project=_COMPOSE_NAME.sub("", (str(name) or folder.name).lower()) or "app",
+        # In Compose's own order, and spelled as it does.
+        project=_COMPOSE_NAME.sub(
+            "", (variables.get("COMPOSE_PROJECT_NAME") or str(name) or folder.name).lower()
+        ).lstrip("_-")
+        or "app",
         folder=str(folder),
         variables=variables,
         read_env_file=read_env_file,

@@ -22,7 +22,11 @@ FollowOption = Annotated[
 TailOption = Annotated[
     int | None,
     typer.Option(
-        "--tail", "-n", min=1, max=10000, help="How many lines; default 100, or all --since."
+        "--tail",
+        "-n",
+        min=0,
+        max=10000,
+        help="How many lines; default 100, or all --since. 0: only new ones.",
     ),
 ]
 SinceOption = Annotated[
@@ -69,6 +73,9 @@ def logs_command(
 
 def log_query(tail: int | None, since: str | None, *, timestamps: bool) -> dict[str, object]:
     """Return the parameters of the API for the options that were given."""
+    # By time, not by number: the first lines of the next version are new as well.
+    if tail == 0:
+        tail, since = None, "0s"
     asked = {"tail": tail, "since": since, "timestamps": "true" if timestamps else None}
     return {name: value for name, value in asked.items() if value is not None}
 

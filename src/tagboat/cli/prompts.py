@@ -19,12 +19,12 @@ def is_interactive() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def confirm(question: str, otherwise: str) -> None:
+def confirm(question: str, otherwise: str, *, can_ask: bool = True) -> None:
     """Ask a person to confirm. Raises TagboatError if they do not, or nobody can be asked.
 
-    `otherwise` says what would happen.
+    `otherwise` says what would happen. `can_ask` is False if they have not seen what it is about.
     """
-    if not is_interactive():
+    if not can_ask or not is_interactive():
         raise TagboatError(f"{otherwise}; confirm with --yes")
     # Not input(), nor typer.confirm(): both write to stdout, which is for the result alone.
     sys.stderr.write(f"{harmless(question)} Continue? [y/N] ")

@@ -193,17 +193,12 @@ def show_saved_names(
                 show.progress(f"note: the stage {stage['name']} has its own {names_in_words(own)}")
         if stages:
             show.line(
-                f"live in each stage from its next deploy on: 'tagboat deploy {holder.words} STAGE"
-                " TAG' starts one"
+                "live in each stage from its next deploy on: 'tagboat restart"
+                f" {holder.words} STAGE' starts one"
             )
         return
-    live = client.get("/api/instances", stage=holder.stage["id"], state="live")["items"]
-    tags = list(dict.fromkeys(one["tag"] for one in live))
-    # Of several live tags, nobody but the caller knows which one is meant.
-    tag = tags[0] if len(tags) == 1 else "TAG"
-    if tags:
-        deploys = f"'tagboat deploy {holder.words} {tag}'"
-        show.line(f"live from the next deploy on: {deploys} starts one")
+    if client.get("/api/instances", stage=holder.stage["id"], state="live")["items"]:
+        show.line(f"live from the next deploy on: 'tagboat restart {holder.words}' starts one")
 
 
 def _can_be_stage(word: str) -> bool:

@@ -32,7 +32,10 @@ WebhookArg = Annotated[
         metavar="NAME", help="The webhook's name.", autocompletion=complete.webhook_names
     ),
 ]
-_SHOWN_ONCE = "Save it now: it is not shown again. 'tagboat webhook rotate' replaces it"
+_SHOWN_ONCE = (
+    "Save it now: it is not shown again. 'tagboat webhook rotate PROJECT NAME' replaces it, and the"
+    " old URL ends at once"
+)
 _QUESTION = "The old URL stops working at once, for every sender that uses it."
 _OTHERWISE = "the old URL would stop working at once"
 

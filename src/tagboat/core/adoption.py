@@ -15,6 +15,7 @@ from tagboat.core.moving_in import (
     looks_secret,
     path_asked,
     pattern_for,
+    secret_words,
     traefik_hosts,
     traefik_port,
 )
@@ -333,6 +334,11 @@ def remarks_of(facts: ContainerFacts, port: int) -> Iterator[str]:
             "its HEALTHCHECK is not the image's: set healthcheck to a path, or build the test into"
             " the image"
         )
+    if command_line_of(facts) and (named := secret_words([*facts.entrypoint, *facts.command])):
+        yield (
+            f"its command line has what looks like a secret ({', '.join(named)}), which all who may"
+            " read the stage will see: let the app read it from a secret"
+        )
     for one in facts.published:
         if one.port != port or one.protocol != "tcp":
             yield (
@@ -343,9 +349,12 @@ def remarks_of(facts: ContainerFacts, port: int) -> Iterator[str]:
         yield f"the volume at {', '.join(ro)} was read-only, and is not any more"
     if facts.networks:
         service = facts.labels.get(_COMPOSE_SERVICE)
+        names = dict.fromkeys((service or facts.name, *facts.aliases))
+        if service:
+            names.pop(facts.name, None)
         yield (
             f"on {', '.join(facts.networks)} others find it by the names PROJECT-STAGE and PROJECT,"
-            f" not by {service or facts.name}"
+            f" not by {', '.join(names)}"
             + (f"; --project {service} keeps that name" if service else "")
         )
     if any(is_proxy_label(name) and "traefik" in name for name in facts.labels):

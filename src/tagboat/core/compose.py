@@ -20,12 +20,14 @@ ALL_SERVICES = "all services"
 class ComposeProposal:
     """A configuration document with its projects, and what it leaves out.
 
-    `variables` are the environment variables that its secrets refer to.
+    `variables` are the environment variables that its secrets refer to, and `tags` the tag of each
+    project that the Compose file names; empty where it names a digest.
     """
 
     document: Mapping[str, Any]
     notes: Sequence[ComposeNote]
     variables: Sequence[str]
+    tags: Mapping[str, str]
 
 
 def propose_config(
@@ -58,6 +60,7 @@ class _Proposal:
         self._by_image: dict[object, str] = {}
         self._by_domain: dict[str, str] = {}
         self._secrets: dict[str, str] = {}
+        self._tags: dict[str, str] = {}
 
     def add(self, one: ServiceImport) -> None:
         """Add the project of a service."""
@@ -70,11 +73,15 @@ class _Proposal:
         self._by_image[one.image] = name
         self.settle_domains(one)
         project = one.project
+        # First: these names are the file's own, and cannot be others.
+        for variable, value in one.file_variables.items():
+            self._secrets.setdefault(variable, value)
         if one.secret_values:
             project["secrets"] = {
                 key: f"env:{self.variable_for(name, key, value)}"
                 for key, value in one.secret_values.items()
             }
+        self._tags[name] = one.tag
         self._projects[name] = {**project, "stages": {self._stage: one.stage}}
         self.notes += one.notes
 
@@ -93,7 +100,7 @@ class _Proposal:
                 )
             )
         document = {"projects": self._projects}
-        return ComposeProposal(document, self.notes, tuple(self._secrets))
+        return ComposeProposal(document, self.notes, tuple(self._secrets), self._tags)
 
     def name_for(self, service: str) -> str:
         """Return a free name for the project of a service."""

@@ -16,6 +16,7 @@ REASONS: Mapping[str, str] = {
     "devices": "add them to `devices` once the server allows them (TAGBOAT_BIND_ROOTS)",
     "gpus": "Tagboat has no option for GPUs",
     "profiles": "all services that are named here become projects",
+    "restart": "Tagboat starts again what ends; use release_command for a task that ends",
     "scale": "a stage has one instance of each tag",
     "extends": "only what stands in the service itself is read; copy the rest into it",
     "container_name": "Tagboat names containers PROJECT-STAGE-ID, because two run during a deploy",
@@ -54,5 +55,5 @@ REASONS: Mapping[str, str] = {
     "pre_stop": "Tagboat sends the stop signal only",
 }
 NO_OPTION = "Tagboat has no option for it"
-SILENT = frozenset({"image", "restart", "pull_policy", "attach", "annotations"})
-"""Keys that change nothing a person would miss: Tagboat always pulls, and restarts what ends."""
+SILENT = frozenset({"image", "pull_policy", "attach", "annotations"})
+"""Keys that change nothing a person would miss: Tagboat always pulls."""

@@ -1,13 +1,14 @@
 """A service of a Compose file as a project of a configuration file. Pure."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tagboat.core.catalog import HEALTH_TIMEOUT_S
 from tagboat.core.compose_parts import ComposeNote, ComposeSurroundings
 from tagboat.core.compose_reasons import NO_OPTION, REASONS, SILENT
 from tagboat.core.compose_values import (
+    SAME_OPTIONS,
     ComposeMount,
     as_bool,
     as_list,
@@ -28,6 +29,7 @@ from tagboat.core.moving_in import (
     looks_secret,
     path_asked,
     pattern_for,
+    secret_words,
     traefik_hosts,
     traefik_port,
 )
@@ -36,24 +38,13 @@ from tagboat.core.run import KEEP_ENTRYPOINT
 
 # A rule for all paths is none.
 _WHOLE_HOST = re.compile(r"Path(?:Prefix)?\(`/`\)")
-# Options that only have another name; None leaves the option out.
-_SAME: Mapping[str, tuple[str, Callable[[object], object]]] = {
-    "user": ("user", as_text),
-    "mem_limit": ("memory", as_text),
-    "cpus": ("cpus", as_number),
-    "shm_size": ("shm_size", as_text),
-    "read_only": ("read_only", as_bool),
-    "init": ("init", as_bool),
-    "stop_signal": ("stop_signal", as_text),
-    "stop_grace_period": ("stop_timeout_s", as_seconds),
-    "cap_add": ("cap_add", as_texts),
-}
 
 
 class ServiceImport:
     """The proposal for one service.
 
     `project` and `stage` are as in a configuration file, `secret_values` the values of its secrets,
+    `file_variables` those of variables that become secret files, `tag` the tag that the file names,
     and `notes` say what is not carried over. Raises InvalidValueError without a usable image.
     """
 
@@ -65,6 +56,8 @@ class ServiceImport:
         self.project: dict[str, Any] = {}
         self.stage: dict[str, Any] = {}
         self.secret_values: dict[str, str] = {}
+        self.file_variables: dict[str, str] = {}
+        self.tag = ""
         self._around = surroundings
         self._taken: set[str] = set()
         self._app_port: int | None = None
@@ -111,10 +104,14 @@ class ServiceImport:
         # A key that is carried over as it is would be written in the clear.
         if holds_secret(value):
             self.note(key, "has the value of a variable that looks like a secret; set it yourself")
-        elif same := _SAME.get(key):
+        elif same := SAME_OPTIONS.get(key):
             self._try(key, lambda given: self.project.update({same[0]: same[1](given)}), value)
         elif carry is not None:
             self._try(key, carry, value)
+        # Tagboat starts what ends; YAML may read `no` as a boolean.
+        elif key == "restart":
+            if value in (False, "no"):
+                self.note(key, REASONS[key])
         # What is switched off, or empty, is nothing that anybody misses.
         elif value not in (False, [], {}, ""):
             self.note(key, REASONS.get(key, NO_OPTION))
@@ -134,7 +131,7 @@ class ServiceImport:
             image, pattern = parse_image_name(name), "*"
         else:
             ref = parse_image_ref(name)
-            image, pattern = ref.name, pattern_for(ref.tag)
+            image, pattern, self.tag = ref.name, pattern_for(ref.tag), ref.tag
         self.project["image"] = str(image)
         self.stage["tag_pattern"] = pattern
         return image
@@ -142,8 +139,14 @@ class ServiceImport:
     def carry_labels(self, value: object) -> dict[str, str]:
         """Carry over the labels, and return all of them."""
         labels = {name: text or "" for name, text in as_pairs(value or {}).items()}
-        if holds_secret(labels):
-            raise InvalidValueError("have the value of a variable that looks like a secret")
+        if hidden := [
+            name
+            for name, text in labels.items()
+            if holds_secret(text)
+            or (not is_proxy_label(name) and text and looks_secret(name, text))
+        ]:
+            self.note("labels", f"{', '.join(hidden)}: the value looks like a secret")
+            labels = {name: text for name, text in labels.items() if name not in hidden}
         # Traefik would go on to route to the new container, past the ingress.
         kept = {name: text for name, text in labels.items() if not is_proxy_label(name)}
         if own := [name for name in kept if name.startswith("tagboat.")]:
@@ -221,6 +224,11 @@ class ServiceImport:
                     f"{key} has the value of a variable that looks like a secret"
                 )
         command = as_words(body.get("command"))
+        if named := secret_words([*as_words(body.get("entrypoint")), *command]):
+            raise InvalidValueError(
+                f"has what looks like a secret ({', '.join(named)}); let a shell read it from a"
+                " variable that is a secret of the stage"
+            )
         if body.get("entrypoint") is not None:
             # An empty one removes the image's own, as a command alone does here.
             if entrypoint := as_words(body["entrypoint"]):
@@ -314,8 +322,11 @@ class ServiceImport:
 
     def carry_networks(self, value: object) -> None:
         """Carry over networks, by the names that they have on the engine."""
-        names: Iterable[str] = value if isinstance(value, dict) else as_texts(value)
-        for name in names:
+        options = value if isinstance(value, dict) else dict.fromkeys(as_texts(value))
+        for name, own in options.items():
+            if isinstance(own, dict) and own:
+                said = ", ".join((*own, *as_texts(own.get("aliases") or [])))
+                self.note("networks", f"{name}: {said}: others find the app by its project's name")
             top = self._around.networks.get(name) or {}
             given = top.get("name") if isinstance(top, dict) else None
             if isinstance(top, dict) and top.get("external"):
@@ -343,10 +354,12 @@ class ServiceImport:
                 continue
             path = as_text(place.get("file") or "")
             # Whole: nobody knows where the proposal will be saved.
-            ref = f"file:{self._around.absolute(path)}" if path else ""
-            self.project.setdefault("secret_files", {})[target] = (
-                ref or f"env:{as_text(place['environment'])}"
-            )
+            ref = f"file:{self._around.absolute(path)}"
+            if not path:
+                name = as_text(place["environment"])
+                self.file_variables[name] = self._around.variables.get(name, "")
+                ref = f"env:{name}"
+            self.project.setdefault("secret_files", {})[target] = ref
 
     def carry_deploy(self, value: object) -> None:
         """Carry over the limits, which newer files have here."""

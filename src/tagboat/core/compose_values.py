@@ -7,7 +7,7 @@ import math
 import posixpath
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tagboat.core.errors import InvalidValueError
@@ -182,3 +182,17 @@ def parse_long_mount(value: Mapping[str, object], folder: str) -> ComposeMount:
     if isinstance(inner, dict) and inner.get("subpath"):
         raise InvalidValueError(f"subpath of the volume {source} is not supported")
     return ComposeMount(kind, source, target, as_bool(value.get("read_only", False)), size)
+
+
+# Options that only have another name; None leaves the option out.
+SAME_OPTIONS: Mapping[str, tuple[str, Callable[[object], object]]] = {
+    "user": ("user", as_text),
+    "mem_limit": ("memory", as_text),
+    "cpus": ("cpus", as_number),
+    "shm_size": ("shm_size", as_text),
+    "read_only": ("read_only", as_bool),
+    "init": ("init", as_bool),
+    "stop_signal": ("stop_signal", as_text),
+    "stop_grace_period": ("stop_timeout_s", as_seconds),
+    "cap_add": ("cap_add", as_texts),
+}

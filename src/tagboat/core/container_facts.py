@@ -24,7 +24,8 @@ class ContainerFacts:
     and `image_digests` the digests (`NAME@DIGEST`) that it bears now, and `info` describes it. The
     values are those of the container, the image's own among them; 0, empty and None are no limit,
     or the runtime's default. `healthcheck` are the words of its test. `published` are its ports on
-    the host. `shares_host` is True where it uses the network of the host or of another container.
+    the host, `aliases` its other names on networks. `shares_host` is True where it uses the network
+    of the host or of another container.
 
     `dangers` are words for what the app may need and no option can give it; `remarks` for what is
     different afterwards. `own` is True for the container that this process runs in.
@@ -52,6 +53,7 @@ class ContainerFacts:
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     devices: tuple[Device, ...] = ()
     networks: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     shares_host: bool = False
     memory: int = 0
     cpus: float = 0.0

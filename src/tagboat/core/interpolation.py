@@ -86,7 +86,12 @@ class Interpolation:
             case "+":
                 return self._expand(rest, depth + 1) if is_set else ""
             case "-":
-                return self._value(name[0]) if is_set else self._expand(rest, depth + 1)
+                if is_set:
+                    return self._value(name[0])
+                default = self._expand(rest, depth + 1)
+                return (
+                    SecretText(default) if default and looks_secret(name[0], default) else default
+                )
         if not is_set:
             raise InvalidValueError(
                 f"the variable {name[0]} is not set: {self._expand(rest, depth + 1)}".rstrip(": ")

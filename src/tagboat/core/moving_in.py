@@ -9,12 +9,14 @@ _SECRET_PARTS = ("PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "APIKEY", "ACCESS
 _SECRET_WORDS = frozenset(
     {
         *("KEY", "KEYS", "PASS", "PWD", "PW", "TOKEN", "TOKENS", "CREDENTIAL", "CREDENTIALS"),
-        *("DSN", "SALT", "AUTH", "PEPPER"),
+        *("DSN", "SALT", "AUTH", "PEPPER", "REQUIREPASS", "MASTERAUTH"),
     }
 )
 # A name that ends so is that of a place: the secret is in the file.
 _NAMES_OF_PLACES = frozenset({"FILE", "PATH", "DIR"})
 _LOGIN_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/@\s:]*:[^/@\s]+@")
+# The value of an option that is no secret itself: a path, a variable of a shell, a switch.
+_NOT_SECRET = re.compile(r"[-/$].*|true|false|yes|no|on|off|")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _RULE_LABEL = re.compile(r"traefik\.(?:http\.routers\.[^.]+|frontend)\.rule")
 _PORT_LABEL = re.compile(r"traefik\.(?:http\.services\.[^.]+\.loadbalancer\.server\.)?port")
@@ -44,6 +46,24 @@ def looks_secret(name: str, value: str = "") -> bool:
         or any(part in word for part in _SECRET_PARTS)
         for word in words
     )
+
+
+def secret_words(words: Iterable[str]) -> list[str]:
+    """Return the names of what looks like a secret in a command line, each once, and no value."""
+    found: dict[str, None] = {}
+    option = ""
+    # Split again: a script for a shell is one word.
+    for part in " ".join(words).split():
+        word = part.strip("\"';")
+        name, given, value = word.partition("=")
+        if looks_secret("", word):
+            found["a login in a URL"] = None
+        elif option and not _NOT_SECRET.fullmatch(word):
+            found[option] = None
+        elif given and looks_secret(name) and not _NOT_SECRET.fullmatch(value.strip("\"'")):
+            found[name] = None
+        option = word if word.startswith("-") and not given and looks_secret(word) else ""
+    return list(found)
 
 
 def traefik_hosts(labels: Mapping[str, str]) -> list[str]:

@@ -139,7 +139,12 @@ class AdoptionOperations:
         registry = await services.store.read(lambda reader: reader.registry_for_host(image.host))
         try:
             async with asyncio.timeout(ANSWERS_WITHIN_S):
-                await services.resolve(image, plan.tag, registry)
+                digest = await services.resolve(image, plan.tag, registry)
+            if digest != plan.digest:
+                plan = plan.with_remarks(
+                    f"{plan.tag} is another image in the registry by now ({digest[:19]}…, here"
+                    f" {plan.digest[:19]}…): the first deploy of {plan.tag} brings that one"
+                )
         except RegistryNotFoundError as error:
             raise ConflictError(
                 f"{image}:{plan.tag} cannot be pulled: {error}. Push it, or start the container"
@@ -193,6 +198,15 @@ def add_adoption(
     project = present or add_project(tx, services, {**plan.project, "image": plan.image})
     if present is not None:
         check_project_of_image(present, plan, wish)
+        plan = plan.with_remarks(
+            *(
+                f"{name} stays {getattr(present, name) or 'unset'} in the project {present.name},"
+                f" and is {found or 'unset'} here; 'tagboat projects edit {present.name}' changes"
+                " it"
+                for name in ("port", "healthcheck")
+                if (found := plan.project.get(name)) is not None and found != getattr(present, name)
+            )
+        )
     plan = without_taken_domains(tx, plan)
     fields = {**plan.stage, "secrets": plan.secrets, "held": True}
     stage = add_stage(tx, services, project.id, fields)

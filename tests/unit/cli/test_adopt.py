@@ -47,9 +47,19 @@ def test_the_plan_is_shown_and_the_person_asked(tagboat: Tagboat, server: FakeSe
     assert done.returncode == 1
     for part in ("shop_data at /data", "env: A=b", "secrets: TOKEN", "It is down for a while."):
         assert part in done.stdout
-    for part in ("note: its labels differ", "needs --force: it is privileged", "--yes"):
+    for part in ("note: its labels differ", "needs --force: it is privileged", "use --force"):
         assert part in done.stderr
+    # Nobody is asked for what is refused in any case.
+    assert "--yes" not in done.stderr
     assert bodies(server) == [{"container": "web", "force": False, "dry_run": True}]
+
+
+def test_an_interruption_is_confirmed(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["POST /api/adopt"] = PLAN | {"dangers": []}
+    for words in (("adopt", "web"), ("adopt", "web", "--json")):
+        done = tagboat(*words)
+        assert (done.returncode, "confirm with --yes" in done.stderr) == (1, True)
+    assert all(body["dry_run"] for body in bodies(server))
 
 
 def test_the_container_that_was_shown_is_taken(tagboat: Tagboat, server: FakeServer) -> None:

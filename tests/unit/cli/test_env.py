@@ -7,7 +7,6 @@ import pytest
 
 from tests.unit.cli.conftest import Tagboat
 from tests.unit.cli.fake_server import (
-    INSTANCE,
     PROJECT,
     STAGE,
     FakeServer,
@@ -103,11 +102,8 @@ def test_what_is_saved_says_how_it_becomes_live(quick: Tagboat, server: FakeServ
     done = quick("env", "set", "app", "dev", "A=1", "B=2")
     assert done.stdout == (
         "A and B of app dev are saved\n"
-        "live from the next deploy on: 'tagboat deploy app dev v1' starts one\n"
+        "live from the next deploy on: 'tagboat restart app dev' starts one\n"
     )
-    two = page(INSTANCE, INSTANCE | {"id": "i2", "tag": "v2"})
-    server.answers["GET /api/instances"] = two
-    assert "'tagboat deploy app dev TAG'" in quick("env", "set", "app", "dev", "A=1").stdout
     server.answers["GET /api/instances"] = page()
     assert quick("env", "set", "app", "dev", "A=1").stdout == "A of app dev is saved\n"
 
@@ -115,7 +111,7 @@ def test_what_is_saved_says_how_it_becomes_live(quick: Tagboat, server: FakeServ
 def test_a_project_says_which_stage_has_its_own(quick: Tagboat) -> None:
     done = quick("env", "set", "app", "LOG_LEVEL=warning", "A=1")
     assert done.stderr == "note: the stage dev has its own LOG_LEVEL\n"
-    assert "'tagboat deploy app STAGE TAG'" in done.stdout
+    assert "'tagboat restart app STAGE'" in done.stdout
 
 
 def test_the_same_values_change_nothing(quick: Tagboat, server: FakeServer) -> None:

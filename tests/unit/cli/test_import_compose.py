@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
 
 from tagboat.cli.import_compose import compose_command
 from tagboat.core.errors import TagboatError
@@ -75,10 +76,27 @@ def test_variables_come_from_the_shell_first(
     assert "the variable GONE_BY_NOW is not set" in shown.err
 
 
+def test_a_stage_that_cannot_be_is_wrong_usage() -> None:
+    with pytest.raises(typer.BadParameter, match="'My Stage' cannot be a name"):
+        compose_command("compose.yaml", stage="My Stage")
+
+
+def test_compose_s_own_name_of_the_project(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "compose.yaml"
+    path.write_text("name: named\nservices: {web: {image: x}, db: {image: y}}\n")
+    (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=_-My.Shop\n")
+    compose_command(str(path))
+    assert "myshop_default" in capsys.readouterr().out
+
+
 def test_chosen_services_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "compose.yaml"
     path.write_text("services: {db: {image: 'postgres:16', links: [x]}, web: {image: x, tty: 1}}\n")
     compose_command(str(path), ["db"], stage="live", as_json=True)
-    shown = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[-1] == "  tagboat deploy db live 16 --wait"
+    shown = json.loads(printed.out)
     assert shown["document"]["projects"]["db"]["stages"] == {"live": {"tag_pattern": "16"}}
     assert [(note["service"], note["key"]) for note in shown["notes"]] == [("db", "links")]

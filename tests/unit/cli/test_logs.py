@@ -63,6 +63,8 @@ def test_what_is_asked_for_reaches_the_server(tagboat: Tagboat, server: FakeServ
 def test_a_log_is_followed_to_its_end(tagboat: Tagboat, server: FakeServer) -> None:
     note = f"event: note\ndata: {json.dumps({'text': 'v2 is live: its log follows'})}\n\n"
     server.answers[CALL] = sent(line("one"), ": heartbeat\n\n", note, line("two\x1b[31m"), END)
+    tagboat("logs", "app", "dev", "-n", "0", "--since", "10m")
+    assert server.asked.pop().query == {"since": "0s"}
     done = tagboat("logs", "-f", "-n", "7", "app", "dev")
     assert (done.returncode, done.stdout) == (0, "one\ntwo\n")
     assert done.stderr == "v2 is live: its log follows\n"

@@ -78,7 +78,7 @@ def test_all_that_differs_from_the_image_is_carried_over() -> None:
             "traefik.http.routers.w.rule": "Host(`shop.test`)",
         },
         env={"PATH": "/bin", "LANG": "de", "DB_PASSWORD": "hunter2", "TOKEN": ""},
-        command=("work",),
+        command=("work", "--api-key=hunter2"),
         user="1000",
         stop_signal="SIGINT",
         stop_timeout_s=30,
@@ -94,6 +94,7 @@ def test_all_that_differs_from_the_image_is_carried_over() -> None:
         binds=(Bind("/srv/x", "/x", read_only=True),),
         extra_hosts={"db": "10.0.0.5"},
         networks=("shop_default",),
+        aliases=("cache", "shop-web-1", "web"),
         volumes=(
             VolumeMount("shop_media", "/media"),
             VolumeMount("f" * 64, "/var/lib/data"),
@@ -119,22 +120,24 @@ def test_all_that_differs_from_the_image_is_carried_over() -> None:
         "extra_hosts": {"db": "10.0.0.5"},
         "networks": ["shop_default"],
         "labels": {"team": "a"},
-        "command": ["work"],
+        "command": ["work", "--api-key=hunter2"],
         "entrypoint": "image",
         "volumes": {"media": "/media", "other": "/ro"},
         "env": {"LANG": "de", "TOKEN": ""},
         "domains": ["shop.test"],
     }
     assert plan.secrets == {"DB_PASSWORD": "hunter2"}
-    assert "hunter2" not in repr(plan)
+    assert "hunter2" not in repr(replace(plan, stage={}))
     assert plan.adopted_volumes == {
         "media": "shop_media",
         "other": "other",
         "/var/lib/data": "f" * 64,
     }
     said = "; ".join(plan.remarks)
-    for part in ("/ro was read-only", "not by web; --project web keeps", "labels of Traefik"):
+    for part in ("/ro was read-only", "not by web, cache; --project web keeps", "(--api-key)"):
         assert part in said
+    assert "labels of Traefik" in said
+    assert "hunter2" not in said
 
 
 @pytest.mark.parametrize(

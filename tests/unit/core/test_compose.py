@@ -134,7 +134,7 @@ def test_no_secret_is_written_anywhere() -> None:
                 "image": IMAGE,
                 "command": [tainted],
                 "hostname": tainted,
-                "labels": {"a": tainted},
+                "labels": {"a": tainted, "my.api.key": "hunter2"},
                 "environment": ["URL=postgres://a:hunter2@db", "API_KEY=hunter2", "A_KEY="],
                 "env_file": ["more.env", {"path": "gone.env", "required": False}],
             },
@@ -152,6 +152,27 @@ def test_no_secret_is_written_anywhere() -> None:
     }
     assert projects["db"]["secrets"] == {"API_KEY": "env:DB_API_KEY", "A": "env:A"}
     assert set(made.variables) == {"SMTP_PASS", "URL", "API_KEY", "DB_API_KEY", "A"}
+
+
+def test_secrets_among_the_words_of_a_command_are_named_and_not_written() -> None:
+    for line, name in (
+        ("redis-server --requirepass hunter2", "--requirepass"),
+        (["sh", "-c", "serve --db-password='hunter2'"], "--db-password"),
+        ("serve postgres://a:hunter2@db/a", "a login in a URL"),
+    ):
+        project, notes = web({"command": line, "labels": {"a.token": "hunter2", "b": "c"}})
+        assert (project["labels"], "command" in project) == ({"b": "c"}, False)
+        assert name in notes["command"]
+        assert "a.token" in notes["labels"]
+        assert "hunter2" not in str((project, notes))
+
+
+def test_what_networks_say_of_the_app_and_a_task_that_ends_is_named() -> None:
+    own = {"back": {"aliases": ["cache"], "ipv4_address": "172.16.1.2"}, "out": None}
+    notes = web({"networks": own, "restart": "no"})[1]
+    assert "back: aliases, ipv4_address, cache:" in notes["networks"]
+    assert "release_command" in notes["restart"]
+    assert web({"restart": "unless-stopped"})[1] == {}
 
 
 def test_environment_from_the_shell_and_from_files() -> None:
@@ -203,6 +224,16 @@ def test_secret_files() -> None:
     assert project["secret_files"] == {"a": "file:/srv/shop/a.txt", "key": "env:B"}
     assert notes.keys() == {"secrets", "read_only"}
     assert "read_only" not in project
+
+
+def test_variables_of_secret_files_are_to_be_set_as_well() -> None:
+    made = proposed(
+        {"web": {"image": IMAGE, "secrets": ["b"], "environment": {"B_KEY": "other"}}},
+        variables={"B_KEY": "hunter2"},
+        secrets={"b": {"environment": "B_KEY"}},
+    )
+    assert made.document["projects"]["web"]["secrets"] == {"B_KEY": "env:WEB_B_KEY"}
+    assert set(made.variables) == {"B_KEY", "WEB_B_KEY"}
 
 
 def test_services_reach_each_other_by_compose_s_own_network() -> None:

@@ -67,6 +67,8 @@ def test_secrets_are_known_in_what_they_become_part_of() -> None:
     url = expand("postgres://u:${DB_PASSWORD}@db")
     assert (url, type(url)) == ("postgres://u:hunter2@db", SecretText)
     assert holds_secret({"a": ["b", expand("${GONE:-$DB_PASSWORD}")]})
+    assert holds_secret(expand("${GONE_TOKEN:-hunter2}"))
+    assert not holds_secret(expand("${GONE_TOKEN:-}${GONE:-x}"))
     assert not holds_secret({"a": ["b", expand("${TAG}"), 1, None]})
 
 

@@ -5,6 +5,7 @@ from tagboat.core.moving_in import (
     looks_secret,
     path_asked,
     pattern_for,
+    secret_words,
     traefik_hosts,
     traefik_port,
 )
@@ -40,6 +41,21 @@ def test_values_that_are_secrets() -> None:
     assert looks_secret("CERT", "-----BEGIN RSA PRIVATE KEY-----\n…")
     assert not looks_secret("DATABASE_URL", "postgres://shop@db:5432/shop")
     assert not looks_secret("URL", "https://example.com/a:b@c")
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["redis-server", "--requirepass", "x", "--port", "1"], ["--requirepass"]),
+        (["sh", "-c", "DB_PASSWORD=x serve --api-key=y"], ["DB_PASSWORD", "--api-key"]),
+        (["serve", "redis://:x@cache"], ["a login in a URL"]),
+        (["sh", "-c", 'serve --password "$DB_PASSWORD" --token=$T'], []),
+        (["mongod", "--auth", "--port", "1"], []),
+        (["serve", "--tls-key", "/certs/a.key", "--password-file=x", "--auth=true"], []),
+    ],
+)
+def test_secrets_in_a_command_line(words: list[str], found: list[str]) -> None:
+    assert secret_words(words) == found
 
 
 def test_hosts_that_traefik_routes() -> None:

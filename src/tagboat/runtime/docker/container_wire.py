@@ -32,7 +32,8 @@ def container_facts(answer: Json, image: Json, *, own: bool = False) -> Containe
     config, host = answer.get("Config") or {}, answer.get("HostConfig") or {}
     mounts = answer.get("Mounts") or []
     mode = str(host.get("NetworkMode") or "")
-    networks = ((answer.get("NetworkSettings") or {}).get("Networks") or {}).keys()
+    networks = (answer.get("NetworkSettings") or {}).get("Networks") or {}
+    aliases = {alias for one in networks.values() for alias in (one or {}).get("Aliases") or ()}
     return ContainerFacts(
         id=answer["Id"],
         name=str(answer["Name"]).removeprefix("/"),
@@ -65,7 +66,9 @@ def container_facts(answer: Json, image: Json, *, own: bool = False) -> Containe
             Device(one["PathOnHost"], one["PathInContainer"], one.get("CgroupPermissions") or "rwm")
             for one in host.get("Devices") or ()
         ),
-        networks=tuple(sorted(networks - _BUILT_IN)),
+        networks=tuple(sorted(networks.keys() - _BUILT_IN)),
+        # The engine adds the short id.
+        aliases=tuple(sorted(alias for alias in aliases if not answer["Id"].startswith(alias))),
         shares_host=mode == "host" or mode.startswith("container:"),
         memory=int(host.get("Memory") or 0),
         cpus=cpu_limit(host),

@@ -1,7 +1,7 @@
 """The palette: what a few words lead to, and the orders that can be given by them."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import msgspec
@@ -102,12 +102,26 @@ async def _named_stage(visit: Visit, project: str, stage: str) -> StageView:
 
 async def _show_order(visit: Visit, text: str, errors: FormErrors) -> Response:
     order = await _order(visit, text)
+    says, back_to = order_words(order.command), ""
+    if order.command.verb is Verb.ROLLBACK:
+        # A form that comes back has been shown with its deploy.
+        preview = await visit.operations.project_page.rollback(
+            order.target.project.name, order.target.stage.name, visit.form.text("to") or None
+        )
+        if preview.target is None:
+            reason = preview.reason if errors is NO_ERRORS else ""
+            says = replace(says, sentence=reason, button="")
+        else:
+            tag, back_to = preview.target.tag, preview.target.deploy_id
+            sentence = says.sentence.replace("What was live before", tag, 1)
+            says = replace(says, sentence=sentence, button=f"Roll back to {tag}")
     return visit.show(
         "order.html",
         {
             "order": order,
             "q": text,
-            "says": order_words(order.command),
+            "back_to": back_to,
+            "says": says,
             "command": command_line(order.command.verb, *order.command.words),
             "takes_note": order.command.verb in {Verb.DEPLOY, Verb.ROLLBACK, Verb.PROMOTE},
         },
@@ -119,14 +133,16 @@ async def _carry_out(visit: Visit, order: TypedOrder) -> str:
     """Carry out an order; return the page that shows what comes of it."""
     deploys, stage_id = visit.operations.deploys, order.target.stage.id
     # By the rule of the API: all notes are kept and shown alike.
-    note = as_body(RollbackCreate, {"note": visit.form.text("note")}).note
+    wanted = {"to": visit.form.text("to") or None, "note": visit.form.text("note")}
+    asked = as_body(RollbackCreate, wanted)
+    note = asked.note
     queued: Awaitable[object]
     match order.command.verb:
         case Verb.DEPLOY:
             tag = order.command.words[-1]
             return deploy_path((await deploys.deploy(stage_id, tag, note=note)).deploy.id)
         case Verb.ROLLBACK:
-            return deploy_path((await deploys.rollback(stage_id, note=note)).deploy.id)
+            return deploy_path((await deploys.rollback(stage_id, asked.to, note)).deploy.id)
         case Verb.PROMOTE if order.source is not None:
             promoted = await deploys.promote(stage_id, order.source.stage.id, note)
             return deploy_path(promoted.deploy.id)

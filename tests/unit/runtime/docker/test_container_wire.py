@@ -117,3 +117,9 @@ def test_what_tagboat_cannot_give_is_named() -> None:
     said = "; ".join(facts.remarks)
     for part in ("ulimits", "dns", "--rm", "working_dir /app", "terminal"):
         assert part in said
+
+
+def test_other_names_on_networks() -> None:
+    named = {"Aliases": ["web", "c" * 12]}
+    facts = container_facts(changed("NetworkSettings", Networks={"a": named, "b": None}), IMAGE)
+    assert (facts.networks, facts.aliases) == (("a", "b"), ("web",))
