@@ -119,10 +119,15 @@ def test_the_last_ones_are_kept(tmp_path: Path, keep: int | None, left: int) -> 
     assert backups(tmp_path) == [file for file in made if file][len(made) - left :]
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_start_that_fails_again_and_again_pushes_no_other_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    settings = settings_for(tmp_path)
+    url = None
+    if kind == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.new_database()
+    settings = settings_for(tmp_path, url)
     make_old(settings)
 
     def fail(_connection: object) -> None:
