@@ -286,7 +286,7 @@ async def test_one_that_is_cut_off_after_postgresql_has_it_all_is_finished(
         patch.setattr(restoring, "load_dump", load_and_die)
         with pytest.raises(KeyboardInterrupt):
             restore(new, tmp_path / "backup")
-    with pytest.raises(SettingsError, match="is not empty.* an earlier restore .* dropdb"):
+    with pytest.raises(SettingsError, match="is not empty.* an earlier restore .*dropdb"):
         restore(new, tmp_path / "another")
     restore(new, tmp_path / "backup")
     with open_data_dir(new.data_dir):

@@ -74,8 +74,7 @@ def restore_backup(
         closing(claim_installation(manifest.installation)),
     ):
         staging = place.data_dir / RESTORING
-        is_loaded = place.url is not None and _is_loaded(place, staging, manifest)
-        _check_room(place, staging, replace=replace, is_loaded=is_loaded)
+        is_loaded = _check_room(place, staging, manifest, replace=replace)
         unpacked = _unpack(place, backup, key)
         aside = _put_aside(place.data_dir, staging, unpacked)
         _put_in_place(place, staging, is_loaded=is_loaded)
@@ -115,21 +114,10 @@ def _parse_key(text: str) -> bytes:
     return key
 
 
-def _is_loaded(place: DatabasePlace, staging: Path, manifest: BackupManifest) -> bool:
-    """Return whether this restore was cut off after PostgreSQL had taken the whole dump."""
-    dump = staging / _DUMP_FILE
-    # Another backup may have been restored by then.
-    if not dump.exists() or content_of(DATABASE_NAME, dump) not in manifest.contents:
-        return False
-    facts = read_facts(place)
-    return (facts.revision, facts.installation, facts.key_id) == (
-        manifest.schema,
-        manifest.installation,
-        manifest.key_id,
-    )
-
-
-def _check_room(place: DatabasePlace, staging: Path, *, replace: bool, is_loaded: bool) -> None:
+def _check_room(
+    place: DatabasePlace, staging: Path, manifest: BackupManifest, *, replace: bool
+) -> bool:
+    """Return whether PostgreSQL has the whole database already, of this restore when cut off."""
     # One that was cut off may have moved some entries, and is to be finished in any case.
     if not replace and not staging.exists() and (held := held_entries(place.data_dir)):
         names = ", ".join(path.name for path in held[:3]) + (", …" if held[3:] else "")
@@ -137,17 +125,26 @@ def _check_room(place: DatabasePlace, staging: Path, *, replace: bool, is_loaded
             f"the data directory {place.data_dir} is not empty ({names}): set TAGBOAT_DATA_DIR to "
             "an empty one, or use --force, which keeps what is there in a folder in it"
         )
-    # Before the dump is unpacked: pg_restore would find out only at its end.
-    if place.url is not None and not is_loaded:
-        try:
-            require_empty_database(place)
-        except SettingsError as error:
-            if not staging.exists():
-                raise
-            raise SettingsError(
-                f"{error}. If it is what an earlier restore has left, drop it and create it again "
-                "(dropdb, createdb)"
-            ) from None
+    if place.url is None:
+        return False
+    dump = staging / _DUMP_FILE
+    # By the dump too: another backup may have been meant then.
+    if dump.exists() and content_of(DATABASE_NAME, dump) in manifest.contents:
+        facts = read_facts(place)
+        found = (facts.revision, facts.installation, facts.key_id)
+        if found == (manifest.schema, manifest.installation, manifest.key_id):
+            return True
+    try:
+        # Before the dump is unpacked: pg_restore would find out only at its end.
+        require_empty_database(place)
+    except SettingsError as error:
+        if not staging.exists():
+            raise
+        raise SettingsError(
+            f"{error}. If it is what an earlier restore has left, drop it and create it again "
+            "(dropdb, createdb)"
+        ) from None
+    return False
 
 
 def _unpack(place: DatabasePlace, backup: OpenBackup, key: bytes) -> Path:
