@@ -119,15 +119,10 @@ def test_the_last_ones_are_kept(tmp_path: Path, keep: int | None, left: int) -> 
     assert backups(tmp_path) == [file for file in made if file][len(made) - left :]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_start_that_fails_again_and_again_pushes_no_other_out(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = None
-    if kind == "postgresql":
-        server: Postgres = request.getfixturevalue("postgres")
-        url = server.new_database()
-    settings = settings_for(tmp_path, url)
+    settings = settings_for(tmp_path)
     make_old(settings)
 
     def fail(_connection: object) -> None:
@@ -138,6 +133,15 @@ def test_a_start_that_fails_again_and_again_pushes_no_other_out(
         with pytest.raises(KeyboardInterrupt):
             open_backed_up(settings)
     assert len(backups(tmp_path)) == 1
+
+
+def test_nor_on_postgresql_whose_dumps_differ(postgres: Postgres, tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, postgres.new_database())
+    make_old(settings)
+    load_or_make_key(tmp_path / "encryption.key")
+    place = DatabasePlace(settings.database_url, tmp_path)
+    made = [back_up_before_migration(place) for _ in range(2)]
+    assert backups(tmp_path) == made[1:]
 
 
 def test_without_it_nothing_is_migrated(tmp_path: Path) -> None:
