@@ -30,6 +30,7 @@ from tagboat.installation.claim import claim_installation
 from tagboat.installation.restore import KeySources, Restored, restore_backup
 from tagboat.store import SqlStore, open_store
 from tagboat.store.database import HEAD
+from tagboat.store.pg_tools import load_dump
 from tagboat.store.snapshot import DatabaseKind, DatabasePlace
 from tagboat.webhook import ensure_webhook_secret
 from tests.contract.test_store import OPTIONS, a_project, a_registry, a_stage, add
@@ -276,10 +277,9 @@ async def test_one_that_is_cut_off_after_postgresql_has_it_all_is_finished(
     await store.write(lambda tx: tx.put_setting("later", value=True))
     store.close()
     write_backup(old, tmp_path / "another", PLAIN)
-    load = restoring.load_dump
 
     def load_and_die(url: str, dump: Path) -> None:
-        load(url, dump)
+        load_dump(url, dump)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
