@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,10 +75,20 @@ def check_data_dir(path: Path) -> None:
     """Raise SettingsError if another user could put files into the directory."""
     found = path.stat()
     if found.st_uid != os.geteuid():
+        try:
+            owner = pwd.getpwuid(found.st_uid).pw_name
+        except KeyError:
+            owner = f"'#{found.st_uid}'"
+        # Files of root's would keep the server from starting again.
+        as_owner = f"sudo -u {owner} TAGBOAT_DATA_DIR={path} tagboat …"
         raise SettingsError(
             f"the data directory {path} belongs to another user, who could read and change "
-            "everything; run Tagboat as that user, or change the owner: "
-            f"chown -R {os.geteuid()} {path}"
+            + (
+                f"everything; run this as that user: {as_owner}"
+                if os.geteuid() == 0
+                else f"everything; run Tagboat as that user ({as_owner}), or change the owner: "
+                f"chown -R {os.geteuid()} {path}"
+            )
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SettingsError(

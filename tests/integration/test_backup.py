@@ -30,6 +30,7 @@ from tagboat.installation.claim import claim_installation
 from tagboat.installation.restore import KeySources, Restored, restore_backup
 from tagboat.store import SqlStore, open_store
 from tagboat.store.database import HEAD
+from tagboat.store.pg_tools import load_dump
 from tagboat.store.snapshot import DatabaseKind, DatabasePlace
 from tagboat.webhook import ensure_webhook_secret
 from tests.contract.test_store import OPTIONS, a_project, a_registry, a_stage, add
@@ -248,7 +249,7 @@ async def test_one_that_is_cut_off_is_finished_by_the_same_command(
     write_backup(place, file, PLAIN)
     store.close()
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -260,6 +261,36 @@ async def test_one_that_is_cut_off_is_finished_by_the_same_command(
     restore(place, file)
     with open_data_dir(place.data_dir):
         restored = open_store(None, place.data_dir)
+        assert await restored.read(read) == before
+        restored.close()
+
+
+async def test_one_that_is_cut_off_after_postgresql_has_it_all_is_finished(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = DatabasePlace(postgres.new_database(), tmp_path / "old")
+    new = DatabasePlace(postgres.new_database(), tmp_path / "new")
+    old.data_dir.mkdir(mode=0o700)
+    store, read = await fill(old)
+    before = await store.read(read)
+    write_backup(old, tmp_path / "backup", PLAIN)
+    await store.write(lambda tx: tx.put_setting("later", value=True))
+    store.close()
+    write_backup(old, tmp_path / "another", PLAIN)
+
+    def load_and_die(url: str, dump: Path) -> None:
+        load_dump(url, dump)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "load_dump", load_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            restore(new, tmp_path / "backup")
+    with pytest.raises(SettingsError, match="is not empty.* an earlier restore .*dropdb"):
+        restore(new, tmp_path / "another")
+    restore(new, tmp_path / "backup")
+    with open_data_dir(new.data_dir):
+        restored = open_store(new.url, new.data_dir)
         assert await restored.read(read) == before
         restored.close()
 

@@ -1,5 +1,8 @@
 """Removal of an installation from an engine that is a memory."""
 
+import errno
+import os
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -7,11 +10,18 @@ import pytest
 
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.deploy import InstanceState
-from tagboat.core.errors import EngineError, EngineUnavailableError, SettingsError
+from tagboat.core.errors import (
+    ConflictError,
+    EngineError,
+    EngineUnavailableError,
+    IngressUnavailableError,
+    SettingsError,
+)
 from tagboat.core.image import ImageName
 from tagboat.core.storage import volume_name
 from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.networks import ensure_project_network
+from tagboat.ingress.run_lock import LOCK_FILE, hold_run_lock
 from tagboat.installation.uninstall import UninstallPlan, carry_out, plan_uninstall
 from tagboat.runtime.memory import MemoryRuntime
 from tagboat.store import open_store
@@ -143,7 +153,11 @@ async def test_an_engine_that_is_away_keeps_what_it_has(scene: Scene) -> None:
     assert (plan.engine, plan.why_not) == (None, "the engine does not answer")
     assert plan.record is not None
     assert plan.record.installation == "here"
-    assert (await carry_out(plan, scene.runtime, volumes=True)).failures == ()
+    with pytest.raises(ConflictError, match="does not answer.* or use --without-engine"):
+        await carry_out(plan, scene.runtime, volumes=True)
+    assert (scene.place.data_dir / "tagboat.db").exists()
+    removed = await carry_out(plan, scene.runtime, volumes=True, without_engine=True)
+    assert removed.failures == ()
     assert "app" in await scene.names()
     assert not scene.place.data_dir.exists()
 
@@ -160,3 +174,68 @@ async def test_a_directory_that_no_server_has_used_is_empty(tmp_path: Path) -> N
     plan = await plan_uninstall(DatabasePlace(None, tmp_path / "none"), MemoryRuntime(), None)
     assert plan.is_empty
     assert plan.record is None
+
+
+@pytest.mark.parametrize(
+    ("lost", "why", "installation"),
+    [
+        ("tagboat.db", "tagboat.db is missing", None),
+        ("encryption.key", "encryption.key", "here"),
+    ],
+)
+async def test_a_lost_record_is_like_an_engine_that_is_away(
+    scene: Scene, lost: str, why: str, installation: str | None
+) -> None:
+    (scene.place.data_dir / lost).unlink()
+    plan = await scene.plan()
+    assert why in plan.why_not
+    assert (plan.record.installation if plan.record else None) == installation
+    with pytest.raises(ConflictError, match="--without-engine"):
+        await carry_out(plan, scene.runtime, volumes=True)
+    await carry_out(plan, scene.runtime, volumes=True, without_engine=True)
+    assert len(await scene.names()) == 4
+    assert not scene.place.data_dir.exists()
+
+
+async def test_a_process_in_another_container_is_not_signalled(scene: Scene) -> None:
+    ingress = scene.place.data_dir / "ingress"
+    ingress.mkdir()
+    with hold_run_lock(ingress):
+        # The id of this test's own process, in another namespace.
+        (ingress / LOCK_FILE).write_text(f"{os.getpid()} pid:[1]")
+        with pytest.raises(IngressUnavailableError, match="docker compose stop ingress"):
+            await carry_out(await scene.plan(), scene.runtime, volumes=False)
+    assert "app" in await scene.names()
+    assert (scene.place.data_dir / "tagboat.db").exists()
+
+
+async def test_a_mount_point_is_emptied(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingress, remove = scene.place.data_dir / "ingress", shutil.rmtree
+    ingress.mkdir()
+    (ingress / "haproxy.cfg").touch()
+
+    def remove_and_refuse(path: Path) -> None:
+        remove(path)
+        path.mkdir()
+        raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+
+    monkeypatch.setattr("tagboat.installation.uninstall.shutil.rmtree", remove_and_refuse)
+    removed = await carry_out(await scene.plan(), scene.runtime, volumes=False)
+    assert removed.failures == ()
+    assert list(scene.place.data_dir.iterdir()) == [ingress]
+    assert (await scene.plan()).is_empty
+
+
+async def test_a_volume_that_a_person_has_made_stays(scene: Scene) -> None:
+    store = open_store(None, scene.place.data_dir)
+    (project,) = await store.read(lambda reader: reader.projects())
+    (stage,) = await store.read(lambda reader: reader.stages(project.id))
+    await store.write(
+        lambda tx: tx.put_stage(replace(stage, adopted_volumes={"/data": "precious"}))
+    )
+    store.close()
+    plan = await scene.plan()
+    assert plan.engine is not None
+    assert (plan.engine.volumes, plan.engine.adopted) == ((scene.volume,), ("precious",))
+    await carry_out(plan, scene.runtime, volumes=True)
+    assert scene.runtime.volumes == {"precious"}

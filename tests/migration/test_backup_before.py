@@ -135,6 +135,15 @@ def test_a_start_that_fails_again_and_again_pushes_no_other_out(
     assert len(backups(tmp_path)) == 1
 
 
+def test_nor_on_postgresql_whose_dumps_differ(postgres: Postgres, tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, postgres.new_database())
+    make_old(settings)
+    load_or_make_key(tmp_path / "encryption.key")
+    place = DatabasePlace(settings.database_url, tmp_path)
+    made = [back_up_before_migration(place) for _ in range(2)]
+    assert backups(tmp_path) == made[1:]
+
+
 def test_without_it_nothing_is_migrated(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     make_old(settings)

@@ -3,11 +3,12 @@
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tagboat.core.errors import SettingsError
-from tagboat.data_dir import open_data_dir
+from tagboat.data_dir import check_data_dir, open_data_dir
 from tagboat.private_files import write_private
 
 
@@ -41,6 +42,16 @@ def test_one_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
     with pytest.raises(SettingsError, match="belongs to another user"):
         open_data_dir(tmp_path).__enter__()
+
+
+def test_root_is_to_act_as_the_servers_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = SimpleNamespace(st_uid=64999, st_mode=0o40700)
+    monkeypatch.setattr(Path, "stat", lambda _: found)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(SettingsError, match="run this as that user: sudo -u '#64999' ") as raised:
+        check_data_dir(Path("/data"))
+    # A server of that user could not start any more.
+    assert "chown" not in str(raised.value)
 
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:

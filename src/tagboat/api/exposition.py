@@ -107,7 +107,12 @@ def _of_stages(stages: Iterable[StageNumbers]) -> Iterator[Metric]:
             "Live instances that end again and again, are unhealthy or paused, or do not run.",
             lambda one: one.troubled,
         ),
-        ("tagboat_stage_held", "1 where pushes and polls deploy nothing.", lambda one: one.held),
+        ("tagboat_stage_held", "1 where `tagboat hold` is in force.", lambda one: one.held),
+        (
+            "tagboat_stage_stopped",
+            "1 where nothing runs because somebody stopped it.",
+            lambda one: one.stopped,
+        ),
         (
             "tagboat_stage_last_success_timestamp_seconds",
             "When a deploy last succeeded, in seconds since 1970; 0 for never.",

@@ -117,8 +117,8 @@ def ingress_stop(*, yes: YesOption = False, as_json: JsonOption = False) -> None
     No stage answers at its address until it runs again. Stop the server first: it would start
     HAProxy again at once.
     """
-    from tagboat.ingress.process import end_haproxy, our_processes
-    from tagboat.ingress.run_lock import end_runner, run_lock_holder, runs_elsewhere
+    from tagboat.ingress.process import our_processes
+    from tagboat.ingress.run_lock import end_ingress, require_runner_here, run_lock_holder
     from tagboat.settings import IngressKind
 
     settings = _local_settings(current_context())
@@ -127,11 +127,7 @@ def ingress_stop(*, yes: YesOption = False, as_json: JsonOption = False) -> None
     if not our_processes(directory) and not runner:
         _show_stopped("HAProxy does not run here", ran=False, as_json=as_json)
         return
-    if runs_elsewhere(directory):
-        raise TagboatError(
-            "HAProxy runs in another container, by 'tagboat ingress run'. Stop that container, "
-            "for example with 'docker compose stop ingress'"
-        )
+    require_runner_here(directory)
     if settings.ingress is IngressKind.HAPROXY and server_runs(settings.data_dir):
         raise TagboatError(
             "the server runs and would start HAProxy again at once. Stop it first (Ctrl-C, or "
@@ -140,10 +136,7 @@ def ingress_stop(*, yes: YesOption = False, as_json: JsonOption = False) -> None
     what = "no stage answers at its address until HAProxy runs again, and open requests are cut off"
     if not yes:
         confirm(f"HAProxy is stopped: {what}.", f"HAProxy would be stopped: {what}")
-    if runner:
-        end_runner(runner, directory)
-    # After its runner, which would start it again.
-    end_haproxy(directory)
+    end_ingress(directory)
     again = "sudo systemctl start tagboat-ingress" if runner else "tagboat serve"
     said = f"HAProxy is stopped; '{again}' starts it again"
     _show_stopped(said, ran=True, as_json=as_json)

@@ -176,7 +176,7 @@ def registries_change(
     docker_config: DockerConfigOption = None,
     ca_cert: CaCertOption = None,
     no_password: Annotated[
-        bool, typer.Option("--no-password", help="Forget the password.")
+        bool, typer.Option("--no-password", help="Forget the password, or its command.")
     ] = False,
     no_ca_cert: Annotated[
         bool, typer.Option("--no-ca-cert", help="Trust the system's certificates only.")
@@ -194,7 +194,8 @@ def registries_change(
     given: dict[str, str | None] = {
         field: value for field, value in fields.items() if value is not None
     }
-    given |= ({"password": None} if no_password else {}) | ({"ca_cert": ""} if no_ca_cert else {})
+    given |= {"password": None, "password_command": ""} if no_password else {}
+    given |= {"ca_cert": ""} if no_ca_cert else {}
     if no_password and username is not None:
         # Another user, without a password to ask for.
         given["username"], login = username, GivenLogin()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 UNINSTALL_HELP = """Remove every trace of Tagboat: apps, HAProxy, data.
 
 Only what this installation has made is touched: by its label on the engine, and by its record. The
-data in volumes stays, unless --volumes is given. The server must be stopped. Asks before it
-removes anything.
+data in volumes stays, unless --volumes is given; adopted volumes stay in any case. The server must
+be stopped. Asks before it removes anything.
 
 \b
 Examples:
@@ -43,6 +44,12 @@ def uninstall_command(
     ] = False,
     yes: YesOption = False,
     volumes: VolumesOption = False,
+    without_engine: Annotated[
+        bool,
+        typer.Option(
+            "--without-engine", help="Go on if the engine does not answer; list what stays there."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """See UNINSTALL_HELP."""
@@ -57,16 +64,22 @@ def uninstall_command(
             "running until they are removed here"
         )
     # The lock keeps a server from starting in the middle, and making things again.
-    lockable = settings.data_dir.exists() and not runs
+    lockable = not dry_run and settings.data_dir.exists() and any(settings.data_dir.iterdir())
+    options = _Options(dry_run, yes, volumes, without_engine, as_json)
     with open_data_dir(settings.data_dir, restoring=True) if lockable else nullcontext():
-        asyncio.run(
-            _uninstall(settings, login, dry_run=dry_run, yes=yes, volumes=volumes, as_json=as_json)
-        )
+        asyncio.run(_uninstall(settings, login, options))
 
 
-async def _uninstall(
-    settings: "Settings", login: Path, *, dry_run: bool, yes: bool, volumes: bool, as_json: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Options:
+    dry_run: bool
+    yes: bool
+    volumes: bool
+    without_engine: bool
+    as_json: bool
+
+
+async def _uninstall(settings: "Settings", login: Path, options: _Options) -> None:
     from tagboat.installation.uninstall import carry_out, plan_uninstall
     from tagboat.runtime.docker.engine import DockerRuntime
 
@@ -77,19 +90,22 @@ async def _uninstall(
     runtime = DockerRuntime(docker.url, cert_path=docker.cert_path, tls_verify=docker.tls_verify)
     try:
         plan = await plan_uninstall(database_place(settings), runtime, own_login)
-        document = plan_document(plan, volumes=volumes)
-        if not as_json:
-            _show_traces(plan, settings, stored, volumes=volumes)
-        if dry_run or plan.is_empty:
-            if as_json:
+        document = plan_document(plan, volumes=options.volumes)
+        if not options.as_json:
+            _show_traces(plan, settings, stored, volumes=options.volumes)
+        if options.dry_run or plan.is_empty:
+            if options.as_json:
                 show.as_json(document)
             return
-        if not yes:
+        plan.require_removable(without_engine=options.without_engine)
+        if not options.yes:
             confirm("All of this is removed for good.", "all of this would be removed for good")
-        removed = await carry_out(plan, runtime, volumes=volumes)
+        removed = await carry_out(
+            plan, runtime, volumes=options.volumes, without_engine=options.without_engine
+        )
     finally:
         await runtime.close()
-    if as_json:
+    if options.as_json:
         show.as_json(
             document | {"failures": list(removed.failures), "in_use": list(removed.in_use)}
         )
@@ -123,11 +139,13 @@ def plan_rows(plan: "UninstallPlan", *, volumes: bool) -> Iterator[tuple[str, st
         yield "networks", ", ".join(traces.networks)
         yield "images", ", ".join(traces.images)
         yield "volumes" if volumes else "volumes (kept)", ", ".join(traces.volumes)
+        if traces.adopted:
+            yield "volumes (kept)", f"adopted, not made by Tagboat: {', '.join(traces.adopted)}"
         if traces.unknown:
             names = ", ".join(one.name for one in traces.unknown)
             yield "containers (kept)", f"no deploy on record has made them: {names}"
-    elif record is not None:
-        found = find_words(record.installation)
+    elif plan.why_not:
+        found = "; ".join(find_words(record.installation if record else ""))
         yield "engine (not asked)", f"{plan.why_not}. What is there stays: {found}"
     if plan.haproxy or plan.runner:
         yield "HAProxy", "process " + ", ".join(map(str, plan.haproxy or (plan.runner,)))
@@ -152,7 +170,7 @@ def plan_document(plan: "UninstallPlan", *, volumes: bool) -> dict[str, object]:
     }
     kept = {
         "containers": [one.name for one in traces.unknown] if traces else [],
-        "volumes": list(traces.volumes) if traces and not volumes else [],
+        "volumes": [*(() if volumes else traces.volumes), *traces.adopted] if traces else [],
         "files": [str(path) for path in plan.foreign_entries],
         "services": list(installed_units()),
     }
@@ -175,17 +193,22 @@ def _show_outcome(plan: "UninstallPlan", removed: "RemovedTraces") -> None:
     if removed.failures:
         show.progress("Not everything is removed. Mend that, and run this again")
         return
-    if plan.why_not and plan.record:
-        show.line(f"What is on the engine stays: {find_words(plan.record.installation)}")
+    if plan.why_not:
+        show.line("What is on the engine stays. When it answers again, these commands list it:")
+        for command in find_words(plan.record.installation if plan.record else ""):
+            show.line(f"  {command}")
     show.line("Tagboat is removed, except for the program itself and its services.")
     if units := installed_units():
         show.line(f"The services: {unit_words(units)}")
     show.line("The program: 'uv tool uninstall tagboat', 'pipx uninstall tagboat', or its folder.")
 
 
-def find_words(installation: str) -> str:
-    """Return the command that lists what an installation has on an engine."""
-    return f"docker ps -a --filter label=tagboat.installation={installation}"
+def find_words(installation: str) -> tuple[str, ...]:
+    """Return the commands that list what an installation has on an engine; "" for all of them."""
+    label = f"tagboat.installation={installation}" if installation else "tagboat.installation"
+    return tuple(
+        f"docker {what} --filter label={label}" for what in ("ps -a", "network ls", "volume ls")
+    )
 
 
 def installed_units() -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tagboat.core.errors import IngressUnavailableError
+from tagboat.ingress.process import end_haproxy
 
 LOCK_FILE = "run.lock"
 _TRIES, _PAUSE_S = 5, 0.02
@@ -56,11 +57,23 @@ def run_lock_holder(directory: Path) -> int | None:
         os.close(descriptor)
 
 
+def end_ingress(directory: Path) -> None:
+    """End `tagboat ingress run`, if it runs, and every HAProxy of the directory.
+
+    Raises IngressUnavailableError as `end_runner`: then nothing has ended.
+    """
+    if runner := run_lock_holder(directory):
+        end_runner(runner, directory)
+    # After its runner, which would start it again.
+    end_haproxy(directory)
+
+
 def end_runner(pid: int, directory: Path) -> None:
     """End `tagboat ingress run`, which would start HAProxy again, and wait until it has ended.
 
-    Raises IngressUnavailableError where it belongs to another user.
+    Raises IngressUnavailableError where it belongs to another user, or runs in another container.
     """
+    require_runner_here(directory)
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
@@ -73,6 +86,16 @@ def end_runner(pid: int, directory: Path) -> None:
     deadline = time.monotonic() + _RUNNER_ENDS_WITHIN_S
     while run_lock_holder(directory) and time.monotonic() < deadline:
         time.sleep(_PAUSE_S)
+
+
+def require_runner_here(directory: Path) -> None:
+    """Raise IngressUnavailableError where `tagboat ingress run` runs in another container."""
+    # Its process id is that of any other process here.
+    if runs_elsewhere(directory):
+        raise IngressUnavailableError(
+            "HAProxy runs in another container, by 'tagboat ingress run'. Stop that container, "
+            "for example with 'docker compose stop ingress'"
+        )
 
 
 def runs_elsewhere(directory: Path) -> bool:

@@ -12,7 +12,7 @@ from tagboat.installation.backup import BackupOrder, write_backup
 from tagboat.installation.layout import BACKUPS_FOLDER
 from tagboat.installation.manifest import BackupManifest
 from tagboat.store.pg_tools import DumpProgramError
-from tagboat.store.snapshot import DatabasePlace, read_facts
+from tagboat.store.snapshot import DatabaseKind, DatabasePlace, read_facts
 
 _ENDING = ".tar.gz"
 
@@ -51,8 +51,7 @@ def back_up_before_migration(place: DatabasePlace) -> Path | None:
         ) from error
     if newest is not None and _has_same(newest, report.manifest):
         # A start that fails again and again must not push the older ones out.
-        target.unlink()
-        target = newest
+        newest.unlink()
     log.info("backup made before the migration", action="backup", file=str(target))
     # By name, which begins with the time.
     for old in _backups(folder)[: -facts.backups_keep]:
@@ -67,11 +66,14 @@ def _backups(folder: Path) -> list[Path]:
 
 
 def _has_same(path: Path, manifest: BackupManifest) -> bool:
-    """Return whether a backup has the same database, byte for byte."""
+    """Return whether a backup has the same database, as far as that can be said."""
     try:
         with path.open("rb") as stream, open_backup(stream, str(path)) as backup:
             earlier = backup.manifest
     except (TagboatError, OSError):
         return False
+    if manifest.database is DatabaseKind.POSTGRESQL:
+        # Two dumps of the same data differ.
+        return (earlier.schema, earlier.installation) == (manifest.schema, manifest.installation)
     same = {one for one in earlier.contents if one.name == DATABASE_NAME}
     return bool(same & set(manifest.contents))

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tagboat import __version__
-from tagboat.core.errors import ConflictError, InvalidValueError
+from tagboat.core.errors import ConflictError, InvalidValueError, SettingsError
 from tagboat.data_dir import RESTORING, open_data_dir
-from tagboat.installation.archive import OpenBackup
+from tagboat.installation.archive import DATABASE_NAME, OpenBackup, content_of
 from tagboat.installation.claim import claim_installation
 from tagboat.installation.layout import ASIDE_PREFIX, held_entries
 from tagboat.installation.manifest import BackupManifest, KeyInBackup, why_not_restorable
@@ -74,10 +74,10 @@ def restore_backup(
         closing(claim_installation(manifest.installation)),
     ):
         staging = place.data_dir / RESTORING
-        _check_room(place, staging, replace=replace)
+        is_loaded = _check_room(place, staging, manifest, replace=replace)
         unpacked = _unpack(place, backup, key)
         aside = _put_aside(place.data_dir, staging, unpacked)
-        _put_in_place(place, staging)
+        _put_in_place(place, staging, is_loaded=is_loaded)
         # Last: this allows the server to start.
         shutil.rmtree(staging)
         sync_directory(place.data_dir)
@@ -114,17 +114,37 @@ def _parse_key(text: str) -> bytes:
     return key
 
 
-def _check_room(place: DatabasePlace, staging: Path, *, replace: bool) -> None:
+def _check_room(
+    place: DatabasePlace, staging: Path, manifest: BackupManifest, *, replace: bool
+) -> bool:
+    """Return whether PostgreSQL has the whole database already, of this restore when cut off."""
     # One that was cut off may have moved some entries, and is to be finished in any case.
     if not replace and not staging.exists() and (held := held_entries(place.data_dir)):
         names = ", ".join(path.name for path in held[:3]) + (", …" if held[3:] else "")
         raise ConflictError(
             f"the data directory {place.data_dir} is not empty ({names}): set TAGBOAT_DATA_DIR to "
-            "an empty one, or use --force, which keeps what is there in a folder next to it"
+            "an empty one, or use --force, which keeps what is there in a folder in it"
         )
-    # Before the dump is unpacked: pg_restore would find out only at its end.
-    if place.url is not None:
+    if place.url is None:
+        return False
+    dump = staging / _DUMP_FILE
+    # By the dump too: another backup may have been meant then.
+    if dump.exists() and content_of(DATABASE_NAME, dump) in manifest.contents:
+        facts = read_facts(place)
+        found = (facts.revision, facts.installation, facts.key_id)
+        if found == (manifest.schema, manifest.installation, manifest.key_id):
+            return True
+    try:
+        # Before the dump is unpacked: pg_restore would find out only at its end.
         require_empty_database(place)
+    except SettingsError as error:
+        if not staging.exists():
+            raise
+        raise SettingsError(
+            f"{error}. If it is what an earlier restore has left, drop it and create it again "
+            "(dropdb, createdb)"
+        ) from None
+    return False
 
 
 def _unpack(place: DatabasePlace, backup: OpenBackup, key: bytes) -> Path:
@@ -171,11 +191,11 @@ def _put_aside(data_dir: Path, staging: Path, unpacked: Path) -> Path | None:
     return aside
 
 
-def _put_in_place(place: DatabasePlace, staging: Path) -> None:
+def _put_in_place(place: DatabasePlace, staging: Path, *, is_loaded: bool) -> None:
     # The key before the database, which is useless without it.
     (staging / KEY_FILE).replace(place.data_dir / KEY_FILE)
     if place.url is None:
         (staging / DATABASE_FILE).replace(place.data_dir / DATABASE_FILE)
-    else:
+    elif not is_loaded:
         load_dump(place.url, staging / _DUMP_FILE)
     sync_directory(place.data_dir)

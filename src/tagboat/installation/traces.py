@@ -1,7 +1,8 @@
 """The traces of an installation on the engine: finding them, and removing them.
 
 A container is ours by the installation's label and the record of the deploy that made it, a network
-by its label, an image by the record of its pull, a volume by the id of its stage.
+by its label, an image by the record of its pull, a volume by the id of its stage. An adopted volume
+is a person's.
 """
 
 import asyncio
@@ -35,13 +36,18 @@ class InstallationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineTraces:
-    """The traces on the engine. `unknown` are containers with our label that no deploy has made."""
+    """The traces on the engine.
+
+    `unknown` are containers with our label that no deploy has made, `adopted` volumes that a person
+    has made and a stage has taken over: both stay.
+    """
 
     containers: tuple[WorkloadStatus, ...] = ()
     unknown: tuple[WorkloadStatus, ...] = ()
     networks: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    adopted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,6 @@ async def find_traces(
         one.name
         for one in usage.volumes
         if one.labels.get("tagboat.installation") == record.installation
-        or one.name in record.adopted
         or one.name.startswith(tuple(volume_name(stage, "") for stage in record.stage_ids))
     }
     return EngineTraces(
@@ -100,6 +105,9 @@ async def find_traces(
         networks=tuple(networks),
         images=tuple(images),
         volumes=tuple(sorted(volumes)),
+        adopted=tuple(
+            sorted({one.name for one in usage.volumes if one.name in record.adopted} - volumes)
+        ),
     )
 
 

@@ -1,14 +1,20 @@
 """The removal of an installation: all its traces, found first, and then removed."""
 
 import asyncio
+import errno
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tagboat.core.errors import EngineError, SettingsError
+from tagboat.core.errors import (
+    ConflictError,
+    EngineError,
+    SettingsError,
+    StoreUnavailableError,
+)
 from tagboat.core.runtime import Runtime
-from tagboat.ingress.process import end_haproxy, our_processes
-from tagboat.ingress.run_lock import end_runner, run_lock_holder
+from tagboat.ingress.process import our_processes
+from tagboat.ingress.run_lock import end_ingress, require_runner_here, run_lock_holder
 from tagboat.installation.layout import own_entries
 from tagboat.installation.traces import (
     EngineTraces,
@@ -19,6 +25,7 @@ from tagboat.installation.traces import (
     remove_traces,
 )
 from tagboat.store.database import DATABASE_FILE, HEAD
+from tagboat.store.rotation import KEY_FILE
 from tagboat.store.snapshot import DatabasePlace, matching_key, read_facts
 
 
@@ -26,8 +33,9 @@ from tagboat.store.snapshot import DatabasePlace, matching_key, read_facts
 class UninstallPlan:
     """All traces that were found.
 
-    `record` is None where no server has used the data directory. `engine` is None where that is so,
-    or where the engine could not be asked: then `why_not` says why. `haproxy` are processes,
+    `record` is None where no server has used the data directory, or its database cannot be read.
+    `engine` is None where that is so, or where the engine could not be asked: then `why_not` says
+    why, unless there was no server. `haproxy` are processes,
     `runner` is that of `tagboat ingress run`, None without one. `entries` are in the data
     directory; others have put `foreign_entries` there. `login` is the file of a login at this
     server, None without one.
@@ -46,7 +54,25 @@ class UninstallPlan:
     @property
     def is_empty(self) -> bool:
         """True where there is nothing to remove."""
-        return not (self.haproxy or self.runner or self.entries or self.login)
+        # Each command that locks the directory makes these two; an empty folder is a mount point.
+        held = [
+            path
+            for path in self.entries
+            if path.name not in {"lock", "replica"} and (not path.is_dir() or any(path.iterdir()))
+        ]
+        return not (self.haproxy or self.runner or held or self.login)
+
+    def require_removable(self, *, without_engine: bool) -> None:
+        """Raise TagboatError where nothing must be removed now.
+
+        With `without_engine`, what an engine has that does not answer may stay there.
+        """
+        require_runner_here(_ingress_folder(self.data_dir))
+        if self.why_not and not without_engine:
+            raise ConflictError(
+                f"{self.why_not}. Without that, what Tagboat has on the engine would stay there, "
+                "and the record of it be deleted. Mend that first, or use --without-engine"
+            )
 
 
 async def plan_uninstall(
@@ -54,8 +80,7 @@ async def plan_uninstall(
 ) -> UninstallPlan:
     """Find all traces; nothing is changed. `login` is the file of a login at this server.
 
-    Raises SettingsError where the record is of another release, and StoreUnavailableError where it
-    cannot be read.
+    Raises SettingsError where the record is of another release.
     """
     ingress = _ingress_folder(place.data_dir)
     entries = own_entries(place.data_dir)
@@ -68,22 +93,21 @@ async def plan_uninstall(
         foreign_entries=tuple(sorted(set(there) - set(entries))),
         login=login,
     )
-    is_used = place.url is not None or (place.data_dir / DATABASE_FILE).exists()
-    return await _with_engine(plan, place, runtime) if entries and is_used else plan
+    # Without these two no server has used it, such as that of `tagboat ingress run` alone.
+    is_used = any(place.url or path.name in {DATABASE_FILE, KEY_FILE} for path in entries)
+    return await _with_engine(plan, place, runtime) if is_used else plan
 
 
-async def carry_out(plan: UninstallPlan, runtime: Runtime, *, volumes: bool) -> RemovedTraces:
+async def carry_out(
+    plan: UninstallPlan, runtime: Runtime, *, volumes: bool, without_engine: bool = False
+) -> RemovedTraces:
     """Remove all traces of the plan, and with `volumes` the data of the apps.
 
     The caller holds the lock of the data directory. If something on the engine cannot be removed,
-    the data directory stays, by whose record it is found again.
+    the data directory stays, by whose record it is found again. Raises as `require_removable`.
     """
-    ingress = _ingress_folder(plan.data_dir)
-    if plan.runner:
-        await asyncio.to_thread(end_runner, plan.runner, ingress)
-    # After its runner, which would start it again.
-    await asyncio.to_thread(end_haproxy, ingress)
-    # Without an answer of the engine, what it has stays: the person was told so before.
+    plan.require_removable(without_engine=without_engine)
+    await asyncio.to_thread(end_ingress, _ingress_folder(plan.data_dir))
     removed = RemovedTraces()
     if plan.engine is not None and plan.record is not None:
         installation = plan.record.installation
@@ -98,34 +122,45 @@ async def _with_engine(
     plan: UninstallPlan, place: DatabasePlace, runtime: Runtime
 ) -> UninstallPlan:
     """Return the plan with the record, and with the traces on the engine if that answers."""
-    facts = read_facts(place)
-    # Not migrated for that: a plan changes nothing.
-    if facts.revision != HEAD:
-        raise SettingsError(
-            f"the database is of another release (schema {facts.revision}; this one has {HEAD}), "
-            "and only that release knows what it has made: uninstall with it"
-        )
-    key = matching_key(place.data_dir, facts)
-    record = read_installation(place, key, facts.installation)
-    engine, why_not = None, ""
+    if place.url is None and not (place.data_dir / DATABASE_FILE).exists():
+        return replace(plan, why_not=f"{DATABASE_FILE} is missing in {place.data_dir}")
+    record = None
     try:
-        engine = await find_traces(runtime, place, key, record)
-    except EngineError as error:
-        why_not = str(error)
-    return replace(plan, record=record, engine=engine, why_not=why_not)
+        facts = read_facts(place)
+        record = InstallationRecord(installation=facts.installation) if facts.installation else None
+        if facts.revision is None:
+            return replace(plan, why_not="the database has no tables")
+        key = matching_key(place.data_dir, facts)
+        # Not migrated for that: a plan changes nothing.
+        if facts.revision == HEAD:
+            record = read_installation(place, key, facts.installation)
+            engine = await find_traces(runtime, place, key, record)
+            return replace(plan, record=record, engine=engine)
+    except (EngineError, SettingsError, StoreUnavailableError) as error:
+        return replace(plan, record=record, why_not=str(error))
+    raise SettingsError(
+        f"the database is of another release (schema {facts.revision}; this one has {HEAD}), "
+        "and only that release knows what it has made: uninstall with it"
+    )
 
 
 def _remove_files(plan: UninstallPlan) -> tuple[str, ...]:
     """Remove the files of the plan; return failures in words."""
-    failures = []
-    # The lock last: it keeps a server from starting.
-    for path in sorted(plan.entries, key=lambda one: one.name == "lock"):
+    failures: list[str] = []
+    # The record late, by which this can be done again; the lock last: it keeps a server away.
+    last = (KEY_FILE, DATABASE_FILE, "lock")
+    for path in sorted(plan.entries, key=lambda one: (one.name in last, last[-1] == one.name)):
+        if failures and path.name in last:
+            break
         try:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
         except OSError as error:
+            # A mount point, such as a container's, is emptied and stays.
+            if error.errno == errno.EBUSY and path.is_dir() and not any(path.iterdir()):
+                continue
             failures.append(f"{error.filename or path} cannot be removed: {error.strerror}")
     if plan.login is not None:
         plan.login.unlink(missing_ok=True)

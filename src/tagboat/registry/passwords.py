@@ -20,6 +20,8 @@ EXPIRY_MARGIN = timedelta(seconds=10)
 """Time before a password expires from which it is not used any more."""
 FAILURE_PAUSE = timedelta(seconds=10)
 """Time in which a command that has failed is not run again: a thousand projects may need it."""
+RENEWAL_PAUSE = timedelta(minutes=1)
+"""Time for which no password is renewed after a new one was refused: it is not the reason."""
 FUTILE_PAUSE = timedelta(minutes=10)
 """Time for which a refusal that a new password did not end says nothing about passwords."""
 
@@ -68,6 +70,7 @@ class CommandedPasswords:
         self._ask = ask
         self._kept: dict[_Key, _Kept] = {}
         self._failures: dict[_Key, tuple[datetime, PasswordCommandError]] = {}
+        self._refused_new: dict[_Key, datetime] = {}
         self._futile: dict[tuple[_Key, str], datetime] = {}
         self._calls: SharedCalls[_Kept] = SharedCalls()
 
@@ -84,7 +87,10 @@ class CommandedPasswords:
             result = await work(kept.fill(registry))
         except refused:
             # A password that was made for this call is not the reason, and no loop begins.
-            newer = await self._newer(registry, kept, what) if before else None
+            if before is None:
+                keep_newest(self._refused_new, key, self._clock())
+                raise
+            newer = await self._newer(registry, kept, what)
             if newer is None:
                 raise
             try:
@@ -111,6 +117,10 @@ class CommandedPasswords:
         # Another call may have renewed it since.
         kept = self._valid(key)
         if kept is None or kept.login == refused.login:
+            refused_at = self._refused_new.get(key)
+            # A hundred images that it may not read are no reason to run it a hundred times.
+            if kept and refused_at and self._clock() < refused_at + RENEWAL_PAUSE:
+                return None
             kept = await self._run(registry)
         if kept.login.password == refused.login.password:
             self._note_futile(key, what)
@@ -118,6 +128,7 @@ class CommandedPasswords:
         return kept
 
     def _note_futile(self, key: _Key, what: str) -> None:
+        keep_newest(self._refused_new, key, self._clock())
         keep_newest(self._futile, (key, what), self._clock() + FUTILE_PAUSE)
 
     def _valid(self, key: _Key) -> _Kept | None:

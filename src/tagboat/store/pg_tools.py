@@ -13,7 +13,10 @@ from sqlalchemy.engine import URL, make_url
 from tagboat.core.errors import SettingsError, StoreUnavailableError
 
 _PG_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
-_INSTALL = "install PostgreSQL's client programs (sudo apt install postgresql-client)"
+_INSTALL = (
+    "install PostgreSQL's client programs (sudo apt install postgresql-client; the container image "
+    "has none: see docs/backup.md)"
+)
 
 
 class DumpProgramError(SettingsError):

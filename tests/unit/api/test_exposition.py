@@ -85,11 +85,13 @@ def test_a_server_without_projects_has_what_belongs_to_none() -> None:
 
 def test_a_stage_has_its_numbers() -> None:
     noon = datetime(2026, 11, 29, 12, tzinfo=UTC)
-    stage = replace(DEV, live=2, troubled=1, held=True, last_success=noon)
+    stage = replace(DEV, live=2, troubled=1, held=True, stopped=True, last_success=noon)
     found = read_all(replace(NOTHING, stages=[stage, replace(DEV, project='q"\\\n')]))
     assert found["tagboat_stage_live", "shop", "dev"] == 2
     assert found["tagboat_stage_troubled_instances", "shop", "dev"] == 1
     assert found["tagboat_stage_held", "shop", "dev"] == 1
+    assert found["tagboat_stage_stopped", "shop", "dev"] == 1
+    assert found["tagboat_stage_stopped", 'q"\\\n', "dev"] == 0
     assert found["tagboat_stage_last_success_timestamp_seconds", "shop", "dev"] == noon.timestamp()
     assert found["tagboat_deploys_total", "shop", "dev", "succeeded"] == 3
     assert found["tagboat_stage_live", 'q"\\\n', "dev"] == 0

@@ -213,9 +213,12 @@ def test_one_is_shown_without_its_password(quick: Tagboat) -> None:
     ("words", "body"),
     [
         (["--name", "Theirs"], {"name": "Theirs"}),
-        (["--no-password"], {"password": None}),
+        (["--no-password"], {"password": None, "password_command": ""}),
         (["--no-ca-cert"], {"ca_cert": ""}),
-        (["--no-password", "--username", ""], {"password": None, "username": ""}),
+        (
+            ["--no-password", "--username", ""],
+            {"password": None, "password_command": "", "username": ""},
+        ),
     ],
 )
 def test_one_is_renamed_and_what_it_has_is_cleared(

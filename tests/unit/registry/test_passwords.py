@@ -133,11 +133,37 @@ async def test_what_stays_denied_does_not_ask_again_and_again_and_hinders_no_oth
         with pytest.raises(RegistryDeniedError):
             await enter(passwords, Door("none"), what="of others")
     assert command.runs == 2
+    clock.advance(61)
     assert await enter(passwords, Door("p3"), what="ours") == "in"
     clock.advance(601)
     with pytest.raises(RegistryDeniedError):
         await enter(passwords, Door("none"), what="of others")
     assert command.runs == 4
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kept", [False, True])
+async def test_many_refused_images_are_no_reason_to_run_it_for_each(
+    passwords: CommandedPasswords, command: Command, clock: FakeClock, *, kept: bool
+) -> None:
+    if kept:
+        await enter(passwords, Door("p1"))
+    for round_ in (1, 2):
+        for number in range(20):
+            with pytest.raises(RegistryDeniedError):
+                await enter(passwords, Door("none"), what=f"image{round_}-{number}")
+        assert command.runs == kept + round_
+        clock.advance(61)
+
+
+@pytest.mark.anyio
+async def test_a_password_that_dies_young_is_renewed_each_time(
+    passwords: CommandedPasswords, command: Command, clock: FakeClock
+) -> None:
+    for number in range(1, 6):
+        assert await enter(passwords, Door(f"p{number}")) == "in"
+        clock.advance(2)
+    assert command.runs == 5
 
 
 @pytest.mark.anyio

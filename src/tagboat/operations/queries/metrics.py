@@ -42,6 +42,7 @@ class StageNumbers:
     live: int = 0
     troubled: int = 0
     held: bool = False
+    stopped: bool = False
     last_success: datetime | None = None
     ended: Mapping[str, int]
     answers: CodeClasses | None = None
@@ -141,6 +142,7 @@ def stage_numbers(
             live=running[stage.id],
             troubled=troubled[stage.id],
             held=stage.held,
+            stopped=stage.stopped,
             last_success=successes.get(stage.id),
             ended={
                 status.value: ended.get(stage.id, {}).get(status.value, 0)
