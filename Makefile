@@ -34,6 +34,7 @@ test: $(STAMP) ## Run all tests on real services; some of them: make test ARGS="
 faults: $(STAMP) ## Run all fault tests: an hour; `make test` runs a few of them
 	@tools/install-test-tools
 	@FAULTS=all $(BIN)/python -m pytest -q tests/faults $(ARGS)
+	@FAULTS=all $(BIN)/python -m pytest -q -m slow tests
 
 check: $(STAMP) ## Check format, lint, types, the walls between rooms, and the lock file
 	@$(BIN)/ruff format --check --quiet

@@ -19,6 +19,10 @@ from tests.support.dockerd import loopback_images, remove_left_images, running_e
 _IMAGES_BEFORE = pytest.StashKey[frozenset[str]]()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: what `make faults` tries, and `make test` does not")
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Note what the engine holds, which may be somebody's own."""
     if not _is_worker(session.config):
@@ -31,12 +35,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         remove_left_images(session.config.stash[_IMAGES_BEFORE])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that need the engine; those that need a browser come after them.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is slow, and begin with the files that need the engine.
 
-    Chromium drops its connections when a network of the machine changes, and the engine's do with
-    each container.
+    Those that need a browser come after them: Chromium drops its connections when a network of the
+    machine changes, and the engine's do with each container.
     """
+    if os.environ.get("FAULTS") != "all":
+        slow = {item for item in items if item.get_closest_marker("slow")}
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
     engine, browser = (
         {item.path for item in items if name in getattr(item, "fixturenames", ())}
         for name in ("engine_url", "chromium")

@@ -136,7 +136,10 @@ async def _config(api: Api) -> str:
     )
 
 
-@pytest.mark.parametrize("phases", ["examples,coverage", "fuzzing", "stateful"])
+@pytest.mark.parametrize(
+    "phases",
+    ["examples,coverage", pytest.param("fuzzing", marks=pytest.mark.slow), "stateful"],
+)
 def test_the_api_is_as_its_description_says(tmp_path: Path, phases: str) -> None:
     data = tmp_path / "data"
     data.mkdir()

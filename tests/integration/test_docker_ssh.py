@@ -108,7 +108,10 @@ async def test_what_is_wrong_is_told_and_once_it_is_mended_all_is_well(
     assert await engine.version()
 
 
-@pytest.mark.parametrize(("step", "cmd"), [("check", listens_late(3)), ("watch", DEFAULT_CMD)])
+@pytest.mark.parametrize(
+    ("step", "cmd"),
+    [("check", listens_late(3)), pytest.param("watch", DEFAULT_CMD, marks=pytest.mark.slow)],
+)
 def test_a_deploy_survives_that_sshd_is_gone_for_a_while(
     tmp_path: Path, sshd: Sshd, image: str, step: str, cmd: tuple[str, ...]
 ) -> None:

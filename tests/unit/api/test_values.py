@@ -99,7 +99,7 @@ GRAMMARS: list[tuple[str, Callable[[str], object], int]] = [
 
 @pytest.mark.parametrize(("pattern", "parse", "longest"), GRAMMARS)
 @given(data=st.data())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 def test_what_fits_is_accepted(
     pattern: str, parse: Callable[[str], object], longest: int, data: st.DataObject
 ) -> None:
