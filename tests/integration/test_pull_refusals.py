@@ -44,7 +44,6 @@ def front(docker_registry: DockerRegistry, engine_url: str) -> Iterator[Front]:
     [
         (
             Fault(status=429, page=PAGE),
-            EngineDeniedError,
             EngineError,
             True,
             f"refuses more pulls for now; .*HTTP 429 Too Many Requests, {NO_REGISTRY}",
