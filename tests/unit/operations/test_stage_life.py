@@ -247,6 +247,17 @@ async def test_while_a_person_deploys_a_stop_is_refused(world: World, status: De
     )
 
 
+async def test_a_stop_does_not_get_lost_behind_a_start_under_way(world: World) -> None:
+    await stopped(world, "v1")
+    (deploy,) = await start(world)
+    for status in (DeployStatus.QUEUED, DeployStatus.RUNNING):
+        await world.change_deploy(deploy, status=status)
+        await refused(world, lambda life, tx: life.stop(tx, world.stage.id), "tagboat cancel app")
+    # One that is taken back ends in a stopped stage.
+    await world.change_deploy(deploy, status=DeployStatus.RUNNING, cancelling=True)
+    assert (await stop(world)).stopped
+
+
 async def test_a_queued_push_waits_until_the_stage_runs_again(world: World) -> None:
     await world.ship("v1")
     world.publish("v2")
@@ -407,6 +418,22 @@ async def test_started_twice_it_is_one_deploy_and_then_nothing(world: World) -> 
     queued = await start(world)
     assert await start(world) == queued
     await world.carry_out(queued[0])
+    assert await start(world) == []
+
+
+async def test_a_start_after_a_cancel_is_a_new_deploy(world: World) -> None:
+    await stopped(world, "v1")
+    (dying,) = await start(world)
+    await world.change_deploy(dying, status=DeployStatus.RUNNING, cancelling=True)
+    (second,) = await start(world)
+    assert (second.id != dying.id, second.status) == (True, DeployStatus.QUEUED)
+    assert await start(world) == [second]
+
+
+async def test_starting_what_runs_while_a_person_deploys_changes_nothing(world: World) -> None:
+    await world.ship("v1")
+    world.publish("v2")
+    await by_hand(world, "v2")
     assert await start(world) == []
 
 
