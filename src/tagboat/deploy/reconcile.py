@@ -24,7 +24,7 @@ from tagboat.deploy.instances import ended
 from tagboat.deploy.log_words import words_about
 from tagboat.deploy.one_offs import remove_left
 from tagboat.deploy.ownership import made_here, own_labels
-from tagboat.deploy.revival import made_by, revive
+from tagboat.deploy.revival import made_by, revive, start_theirs
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.vitals import look_after
 from tagboat.loops import PeriodicTask, keep_going
@@ -130,7 +130,10 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
         # Who made a container starts it again, too.
         if not one.adopted and (one.handle not in looked_after or not one.container_id)
     ]
-    failures = await _do_all(revivals)
+    theirs = [
+        partial(start_theirs, services, one) for one in desired.live if one.id in desired.owed
+    ]
+    failures = await _do_all([*revivals, *theirs])
     removals = [
         *(partial(remove_orphan, one) for one in workloads if not desired.knows(one)),
         *(partial(remove_withdrawn, one) for one in desired.given_up),

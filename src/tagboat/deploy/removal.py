@@ -31,9 +31,11 @@ from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.principal import SERVER, Principal
 from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
-from tagboat.deploy.instances import ended
+from tagboat.deploy.instances import ended, stopped_for_a_deploy
 from tagboat.deploy.log_words import words_about
 from tagboat.deploy.networks import remove_project_network
+from tagboat.deploy.one_offs import remove_left
+from tagboat.deploy.ownership import RUN
 
 AGAIN_S = 30.0
 _ROUNDS = 5
@@ -151,6 +153,7 @@ class Removal:
             )
             if failures := [outcome for outcome in outcomes if isinstance(outcome, BaseException)]:
                 raise failures[0]
+            await self._end_commands(stage_ids)
             left = await self._leave_volumes(deletion, stage_ids)
             if await self.store.write(lambda tx: delete_if_clear(tx, deletion, self.clock())):
                 break
@@ -171,6 +174,13 @@ class Removal:
                 words = {"project": project_id, "reason": str(error)}
                 log.warning("network left to be tidied", action="remove", **words)
         return left
+
+    async def _end_commands(self, stage_ids: list[str]) -> None:
+        """End the one-off commands of the stages: after this nothing is live that has others."""
+        for one in await self.store.read(lambda reader: reader.one_offs()):
+            if one.stage_id in stage_ids:
+                workloads = await self.runtime.list_workloads({RUN: one.id})
+                await remove_left(self.store, self.runtime, one, workloads)
 
     async def _leave_volumes(self, deletion: Deletion, stage_ids: Iterable[str]) -> LeftVolumes:
         """Find the volumes, and remove them where asked; one that is in use stays."""
@@ -219,17 +229,31 @@ class Removal:
         tx.announce(Topic.DEPLOYS)
         return stage_ids
 
+    async def _let_go(self, instance: Instance) -> None:
+        """End the record of a container that a person made: it goes on without Tagboat."""
+        if await self.store.read(lambda reader: stopped_for_a_deploy(reader, instance)):
+            try:
+                await self.runtime.start(instance.handle)
+            except EngineError as error:
+                words = await words_about(self.store, instance) | {"reason": str(error)}
+                log.warning("container not started again", action="remove", **words)
+        # At once: one that drains on record is stopped by the next start of the server.
+        await self.store.write(
+            lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, self.clock()))
+        )
+
     async def _remove_container(self, instance: Instance) -> None:
+        if instance.adopted:
+            await self._let_go(instance)
+            return
         draining = replace(instance, state=InstanceState.DRAINING)
         if instance.state is InstanceState.LIVE:
             draining = made_draining(instance, self.clock())
         # On record first: else reconcile, woken by its exit, would start it again.
         await self._put(draining)
         try:
-            # A container that a person made goes on without Tagboat.
-            if not instance.adopted:
-                await self.runtime.stop(instance.handle)
-                await self.runtime.remove(instance.handle)
+            await self.runtime.stop(instance.handle)
+            await self.runtime.remove(instance.handle)
         except EngineError:
             # The deletion fails as a whole, so the instance stays on record as it was.
             await self._put(instance)
