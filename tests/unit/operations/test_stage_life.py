@@ -7,7 +7,15 @@ import pytest
 
 from tagboat.core.catalog import HeldPush, Stage, Strategy
 from tagboat.core.decision import decide
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, Trigger
+from tagboat.core.deploy import (
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+    TakenBack,
+    Trigger,
+)
 from tagboat.core.errors import ConflictError
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.push import Outcome
@@ -298,6 +306,34 @@ async def test_a_release_of_a_stopped_stage_keeps_what_waits(world: World) -> No
     orders = StageActions(DeployQueue(world.clock.now), world.clock.now)
     assert await world.store.write(lambda tx: orders.release(tx, world.stage.id)) == []
     assert await world.store.read(lambda reader: reader.held_pushes(world.stage.id)) == [push]
+
+
+async def test_what_waited_during_a_stop_does_not_come_after_a_newer_push(world: World) -> None:
+    (first,) = await stopped(world, "v1.0")
+    seen = world.clock.now()
+    for tag, digest in (("v1.1", None), ("v1.3", None), ("v1.0.1", first.digest)):
+        offer = HeldPush(
+            stage_id=world.stage.id, tag=tag, digest=digest, source="webhook", seen_at=seen
+        )
+        await world.store.write(lambda tx, offer=offer: tx.add_held_push(offer))
+    fuse = TakenBack(
+        stage_id=world.stage.id,
+        digest=first.digest,
+        fingerprint="",
+        tag="v1.0.1",
+        reason="no",
+        at=seen,
+    )
+    await world.store.write(lambda tx: tx.put_taken_back(fuse))
+    await world.carry_out((await start(world))[0])
+    world.clock.move(60)
+    await world.ship("v1.2")
+    left = await world.store.read(lambda reader: reader.held_pushes(world.stage.id))
+    assert sorted(offer.tag for offer in left) == ["v1.0.1", "v1.3"]
+    known = await world.store.read(lambda reader: reader.known_tag(world.project.id, "v1.1"))
+    assert known is not None
+    assert known.verdict is not None
+    assert "v1.2 was pushed later" in known.verdict.reason
 
 
 async def test_a_rollback_of_a_stopped_stage_has_to_name_its_target(world: World) -> None:
