@@ -309,27 +309,33 @@ async def test_a_release_of_a_stopped_stage_keeps_what_waits(world: World) -> No
 
 
 async def test_what_waited_during_a_stop_does_not_come_after_a_newer_push(world: World) -> None:
-    (first,) = await stopped(world, "v1.0")
+    await stopped(world, "v1.0")
+    bad = world.publish("v1.0.1", MemoryImage(log=("bad",)))
     seen = world.clock.now()
-    for tag, digest in (("v1.1", None), ("v1.3", None), ("v1.0.1", first.digest)):
-        offer = HeldPush(
-            stage_id=world.stage.id, tag=tag, digest=digest, source="webhook", seen_at=seen
-        )
-        await world.store.write(lambda tx, offer=offer: tx.add_held_push(offer))
     fuse = TakenBack(
         stage_id=world.stage.id,
-        digest=first.digest,
+        digest=bad,
         fingerprint="",
         tag="v1.0.1",
         reason="no",
         at=seen,
     )
-    await world.store.write(lambda tx: tx.put_taken_back(fuse))
+
+    def offer(tx: Tx) -> None:
+        for tag, digest in (("v1.1", None), ("v1.3", None), ("v1.0.1", bad)):
+            tx.add_held_push(
+                HeldPush(
+                    stage_id=world.stage.id, tag=tag, digest=digest, source="webhook", seen_at=seen
+                )
+            )
+        tx.put_taken_back(fuse)
+
+    await world.store.write(offer)
     await world.carry_out((await start(world))[0])
     world.clock.move(60)
     await world.ship("v1.2")
     left = await world.store.read(lambda reader: reader.held_pushes(world.stage.id))
-    assert sorted(offer.tag for offer in left) == ["v1.0.1", "v1.3"]
+    assert sorted(one.tag for one in left) == ["v1.0.1", "v1.3"]
     known = await world.store.read(lambda reader: reader.known_tag(world.project.id, "v1.1"))
     assert known is not None
     assert known.verdict is not None
