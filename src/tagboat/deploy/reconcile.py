@@ -125,15 +125,12 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
     looked_after = _looked_after(workloads, self_healing=services.runtime.self_healing)
     # One without an id was launched by a server that died before it recorded where.
     revivals = [
-        partial(revive, services, one)
+        partial(start_theirs if one.adopted else revive, services, one)
         for one in desired.live
-        # Who made a container starts it again, too.
-        if not one.adopted and (one.handle not in looked_after or not one.container_id)
+        if one.id in desired.owed
+        or not (one.adopted or (one.handle in looked_after and one.container_id))
     ]
-    theirs = [
-        partial(start_theirs, services, one) for one in desired.live if one.id in desired.owed
-    ]
-    failures = await _do_all([*revivals, *theirs])
+    failures = await _do_all(revivals)
     removals = [
         *(partial(remove_orphan, one) for one in workloads if not desired.knows(one)),
         *(partial(remove_withdrawn, one) for one in desired.given_up),

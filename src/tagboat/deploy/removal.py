@@ -153,7 +153,11 @@ class Removal:
             )
             if failures := [outcome for outcome in outcomes if isinstance(outcome, BaseException)]:
                 raise failures[0]
-            await self._end_commands(stage_ids)
+            # Nothing is live now that would have others.
+            for one in await self.store.read(lambda reader: reader.one_offs()):
+                if one.stage_id in stage_ids:
+                    workloads = await self.runtime.list_workloads({RUN: one.id})
+                    await remove_left(self.store, self.runtime, one, workloads)
             left = await self._leave_volumes(deletion, stage_ids)
             if await self.store.write(lambda tx: delete_if_clear(tx, deletion, self.clock())):
                 break
@@ -174,13 +178,6 @@ class Removal:
                 words = {"project": project_id, "reason": str(error)}
                 log.warning("network left to be tidied", action="remove", **words)
         return left
-
-    async def _end_commands(self, stage_ids: list[str]) -> None:
-        """End the one-off commands of the stages: after this nothing is live that has others."""
-        for one in await self.store.read(lambda reader: reader.one_offs()):
-            if one.stage_id in stage_ids:
-                workloads = await self.runtime.list_workloads({RUN: one.id})
-                await remove_left(self.store, self.runtime, one, workloads)
 
     async def _leave_volumes(self, deletion: Deletion, stage_ids: Iterable[str]) -> LeftVolumes:
         """Find the volumes, and remove them where asked; one that is in use stays."""
@@ -229,22 +226,20 @@ class Removal:
         tx.announce(Topic.DEPLOYS)
         return stage_ids
 
-    async def _let_go(self, instance: Instance) -> None:
-        """End the record of a container that a person made: it goes on without Tagboat."""
-        if await self.store.read(lambda reader: stopped_for_a_deploy(reader, instance)):
-            try:
-                await self.runtime.start(instance.handle)
-            except EngineError as error:
-                words = await words_about(self.store, instance) | {"reason": str(error)}
-                log.warning("container not started again", action="remove", **words)
-        # At once: one that drains on record is stopped by the next start of the server.
-        await self.store.write(
-            lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, self.clock()))
-        )
-
     async def _remove_container(self, instance: Instance) -> None:
+        words = await words_about(self.store, instance) | {"container": instance.container}
         if instance.adopted:
-            await self._let_go(instance)
+            # A container that a person made goes on without Tagboat.
+            if await self.store.read(lambda reader: stopped_for_a_deploy(reader, instance)):
+                try:
+                    await self.runtime.start(instance.handle)
+                except EngineError as error:
+                    words["reason"] = str(error)
+                    log.warning("container not started again", action="remove", **words)
+            # In one step: what drains on record is stopped by the next start of the server.
+            await self.store.write(
+                lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, self.clock()))
+            )
             return
         draining = replace(instance, state=InstanceState.DRAINING)
         if instance.state is InstanceState.LIVE:
@@ -261,7 +256,6 @@ class Removal:
         await self.store.write(
             lambda tx: tx.put_instance(ended(tx, draining, InstanceState.STOPPED, self.clock()))
         )
-        words = await words_about(self.store, instance) | {"container": instance.container}
         log.info("container removed", action="remove", **words)
 
     async def _put(self, instance: Instance) -> None:
