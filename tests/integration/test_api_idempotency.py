@@ -172,6 +172,12 @@ async def test_a_key_that_cannot_be_one_is_refused(api: Api, key: str) -> None:
     assert (await api.caller.get("/api/projects")).json["items"] == []
 
 
+async def test_an_answer_that_is_a_stream_takes_no_key(api: Api) -> None:
+    answer = await order(api, f"/api/stages/{await stage(api)}/runs", {"command": ["true"]})
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, "Idempotency-Key")
+    assert "leave the header out" in answer.json["detail"]
+
+
 async def test_a_body_too_large_and_a_database_out_of_reach_are_said(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

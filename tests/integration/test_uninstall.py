@@ -18,9 +18,11 @@ from tagboat.core.errors import (
     SettingsError,
 )
 from tagboat.core.image import ImageName
+from tagboat.core.one_off import OneOff
 from tagboat.core.storage import volume_name
 from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.networks import ensure_project_network
+from tagboat.deploy.ownership import RUN
 from tagboat.ingress.run_lock import LOCK_FILE, hold_run_lock
 from tagboat.installation.uninstall import UninstallPlan, carry_out, plan_uninstall
 from tagboat.runtime.memory import MemoryRuntime
@@ -125,6 +127,18 @@ async def test_all_of_that_is_removed_and_nothing_else(scene: Scene, *, volumes:
     again = await scene.plan()
     assert again.is_empty
     assert (await carry_out(again, scene.runtime, volumes=True)).failures == ()
+
+
+async def test_a_command_that_runs_is_ours(scene: Scene) -> None:
+    await make(scene.runtime, "app-dev-run-1", OURS, LABELS | {RUN: "run-1"}, {})
+    await make(scene.runtime, "copied", OURS, LABELS | {RUN: "run-1"}, {})
+    store = open_store(None, scene.place.data_dir)
+    command = OneOff(id="run-1", stage_id="s1", container="app-dev-run-1", kept_until=NOW)
+    await store.write(lambda tx: tx.put_one_off(command))
+    store.close()
+    plan = await scene.plan()
+    assert plan.engine is not None
+    assert sorted(one.name for one in plan.engine.containers) == ["app", "app-dev-run-1"]
 
 
 async def test_files_of_others_stay_with_their_directory(scene: Scene) -> None:

@@ -48,9 +48,10 @@ from tagboat.http.idempotency import IdempotentOrders
 
 SECRET_ANSWERS = re.compile(
     r"/webhooks$|/webhooks/[^/]+/rotate$|/webhook/regenerate$|/tokens$|/(?:setup|sign-in)-link$"
-    r"|/runs$"
 )
 """Paths whose answer shows a secret, or may, which nobody stores."""
+STREAMED_ANSWERS = re.compile(r"/runs$")
+"""Paths whose answer is a stream, and may show secrets as well."""
 AT_ANY_HOST = (WEBHOOK_PATH, LIVE_PATH, READY_PATH, ask.ASK_PATH)
 """Paths that senders, orchestrators and a front call by whatever address they know."""
 _ROUTERS: tuple[APIRouter, ...] = (
@@ -100,7 +101,7 @@ def build_api(services: ApiServices) -> ASGIApp:
     answers.install(app)
     for router in _ROUTERS:
         app.include_router(router)
-    orders_once = IdempotentOrders(app, services.store, SECRET_ANSWERS)
+    orders_once = IdempotentOrders(app, services.store, SECRET_ANSWERS, STREAMED_ANSWERS)
     return Authentication(
         Located(orders_once),
         route_roles(),

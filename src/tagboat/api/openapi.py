@@ -67,7 +67,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
             if "412" in responses:
                 match = {"name": "If-Match", "in": "header", "schema": {"type": "string"}}
                 operation.setdefault("parameters", []).append(match)
-            if "post" in operations and operation is operations["post"]:
+            # An answer that is a stream cannot be given again: see IdempotentOrders.
+            if operation is operations.get("post") and not path.endswith("/runs"):
                 _add_order_headers(operation)
     for name in ("HTTPValidationError", "ValidationError"):
         models.pop(name, None)

@@ -46,6 +46,12 @@ def release_command(
     if as_json:
         show.as_json(answer)
         return
+    if answer.get("stopped_at"):
+        show.line(
+            f"{project} {stage} is released, but still stopped;"
+            f" 'tagboat start {project} {stage}' starts it"
+        )
+        return
     queued = answer["deploys"]
     what = (
         f"queued, as it arrived while held: deploy {', '.join(queued)}"

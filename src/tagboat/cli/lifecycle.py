@@ -59,7 +59,7 @@ def stop_command(
     answer = client.post(f"/api/stages/{found['id']}/stop")
     if wait:
         try:
-            _until_ended(client, found["id"])
+            _until_ended(client, f"{project} {stage}", found["id"])
         except KeyboardInterrupt:
             show.progress(f"\n{project} {stage} goes on stopping; 'tagboat start' starts it again")
             raise
@@ -125,8 +125,11 @@ def _finish(
         raise TagboatError(f"{', '.join(lost)} did not become live in {project} {stage['name']}")
 
 
-def _until_ended(client: Client, stage_id: str) -> None:
-    """Return once no instance of the stage has a container any more."""
+def _until_ended(client: Client, where: str, stage_id: str) -> None:
+    """Return once no instance of the stage has a container any more.
+
+    Raises TagboatError if somebody has started the stage by then.
+    """
     # Its instances say more than the stage, which is stopped from the order on.
     said = ""
     while True:
@@ -137,6 +140,8 @@ def _until_ended(client: Client, stage_id: str) -> None:
         ]
         if not left:
             return
+        if any(one["state"] == "live" for one in left):
+            raise TagboatError(f"{where} was started again before all of its instances had ended")
         words = ", ".join(f"{one['tag']} is {one['state']}" for one in left)
         if words != said:
             show.progress(words)

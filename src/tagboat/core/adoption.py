@@ -1,11 +1,13 @@
 """Taking a running container over: the plan of its project and stage. Pure."""
 
+import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tagboat.core.catalog import Strategy
-from tagboat.core.container_facts import ContainerFacts
+from tagboat.core.container_facts import ContainerFacts, VolumeMount
 from tagboat.core.endpoint import LOOPBACK, Endpoint
 from tagboat.core.errors import ConflictError, InvalidImageRefError
 from tagboat.core.image import Digest, ImageName, parse_digest, parse_image_name, parse_image_ref
@@ -27,6 +29,7 @@ _COMPOSE_SERVICE = "com.docker.compose.service"
 _COMPOSE_PROJECT = "com.docker.compose.project"
 _ON_LOOPBACK = frozenset({"0.0.0.0", LOOPBACK})  # noqa: S104 - where it can be reached by loopback
 _DEFAULT_STOP_S = 10
+_ENGINE_MADE = re.compile("[0-9a-f]{64}")
 # Whoever starts what is stopped would fight with Tagboat.
 _OWNERS = {
     "com.docker.swarm.service.id": "a service of Docker Swarm",
@@ -82,8 +85,7 @@ class AdoptionPlan:
 def plan_adoption(facts: ContainerFacts, wish: AdoptionWish) -> AdoptionPlan:
     """Return the plan for a container. Raises ConflictError where it cannot be taken over."""
     check_adoptable(facts)
-    image, tag = image_and_tag_of(facts)
-    digest = digest_in_registry(facts, image)
+    image, tag, digest = image_tag_and_digest_of(facts)
     port, healthcheck = port_and_check_of(facts, wish.port)
     volumes, adopted = volumes_of(facts)
     stage = {
@@ -100,7 +102,8 @@ def plan_adoption(facts: ContainerFacts, wish: AdoptionWish) -> AdoptionPlan:
         stage["domains"] = domains
     # As for a push: named after the last part of the image.
     project: dict[str, Any] = {"name": wish.project or image.last_part[:MAX_LENGTH].rstrip("._-")}
-    if port:
+    # 0 as well where a person says so: else the port would follow the image.
+    if port or wish.port is not None:
         project["port"] = port
     if healthcheck is not None:
         project["healthcheck"] = healthcheck
@@ -182,26 +185,50 @@ def check_adoptable(facts: ContainerFacts) -> None:
         )
     for label, owner in _OWNERS.items():
         if label in facts.labels:
+            # The command takes an image without its tag; a port of the host is no tag.
+            named = facts.image.partition("@")[0]
+            host, slash, last = named.rpartition("/")
+            repository = f"{host}{slash}{last.partition(':')[0]}"
             raise ConflictError(
                 f"{facts.name} belongs to {owner}, which would start it again: make a project for"
-                f" its image with 'tagboat projects create {facts.image.partition('@')[0]}'"
+                f" its image with 'tagboat projects create {repository}'"
             )
+    if facts.auto_remove and (lost := [one.target for one in facts.volumes if is_unnamed(one)]):
+        raise ConflictError(
+            f"{facts.name} was started with --rm: once it is stopped, the engine removes it and its"
+            f" volume at {', '.join(lost)}, which has no name. Copy what is in it, run the"
+            " container again without --rm, with a named volume there, and adopt that"
+        )
     if not facts.running:
         raise ConflictError(f"{facts.name} does not run; start it first: docker start {facts.name}")
 
 
-def image_and_tag_of(facts: ContainerFacts) -> tuple[ImageName, str]:
-    """Return the repository and tag of the image, as the container or the engine names it."""
+def image_tag_and_digest_of(facts: ContainerFacts) -> tuple[ImageName, str, Digest]:
+    """Return a repository and tag of the image, and the digest by which the repository knows it.
+
+    Raises ConflictError where the image has no name with a tag, or is in no registry.
+    """
     # A name with a digest has no tag for us, but the image may bear one.
     name, at, _ = facts.image.partition("@")
     has_tag = ":" in name.rpartition("/")[2]
-    names = [*([] if at and not has_tag else [name]), *facts.image_names]
-    for text in names:
-        try:
-            ref = parse_image_ref(text)
-        except InvalidImageRefError:
-            continue
-        return ref.name, ref.tag
+    named = []
+    for text in [*([] if at and not has_tag else [name]), *facts.image_names]:
+        with contextlib.suppress(InvalidImageRefError):
+            named.append(parse_image_ref(text))
+    # Each name: what the container was run by may be an id, or a tag of this machine.
+    for ref in named:
+        for text in facts.image_digests:
+            repository, _, digest = text.partition("@")
+            with contextlib.suppress(InvalidImageRefError):
+                if parse_image_name(repository) == ref.name:
+                    return ref.name, ref.tag, parse_digest(digest)
+    if named:
+        image = named[0].name
+        raise ConflictError(
+            f"the image {image} of {facts.name} was built on this machine and is in no registry:"
+            f" push it (docker push {image}:TAG), start the container from what was pushed, and"
+            " adopt that"
+        )
     raise ConflictError(
         f"the image of {facts.name} has no name with a tag ({facts.image}), and Tagboat deploys"
         " tags: start the container from a tag of a registry, such as"
@@ -209,27 +236,10 @@ def image_and_tag_of(facts: ContainerFacts) -> tuple[ImageName, str]:
     )
 
 
-def digest_in_registry(facts: ContainerFacts, image: ImageName) -> Digest:
-    """Return the digest by which the repository knows the image; raise ConflictError for none."""
-    # A digest of this repository: the image may have been pulled under other names as well.
-    for text in facts.image_digests:
-        name, _, digest = text.partition("@")
-        try:
-            if parse_image_name(name) == image:
-                return parse_digest(digest)
-        except InvalidImageRefError:
-            continue
-    raise ConflictError(
-        f"the image {image} of {facts.name} was built on this machine and is in no registry:"
-        f" push it (docker push {image}:TAG), start the container from what was pushed, and adopt"
-        " that"
-    )
-
-
 def port_and_check_of(facts: ContainerFacts, wished: int | None) -> tuple[int, str | None]:
     """Return the port of the app, 0 for none, and its health check, None for the image's own."""
     tcp = [one.port for one in facts.published if one.protocol == "tcp"]
-    port = wished or traefik_port(facts.labels)
+    port = traefik_port(facts.labels) if wished is None else wished
     if port is None:
         # Of several published ports the one that the image is about.
         exposed = port_of(facts.info)
@@ -251,13 +261,18 @@ def variables_beyond_image(facts: ContainerFacts) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
+def is_unnamed(mount: VolumeMount) -> bool:
+    """Return whether the engine has made the volume's name: 64 hexadecimal digits."""
+    return _ENGINE_MADE.fullmatch(mount.name) is not None
+
+
 def volumes_of(facts: ContainerFacts) -> tuple[dict[str, str], dict[str, str]]:
     """Return the stage's volumes, and the engine's names of those and of the image's VOLUMEs."""
     prefix = f"{facts.labels.get(_COMPOSE_PROJECT) or ''}_"
     volumes: dict[str, str] = {}
     adopted: dict[str, str] = {}
     for mount in facts.volumes:
-        if mount.target in facts.info.volumes and len(mount.name) == 64:  # noqa: PLR2004 - a name that the engine made
+        if mount.target in facts.info.volumes and is_unnamed(mount):
             adopted[mount.target] = mount.name
             continue
         # Compose puts its project before the names of volumes.
@@ -317,6 +332,11 @@ def command_line_of(facts: ContainerFacts) -> dict[str, Any]:
 def dangers_of(facts: ContainerFacts) -> Iterator[str]:
     """Yield words for what the app may need and Tagboat gives no container."""
     yield from facts.dangers
+    if facts.auto_remove:
+        yield (
+            "it was started with --rm: the engine removes it as soon as it is stopped, so that it"
+            " cannot be started again when the first deploy fails"
+        )
     if facts.shares_host:
         yield (
             "it uses the network of the host or of another container, and Tagboat's containers have"

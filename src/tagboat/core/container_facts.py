@@ -27,6 +27,9 @@ class ContainerFacts:
     the host, `aliases` its other names on networks. `shares_host` is True where it uses the network
     of the host or of another container.
 
+    `auto_remove` is True where the runtime removes it, and its volumes without a name, once it is
+    stopped.
+
     `dangers` are words for what the app may need and no option can give it; `remarks` for what is
     different afterwards. `own` is True for the container that this process runs in.
     """
@@ -63,6 +66,7 @@ class ContainerFacts:
     read_only: bool = False
     cap_add: tuple[str, ...] = ()
     extra_hosts: Mapping[str, str] = field(default_factory=dict)
+    auto_remove: bool = False
     dangers: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     own: bool = False

@@ -8,6 +8,7 @@ from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
 from tagboat.core.one_off import OneOff
 from tagboat.core.ports import Reader
 from tagboat.core.workload import WorkloadStatus
+from tagboat.deploy.instances import stopped_for_a_deploy
 from tagboat.deploy.ownership import INSTANCE, RUN, role_of
 
 
@@ -16,8 +17,9 @@ class DesiredState:
     """The ids of deploys at work or with an instance, and the instances by what is to be done.
 
     Those in `live` are to be kept running, those in `drained` to be drained and retired, and those
-    in `given_up` to be removed. `stages` are the stages of `drained`, by id. `one_offs` are the
-    commands on record, which nobody has to start.
+    in `given_up` to be removed. `owed` are the ids of the live ones whose containers a person made
+    and a deploy that failed had stopped. `stages` are the stages of `drained`, by id. `one_offs`
+    are the commands on record, which nobody has to start.
     """
 
     working: frozenset[str]
@@ -25,6 +27,7 @@ class DesiredState:
     live: list[Instance]
     drained: list[Instance]
     given_up: list[Instance]
+    owed: frozenset[str]
     stages: Mapping[str, Stage]
     one_offs: list[OneOff]
 
@@ -71,6 +74,7 @@ def read_desired_state(reader: Reader) -> DesiredState:
             if kept.get(one.stage_id) != one.id and one.stage_id not in changing
         ],
         given_up=[one for one in starting if one.deploy_id not in deploys],
+        owed=frozenset(one.id for one in live if one.adopted and stopped_for_a_deploy(reader, one)),
         stages={one.stage_id: reader.stage(one.stage_id) for one in draining},
         one_offs=reader.one_offs(),
     )

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from tagboat.core.deploy import (
     Deploy,
+    DeployStatus,
     Instance,
     InstanceState,
     TakenBack,
@@ -17,6 +18,7 @@ from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.context import DeployContext
 
 _ENDED = (InstanceState.STOPPED, InstanceState.FAILED)
+_DEPLOYS_LOOKED_AT = 20
 _NEXT = timedelta(microseconds=1)
 
 
@@ -30,6 +32,19 @@ def ended(reader: Reader, instance: Instance, state: InstanceState, now: datetim
     end = max(now, earliest)
     left = instance.left_at or (end if instance.live_at else None)
     return replace(instance, state=state, stopped_at=end, left_at=left)
+
+
+def stopped_for_a_deploy(reader: Reader, instance: Instance) -> bool:
+    """Return whether a person's container was stopped for a deploy that has not succeeded.
+
+    Its owner may have stopped it again since: nobody knows, and it is started all the same.
+    """
+    # All of them are newer than the adoption, which has made the stage.
+    ended_ones = reader.deploys(stage_id=instance.stage_id, limit=_DEPLOYS_LOOKED_AT)
+    return any(
+        deploy.made_way and deploy.status.final and deploy.status is not DeployStatus.SUCCEEDED
+        for deploy in ended_ones
+    )
 
 
 def taken_back(instance: Instance, reason: str, now: datetime) -> TakenBack:

@@ -53,6 +53,7 @@ class OneOffRun:
         self._clock = clock
         self._limit_s = limit_s
         self._taken = 0
+        self._waited_for = True
 
     async def start(self, spec: WorkloadSpec) -> None:
         """Make and start its container. Raises EngineError and StoreUnavailableError."""
@@ -73,7 +74,9 @@ class OneOffRun:
                     if line is not None:
                         self._taken += 1
                         last.append(line)
+                        self._waited_for = False
                         yield line
+                        self._waited_for = True
             # Whoever follows learns of the end before the last lines: they are read once more.
             whole = await self._runtime.logs(container, _LEFT_LINES)
             for line in lines_after(whole, last):
@@ -99,16 +102,17 @@ class OneOffRun:
             await self._store.write(lambda tx: tx.delete_one_off(self.one_off.id))
         except TagboatError as error:
             words = {"container": self.one_off.container, "reason": str(error)}
-            log.warning("container left to the next reconcile", action="run", **words)
+            log.warning("command left to the next reconcile", action="run", **words)
 
     async def _over(self) -> None:
         """Return once it has ended, and no more lines of it are taken."""
         await self._until_ended()
-        # By a count, not by a time after the end: a reader may be slow.
-        taken = -1
-        while taken != self._taken:
-            taken = self._taken
+        # By a count, and only while somebody waits for a line: a reader may be slow.
+        while True:
+            taken, waited = self._taken, self._waited_for
             await asyncio.sleep(_SILENCE_S)
+            if waited and self._waited_for and taken == self._taken:
+                return
 
     async def _until_ended(self) -> None:
         began, pause = self._clock(), _FIRST_STATUS_S
@@ -155,15 +159,20 @@ def lines_after(lines: Sequence[LogLine], last: Iterable[LogLine]) -> Sequence[L
     return lines
 
 
+def is_made_for(one_off: OneOff, container: WorkloadStatus) -> bool:
+    """Return whether it is the container of the command, by its id, or until then by its name."""
+    # Its id is not on record where the server died right after it was made.
+    is_named = container.name == one_off.container and container.labels.get(RUN) == one_off.id
+    return container.id == one_off.container_id or (not one_off.container_id and is_named)
+
+
 async def remove_left(
     store: Store, runtime: Runtime, one_off: OneOff, workloads: Iterable[WorkloadStatus]
 ) -> None:
-    """Remove the container of a command whose server has died, and its record."""
+    """Remove the container of a command whose server or stage is gone, and its record."""
     for one in workloads:
-        # Its id is not on record where the server died right after it was made.
-        is_named = one.name == one_off.container and one.labels.get(RUN) == one_off.id
-        if one.id == one_off.container_id or (not one_off.container_id and is_named):
+        if is_made_for(one_off, one):
             await runtime.stop(one.id, STOP_S)
             await runtime.remove(one.id)
-            log.info("orphan removed", action="reconcile", container=one.name)
+            log.info("command ended", action="remove", container=one.name)
     await store.write(lambda tx: tx.delete_one_off(one_off.id))

@@ -39,7 +39,7 @@ from tagboat.deploy.failure import (
 )
 from tagboat.deploy.following import live_reason
 from tagboat.deploy.log_words import deploy_words
-from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.queue import DeployQueue, drop_older_pushes
 from tagboat.deploy.receipts import RequestCount
 from tagboat.deploy.record import (
     CancelRequestedError,
@@ -148,7 +148,10 @@ class Pipeline:
                 self._doing.warning,
             )
             await self._undo.end(
-                DeployStatus.SUCCEEDED, "; ".join(filter(None, reasons)), self._doing.seen
+                DeployStatus.SUCCEEDED,
+                "; ".join(filter(None, reasons)),
+                self._doing.seen,
+                also=drop_older_pushes,
             )
         except AlreadyLiveError:
             unheeded_digest = unheeded((await self._record.context()).deploy)

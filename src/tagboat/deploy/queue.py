@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from tagboat.core.catalog import judged_tag
 from tagboat.core.deploy import (
     EXACT_TRIGGERS,
     Deploy,
@@ -17,8 +18,9 @@ from tagboat.core.deploy import (
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
+from tagboat.core.newest import Names
 from tagboat.core.ports import Queued, Reader, Topic, Tx
-from tagboat.core.push import Outcome
+from tagboat.core.push import Outcome, PushVerdict, Source
 
 _LOOKED_BACK = 50
 """Deploys of a stage that are searched for one that was superseded."""
@@ -157,3 +159,38 @@ def find_superseded_by(reader: Reader, missing: Deploy) -> Deploy | None:
         else:
             return None
     return None
+
+
+def drop_older_pushes(tx: Tx, deploy: Deploy) -> None:
+    """Forget the pushes that waited before `deploy`, which has brought a newer one, came.
+
+    A release of the stage would go back to them. Those of higher versions stay, and those that were
+    taken back, which only a person deploys. In a stage of several instances all are wanted.
+    """
+    stage = tx.stage(deploy.stage_id)
+    if not deploy.by_news or stage.max_instances > 1:
+        return
+    offers = tx.held_pushes(stage.id)
+    names = Names(stage.pattern, [deploy.tag, *(offer.tag for offer in offers)])
+    fused = {version.digest for version in tx.taken_back(stage.id)}
+    dropped = [
+        offer
+        for offer in offers
+        if offer.seen_at < deploy.created_at
+        and offer.digest not in fused
+        and (names.compare(offer.tag, deploy.tag) or 0) <= 0
+    ]
+    if not dropped:
+        return
+    tx.delete_held_pushes(stage.id)
+    for offer in offers:
+        if offer not in dropped:
+            tx.add_held_push(offer)
+            continue
+        verdict = PushVerdict(
+            at=deploy.created_at,
+            source=Source(offer.source),
+            outcome=Outcome.RECORDED,
+            reason=f"it waited in the stage {stage.name}, and {deploy.tag} was pushed later",
+        )
+        tx.record_tag(judged_tag(stage.project_id, offer.tag, None, verdict))

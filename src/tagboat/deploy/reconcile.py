@@ -24,7 +24,7 @@ from tagboat.deploy.instances import ended
 from tagboat.deploy.log_words import words_about
 from tagboat.deploy.one_offs import remove_left
 from tagboat.deploy.ownership import made_here, own_labels
-from tagboat.deploy.revival import made_by, revive
+from tagboat.deploy.revival import made_by, revive, start_theirs
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.vitals import look_after
 from tagboat.loops import PeriodicTask, keep_going
@@ -125,10 +125,10 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
     looked_after = _looked_after(workloads, self_healing=services.runtime.self_healing)
     # One without an id was launched by a server that died before it recorded where.
     revivals = [
-        partial(revive, services, one)
+        partial(start_theirs if one.adopted else revive, services, one)
         for one in desired.live
-        # Who made a container starts it again, too.
-        if not one.adopted and (one.handle not in looked_after or not one.container_id)
+        if one.id in desired.owed
+        or not (one.adopted or (one.handle in looked_after and one.container_id))
     ]
     failures = await _do_all(revivals)
     removals = [

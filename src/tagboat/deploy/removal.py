@@ -31,9 +31,11 @@ from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.principal import SERVER, Principal
 from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
-from tagboat.deploy.instances import ended
+from tagboat.deploy.instances import ended, stopped_for_a_deploy
 from tagboat.deploy.log_words import words_about
 from tagboat.deploy.networks import remove_project_network
+from tagboat.deploy.one_offs import remove_left
+from tagboat.deploy.ownership import RUN
 
 AGAIN_S = 30.0
 _ROUNDS = 5
@@ -151,6 +153,11 @@ class Removal:
             )
             if failures := [outcome for outcome in outcomes if isinstance(outcome, BaseException)]:
                 raise failures[0]
+            # Nothing is live now that would have others.
+            for one in await self.store.read(lambda reader: reader.one_offs()):
+                if one.stage_id in stage_ids:
+                    workloads = await self.runtime.list_workloads({RUN: one.id})
+                    await remove_left(self.store, self.runtime, one, workloads)
             left = await self._leave_volumes(deletion, stage_ids)
             if await self.store.write(lambda tx: delete_if_clear(tx, deletion, self.clock())):
                 break
@@ -220,16 +227,28 @@ class Removal:
         return stage_ids
 
     async def _remove_container(self, instance: Instance) -> None:
+        words = await words_about(self.store, instance) | {"container": instance.container}
+        if instance.adopted:
+            # A container that a person made goes on without Tagboat.
+            if await self.store.read(lambda reader: stopped_for_a_deploy(reader, instance)):
+                try:
+                    await self.runtime.start(instance.handle)
+                except EngineError as error:
+                    words["reason"] = str(error)
+                    log.warning("container not started again", action="remove", **words)
+            # In one step: what drains on record is stopped by the next start of the server.
+            await self.store.write(
+                lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, self.clock()))
+            )
+            return
         draining = replace(instance, state=InstanceState.DRAINING)
         if instance.state is InstanceState.LIVE:
             draining = made_draining(instance, self.clock())
         # On record first: else reconcile, woken by its exit, would start it again.
         await self._put(draining)
         try:
-            # A container that a person made goes on without Tagboat.
-            if not instance.adopted:
-                await self.runtime.stop(instance.handle)
-                await self.runtime.remove(instance.handle)
+            await self.runtime.stop(instance.handle)
+            await self.runtime.remove(instance.handle)
         except EngineError:
             # The deletion fails as a whole, so the instance stays on record as it was.
             await self._put(instance)
@@ -237,7 +256,6 @@ class Removal:
         await self.store.write(
             lambda tx: tx.put_instance(ended(tx, draining, InstanceState.STOPPED, self.clock()))
         )
-        words = await words_about(self.store, instance) | {"container": instance.container}
         log.info("container removed", action="remove", **words)
 
     async def _put(self, instance: Instance) -> None:

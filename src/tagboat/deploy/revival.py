@@ -69,6 +69,15 @@ async def revive(services: DeployServices, instance: Instance) -> None:
         await _make_again(services, await _change(services, current, container_id=""))
 
 
+async def start_theirs(services: DeployServices, instance: Instance) -> None:
+    """Start a container that a person made and a deploy had stopped; never make it again."""
+    status = await services.runtime.status(instance.handle)
+    if status is not None and not (status.running or status.restarting):
+        words = await words_about(services.store, instance) | {"container": instance.container}
+        log.warning("a live container does not run; starting it", action="revive", **words)
+        await services.runtime.start(instance.handle)
+
+
 async def made_by(services: DeployServices, deploy_id: str) -> list[WorkloadStatus]:
     """Return the workloads that the deploy has made and that exist."""
     labels = own_labels(services.installation) | {"tagboat.deploy": deploy_id}

@@ -143,12 +143,16 @@ class DeploySteps:
         ]
         context = await self._pulling.followed(context) if same else context
         for instance in same:
-            if instance.fingerprint != context.config.fingerprint or (
+            kept = await self._record.config_of(instance)
+            # A container that a person made is what a rollback returns to; any other deploy is to
+            # replace it.
+            goes_back = instance.adopted and context.deploy.trigger is Trigger.ROLLBACK
+            fingerprint = kept.fingerprint if goes_back and kept else instance.fingerprint
+            if fingerprint != context.config.fingerprint or (
                 context.stage.max_instances > 1 and instance.tag != context.deploy.tag
             ):
                 continue
             # A new healthcheck has yet to be passed, although the fingerprint leaves it out.
-            kept = await self._record.config_of(instance)
             if kept is None or kept.healthcheck == context.config.healthcheck:
                 status = await self._runtime.status(instance.handle)
                 return instance if status is not None and status.running else None

@@ -40,7 +40,8 @@ class IdempotentOrders:
 
     The key is stored before the order is carried out, so that a crash in between cannot make it
     happen twice. Answers that did nothing (4xx, 503) are forgotten: the same call may be repeated.
-    Bodies of answers at `secret_paths` are not stored.
+    Bodies of answers at `secret_paths` are not stored. At `streamed_paths` a key is refused: their
+    answers come bit by bit, and cannot be given again.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class IdempotentOrders:
         app: ASGIApp,
         store: HashingStore,
         secret_paths: Pattern[str],
+        streamed_paths: Pattern[str],
     ) -> None:
         self._app = app
         self._store = store
         self._secret_paths = secret_paths
+        self._streamed_paths = streamed_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
@@ -61,8 +64,12 @@ class IdempotentOrders:
             return
         # Any bytes can be read as Latin-1; those that are not ASCII are refused next.
         text = key.decode("latin-1")
+        detail = ""
         if not (0 < len(text) <= MAX_KEY and text.isascii() and text.isprintable()):
             detail = f"must be 1 to {MAX_KEY} printable ASCII characters"
+        elif self._streamed_paths.search(scope["path"]):
+            detail = "cannot be used here, as the answer is a stream; leave the header out"
+        if detail:
             status = HTTPStatus.UNPROCESSABLE_ENTITY
             await send_problem(
                 send,

@@ -15,6 +15,7 @@ from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.networks import network_labels
+from tagboat.deploy.one_offs import is_made_for
 from tagboat.deploy.ownership import made_here, own_labels
 from tagboat.store.snapshot import DatabasePlace, read_record
 
@@ -86,7 +87,14 @@ async def find_traces(
     labelled = await runtime.list_workloads(own_labels(record.installation))
     # Labels alone prove nothing: see ownership.py.
     ours = read_record(
-        place, key, lambda reader: {one.id for one in labelled if made_here(reader, one)}
+        place,
+        key,
+        lambda reader: {
+            one.id
+            for one in labelled
+            if made_here(reader, one)
+            or any(is_made_for(command, one) for command in reader.one_offs())
+        },
     )
     # Of networks and volumes there is no record; nobody but Tagboat makes them with these labels.
     networks = await runtime.list_networks(network_labels(record.installation))

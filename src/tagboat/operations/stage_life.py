@@ -62,16 +62,19 @@ class StageLife:
         Once stopped, another stop changes nothing: who stopped it first is the one to ask.
         """
         stage = tx.stage(stage_id)
-        if stage.stopped:
-            return stage
         where = _in_words(tx, stage)
+        # Before anything else: a start that is under way would undo the stop unseen.
         for deploy in _at_hand(tx, stage):
+            if stage.stopped and (deploy.cancelling or deploy.failed_step is not None):
+                continue
             # Pushes that were queued before wait until the stage is started.
             if deploy.status is DeployStatus.RUNNING or not deploy.by_news:
                 raise ConflictError(
                     f"the deploy of {deploy.tag} is {deploy.status} in {where}; wait for its end,"
                     f" or cancel it with 'tagboat cancel {where}', and stop the stage then"
                 )
+        if stage.stopped:
+            return stage
         now = self.clock()
         stopped = replace(stage, stopped_at=now, stopped_by=self.by)
         tx.put_stage(stopped)
@@ -90,15 +93,20 @@ class StageLife:
         """
         stage = tx.stage(stage_id)
         where = _in_words(tx, stage)
-        under_way = list(_at_hand(tx, stage))
+        if tx.instances(stage_id=stage.id, states=[InstanceState.LIVE]):
+            return []
+        # One that is taken back starts nothing any more: another is queued behind it.
+        under_way = [
+            deploy
+            for deploy in _at_hand(tx, stage)
+            if not deploy.cancelling and deploy.failed_step is None
+        ]
         for deploy in under_way:
             if not deploy.exact:
                 raise ConflictError(
                     f"the deploy of {deploy.tag} is {deploy.status} in {where}, which starts the"
                     f" stage; wait for it, or cancel it first with 'tagboat cancel {where}'"
                 )
-        if tx.instances(stage_id=stage.id, states=[InstanceState.LIVE]):
-            return []
         # A second click, or a call repeated after a lost answer.
         if under_way:
             return [deploy.id for deploy in under_way]

@@ -124,7 +124,12 @@ def find_way_back(reader: Reader, stage: Stage, to: str | None = None) -> WayBac
 
 def under_way(reader: Reader, stage: Stage, to: str | None) -> Deploy | None:
     """Return the rollback of the stage that is queued or at work; with `to`, only one to that."""
-    wanted = _named(reader, stage, to).version if to is not None else None
+    wanted = None
+    if to is not None:
+        target = _named(reader, stage, to)
+        # No configuration has the fingerprint of a container that a person made.
+        kept = reader.deploy_config(target.deploy_id) if target.adopted else None
+        wanted = (target.digest, kept.fingerprint if kept else target.fingerprint)
     for deploy in reader.open_deploys(stage.id):
         if (
             deploy.trigger is Trigger.ROLLBACK

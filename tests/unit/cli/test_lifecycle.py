@@ -76,6 +76,16 @@ def test_a_stop_can_be_waited_for(tagboat: Tagboat, server: FakeServer) -> None:
     assert (done.returncode, done.stderr) == (0, "v1 is draining\n")
 
 
+def test_waiting_for_a_stop_ends_if_somebody_starts_the_stage(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    # Starting, live, draining.
+    server.answers["GET /api/instances"] = [page(), page(INSTANCE | {"state": "live"}), page()]
+    done = tagboat("stop", "app", "dev", "--wait")
+    assert done.returncode == 1
+    assert "app dev was started again before all of its instances had ended" in done.stderr
+
+
 def test_the_status_says_what_is_stopped(tagboat: Tagboat, server: FakeServer) -> None:
     server.answers["GET /api/projects/p1/stages"] = page(STOPPED)
     said = tagboat("status").stdout

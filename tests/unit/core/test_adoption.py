@@ -167,6 +167,7 @@ def test_ports() -> None:
     assert planned(published=(), info=replace(INFO, tcp_ports=())).project == {"name": "shop"}
     label = {"traefik.http.services.w.loadbalancer.server.port": "3000"}
     assert planned(labels=label).project["port"] == 3000
+    assert planned(AdoptionWish(port=0), labels=label).project["port"] == 0
 
 
 def test_healthchecks() -> None:
@@ -186,6 +187,14 @@ def test_healthchecks() -> None:
     [
         ({"labels": {"tagboat.managed": "true"}}, "Tagboat has made it"),
         ({"labels": {"com.docker.swarm.service.id": "x"}}, "a service of Docker Swarm"),
+        (
+            {"labels": {"io.kubernetes.pod.name": "x"}, "image": "localhost:5000/shop:v1"},
+            "'tagboat projects create localhost:5000/shop'",
+        ),
+        (
+            {"auto_remove": True, "volumes": (VolumeMount("f" * 64, "/data"),)},
+            "run the container again without --rm",
+        ),
         ({"own": True}, "Tagboat itself runs"),
         ({"running": False}, "docker start shop-web-1"),
         ({"image": "sha256:" + "b" * 64, "image_names": ()}, "no name with a tag"),
@@ -205,12 +214,17 @@ def test_the_tag_is_found_where_the_container_names_another() -> None:
     assert pinned.tag == "v1.4.0"
     by_id = planned(image="sha256:" + "b" * 64)
     assert (str(by_id.image), by_id.tag) == ("git.example.com/acme/shop", "v1.4.0")
+    for local in ("b" * 12, "shop:local"):
+        named = planned(image=local, image_names=("shop:local", *FACTS.image_names))
+        assert (str(named.image), named.tag) == ("git.example.com/acme/shop", "v1.4.0")
 
 
 def test_dangers() -> None:
     plan = planned(dangers=("it is privileged",), shares_host=True)
     assert plan.dangers[0] == "it is privileged"
     assert "network of the host" in plan.dangers[1]
+    named = planned(auto_remove=True, volumes=(VolumeMount("shop_data", "/data"),))
+    assert "cannot be started again" in named.dangers[0]
 
 
 def words(plan: AdoptionPlan, strategy: Strategy, *, routes_traffic: bool = True) -> str:

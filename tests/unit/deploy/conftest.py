@@ -15,6 +15,8 @@ NOT_OF_ONE_DEPLOY = frozenset(
     {
         "cannot follow engine events",
         "cannot read which instances to watch",
+        "command ended",
+        "command left to the next reconcile",
         "ended without an error; starting again",
         "image removed",
         "image stays for now",

@@ -15,6 +15,7 @@ from tagboat.deploy import one_offs
 from tagboat.deploy.one_offs import OneOffRun, lines_after
 from tagboat.deploy.ownership import RUN, own_labels
 from tagboat.deploy.reconcile import reconcile
+from tagboat.deploy.removal import Removal
 from tagboat.runtime.memory import MemoryImage, MemoryRuntime
 from tagboat.store import SqlStore, open_store
 from tests.unit.deploy.deploy_harness import INSTALLATION, World
@@ -103,6 +104,25 @@ async def test_lines_that_nobody_had_taken_at_the_end_come_once(
         engine.say(run.one_off.container, text)
     engine.exit(run.one_off.container, 0)
     assert [line.text async for line in run.lines()] == ["1", "2", "3", "3"]
+
+
+async def test_a_slow_reader_gets_every_line(
+    store: SqlStore, engine: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_offs, "_LEFT_LINES", 3)
+    monkeypatch.setattr(one_offs, "_KNOWN_AGAIN", 2)
+    run = await started(store, engine)
+    lines = run.lines()
+    texts = [str(number) for number in range(9)]
+    engine.say(run.one_off.container, "0")
+    got = [(await anext(lines)).text]
+    for text in texts[1:]:
+        engine.say(run.one_off.container, text)
+    engine.exit(run.one_off.container, 0)
+    # Longer than the silence after which its output counts as over.
+    await asyncio.sleep(0.3)
+    got += [line.text async for line in lines]
+    assert got == texts
 
 
 async def test_one_that_takes_too_long_is_ended(store: SqlStore, engine: MemoryRuntime) -> None:
@@ -230,6 +250,17 @@ async def test_it_is_removed_once_nobody_looks_after_it(world: World, *, known: 
     assert command.container not in await world.containers()
     assert len(await world.containers()) == 1
     assert await on_record(world.store) == []
+
+
+async def test_it_ends_with_its_project(world: World) -> None:
+    await left_behind(world, one_off(world.clock.now()), known=False)
+
+    async def abandon(_stages: object) -> None:
+        """No worker is at work."""
+
+    removal = Removal(world.store, world.runtime, abandon, world.clock.now)
+    await removal.remove_project(world.project.id)
+    assert (await world.containers(), await on_record(world.store)) == ([], [])
 
 
 async def test_another_container_of_its_name_or_label_is_left_alone(world: World) -> None:

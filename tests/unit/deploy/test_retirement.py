@@ -1,10 +1,11 @@
 """Containers that a person made: a deploy replaces them, and they are stopped, not removed."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from tagboat.core.catalog import Strategy
+from tagboat.core.catalog import Strategy, run_config
 from tagboat.core.deploy import (
     ADOPTED,
     Deploy,
@@ -17,10 +18,13 @@ from tagboat.core.deploy import (
 from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import EngineError
 from tagboat.core.ids import new_id
+from tagboat.core.ports import Tx
 from tagboat.core.run import RunOptions
 from tagboat.core.workload import WorkloadSpec
+from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.removal import Removal
+from tagboat.operations.stage_actions import StageActions
 from tests.unit.deploy.deploy_harness import HOST, World
 from tests.unit.deploy.interceptor import START
 
@@ -131,6 +135,38 @@ async def test_it_is_started_again_where_it_was_stopped_for_a_deploy_that_fails(
     assert (await led.instances(InstanceState.LIVE)) == [theirs]
 
 
+async def test_a_rollback_to_it_leaves_it_running(led: World) -> None:
+    theirs = await adopted(led)
+    (taken,) = await led.deploys()
+    config = run_config(led.project, led.stage)
+    await led.store.write(lambda tx: tx.put_deploy_config(taken.id, config))
+    orders = StageActions(DeployQueue(led.clock.now), led.clock.now)
+    first, second = [
+        await led.store.write(lambda tx: orders.rollback(tx, led.stage.id, taken.id))
+        for _ in range(2)
+    ]
+    assert second.deploy_id == first.deploy_id
+    ended = await led.carry_out(await led.deploy(first.deploy_id))
+    assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "already live")
+    assert await led.instances(InstanceState.LIVE) == [theirs]
+    assert await led.is_running(THEIRS)
+
+
+async def test_it_is_started_again_later_where_the_first_try_failed(led: World) -> None:
+    theirs = await adopted(led)
+    (deploy,) = await led.deploys()
+    await led.change_deploy(deploy, status=DeployStatus.FAILED, made_way=True)
+    await led.runtime.stop(THEIRS)
+    await reconcile(led.services)
+    assert await led.is_running(THEIRS)
+    began = len(led.runtime.journal)
+    await reconcile(led.services)
+    await led.runtime.remove(THEIRS)
+    await reconcile(led.services)
+    assert led.runtime.journal[began:] == [f"remove {THEIRS}"]
+    assert await led.instances(InstanceState.LIVE) == [theirs]
+
+
 async def test_nobody_starts_it_again_for_its_owner(led: World) -> None:
     await adopted(led)
     await led.runtime.stop(THEIRS)
@@ -146,13 +182,29 @@ async def test_a_drain_in_the_background_stops_it_too(led: World) -> None:
     assert (THEIRS in await led.containers(), await led.is_running(THEIRS)) == (True, False)
 
 
-async def test_deleting_the_stage_leaves_it_running(led: World) -> None:
+async def test_deleting_the_stage_leaves_it_running(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await adopted(led)
 
     async def abandon(_stages: object) -> None:
         """No worker is at work."""
 
+    async def seen(change: Callable[[Tx], object]) -> object:
+        found = await write(change)
+        states.extend(one.state for one in await led.instances())
+        return found
+
+    states: list[InstanceState] = []
+    write = led.store.write
+    monkeypatch.setattr(led.store, "write", seen)
+    # For a deploy that is withdrawn with the project.
+    (deploy,) = await led.deploys()
+    await led.change_deploy(deploy, status=DeployStatus.CANCELLED, made_way=True)
+    await led.runtime.stop(THEIRS)
     removal = Removal(led.store, led.runtime, abandon, led.clock.now)
     await removal.remove_project(led.project.id)
     assert await led.is_running(THEIRS)
     assert await led.instances() == []
+    # After a death in between, the next start of the server would stop what drains.
+    assert InstanceState.DRAINING not in states

@@ -7,7 +7,15 @@ import pytest
 
 from tagboat.core.catalog import HeldPush, Stage, Strategy
 from tagboat.core.decision import decide
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, Trigger
+from tagboat.core.deploy import (
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+    TakenBack,
+    Trigger,
+)
 from tagboat.core.errors import ConflictError
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.push import Outcome
@@ -247,6 +255,17 @@ async def test_while_a_person_deploys_a_stop_is_refused(world: World, status: De
     )
 
 
+async def test_a_stop_does_not_get_lost_behind_a_start_under_way(world: World) -> None:
+    await stopped(world, "v1")
+    (deploy,) = await start(world)
+    for status in (DeployStatus.QUEUED, DeployStatus.RUNNING):
+        await world.change_deploy(deploy, status=status)
+        await refused(world, lambda life, tx: life.stop(tx, world.stage.id), "tagboat cancel app")
+    # One that is taken back ends in a stopped stage.
+    await world.change_deploy(deploy, status=DeployStatus.RUNNING, cancelling=True)
+    assert (await stop(world)).stopped
+
+
 async def test_a_queued_push_waits_until_the_stage_runs_again(world: World) -> None:
     await world.ship("v1")
     world.publish("v2")
@@ -287,6 +306,40 @@ async def test_a_release_of_a_stopped_stage_keeps_what_waits(world: World) -> No
     orders = StageActions(DeployQueue(world.clock.now), world.clock.now)
     assert await world.store.write(lambda tx: orders.release(tx, world.stage.id)) == []
     assert await world.store.read(lambda reader: reader.held_pushes(world.stage.id)) == [push]
+
+
+async def test_what_waited_during_a_stop_does_not_come_after_a_newer_push(world: World) -> None:
+    await stopped(world, "v1.0")
+    bad = world.publish("v1.0.1", MemoryImage(log=("bad",)))
+    seen = world.clock.now()
+    fuse = TakenBack(
+        stage_id=world.stage.id,
+        digest=bad,
+        fingerprint="",
+        tag="v1.0.1",
+        reason="no",
+        at=seen,
+    )
+
+    def offer(tx: Tx) -> None:
+        for tag, digest in (("v1.1", None), ("v1.3", None), ("v1.0.1", bad)):
+            tx.add_held_push(
+                HeldPush(
+                    stage_id=world.stage.id, tag=tag, digest=digest, source="webhook", seen_at=seen
+                )
+            )
+        tx.put_taken_back(fuse)
+
+    await world.store.write(offer)
+    await world.carry_out((await start(world))[0])
+    world.clock.move(60)
+    await world.ship("v1.2")
+    left = await world.store.read(lambda reader: reader.held_pushes(world.stage.id))
+    assert sorted(one.tag for one in left) == ["v1.0.1", "v1.3"]
+    known = await world.store.read(lambda reader: reader.known_tag(world.project.id, "v1.1"))
+    assert known is not None
+    assert known.verdict is not None
+    assert "v1.2 was pushed later" in known.verdict.reason
 
 
 async def test_a_rollback_of_a_stopped_stage_has_to_name_its_target(world: World) -> None:
@@ -407,6 +460,22 @@ async def test_started_twice_it_is_one_deploy_and_then_nothing(world: World) -> 
     queued = await start(world)
     assert await start(world) == queued
     await world.carry_out(queued[0])
+    assert await start(world) == []
+
+
+async def test_a_start_after_a_cancel_is_a_new_deploy(world: World) -> None:
+    await stopped(world, "v1")
+    (dying,) = await start(world)
+    await world.change_deploy(dying, status=DeployStatus.RUNNING, cancelling=True)
+    (second,) = await start(world)
+    assert (second.id != dying.id, second.status) == (True, DeployStatus.QUEUED)
+    assert await start(world) == [second]
+
+
+async def test_starting_what_runs_while_a_person_deploys_changes_nothing(world: World) -> None:
+    await world.ship("v1")
+    world.publish("v2")
+    await by_hand(world, "v2")
     assert await start(world) == []
 
 

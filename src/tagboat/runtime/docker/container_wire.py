@@ -78,6 +78,7 @@ def container_facts(answer: Json, image: Json, *, own: bool = False) -> Containe
         read_only=bool(host.get("ReadonlyRootfs")),
         cap_add=tuple(name.removeprefix("CAP_") for name in host.get("CapAdd") or ()),
         extra_hosts=added_hosts(host),
+        auto_remove=bool(host.get("AutoRemove")),
         dangers=tuple(host_dangers(host)),
         remarks=tuple(host_remarks(config, host, image.get("Config") or {})),
         own=own,
@@ -158,8 +159,3 @@ def host_remarks(config: Json, host: Json, image: Json) -> Iterator[str]:
         yield f"working_dir {config['WorkingDir']}: Tagboat uses the image's"
     if config.get("Tty") or config.get("OpenStdin"):
         yield "it has a terminal or standard input, which Tagboat's containers do not have"
-    if host.get("AutoRemove"):
-        yield (
-            "it was started with --rm: when it is stopped, the engine removes it, and the volumes"
-            " that have no name"
-        )

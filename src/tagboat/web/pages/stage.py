@@ -93,9 +93,11 @@ async def release_order(visit: Visit) -> Response:
     """Let pushes and polls deploy in the stage again, beginning with what waits."""
     project, stage = await _stage_asked_for(visit)
     including = visit.form.ticked("including")
-    _, queued = await visit.operations.deploys.release(stage.id, including=including)
+    released, queued = await visit.operations.deploys.release(stage.id, including=including)
     came = {0: "Nothing was queued.", 1: "1 deploy is queued."}
     said = came.get(len(queued), f"{len(queued)} deploys are queued.")
+    if released.stage.stopped:
+        said = f"It is still stopped: tagboat start {project.name} {stage.name}"
     return visit.go(stage_path(project.name, stage.name), f"{stage.name} is released. {said}")
 
 

@@ -112,10 +112,10 @@ def test_what_tagboat_cannot_give_is_named() -> None:
     )
     config = {**PLAIN["Config"], "WorkingDir": "/app", "Tty": True}
     facts = container_facts({**host, "Config": config}, IMAGE)
-    assert facts.shares_host
+    assert (facts.shares_host, facts.auto_remove) == (True, True)
     assert len(facts.dangers) == 5
     said = "; ".join(facts.remarks)
-    for part in ("ulimits", "dns", "--rm", "working_dir /app", "terminal"):
+    for part in ("ulimits", "dns", "working_dir /app", "terminal"):
         assert part in said
 
 
