@@ -141,6 +141,8 @@ def test_an_app_with_data_keeps_it(
         *("-p", "8080", "-e", "VERSION=theirs", f"{image}:v1"),
     )
     asked = server.cli("adopt", name)
+    assert (asked.returncode, "to leave that out, use --force" in asked.stderr) == (1, True)
+    asked = server.cli("adopt", name, "--force")
     assert (asked.returncode, "confirm with --yes" in asked.stderr) == (1, True), asked.stderr
     assert "It is down from then until the new one is healthy" in asked.stdout
     status, refused = server.call("POST", "/api/adopt", {"container": name})
