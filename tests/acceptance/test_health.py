@@ -173,6 +173,7 @@ def test_a_path_is_asked_with_the_host_that_people_use(lane: Lane) -> None:
     lane.bring("v3", cmd=strict)
 
 
+@pytest.mark.slow
 def test_how_long_a_request_may_take_can_be_set(lane: Lane) -> None:
     change_project(lane, healthcheck="/health", port=8080)
     lane.change(health_timeout_s=12)
@@ -202,6 +203,7 @@ def test_an_image_for_another_processor_is_named(lane: Lane) -> None:
     assert f"built for linux/{other}, this engine is linux/{own}" in refused["reason"]
 
 
+@pytest.mark.slow
 def test_a_port_that_the_image_learns_later(lane: Lane) -> None:
     first = lane.bring("v1", port=0, cmd=serving("httpd -f -p 8080 -h /www & wait"))
     assert "has no port, so it has no address" in first["reason"]

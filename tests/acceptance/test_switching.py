@@ -368,6 +368,7 @@ def test_a_live_container_that_is_gone_comes_back(lane: Lane, words: tuple[str, 
     assert len(lane.containers()) == 1
 
 
+@pytest.mark.slow
 def test_traffic_flows_without_tagboat_and_haproxy_comes_back(lane: Lane) -> None:
     lane.bring("v1")
     data = Path(lane.server.directory) / "data"

@@ -62,6 +62,7 @@ def served_within(lane: Lane, body: str, seconds: float) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_one_bad_build_under_two_tags_does_not_replace_the_good_one(lane: Lane) -> None:
     lane.change(watch_s=10)
     lane.bring("sha-1")
@@ -84,6 +85,7 @@ def test_one_bad_build_under_two_tags_does_not_replace_the_good_one(lane: Lane) 
     assert (lane.live(), lane.ask()) == (["sha-1"], (200, "sha-1"))
 
 
+@pytest.mark.slow
 def test_two_bad_pushes_close_together_leave_the_good_one(lane: Lane) -> None:
     lane.change(watch_s=5, health_timeout_s=6)
     lane.bring("v1")
@@ -205,6 +207,7 @@ def test_a_restart_waits_for_a_release_command(
         assert (ended["status"], ended["log"].split()) == ("succeeded", ["begin", "end"])
 
 
+@pytest.mark.slow
 def test_an_orderly_stop_in_mid_recreate_leaves_the_old_one_serving(
     tmp_path: Path, engine_url: str, registry: DockerRegistry
 ) -> None:

@@ -39,6 +39,7 @@ def ship(server: Server, registry: DockerRegistry, repository: str, tag: str) ->
     return pushed
 
 
+@pytest.mark.slow
 def test_images_of_before_go_and_come_back_with_a_rollback(
     server: Server, registry: DockerRegistry, repository: str, engine_url: str
 ) -> None:

@@ -139,7 +139,6 @@ CROSSED_POINTS: Mapping[str, Sequence[str]] = {
 
 CROSSED_QUICK = frozenset(
     {
-        ("go back in the watch", "store.write DeployRecord.record_failure#1 after"),
         ("cancel and push", "beside: store.write Intake.accept#1 after"),
         ("release", "runtime.start#1 after"),
     }

@@ -185,10 +185,8 @@ POINTS: Mapping[str, Sequence[str]] = {
 QUICK = frozenset(
     {
         ("replace", "store.write DeployRecord.put_instance#1 after"),
-        ("replace", "runtime.start#1 after"),
         ("replace", "store.write DeployRecord.advance to switch#1 after"),
         ("replace", "haproxy.set map#1 after"),
-        ("replace", "runtime.stop#1 after"),
         ("recreate", "runtime.stop#1 after"),
         ("fail", "store.write DeployRecord.record_failure#1 after"),
         ("fail when live", "ingress.change_routes#2 after"),
