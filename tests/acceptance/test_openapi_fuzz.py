@@ -138,7 +138,11 @@ async def _config(api: Api) -> str:
 
 @pytest.mark.parametrize(
     "phases",
-    ["examples,coverage", pytest.param("fuzzing", marks=pytest.mark.slow), "stateful"],
+    [
+        "examples,coverage",
+        pytest.param("fuzzing", marks=pytest.mark.slow),
+        pytest.param("stateful", marks=pytest.mark.slow),
+    ],
 )
 def test_the_api_is_as_its_description_says(tmp_path: Path, phases: str) -> None:
     data = tmp_path / "data"

@@ -30,11 +30,8 @@ def end_deploy(site: Site, deploy_id: str, tag: str | None = None) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize("colours", ["light", "dark"])
-def test_no_page_is_wider_than_the_screen(
-    site: Site, width: int, height: int, colours: str
-) -> None:
-    context = site.context(viewport={"width": width, "height": height}, color_scheme=colours)
+def test_no_page_is_wider_than_the_screen(site: Site, width: int, height: int) -> None:
+    context = site.context(viewport={"width": width, "height": height})
     page = context.new_page()
     for path in (
         "/",

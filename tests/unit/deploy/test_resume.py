@@ -158,7 +158,7 @@ async def test_started_again_it_can_still_fail_and_be_taken_back(
     await assert_only(world, old)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.slow), "after"])
 async def test_a_death_at_any_moment_ends_in_one_live_instance(
     new_store: Callable[[], SqlStore], clock: Clock, when: str
 ) -> None:
@@ -182,7 +182,7 @@ async def test_a_death_at_any_moment_ends_in_one_live_instance(
     assert calls > 25
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.slow), "after"])
 async def test_a_death_at_any_moment_of_a_deploy_that_fails_ends_in_the_old_instance_alone(
     new_store: Callable[[], SqlStore], clock: Clock, when: str
 ) -> None:
