@@ -380,7 +380,7 @@ def test_what_the_server_refuses_is_told_and_fails(
         (["sail"], "No such command 'sail'"),
         (["statsu"], "Did you mean 'status'"),
         (["status", "--jsno"], "No such option"),
-        (["logs", "app", "dev", "--tail", "0"], "--tail"),
+        (["logs", "app", "dev", "--tail", "-1"], "--tail"),
         (["status", "more"], "unexpected extra argument"),
         (["projects", "more"], "No such command 'more'"),
         (["deliveries", "--limit", "201"], "--limit"),
