@@ -208,10 +208,12 @@ async def finish_command(process: Process, printed: _Printed, complaint: _Printe
 
 async def _read_pipe(process: Process, stream: asyncio.StreamReader | None, into: _Printed) -> None:
     while stream is not None and (chunk := await stream.read(8192)):
+        # Read to its end all the same: asyncio takes a process for ended once its pipes are closed.
+        if into.is_too_long:
+            continue
         into.content += chunk
         if into.is_too_long:
             _kill(process)
-            return
 
 
 def _kill(process: Process) -> None:
