@@ -61,6 +61,8 @@ def install_with_uv(wheel: Path, python: str, folder: Path) -> Path:
         "UV_TOOL_DIR": str(folder / "tools"),
         "UV_TOOL_BIN_DIR": str(folder / "bin"),
         "UV_PYTHON_DOWNLOADS": "never",
+        # Certificates of the machine, as pip uses them where its owner has added one.
+        "UV_NATIVE_TLS": "1",
     }
     pins = _write_pins(folder)
     words = ["tool", "install", "--quiet", "--python", python, "--constraints", str(pins)]
