@@ -9,7 +9,7 @@ from tagboat.cli.comparison import show_comparison_table
 from tagboat.cli.deploy_progress import step_duration
 from tagboat.cli.deploy_receipt import show_receipt_table
 from tagboat.cli.fields import show_fields
-from tagboat.cli.names import call_deploy, find_project, find_stage
+from tagboat.cli.names import call_deploy, place_filter
 from tagboat.cli.options import (
     DeployArg,
     JsonOption,
@@ -47,12 +47,7 @@ def deploys_list(
 ) -> None:
     """List the newest deploys, of all projects, one, or a stage."""
     client = connect()
-    query: dict[str, object] = {"limit": limit}
-    if project is not None and stage is not None:
-        # By id, so that a misspelt name is an error and not an empty list.
-        query["stage"] = find_stage(client, project, stage)["id"]
-    elif project is not None:
-        query["project"] = find_project(client, project)["id"]
+    query: dict[str, object] = {"limit": limit, **place_filter(client, project, stage)}
     if status:
         query["status"] = status
     items = client.get("/api/deploys", **query)["items"]

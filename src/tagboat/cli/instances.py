@@ -15,7 +15,7 @@ from tagboat.cli.logs import (
     log_query,
     show_log,
 )
-from tagboat.cli.names import find_project, find_stage
+from tagboat.cli.names import place_filter
 from tagboat.cli.options import (
     JsonOption,
     LimitOption,
@@ -65,12 +65,7 @@ def instances_list(
 ) -> None:
     """See INSTANCES_LIST_HELP."""
     client = connect()
-    query: dict[str, object] = {"limit": limit}
-    if project is not None and stage is not None:
-        # By id, so that a misspelt name is an error and not an empty list.
-        query["stage"] = find_stage(client, project, stage)["id"]
-    elif project is not None:
-        query["project"] = find_project(client, project)["id"]
+    query: dict[str, object] = {"limit": limit, **place_filter(client, project, stage)}
     if state:
         query["state"] = state
     items = client.get("/api/instances", **query)["items"]

@@ -95,3 +95,13 @@ def _unknown_name(items: Sequence[ApiObject], name: str, noun: str) -> NotFoundE
     more = ["…"] * (len(items) > _NAMES_LISTED)
     there = f"there are: {', '.join(names + more)}" if names else "there is none yet"
     return NotFoundError(f"there is no {noun} named {name!r}; {there}")
+
+
+def place_filter(client: Client, project: str | None, stage: str | None) -> dict[str, str]:
+    """Return the parameter of a list that keeps one stage or one project; none for all."""
+    # By id, so that a misspelt name is an error and not an empty list.
+    if project is None:
+        return {}
+    if stage is None:
+        return {"project": find_project(client, project)["id"]}
+    return {"stage": find_stage(client, project, stage)["id"]}

@@ -41,7 +41,7 @@ class Failure:
     `lines` are what the app said, `missing` is whether the registry has no such tag.
 
     `no_image` is whether what it has is not a container image. The rest is as for
-    `Journal.record_failure`.
+    `DeployRecord.record_failure`.
     """
 
     reason: str
