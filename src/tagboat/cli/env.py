@@ -7,7 +7,7 @@ import typer
 
 from tagboat.cli import complete, show
 from tagboat.cli.client import ApiObject
-from tagboat.cli.map_entries import list_entries, place_columns
+from tagboat.cli.map_entries import list_entries, show_entries
 from tagboat.cli.options import (
     JsonOption,
     OptionalProjectArg,
@@ -71,13 +71,9 @@ def env_list(
     if as_json:
         show.as_json([{**entry.as_json(), "value": entry.value} for entry in entries])
     elif entries:
-        head, *rows = place_columns(entries, of_one=project is not None)
         # An empty value, and one that is a dash, look alike otherwise.
-        values = (entry.value or '""' for entry in entries)
-        show.table(
-            (*map(str, head), "value"),
-            ((*row, value) for row, value in zip(rows, values, strict=True)),
-        )
+        values = [entry.value or '""' for entry in entries]
+        show_entries(entries, ("value", values), of_one=project is not None)
     else:
         where = " ".join(filter(None, (project, stage)))
         show.line(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tagboat.cli import show
 from tagboat.cli.client import ApiObject, Client
 from tagboat.cli.run_maps import find_holder
 
@@ -104,3 +105,14 @@ def _effective(project: ApiObject, stage: ApiObject, fields: Sequence[str]) -> I
 def _values(found: Mapping[str, str] | Sequence[str]) -> Mapping[str, str | None]:
     # Of secrets, the API answers a list of their names.
     return found if isinstance(found, Mapping) else dict.fromkeys(found)
+
+
+def show_entries(
+    entries: Sequence[MapEntry], more: tuple[str, Sequence[str]], *, of_one: bool
+) -> None:
+    """Print the entries as a table, with `more` as its last column: the heading and the cells."""
+    heading, cells = more
+    head, *rows = place_columns(entries, of_one=of_one)
+    show.table(
+        (*map(str, head), heading), ((*row, cell) for row, cell in zip(rows, cells, strict=True))
+    )

@@ -9,7 +9,7 @@ import typer
 from tagboat.cli import complete, show
 from tagboat.cli.client import ApiObject
 from tagboat.cli.context import current_context
-from tagboat.cli.map_entries import list_entries, place_columns
+from tagboat.cli.map_entries import list_entries, show_entries
 from tagboat.cli.options import (
     JsonOption,
     OptionalProjectArg,
@@ -84,12 +84,8 @@ def secrets_list(
     if as_json:
         show.as_json([{**entry.as_json(), "kind": _KIND_WORDS[entry.field]} for entry in entries])
     elif entries:
-        head, *rows = place_columns(entries, of_one=project is not None)
-        kinds = (_KIND_WORDS[entry.field] for entry in entries)
-        show.table(
-            (*map(str, head), "kind"),
-            ((*row, kind) for row, kind in zip(rows, kinds, strict=True)),
-        )
+        kinds = [_KIND_WORDS[entry.field] for entry in entries]
+        show_entries(entries, ("kind", kinds), of_one=project is not None)
     else:
         where = " ".join(filter(None, (project, stage)))
         show.line(
