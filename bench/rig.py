@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import aiodocker
 
+from bench.installed import installed_tagboat
 from tagboat.ingress.process import end_haproxy
 
 T = TypeVar("T")
@@ -133,7 +134,7 @@ def tagboat(
 
 def _command() -> Sequence[str]:
     if importlib.util.find_spec("tagboat.cli.entry"):
-        return (str(Path(sys.executable).with_name("tagboat")), "serve")
+        return (str(installed_tagboat()), "serve")
     return (sys.executable, "-c", _SERVE)
 
 

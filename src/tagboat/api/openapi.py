@@ -1,7 +1,6 @@
 """The OpenAPI document of the API, with a description and an example of each field."""
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
@@ -155,6 +154,8 @@ def _add_order_headers(operation: dict[str, Any]) -> None:
 
 
 def _add_field_docs(document: dict[str, Any]) -> None:
+    import tomllib  # noqa: PLC0415 - only for a look at the document
+
     docs = tomllib.loads(files("tagboat.api").joinpath("field_docs.toml").read_text())
     fields, parameters = docs["fields"], docs["parameters"]
     for model, name, schema in iter_fields(document):

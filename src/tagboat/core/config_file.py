@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
-from difflib import get_close_matches
 from enum import Enum
 from typing import Any
 
@@ -90,6 +89,8 @@ def _map(parent: object, key: str) -> Mapping[str, Any]:
 def _unknown_in(body: object, known: Sequence[str], place: tuple[str, ...]) -> Iterator[UnknownKey]:
     for key in body if isinstance(body, Mapping) else ():
         if key not in known:
+            from difflib import get_close_matches  # noqa: PLC0415 - only for a wrong name
+
             near = get_close_matches(key, known, n=1)
             yield UnknownKey((*place, key), near[0] if near else None)
 
