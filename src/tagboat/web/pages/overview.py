@@ -24,7 +24,7 @@ _OVERVIEW_TOPICS = (
     EventTopic.POLL,
 )
 # Two screens: whoever has more projects filters.
-_PROJECTS = 50
+_PROJECTS = 30
 # More would push the projects off the screen.
 _MOST_NEEDS = 6
 
