@@ -239,6 +239,7 @@ _REPEATED = {
     "haproxy.show info": 2,
     "haproxy.show events": 0,
     "store.write DeployRecord.note": 0,
+    "store.write watch_over": 0,
 }
 """What is called until something comes about.
 
@@ -247,6 +248,8 @@ where some did not end well, and progress is noted only once a second.
 
 How the program ended is asked only where a look comes upon a container that the engine has just
 started again.
+
+A watch that goes on after the deploy names the deploy in its lines, and so counts as its own.
 """
 _ORDERS = ("Intake.accept", "DeployOperations")
 

@@ -1,10 +1,12 @@
 """The API as one ASGI application."""
 
 import re
+import warnings
 from re import Pattern
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.types import ASGIApp
 
 from tagboat.api import (
@@ -86,6 +88,9 @@ _ROUTERS: tuple[APIRouter, ...] = (
 
 def build_api(services: ApiServices) -> ASGIApp:
     """Join the routes, and the authentication before them."""
+    # FastAPI names each body by its parameter, and hides that pydantic wonders: but not when a body
+    # is built at its first use.
+    warnings.filterwarnings("ignore", category=UnsupportedFieldAttributeWarning)
     app = FastAPI(
         title="Tagboat",
         version=services.version,
