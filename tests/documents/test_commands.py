@@ -1,0 +1,97 @@
+"""Each command that the documents tell their reader to type is typed, and does what they say."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.documents import tables
+from tests.documents.registries import example_registries
+from tests.documents.statements import FENCE, PAGES, SHELL, Statement, statements
+from tests.documents.tables import elsewhere, filled_in
+from tests.documents.world import TOKEN, Servers, World, furnish, running_world
+from tests.unit.test_docs import ROOT
+
+TYPED = {page: statements(page) for page in PAGES}
+HERE = [page for page in PAGES if any(not elsewhere(one.text) for one in TYPED[page])]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with example_registries(tmp_path_factory.mktemp("registries")) as registries:
+        program = Servers(registries)
+        yield program
+        program.close()
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory, servers: Servers) -> Path:
+    return furnish(tmp_path_factory.mktemp("furnished"), servers)
+
+
+@pytest.mark.parametrize("page", HERE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_its_commands_do_what_it_says(
+    page: Path, tmp_path: Path, servers: Servers, furnished: Path
+) -> None:
+    is_empty = str(page.relative_to(ROOT)) in tables.EMPTY
+    with running_world(tmp_path, servers, None if is_empty else furnished) as world:
+        faults = [fault for one in TYPED[page] if (fault := run(world, one))]
+    assert faults == []
+
+
+def run(world: World, statement: Statement) -> str | None:
+    """Run a command of a page; return what it said if it failed."""
+    if elsewhere(statement.text):
+        return None
+    typed = filled_in(statement.text, found_in(world))
+    answer = next((text for begins, text in tables.ANSWERS.items() if begins in typed), "")
+    done = world.shell.run(typed, answer)
+    world.await_rest()
+    allowed = {0} | {1 for begins in tables.FAILS if begins in typed}
+    return None if done.code in allowed else f"{statement}\n[{typed}] {done.code}: {done.said}"
+
+
+def found_in(world: World) -> dict[str, str]:
+    """Return what a reader takes from a list or knows of the machine."""
+    found = {"url": world.url, "data_dir": str(world.data_dir), "token": TOKEN}
+    for name, path in (("deploy", "/api/deploys"), ("delivery", "/api/deliveries")):
+        first = world.items(f"{path}?limit=1")
+        found[name] = str(first[0]["id"]) if first else ""
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_its_blocks_say_what_they_are(page: Path) -> None:
+    """So that no command is in a block that is not run."""
+    blocks = [(block["kind"], block["body"]) for block in FENCE.finditer(page.read_text())]
+    assert [body for kind, body in blocks if not kind] == []
+    typed = re.compile(r"^ *(sudo |\$ )*tagboat [a-z]", re.MULTILINE)
+    assert [body for kind, body in blocks if kind != SHELL and typed.search(body)] == []
+
+
+@pytest.mark.parametrize("row", tables.ELSEWHERE, ids=lambda row: row.begins)
+def test_what_is_run_elsewhere_is_run_there(row: tables.Elsewhere) -> None:
+    file, _, name = row.test.partition("::")
+    assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE)
+    assert any(elsewhere(one.text) == row for page in PAGES for one in TYPED[page])
+
+
+def test_no_row_of_a_table_is_left_over() -> None:
+    every = [one.text for page in PAGES for one in TYPED[page]]
+    begun = [filled_in(text, {}) for text in every]
+    unused = [row for row in (*tables.ANSWERS, *tables.FAILS) if not any(row in one for one in begun)]
+    filled = [place for place in tables.PLACES if not any(place.split()[-1] in one for one in every)]
+    gone = [page for page in tables.EMPTY if not (ROOT / page).exists()]
+    assert (unused, filled, gone) == ([], [], [])
+
+
+def test_a_command_that_fails_is_found(
+    tmp_path: Path, servers: Servers, furnished: Path
+) -> None:
+    with running_world(tmp_path, servers, furnished) as world:
+        for typed in ("tagboat stages show shop nowhere", "tagboat tokens | grep nothing"):
+            fault = run(world, Statement("a page", 1, typed))
+            assert fault, typed
+            assert fault.startswith("a page:1: ")
+        assert run(world, Statement("a page", 1, "tagboat stages show PROJECT STAGE")) is None
