@@ -31,6 +31,9 @@ class ReadersRuntime(MemoryRuntime):
 
     def __init__(self, *_: object, **__: object) -> None:
         super().__init__()
+        # Ids are counted: another server's, on the same data, must not be those of the one before.
+        self._made = os.getpid() * 1000
+        self.add_network("shop_default")  # Compose has made it
 
     async def pull(
         self,

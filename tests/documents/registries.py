@@ -18,7 +18,7 @@ PASSWORD = "correct horse battery"
 HOSTS = ("git.example.com", "1234.dkr.ecr.eu-central-1.amazonaws.com")
 TAGS = ("v1.0.0", "v1.3.0", "v1.4.0", "v1.5.0-rc1", "v1.5.0", "main", "pr-41", "pr-42")
 """The tags of each image, oldest first."""
-IMAGES = ("acme/shop", "acme/api", "acme/worker", "acme/app")
+IMAGES = ("acme/shop", "acme/api", "acme/worker", "acme/app", "acme/site")
 
 
 @dataclass(frozen=True)

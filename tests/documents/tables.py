@@ -18,10 +18,9 @@ EMPTY = frozenset(
 
 PLACES = {
     "IMAGE:TAG": "git.example.com/acme/shop:v1.4.0",
-    "IMAGE": "git.example.com/acme/app",
-    "CONTAINER": "shop-web-1",
+    "IMAGE": "{image}",
     "PROJECT": "shop",
-    "STAGE": "prod",
+    "STAGE": "{stage}",
     "TAG": "v1.4.0",
     "N": "8080",
     "DEPLOY": "{deploy}",
@@ -54,6 +53,7 @@ ANSWERS = {
     "tagboat users reset-password": PASSWORD,
     "tagboat secrets set": PASSWORD,
     "tagboat webhook sign": PASSWORD,
+    "tagboat adopt": YES,
     "tagboat users delete": YES,
     "tagboat webhook regenerate": YES,
     "tagboat webhook rotate": YES,
@@ -119,6 +119,21 @@ ELSEWHERE = (
         "tagboat rotate-key",
         "needs a stopped server",
         "tests/contract/test_rotation.py::test_all_can_be_read_after_it_and_by_the_new_key_alone",
+    ),
+    Elsewhere(
+        "tagboat adopt CONTAINER",
+        "is the form of what the page has with a name",
+        "tests/acceptance/test_adopting.py::test_a_container_is_replaced_without_a_lost_request",
+    ),
+    Elsewhere(
+        "tagboat adopt shop-db-1",
+        "is for one more container, with data",
+        "tests/acceptance/test_adopting.py::test_an_app_with_data_keeps_it",
+    ),
+    Elsewhere(
+        "tagboat adopt shop-web-8f3c2a1",
+        "is for a container of Kamal's",
+        "tests/acceptance/test_adopting.py::test_a_container_is_replaced_without_a_lost_request",
     ),
     Elsewhere(
         "apt install",

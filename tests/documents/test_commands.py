@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import tables
-from tests.documents.registries import example_registries
+from tests.documents.registries import HOSTS, IMAGES, example_registries
 from tests.documents.statements import FENCE, PAGES, SHELL, Statement, statements
 from tests.documents.tables import elsewhere, filled_in
 from tests.documents.world import TOKEN, Servers, World, furnish, running_world
@@ -37,7 +37,7 @@ def test_its_commands_do_what_it_says(
     is_empty = str(page.relative_to(ROOT)) in tables.EMPTY
     with running_world(tmp_path, servers, None if is_empty else furnished) as world:
         faults = [fault for one in TYPED[page] if (fault := run(world, one))]
-    assert faults == []
+    assert not faults, "\n\n".join(faults)
 
 
 def run(world: World, statement: Statement) -> str | None:
@@ -55,6 +55,11 @@ def run(world: World, statement: Statement) -> str | None:
 def found_in(world: World) -> dict[str, str]:
     """Return what a reader takes from a list or knows of the machine."""
     found = {"url": world.url, "data_dir": str(world.data_dir), "token": TOKEN}
+    taken = {one["image"] for one in world.items("/api/projects")}
+    images = (f"{HOSTS[0]}/{image}" for image in reversed(IMAGES))
+    found["image"] = next(image for image in images if image not in taken)
+    live = [one["stage"]["name"] for one in world.items("/api/instances?state=live")]
+    found["stage"] = "prod" if "prod" in live or not live else str(live[0])
     for name, path in (("deploy", "/api/deploys"), ("delivery", "/api/deliveries")):
         first = world.items(f"{path}?limit=1")
         found[name] = str(first[0]["id"]) if first else ""

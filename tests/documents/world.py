@@ -42,7 +42,7 @@ _FILES = {
     "compose.yaml": """\
 name: shop
 services:
-  web: {image: "git.example.com/acme/shop:v1.4.0", ports: ["8080:8080"]}
+  web: {image: "git.example.com/acme/api:v1.4.0", ports: ["8080:8080"]}
   worker: {image: "git.example.com/acme/worker:v1.4.0"}
 """,
     ".env": "LOG_LEVEL=info\n",
