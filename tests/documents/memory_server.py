@@ -33,7 +33,8 @@ class ReadersRuntime(MemoryRuntime):
         super().__init__()
         # Ids are counted: another server's, on the same data, must not be those of the one before.
         self._made = os.getpid() * 1000
-        self.add_network("shop_default")  # Compose has made it
+        for network in ("shop_default", "acme"):  # Compose, or the reader, has made it
+            self.add_network(network)
 
     async def pull(
         self,

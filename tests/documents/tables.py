@@ -12,6 +12,8 @@ EMPTY = frozenset(
         "docs/index.md",
         "docs/installing.md",
         "docs/moving-in.md",
+        "docs/guides/first-project.md",
+        "docs/guides/monorepos.md",
     }
 )
 """Pages for a reader whose server knows nothing yet. All others find projects and deploys."""
@@ -54,6 +56,7 @@ ANSWERS = {
     "tagboat secrets set": PASSWORD,
     "tagboat webhook sign": PASSWORD,
     "tagboat adopt": YES,
+    "tagboat stages delete": YES,
     "tagboat users delete": YES,
     "tagboat webhook regenerate": YES,
     "tagboat webhook rotate": YES,
@@ -159,6 +162,22 @@ ELSEWHERE = (
         "systemctl",
         "changes the machine's services",
         "tests/unit/test_contrib.py::test_systemd_finds_nothing_to_say_of_it",
+    ),
+    Elsewhere(
+        "docker network create",
+        "is the engine's own; it is there already",
+        "tests/acceptance/test_run_options.py::"
+        "test_everything_of_the_machine_that_may_be_given_is_there",
+    ),
+    Elsewhere(
+        "docker tag",
+        "is the engine's own",
+        "tests/acceptance/test_push_to_running.py::test_the_registrys_own_notification_deploys",
+    ),
+    Elsewhere(
+        "docker push",
+        "is the engine's own",
+        "tests/acceptance/test_push_to_running.py::test_the_registrys_own_notification_deploys",
     ),
     Elsewhere(
         "docker compose",
