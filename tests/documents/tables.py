@@ -44,6 +44,8 @@ PLACES = {
     "import compose FILE": "import compose compose.yaml",
     "Bearer TOKEN": "Bearer {token}",
     "URL/api": "{url}/api",
+    # A name for CI. On the server's machine, commands refuse names that are no settings.
+    "$TAGBOAT_WEBHOOK_URL": "$WEBHOOK_URL",
     "/backup/": "",
     "/var/lib/tagboat": "{data_dir}",
 }
