@@ -43,8 +43,8 @@ MORE = {
 """Where a sender's other peculiarities stand, by its key."""
 _HEAD = """# Every sender
 
-This page is made from the steps that the page *Connect* of your server shows, where they stand with your own
-URL. [Webhooks](webhooks.md) has what is the same for all senders.
+This page is made from the steps that the page *Connect* of your server shows, where they stand with
+your own URL. [Webhooks](webhooks.md) has what is the same for all senders.
 
 The **webhook URL** is what this prints. It contains the secret: treat it as a password.
 
@@ -52,16 +52,16 @@ The **webhook URL** is what this prints. It contains the secret: treat it as a p
 tagboat webhook url
 ```
 
-**Was it heard?** The first command has the last call of each sender and each registry. The second has every call,
-what came of it, and why; the page *Connect* waits for a call while you try.
+**Was it heard?** The first command has the last call of each sender and each registry. The second
+has every call, what came of it, and why. The page *Connect* waits for a call while you try.
 
 ```sh
 tagboat webhook heard
 tagboat deliveries
 ```
 
-If a call is not there, it did not arrive, or the secret in its URL was wrong (the sender got 404): look
-at the sender's own log. Tagboat polls as well, so that a push is not lost, only later.
+If a call is not there, it did not arrive, or the secret in its URL was wrong (the sender got 404):
+look at the sender's own log. Tagboat polls as well, so that a push is not lost, only later.
 
 ## From CI
 

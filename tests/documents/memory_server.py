@@ -64,7 +64,9 @@ class ReadersRuntime(MemoryRuntime):
             image = parse_image_name(tagged.rpartition(":")[0])
             await self.pull(image, Digest(digest), None, lambda _: None)
             env = {"LOG_LEVEL": "info", "DB_PASSWORD": "correct horse battery"}
-            await self.create(WorkloadSpec(name=name, image=f"{image}@{digest}", labels={}, env=env))
+            await self.create(
+                WorkloadSpec(name=name, image=f"{image}@{digest}", labels={}, env=env)
+            )
             await self.start(name)
         return await super().inspect_container(name)
 
@@ -81,7 +83,7 @@ def serve(environ: dict[str, str], log: str) -> int:
     os.environ.clear()
     os.environ.update(environ)
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
-    print(os.getpid(), flush=True)
+    _say(str(os.getpid()))
     SERVER.DockerRuntime = ReadersRuntime
     code: int = SERVER.serve(load_settings(os.environ, cwd=Path("/"), is_tty=False))
     return code
@@ -98,7 +100,12 @@ def main() -> None:
             finally:
                 sys.stdout.flush()
                 os._exit(code)
-        print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        _say(f"ended {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

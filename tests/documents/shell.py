@@ -99,11 +99,12 @@ class Shell:
         """Run each `tagboat` of the command until it has ended."""
         ends = time.monotonic() + _LIMIT_S
         with open(os.pidfd_open(process.pid), "rb") as ended:  # noqa: PTH123 - a descriptor
+            watched = (listener.fileno(), ended.fileno())
             while process.poll() is None:
-                ready, _, _ = select.select([listener, ended], [], [], ends - time.monotonic())
+                ready, _, _ = select.select(watched, (), (), max(0, ends - time.monotonic()))
                 if not ready:
                     raise TimeoutError(f"not done within {_LIMIT_S:.0f} s: {process.args!r}")
-                if listener in ready:
+                if watched[0] in ready:
                     caller, _ = listener.accept()
                     with caller, caller.makefile("rwb") as stream:
                         answer = _run_here(json.loads(stream.read()), asks=asks)

@@ -44,8 +44,6 @@ PLACES = {
     "import compose FILE": "import compose compose.yaml",
     "Bearer TOKEN": "Bearer {token}",
     "URL/api": "{url}/api",
-    # A name for CI. On the server's machine, commands refuse names that are no settings.
-    "$TAGBOAT_WEBHOOK_URL": "$WEBHOOK_URL",
     "/backup/": "",
     "/var/lib/tagboat": "{data_dir}",
 }
@@ -89,8 +87,7 @@ ELSEWHERE = (
     Elsewhere(
         "tagboat ingress run",
         "runs until it is ended, and needs HAProxy",
-        "tests/integration/test_ingress_run.py::"
-        "test_servers_come_and_go_and_lead_the_one_haproxy",
+        "tests/integration/test_ingress_run.py::test_servers_come_and_go_and_lead_the_one_haproxy",
     ),
     Elsewhere(
         "tagboat ingress stop",
@@ -100,6 +97,12 @@ ELSEWHERE = (
     Elsewhere(
         "tagboat login",
         "is for another machine than the server's",
+        "tests/integration/test_account_commands.py::"
+        "test_the_first_admin_is_made_on_the_servers_machine",
+    ),
+    Elsewhere(
+        "tagboat logout",
+        "forgets what `tagboat login` has kept",
         "tests/integration/test_account_commands.py::"
         "test_the_first_admin_is_made_on_the_servers_machine",
     ),
@@ -201,7 +204,7 @@ def filled_in(typed: str, found: dict[str, str]) -> str:
     """Return a command with names of this scene; `found` are those that change."""
     for place, here in PLACES.items():
         edge = r"\b" if place.isupper() else ""
-        typed = re.sub(f"{edge}{re.escape(place)}{edge}", lambda _, to=here: to, typed)
+        typed = re.sub(f"{edge}{re.escape(place)}{edge}", here, typed)
     for name, value in found.items():
         typed = typed.replace(f"{{{name}}}", value)
     return typed

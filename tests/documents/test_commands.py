@@ -5,13 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
+from tagboat.cli.main import app
 from tests.documents import tables
 from tests.documents.registries import HOSTS, IMAGES, example_registries
-from tests.documents.statements import FENCE, PAGES, SHELL, Statement, statements
+from tests.documents.statements import FENCE, PAGES, SHELL, SYNOPSES, Statement, statements
 from tests.documents.tables import elsewhere, filled_in
 from tests.documents.world import TOKEN, Servers, World, furnish, running_world
+from tests.unit.cli.operation_commands import OPERATION_COMMANDS
 from tests.unit.test_docs import ROOT
+from tests.unit.test_docs_commands import named_in_text
 
 TYPED = {page: statements(page) for page in PAGES}
 HERE = [page for page in PAGES if any(not elsewhere(one.text) for one in TYPED[page])]
@@ -79,21 +84,47 @@ def test_its_blocks_say_what_they_are(page: Path) -> None:
 def test_what_is_run_elsewhere_is_run_there(row: tables.Elsewhere) -> None:
     file, _, name = row.test.partition("::")
     assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE)
-    assert any(elsewhere(one.text) == row for page in PAGES for one in TYPED[page])
+    typed = [one.text for page in PAGES for one in TYPED[page]]
+    typed += [f"tagboat {one}" for one in named_in_text(SYNOPSES.read_text())]
+    assert any(elsewhere(one) == row for one in typed)
 
 
 def test_no_row_of_a_table_is_left_over() -> None:
     every = [one.text for page in PAGES for one in TYPED[page]]
     begun = [filled_in(text, {}) for text in every]
-    unused = [row for row in (*tables.ANSWERS, *tables.FAILS) if not any(row in one for one in begun)]
-    filled = [place for place in tables.PLACES if not any(place.split()[-1] in one for one in every)]
+    unused = [
+        row for row in (*tables.ANSWERS, *tables.FAILS) if not any(row in one for one in begun)
+    ]
+    filled = [
+        place for place in tables.PLACES if not any(place.split()[-1] in one for one in every)
+    ]
     gone = [page for page in tables.EMPTY if not (ROOT / page).exists()]
     assert (unused, filled, gone) == ([], [], [])
 
 
-def test_a_command_that_fails_is_found(
-    tmp_path: Path, servers: Servers, furnished: Path
-) -> None:
+def test_each_command_of_the_overview_is_run_somewhere() -> None:
+    """Its tables have forms of commands: what they need, and what they can be given."""
+    named = {path_of(re.sub(r"[\[\]]", " ", one)) for one in named_in_text(SYNOPSES.read_text())}
+    typed = [part for page in PAGES for one in TYPED[page] for part in re.split("[|;&]", one.text)]
+    typed += [f"tagboat {one.line}" for one in OPERATION_COMMANDS.values()]
+    typed += [row.begins for row in tables.ELSEWHERE]
+    run_here = {path_of(one.partition("tagboat ")[2]) for one in typed if "tagboat " in one}
+    assert named - run_here == set()
+    assert path_of("projects show shop") == ("projects", "show")
+
+
+def path_of(words: str) -> tuple[str, ...]:
+    """Return the words of a command that are its name; a bare group lists."""
+    command, path = typer.main.get_command(app), list[str]()
+    for word in words.split():
+        if not isinstance(command, TyperGroup) or word not in command.commands:
+            break
+        path.append(word)
+        command = command.commands[word]
+    return (*path, "list") if isinstance(command, TyperGroup) else tuple(path)
+
+
+def test_a_command_that_fails_is_found(tmp_path: Path, servers: Servers, furnished: Path) -> None:
     with running_world(tmp_path, servers, furnished) as world:
         for typed in ("tagboat stages show shop nowhere", "tagboat tokens | grep nothing"):
             fault = run(world, Statement("a page", 1, typed))

@@ -119,9 +119,7 @@ class World:
 
 
 @contextmanager
-def running_world(
-    folder: Path, servers: Servers, furnished: Path | None = None
-) -> Iterator[World]:
+def running_world(folder: Path, servers: Servers, furnished: Path | None = None) -> Iterator[World]:
     """Run a server on a copy of the data directory `furnished`; without it, it knows nothing."""
     data_dir, port = folder / "data", free_port()
     if furnished:
