@@ -22,13 +22,10 @@ YES = "y\n"
 """Confirms what a command asks; anything else is piped in, such as a password."""
 _LIMIT_S = 60.0
 _CLIENT = Path(__file__).with_name("client.py")
-# In a network of its own, with the chain that Docker makes.
-_FIREWALL = """\
-exec unshare --map-root-user --net sh -c '"$0" -N DOCKER-USER && exec "$0" "$@"' /usr/sbin/{} "$@"
-"""
 _PROGRAMS = {
-    "iptables": _FIREWALL.format("iptables"),
-    "ip6tables": _FIREWALL.format("ip6tables"),
+    # They read the rule, and say what it would be, without changing the machine's.
+    "iptables": 'exec /usr/sbin/iptables-translate "$@"',
+    "ip6tables": 'exec /usr/sbin/ip6tables-translate "$@"',
     "tagboat": f'exec "{sys.executable}" -IS "{_CLIENT}" "$@"',
     # Who runs a test is no other user, and need not become one.
     "sudo": '[ "$1" = -u ] && shift 2\nexec env "$@"',

@@ -14,9 +14,13 @@ EMPTY = frozenset(
         "docs/moving-in.md",
         "docs/guides/first-project.md",
         "docs/guides/monorepos.md",
+        "docs/guides/stages.md",
     }
 )
 """Pages for a reader whose server knows nothing yet. All others find projects and deploys."""
+
+BEFORE = {"docs/guides/stages.md": "tagboat projects create git.example.com/acme/shop"}
+"""What the reader of a page has done before, if the page says so."""
 
 PLACES = {
     "IMAGE:TAG": "git.example.com/acme/shop:v1.4.0",

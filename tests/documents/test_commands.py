@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from typer.core import TyperGroup
 
-from tagboat.cli.main import app
 from tests.documents import tables
 from tests.documents.registries import HOSTS, IMAGES, example_registries
 from tests.documents.statements import FENCE, PAGES, SHELL, SYNOPSES, Statement, statements
@@ -16,7 +14,7 @@ from tests.documents.tables import elsewhere, filled_in
 from tests.documents.world import TOKEN, Servers, World, furnish, running_world
 from tests.unit.cli.operation_commands import OPERATION_COMMANDS
 from tests.unit.test_docs import ROOT
-from tests.unit.test_docs_commands import named_in_text
+from tests.unit.test_docs_commands import PROGRAM_GROUP, named_in_text
 
 TYPED = {page: statements(page) for page in PAGES}
 HERE = [page for page in PAGES if any(not elsewhere(one.text) for one in TYPED[page])]
@@ -39,8 +37,10 @@ def furnished(tmp_path_factory: pytest.TempPathFactory, servers: Servers) -> Pat
 def test_its_commands_do_what_it_says(
     page: Path, tmp_path: Path, servers: Servers, furnished: Path
 ) -> None:
-    is_empty = str(page.relative_to(ROOT)) in tables.EMPTY
-    with running_world(tmp_path, servers, None if is_empty else furnished) as world:
+    name = str(page.relative_to(ROOT))
+    with running_world(tmp_path, servers, None if name in tables.EMPTY else furnished) as world:
+        before = world.shell.run(tables.BEFORE.get(name, "true"))
+        assert before.code == 0, before.said
         faults = [fault for one in TYPED[page] if (fault := run(world, one))]
     assert not faults, "\n\n".join(faults)
 
@@ -98,7 +98,7 @@ def test_no_row_of_a_table_is_left_over() -> None:
     filled = [
         place for place in tables.PLACES if not any(place.split()[-1] in one for one in every)
     ]
-    gone = [page for page in tables.EMPTY if not (ROOT / page).exists()]
+    gone = [page for page in {*tables.EMPTY, *tables.BEFORE} if not (ROOT / page).exists()]
     assert (unused, filled, gone) == ([], [], [])
 
 
@@ -115,7 +115,7 @@ def test_each_command_of_the_overview_is_run_somewhere() -> None:
 
 def path_of(words: str) -> tuple[str, ...]:
     """Return the words of a command that are its name; a bare group lists."""
-    command, path = typer.main.get_command(app), list[str]()
+    command, path = PROGRAM_GROUP, list[str]()
     for word in words.split():
         if not isinstance(command, TyperGroup) or word not in command.commands:
             break

@@ -65,11 +65,11 @@ def unknown_options(named: str) -> list[str]:
     return sorted(set(_OPTION.findall(named)) - known)
 
 
-_PROGRAM_GROUP: Any = typer.main.get_command(app)
+PROGRAM_GROUP: Any = typer.main.get_command(app)
 
 
 def _found(words: list[str]) -> tuple[TyperGroup | TyperCommand, list[str]]:
-    command = _PROGRAM_GROUP
+    command = PROGRAM_GROUP
     while words and isinstance(command, TyperGroup) and words[0] in command.commands:
         command, words = command.commands[words[0]], words[1:]
     return command, words
