@@ -28,7 +28,7 @@ PLACES = {
     "PROJECT": "shop",
     "STAGE": "{stage}",
     "TAG": "v1.4.0",
-    "N": "8080",
+    "--port N": "--port 8080",
     "DEPLOY": "{deploy}",
     "ID": "{delivery}",
     "registries test NAME": "registries test forge",
@@ -71,6 +71,11 @@ FAILS = {
     "tagboat diff": "exit code 1 if anything would change",
 }
 """Commands that may exit with 1, and where the page says so."""
+
+ENDLESS = {
+    "/api/events": "goes on until its reader ends it",
+}
+"""Commands that are ended after two seconds, and must not have ended before."""
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,10 @@ def run(world: World, statement: Statement) -> str | None:
         return None
     typed = filled_in(statement.text, found_in(world))
     answer = next((text for begins, text in tables.ANSWERS.items() if begins in typed), "")
-    done = world.shell.run(typed, answer)
+    endless = any(part in typed for part in tables.ENDLESS)
+    done = world.shell.run(f"timeout 2 {typed}" if endless else typed, answer)
     world.await_rest()
-    allowed = {0} | {1 for begins in tables.FAILS if begins in typed}
+    allowed = {124} if endless else {0} | {1 for begins in tables.FAILS if begins in typed}
     return None if done.code in allowed else f"{statement}\n[{typed}] {done.code}: {done.said}"
 
 
@@ -93,7 +94,9 @@ def test_no_row_of_a_table_is_left_over() -> None:
     every = [one.text for page in PAGES for one in TYPED[page]]
     begun = [filled_in(text, {}) for text in every]
     unused = [
-        row for row in (*tables.ANSWERS, *tables.FAILS) if not any(row in one for one in begun)
+        row
+        for row in (*tables.ANSWERS, *tables.FAILS, *tables.ENDLESS)
+        if not any(row in one for one in begun)
     ]
     filled = [
         place for place in tables.PLACES if not any(place.split()[-1] in one for one in every)
