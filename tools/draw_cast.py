@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from html import escape
 
-COLUMNS, ROWS = 118, 28
+COLUMNS, ROWS = 120, 28
 _LINE, _CHARACTER, _MARGIN, _SIZE = 19, 7.83, 16, 13
 _LONGEST_S = 2.0
 """Pauses are cut to that."""
@@ -33,7 +33,7 @@ text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill
 def draw(cast: str) -> str:
     """Return the SVG of a cast whose events are lines."""
     _, *events = (json.loads(line) for line in cast.splitlines())
-    lines, frames, now, before = list[str](), list[tuple[float, int]](), 0.0, 0.0
+    lines, frames, now, before = list[tuple[str, str]](), list[tuple[float, int]](), 0.0, 0.0
     for at, _, text in events:
         now, before = now + min(at - before, _LONGEST_S), at
         lines += _wrapped(text.rstrip("\r\n"))
@@ -43,7 +43,11 @@ def draw(cast: str) -> str:
     end = now + _END_S
     width, height = round(COLUMNS * _CHARACTER) + 2 * _MARGIN, ROWS * _LINE + 2 * _MARGIN
     top = _MARGIN + _LINE - (_LINE - _SIZE) // 2
-    drawn = "\n".join(_drawn(line, top + _LINE * at) for at, line in enumerate(lines) if line)
+    drawn = "\n".join(
+        f'<text x="{_MARGIN}" y="{top + _LINE * at}"{kind}>{escape(line, quote=False)}</text>'
+        for at, (kind, line) in enumerate(lines)
+        if line
+    )
     style = _STYLE % {"seconds": end, "frames": _frames(frames, end)}
     title = "A recording of make demo: images are pushed, deployed and taken back"
     return f"""\
@@ -74,15 +78,12 @@ def _shift(lines: int) -> int:
     return (ROWS - lines) * _LINE
 
 
-def _wrapped(line: str) -> list[str]:
-    parts = [line[at : at + COLUMNS] for at in range(0, len(line), COLUMNS)]
-    return parts or [""]
-
-
-def _drawn(line: str, y: int) -> str:
+def _wrapped(line: str) -> list[tuple[str, str]]:
+    """Return the line as a terminal of that width shows it, each part with the kind of all."""
     kind = next((name for name, begins in _KINDS.items() if line.startswith(begins)), "")
     named = f' class="{kind}"' if kind else ""
-    return f'<text x="{_MARGIN}" y="{y}"{named}>{escape(line, quote=False)}</text>'
+    parts = [line[at : at + COLUMNS] for at in range(0, len(line), COLUMNS)]
+    return [(named, part) for part in parts or [""]]
 
 
 _KINDS = {"done": "  ✓", "failed": "    reason:", "": " ", "title": ""}
