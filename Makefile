@@ -55,7 +55,7 @@ screenshots: $(STAMP) ## Take a picture of each page, in light and dark, on a ph
 	@tools/install-test-tools
 	@$(BIN)/python -m tools.screenshots $(ARGS)
 
-reference: $(STAMP) ## Write docs/reference after a change of the commands
+reference: $(STAMP) ## Write docs/reference and docs/senders.md after a change of commands or senders
 	@$(BIN)/python -m tools.reference
 
 site: $(STAMP) ## Build the documentation as a site, in build/site

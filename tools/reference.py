@@ -1,9 +1,9 @@
-"""`python -m tools.reference`: write the reference of all commands from their own help.
+"""`python -m tools.reference`: write the pages that are made: all commands, and every sender.
 
-    python -m tools.reference          write docs/reference/commands.md
-    python -m tools.reference check    exit 1 if it is not current
+    python -m tools.reference          write docs/reference/commands.md and docs/senders.md
+    python -m tools.reference check    exit 1 if one is not current
 
-A test compares it with the commands, too.
+A test compares them with what they are made from, too.
 """
 
 import sys
@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from tagboat.cli.main import app
+from tools.senders_page import SENDERS, render_senders
 
 COMMANDS = Path(__file__).parent.parent / "docs" / "reference" / "commands.md"
 _HEAD = """# All commands
@@ -88,5 +89,6 @@ def _escaped(text: str) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["check"]:
-        sys.exit(COMMANDS.read_text() != render())
+        sys.exit((COMMANDS.read_text(), SENDERS.read_text()) != (render(), render_senders()))
     COMMANDS.write_text(render())
+    SENDERS.write_text(render_senders())

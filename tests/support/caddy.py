@@ -75,7 +75,7 @@ def _caddyfile(folder: Path, port: int, upstream: int, ask: int) -> str:
         "127.0.0.1:7070": f"127.0.0.1:{ask}",
         "127.0.0.1:7080": f"127.0.0.1:{upstream}",
     }
-    text = _HTTPS.read_text().partition("**Caddy**")[2].split("```")[1]
+    text = _HTTPS.read_text().partition("**Caddy**")[2].split("```")[1].removeprefix("text")
     for written, own in changed.items():
         assert written in text, f"the rule for Caddy in docs/https.md has no {written!r}"
         text = text.replace(written, own, 1)

@@ -68,10 +68,11 @@ class ForwardProxy:
             their_writer.write(
                 f"{method} {path} HTTP/1.1\r\nConnection: close\r\n{kept}\r\n".encode("latin-1")
             )
-        await asyncio.gather(_copy(reader, their_writer), _copy(their_reader, writer))
+        await asyncio.gather(pump(reader, their_writer), pump(their_reader, writer))
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy one way until either side leaves, and close the other."""
     with suppress(OSError):
         while chunk := await reader.read(65536):
             writer.write(chunk)

@@ -29,7 +29,7 @@ class Nginx:
 
 
 def _documented_lines(changed: Mapping[str, str]) -> str:
-    lines = _HTTPS.read_text().partition("**nginx**")[2].split("```")[1]
+    lines = _HTTPS.read_text().partition("**nginx**")[2].split("```")[1].removeprefix("nginx")
     for written, own in changed.items():
         assert written in lines, f"the rule for nginx in docs/https.md has no {written!r}"
         lines = lines.replace(written, own)

@@ -2,6 +2,7 @@
 
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,14 +45,18 @@ class PrivateCa:
         self.path = folder / "ca.pem"
         self.path.write_text(self.pem)
 
-    def issue(self, name: str, *, address: str = "127.0.0.1", days: int = 1) -> Certificate:
-        """Make a certificate for an address; negative `days` make one that has expired. `name`
-        is that of its files.
+    def issue(
+        self, name: str, *, address: str = "127.0.0.1", names: Sequence[str] = (), days: int = 1
+    ) -> Certificate:
+        """Make a certificate for an address and for host `names`; negative `days` make one that
+        has expired. `name` is that of its files.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-        built = self._builder(subject, key.public_key(), days).add_extension(names, critical=False)
+        held = x509.SubjectAlternativeName(
+            [x509.IPAddress(ipaddress.ip_address(address)), *map(x509.DNSName, names)]
+        )
+        built = self._builder(subject, key.public_key(), days).add_extension(held, critical=False)
         made = Certificate(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         made.chain.write_bytes(
             built.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

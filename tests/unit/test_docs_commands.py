@@ -42,7 +42,7 @@ def fault(words: list[str]) -> str | None:
         return f"{' '.join(words)}: no such command" if rest else None
     parser = command.make_parser(command.context_class(command))
     try:
-        _, too_many, given = parser.parse_args(list(rest))
+        given, too_many, _ = parser.parse_args(list(rest))
     except TyperException as error:
         return f"{' '.join(words)}: {error}"
     if too_many:
@@ -50,7 +50,7 @@ def fault(words: list[str]) -> str | None:
     missing = [
         one.name
         for one in command.params
-        if one.required and one.param_type_name == "argument" and one not in given
+        if one.required and one.param_type_name == "argument" and not given[one.name]
     ]
     return f"{' '.join(words)}: {missing} is missing" if missing else None
 
@@ -65,11 +65,11 @@ def unknown_options(named: str) -> list[str]:
     return sorted(set(_OPTION.findall(named)) - known)
 
 
-_PROGRAM_GROUP: Any = typer.main.get_command(app)
+PROGRAM_GROUP: Any = typer.main.get_command(app)
 
 
 def _found(words: list[str]) -> tuple[TyperGroup | TyperCommand, list[str]]:
-    command = _PROGRAM_GROUP
+    command = PROGRAM_GROUP
     while words and isinstance(command, TyperGroup) and words[0] in command.commands:
         command, words = command.commands[words[0]], words[1:]
     return command, words
@@ -136,5 +136,7 @@ def test_what_does_not_exist_is_found() -> None:
     assert fault(["status", "--jsno"])
     assert fault(["projcts"])
     assert fault(["projects", "shwo", "x"])
+    assert fault(["projects", "show"])
+    assert fault(["deploys", "show"])
     assert fault(["status", "--json"]) is None
     assert unknown_options("stages edit PROJECT STAGE --gone") == ["--gone"]

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-URL_SECRET = "TAGBOAT_WEBHOOK_URL"  # noqa: S105 - the name of the CI's secret that holds the URL
+# Not TAGBOAT_…: commands refuse names that are no settings, and jobs see this one.
+URL_SECRET = "WEBHOOK_URL"  # noqa: S105 - the name of the CI's secret that holds the URL
 _ACTIONS_STEP = """\
 - name: Tell Tagboat
   env:
-    URL: ${{ secrets.TAGBOAT_WEBHOOK_URL }}
+    URL: ${{ secrets.WEBHOOK_URL }}
   run: |
     curl --fail-with-body -H 'Content-Type: application/json' \\
       -d "{\\"image\\": \\"IMAGE:$GITHUB_REF_NAME\\"}" "$URL"
@@ -20,14 +21,14 @@ tell-tagboat:
   script:
     - |
       curl --fail-with-body -H 'Content-Type: application/json' \\
-        -d "{\\"image\\": \\"IMAGE:$CI_COMMIT_TAG\\"}" "$TAGBOAT_WEBHOOK_URL"
+        -d "{\\"image\\": \\"IMAGE:$CI_COMMIT_TAG\\"}" "$WEBHOOK_URL"
 """
 _WOODPECKER = """\
 - name: tell-tagboat
   image: curlimages/curl
   environment:
     URL:
-      from_secret: TAGBOAT_WEBHOOK_URL
+      from_secret: WEBHOOK_URL
   commands:
     - |
       curl --fail-with-body -H 'Content-Type: application/json' \\
@@ -37,7 +38,7 @@ _WOODPECKER = """\
 """
 _CURL = """\
 curl --fail-with-body -H 'Content-Type: application/json' \\
-  -d '{"image": "IMAGE:v1.0.0"}' "$TAGBOAT_WEBHOOK_URL"
+  -d '{"image": "IMAGE:v1.0.0"}' "$WEBHOOK_URL"
 """
 
 

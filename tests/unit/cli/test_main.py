@@ -87,7 +87,7 @@ def is_known(words: str) -> bool:
     "path",
     [
         ROOT / "README.md",
-        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
         *sorted((ROOT / "src").rglob("*.py")),
     ],
     ids=lambda path: path.name,

@@ -39,4 +39,5 @@ def test_the_url_is_always_a_secret_of_the_ci() -> None:
         "Drone",
         "curl",
     }
+    assert not URL_SECRET.startswith("TAGBOAT_")
     assert all(URL_SECRET in one.text and one.where for one in SNIPPETS.values())
