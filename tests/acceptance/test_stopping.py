@@ -23,7 +23,7 @@ def test_a_stop_cuts_no_request_and_holds_through_a_kill_until_the_start(lane: L
 
     lane.server.until(lambda: lane.ask()[0] == 503, "the traffic to be taken away")
     assert "503: stopped" in lane.ask()[1]
-    slow.join(20)
+    slow.join(120)
     assert answers == [(200, "soon")]
     lane.server.until(lambda: lane.containers() == [], "the container to be removed")
     push = lane.server.push(f"{lane.image}:v1")
