@@ -32,3 +32,16 @@ class LoopTime:
 
     def move(self, seconds: float) -> None:
         self._passed_s += seconds
+
+
+class SleepersTime:
+    """Stands for the module `time`: time passes for those who sleep, and only so."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
