@@ -1,7 +1,5 @@
 """The real server with its accounts, and an image that is pushed to it."""
 
-import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from playwright.sync_api import Page, StorageState
@@ -13,15 +11,6 @@ from tests.support.server import Server
 PASSWORD = "correct horse battery"
 DEPLOY_MS = 60_000
 """A deploy takes seconds; a machine that is busy with other tests may take longer."""
-
-
-def held_back(cmd: Sequence[str]) -> tuple[str, ...]:
-    """The command of an app that begins with `cmd`, a line of the shell, after `House.let_go`.
-
-    Its deploy is under way until then, however long a browser takes to show it.
-    """
-    *shell, line = cmd
-    return (*shell, f"trap 'exit 0' TERM; until [ -e /go ]; do sleep 0.1; done; {line}")
 
 
 @dataclass(slots=True)
@@ -61,19 +50,6 @@ class House:
         """Push a tag, and call the webhook for it; return the deploy's id."""
         self.push(tag, **app)
         return str(self.server.push(f"{self.image}:{tag}")["deploy"])
-
-    def let_go(self, deploy: str) -> None:
-        """Let the app of a deploy begin, which was held back."""
-        docker = ("docker", "-H", self.server.engine_url)
-
-        def begins() -> bool:
-            named = ("ps", "-q", "--filter", f"label=tagboat.deploy={deploy}")
-            found = subprocess.run((*docker, *named), capture_output=True, check=True, text=True)
-            words = ("exec", found.stdout.strip(), "/bin/sh", "-c", ": > /go")
-            done = subprocess.run((*docker, *words), capture_output=True, check=False)
-            return done.returncode == 0
-
-        self.server.until(begins, "the container of the deploy")
 
     def deployed(self, tag: str) -> str:
         """Push a tag, and await that it is live."""

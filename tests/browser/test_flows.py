@@ -6,9 +6,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.house import DEPLOY_MS, PASSWORD, House, held_back
+from tests.browser.house import DEPLOY_MS, PASSWORD, House
 from tests.browser.windows import Windows, violations
 from tests.support.docker_registry import DockerRegistry
+from tests.support.held import held_back, let_go
 from tests.support.images import DEFAULT_CMD, EXITS_AT_ONCE
 from tests.support.server import fetch, running_server
 
@@ -41,7 +42,7 @@ def test_from_the_set_up_link_to_the_first_running_app(
         deploy = house.deploy("v1", cmd=held_back(DEFAULT_CMD))
         expect(page.get_by_text("1 deploy under way")).to_be_visible()
         follow(page, "v1")
-        house.let_go(deploy)
+        let_go(house.server, deploy)
         expect(page.get_by_text("v1 is live in dev.")).to_be_visible(timeout=DEPLOY_MS)
         expect(page.locator("li.done, li.skipped")).to_have_count(8)
         assert fetch(server.live()[0]["url"]) == "v1"
@@ -58,7 +59,7 @@ def test_a_failed_deploy_is_read_and_the_version_before_is_back(house: House) ->
 
     deploy = house.deploy("v3", cmd=held_back(EXITS_AT_ONCE))
     follow(page, "v3")
-    house.let_go(deploy)
+    let_go(house.server, deploy)
     expect(page.get_by_role("alert")).to_contain_text("v3 failed:", timeout=DEPLOY_MS)
     expect(page.get_by_role("alert")).to_contain_text("v2 serves.")
     expect(page.get_by_label("Last lines of the log")).to_contain_text("no configuration found")
@@ -85,7 +86,7 @@ def test_two_people_see_the_same_deploy(house: House) -> None:
     admin, viewer = house.signed_in("ada"), house.signed_in("vic", "/deploys")
     deploy = house.deploy("v1", cmd=held_back(EXITS_AT_ONCE))
     expect(admin.get_by_text("1 deploy under way")).to_be_visible()
-    house.let_go(deploy)
+    let_go(house.server, deploy)
     link = viewer.get_by_role("row").filter(has_text=house.image.rpartition("/")[2])
     expect(link).to_contain_text("failed", timeout=DEPLOY_MS)
     expect(admin.get_by_text("1 deploy under way")).to_have_count(0, timeout=DEPLOY_MS)
