@@ -51,7 +51,7 @@ class Client:
     def _run(self) -> None:
         while not self._ends.is_set():
             try:
-                with urllib.request.urlopen(self._request, timeout=30) as answer:
+                with urllib.request.urlopen(self._request, timeout=120) as answer:
                     answer.read()
                     self.answered += 1
             except OSError as error:
@@ -203,7 +203,7 @@ def test_what_was_built_here_is_refused_with_the_way_on(
 def _status(address: str, host: str) -> int:
     request = urllib.request.Request(address, headers={"Host": host})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return int(answer.status)
     except OSError:
         return 0

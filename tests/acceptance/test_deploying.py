@@ -124,7 +124,7 @@ def asking(url: str) -> Iterator[Requests]:
         yield requests
     finally:
         requests.over.set()
-        thread.join(20)
+        thread.join(120)
 
 
 def ends(lanes: Lanes, deploy: str, status: str) -> Deploy:

@@ -18,7 +18,7 @@ def metrics_of(server: Server) -> str:
     request = urllib.request.Request(
         f"{server.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return str(answer.read().decode())
 
 

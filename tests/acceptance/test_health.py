@@ -94,7 +94,7 @@ def live_one(lane: Lane) -> Any:  # noqa: ANN401 - as the API shows it
 
 
 def asked(lane: Lane) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", lane.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", lane.port, timeout=120)
     connection.request("GET", "/health", headers={"Host": lane.host})
     status = connection.getresponse().status
     connection.close()
@@ -241,7 +241,7 @@ def told(lane: Lane, words: str) -> None:
     request = urllib.request.Request(
         f"{lane.server.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         metrics = answer.read().decode()
     assert f'tagboat_stage_troubled_instances{{project="{lane.name}",stage="dev"}} 1.0' in metrics
     warnings = [
@@ -280,7 +280,7 @@ def test_one_that_somebody_paused_is_known_and_well_again_afterwards(lane: Lane)
     told(lane, f"docker unpause {container}")
     assert live_one(lane)["paused"] is True
     lane.docker("unpause", container)
-    lane.server.until(lambda: live_one(lane)["trouble"] is None, "it to be well again", 70)
+    lane.server.until(lambda: live_one(lane)["trouble"] is None, "it to be well again", 150)
     assert fetch(live_one(lane)["url"]) == "v1"
 
 

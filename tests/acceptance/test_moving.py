@@ -83,7 +83,7 @@ def test_every_live_stage_comes_up_elsewhere_and_nothing_is_left_at_the_end(
             cwd=new.directory,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
         assert (copy.returncode, copy.stdout) == (1, "")

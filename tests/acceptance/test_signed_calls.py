@@ -42,7 +42,7 @@ def send(server: Server, path: str, headers: Mapping[str, str] | None = None) ->
         server.url + path, BODY, {"Content-Type": "application/json", **(headers or {})}
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             status, body, said = answer.status, answer.read(), answer.headers
     except urllib.error.HTTPError as error:
         status, body, said = error.code, error.read(), error.headers

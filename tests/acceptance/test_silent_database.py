@@ -3,8 +3,9 @@ without end.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +16,8 @@ from tests.support.silent_relay import SilentRelay, silent_relay
 
 PATIENCE_S = 5.0
 """What senders of webhooks have, and what people are asked for."""
+STOPPED_S = 10.0
+"""What Docker gives a container before it is killed."""
 
 
 @pytest.fixture
@@ -36,10 +39,14 @@ def server(
         relay.speak()
 
 
-def timed(call: Callable[..., tuple[int, object]], *words: object) -> tuple[int, float]:
-    began = time.monotonic()
-    status, _ = call(*words)
-    return status, time.monotonic() - began
+def refused_in_time(server: Server, *call: Any) -> bool:  # noqa: ANN401 - any body
+    """Whether the call, or one of two more, took less: the machine may be busy elsewhere."""
+    for _ in range(3):
+        began = time.monotonic()
+        assert server.call(*call)[0] == 503, call
+        if time.monotonic() - began < PATIENCE_S:
+            return True
+    return False
 
 
 def threads(server: Server) -> int:
@@ -59,11 +66,9 @@ def test_calls_are_answered_in_time_and_all_is_well_once_it_speaks_again(
         ("POST", hook, push),
     ]
     for call in calls:
-        status, took_s = timed(server.call, *call)
-        assert status == 503, call
-        assert took_s < PATIENCE_S, call
+        assert refused_in_time(server, *call), call
     relay.speak()
-    server.until(lambda: server.call("GET", "/api/health")[0] == 200, "the database to be back", 10)
+    server.until(lambda: server.call("GET", "/api/health")[0] == 200, "the database to be back")
     assert (
         server.call("POST", "/api/projects", {"name": "app", "image": "git.example.com/acme/app"})[
             0
@@ -82,7 +87,15 @@ def test_health_leaves_no_thread_behind_for_each_call(server: Server, relay: Sil
 
 
 def test_it_stops_in_time(server: Server, relay: SilentRelay) -> None:
-    relay.fall_silent()
-    assert server.call("GET", "/api/projects")[0] == 503
-    assert server.terminate() == 0
-    relay.speak()
+    for attempt in range(3):  # the machine may be busy elsewhere
+        if attempt:
+            server.start()
+        relay.fall_silent()
+        assert server.call("GET", "/api/projects")[0] == 503
+        began = time.monotonic()
+        assert server.terminate() == 0
+        took_s = time.monotonic() - began
+        relay.speak()
+        if took_s < STOPPED_S:
+            return
+    pytest.fail(f"it stopped after {took_s:.1f} s")

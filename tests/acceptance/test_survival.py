@@ -64,7 +64,7 @@ def test_told_to_stop_in_the_middle_of_a_deploy(server: Server, image: str) -> N
 def test_a_second_server_on_the_same_data_directory(server: Server) -> None:
     variables = {**server.variables(), "TAGBOAT_PORT": "1"}
     done = subprocess.run(
-        [*PROGRAM, "serve"], env=variables, capture_output=True, text=True, timeout=20, check=False
+        [*PROGRAM, "serve"], env=variables, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -74,7 +74,7 @@ def test_a_second_server_on_the_same_data_directory(server: Server) -> None:
 def test_a_port_in_use(server: Server, tmp_path: Path) -> None:
     variables = {**server.variables(), "TAGBOAT_DATA_DIR": str(tmp_path / "other")}
     done = subprocess.run(
-        [*PROGRAM, "serve"], env=variables, capture_output=True, text=True, timeout=20, check=False
+        [*PROGRAM, "serve"], env=variables, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1:{server.port}" in done.stderr

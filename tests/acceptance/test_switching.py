@@ -67,7 +67,7 @@ class Lane:
     def post(self, path: str, body: object = None) -> tuple[int, Any]:
         return self.server.call("POST", path, {} if body is None else body)
 
-    def ask(self, host: str = "", path: str = "/", timeout_s: float = 20) -> tuple[int, str]:
+    def ask(self, host: str = "", path: str = "/", timeout_s: float = 120) -> tuple[int, str]:
         """The answer of one request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         try:
@@ -127,7 +127,7 @@ def asking(lane: Lane) -> Iterator[Steady]:
     finally:
         steady.over.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(150)
     assert not steady.lost
     assert steady.answers
 
@@ -364,7 +364,7 @@ def test_a_live_container_that_is_gone_comes_back(lane: Lane, words: tuple[str, 
     lane.bring("v1")
     (container,) = lane.containers()
     lane.docker(*words, container)
-    lane.server.until(lambda: lane.ask() == (200, "v1"), "the container to be back", 30)
+    lane.server.until(lambda: lane.ask() == (200, "v1"), "the container to be back")
     assert len(lane.containers()) == 1
 
 

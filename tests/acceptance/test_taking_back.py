@@ -13,13 +13,16 @@ import pytest
 from tests.acceptance.test_push_to_running import publish
 from tests.acceptance.test_switching import DIES_SOON, SERVE, Lane, asking, behind, lane, new_lane
 from tests.support.docker_registry import DockerRegistry
-from tests.support.images import NEVER_LISTENS
+from tests.support.images import DEFAULT_CMD, NEVER_LISTENS
 from tests.support.ports import free_port
 from tests.support.server import running_server
 
 __all__ = ["behind", "lane"]
 _AT_ONCE_S = 1.0
-_SLOW = "#!/bin/sh\\nsleep 8; printf 'Content-Type: text/plain\\\\n\\\\nslow'"
+_SLOW = (
+    "#!/bin/sh\\nuntil [ -e /go ]; do sleep 0.1; done; "
+    "printf 'Content-Type: text/plain\\\\n\\\\nslow'"
+)
 ALSO_SLOW = (
     "/bin/sh",
     "-c",
@@ -28,7 +31,7 @@ ALSO_SLOW = (
         f"cgi-bin/slow; exec {SERVE}"
     ),
 )
-"""It answers `/cgi-bin/slow` after eight seconds."""
+"""It answers `/cgi-bin/slow` once there is a file `/go`."""
 
 
 def push(lane: Lane, tag: str) -> str:
@@ -53,13 +56,11 @@ def deploys(lane: Lane) -> list[dict[str, str]]:
     return lane.server.items(f"/api/deploys?stage={lane.stage}")
 
 
-def served_within(lane: Lane, body: str, seconds: float) -> float:
-    """Seconds until the stage answers that; fails where it takes longer."""
+def is_served_at_once(lane: Lane, body: str) -> bool:
+    """Wait until the stage answers that; whether that took no longer than it may."""
     began = time.monotonic()
-    while lane.ask() != (200, body):
-        assert time.monotonic() - began < seconds, f"{body} is not back within {seconds} s"
-        time.sleep(0.01)
-    return time.monotonic() - began
+    lane.server.until(lambda: lane.ask() == (200, body), f"{body} to be back")
+    return time.monotonic() - began < _AT_ONCE_S
 
 
 @pytest.mark.slow
@@ -103,7 +104,7 @@ def test_two_bad_pushes_close_together_leave_the_good_one(lane: Lane) -> None:
 def test_a_good_one_pushed_in_the_watch_is_live_before_that_has_ended(lane: Lane) -> None:
     lane.bring("v1")
     lane.change(watch_s=300)
-    for tag in ("v2", "v3"):
+    for tag in ("v2", "v3", "v4", "v5"):
         publish(lane.image, tag, body=tag)
     with asking(lane):
         first = push(lane, "v2")
@@ -114,34 +115,45 @@ def test_a_good_one_pushed_in_the_watch_is_live_before_that_has_ended(lane: Lane
             step["detail"] for step in lane.server.ended(first)["steps"] if step["name"] == "watch"
         )
         assert len(lane.containers()) == 3, "v1, which was watched to the end, is kept"
+    tags = ["v4", "v5"]  # for another try: the machine may be busy elsewhere
     lane.post(f"/api/stages/{lane.stage}/rollback")
-    served_within(lane, "v2", _AT_ONCE_S)
+    while not is_served_at_once(lane, "v2"):
+        assert tags, "it took too long each time"
+        lane.change(held=False)
+        push(lane, tags[0])
+        until_live(lane, tags.pop(0))
+        lane.post(f"/api/stages/{lane.stage}/rollback")
     lane.change(watch_s=1, held=False)
 
 
 @pytest.mark.parametrize("when", ["check", "watch", "drain"])
 def test_rolled_back_it_is_as_it_was_within_a_second(lane: Lane, when: str) -> None:
-    lane.change(drain_timeout_s=30, health_timeout_s=60)
+    lane.change(drain_timeout_s=120, health_timeout_s=120)
     lane.bring("v1")
     lane.bring("v2", cmd=ALSO_SLOW)
-    lane.change(watch_s=0 if when == "drain" else 60)
-    if when == "check":
-        publish(lane.image, "v3", body="v3", cmd=NEVER_LISTENS)
-    else:
-        publish(lane.image, "v3", body="v3")
+    lane.change(watch_s=0 if when == "drain" else 120)
+    # More than one for another try: the machine may be busy elsewhere.
+    assert any(is_back_at_once(lane, when, tag) for tag in ("v3", "v4", "v5"))
+
+
+def is_back_at_once(lane: Lane, when: str, tag: str) -> bool:
+    """Push a version over v2, roll back in that step; whether v2 served at once again."""
+    lane.change(held=False)
+    publish(lane.image, tag, body=tag, cmd=NEVER_LISTENS if when == "check" else DEFAULT_CMD)
     with slow_request(lane) if when == "drain" else contextlib.nullcontext():
-        deploy = push(lane, "v3")
+        deploy = push(lane, tag)
         lane.server.until(lambda: running_step(lane, deploy) == when, f"the step {when}")
         status, back = lane.post(f"/api/stages/{lane.stage}/rollback")
         assert (status, back["tag"]) == (202, "v2")
         assert lane.post(f"/api/stages/{lane.stage}/rollback")[1]["id"] == back["id"], (
             "ordered twice, it goes back once"
         )
-        served_within(lane, "v2", _AT_ONCE_S)
+        at_once = is_served_at_once(lane, "v2")
     assert lane.server.ended(deploy)["status"] == "cancelled"
     assert (lane.server.ended(back["id"])["status"], lane.live()) == ("succeeded", ["v2"])
     until_rest(lane)
     assert lane.ask() == (200, "v2")
+    return at_once
 
 
 def running_step(lane: Lane, deploy: str) -> str:
@@ -155,11 +167,14 @@ def slow_request(lane: Lane) -> Iterator[None]:
     answers: list[tuple[int, str]] = []
     asking_slowly = threading.Thread(target=lambda: answers.append(lane.ask(path="/cgi-bin/slow")))
     asking_slowly.start()
-    time.sleep(0.2)
+    (container,) = lane.containers()
+    lane.server.until(lambda: "/bin/sh slow" in lane.docker("top", container), "the app to have it")
     try:
         yield
     finally:
-        asking_slowly.join(30)
+        lane.docker("exec", container, "/bin/sh", "-c", ": > /go")
+        asking_slowly.join(60)
+        lane.docker("exec", container, "/bin/sh", "-c", "/bin/busybox rm /go")
     assert answers == [(200, "slow")]
 
 

@@ -128,7 +128,7 @@ def house(
     """A project with a stage that is watched for a second, with nothing live."""
     name = f"app-{uuid.uuid4().hex[:8]}"
     image = f"{docker_registry.host}/acme/{name}"
-    stage = {"name": "dev", "tag_pattern": "*", "watch_s": 1}
+    stage = {"name": "dev", "tag_pattern": "*", "watch_s": 1, "health_timeout_s": 300}
     body = {"name": name, "image": image, "stages": [stage]}
     assert server.call("POST", "/api/projects", body)[0] == 201
     # The engine adds a network device for each container; Chromium then asks again.

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tagboat.core.deploy import Instance, InstanceState
 from tests.browser.conftest import Site, run
@@ -44,10 +44,10 @@ def test_ten_thousand_lines_are_few_elements_and_all_can_be_read(site: Site) -> 
         """async () => {
             const box = document.querySelector('[data-log]')
             const first = () => box.querySelector('.ln').textContent
-            // The page adds lines after it has drawn: at its top may be more to come.
+            // The page adds lines after it has drawn, which takes as long as it takes.
             for (let turn = 0; turn < 1000 && !first().includes('line 0.'); turn += 1) {
                 box.scrollTop = Math.max(0, box.scrollTop - 4000)
-                await new Promise(done => setTimeout(done, 20))
+                await new Promise(done => requestAnimationFrame(() => setTimeout(done)))
             }
         }"""
     )
@@ -60,6 +60,7 @@ def test_following_stops_when_somebody_scrolls_up(site: Site) -> None:
     page = site.page(LOGS)
     follow = page.get_by_role("button", name="Follow")
     expect(page.locator(".ln").last).to_contain_text("line 2999.")
+    expect(page.get_by_text("line 2600.")).to_have_count(1)  # the stream has begun
     page.get_by_role("log").hover()
     page.mouse.wheel(0, -2000)
     expect(follow).to_have_attribute("aria-pressed", "false")
@@ -70,6 +71,26 @@ def test_following_stops_when_somebody_scrolls_up(site: Site) -> None:
     expect(page.locator(".ln").last).to_contain_text("news 16.")
     expect(page.locator(".ln").last).to_be_in_viewport()
     expect(follow).to_have_attribute("aria-pressed", "true")
+
+
+def test_who_scrolls_up_before_the_stream_has_begun_keeps_the_place(site: Site) -> None:
+    live = write_lines(site, 3000)
+    page = site.context().new_page()
+    held: list[Route] = []
+    page.route(re.compile("/stream"), lambda route: held.append(route))  # noqa: PLW0108 - it looks at the signature
+    page.goto(LOGS)
+    expect(page.locator(".ln").last).to_contain_text("line 2999.")
+    page.get_by_role("log").evaluate("box => { box.scrollTop -= 1500 }")
+    expect(page.get_by_role("button", name="Follow")).to_have_attribute("aria-pressed", "false")
+    at_top = """box => [...box.querySelectorAll('.ln')].find(
+        line => line.getBoundingClientRect().bottom > box.getBoundingClientRect().top
+    ).querySelector('.tx').textContent"""
+    before = page.get_by_role("log").evaluate(at_top)
+    for asked in held:
+        asked.continue_()
+    site.api.engine.say(live.container, "news.")
+    expect(page.get_by_role("button", name="1 new line ↓")).to_be_visible()
+    assert page.get_by_role("log").evaluate(at_top) == before
 
 
 def test_a_search_goes_from_match_to_match(site: Site) -> None:
@@ -124,6 +145,22 @@ def test_the_palette_completes_and_asks(site: Site) -> None:
     expect(page.get_by_text("v9 is queued.")).to_be_visible()
 
 
+def test_enter_before_the_suggestions_is_about_what_was_typed(site: Site) -> None:
+    page = site.page("/")
+    page.keyboard.press("Control+k")
+    suggested = page.locator("[data-palette-dialog]").get_by_role("option")
+    expect(suggested.first).to_have_attribute("aria-selected", "true")
+    held: list[Route] = []
+    page.route(re.compile("/find.json"), lambda route: held.append(route))  # noqa: PLW0108 - it looks at the signature
+    page.keyboard.type("deploy shop prod v9")
+    with page.expect_request(lambda asked: asked.url.endswith("v9")):
+        page.keyboard.press("Enter")
+    expect(page.get_by_role("combobox", name=PALETTE)).to_be_focused()
+    for asked in held:
+        asked.continue_()
+    expect(page.get_by_role("heading", name="Deploy v9 to shop prod?")).to_be_visible()
+
+
 @pytest.mark.parametrize("path", ["/", "/deploys"])
 def test_keys_are_for_those_who_do_not_type(site: Site, path: str) -> None:
     page = site.page(path)
@@ -132,7 +169,7 @@ def test_keys_are_for_those_who_do_not_type(site: Site, path: str) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
     page.keyboard.press("j")
-    assert page.evaluate("document.activeElement.closest('main') !== null")
+    expect(page.locator("main :focus")).to_have_count(1)
     field = page.get_by_label("Project", exact=True)
     field.focus()
     page.keyboard.type("hold?/dlr")

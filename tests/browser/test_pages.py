@@ -1,6 +1,7 @@
 """The pages in a real browser: nothing is refused by their policy, and they live."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from playwright.sync_api import expect
@@ -9,24 +10,20 @@ from tagboat.core.deploy import DeployStatus
 from tests.browser.conftest import Site, run
 
 SIZES = ((360, 640), (390, 844), (1440, 900))
+# As the browser does when another tab is in front, or is not any more.
+HIDE = """() => {{
+    Object.defineProperty(document, 'hidden', {{ value: {}, configurable: true }})
+    document.dispatchEvent(new Event('visibilitychange'))
+}}"""
 
 
-def end_deploy(site: Site, deploy_id: str, tag: str | None = None) -> None:
+async def put_ended(site: Site, deploy_id: str, reason: str = "the tag is gone") -> None:
     """Put on record that a deploy has ended."""
-
-    async def work() -> None:
-        await site.api.store.write(
-            lambda tx: tx.put_deploy(
-                replace(
-                    tx.deploy(deploy_id),
-                    status=DeployStatus.FAILED,
-                    reason="the tag is gone",
-                    tag=tag or tx.deploy(deploy_id).tag,
-                )
-            )
+    await site.api.store.write(
+        lambda tx: tx.put_deploy(
+            replace(tx.deploy(deploy_id), status=DeployStatus.FAILED, reason=reason)
         )
-
-    run(work())
+    )
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -65,7 +62,7 @@ def test_an_open_page_shows_what_happens_and_leaves_what_is_typed(site: Site) ->
     typed.fill("half a na")
     expect(page.get_by_text("2 deploys under way")).to_be_visible()
 
-    end_deploy(site, site.filled.queued)
+    run(put_ended(site, site.filled.queued))
 
     expect(page.get_by_text("1 deploy under way")).to_be_visible(timeout=10_000)
     expect(typed).to_have_value("half a na")
@@ -74,36 +71,60 @@ def test_an_open_page_shows_what_happens_and_leaves_what_is_typed(site: Site) ->
 
 def test_a_hidden_page_rests_and_catches_up(site: Site) -> None:
     page = site.page("/")
-    # As the browser does when another tab is in front.
-    page.evaluate(
-        "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
-        "document.dispatchEvent(new Event('visibilitychange'))"
-    )
+    page.evaluate(HIDE.format("true"))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    end_deploy(site, site.filled.queued)
+    run(put_ended(site, site.filled.queued))
     page.wait_for_timeout(1500)
     assert asked == []
 
-    page.evaluate(
-        "Object.defineProperty(document, 'hidden', {value: false, configurable: true});"
-        "document.dispatchEvent(new Event('visibilitychange'))"
-    )
+    page.evaluate(HIDE.format("false"))
     expect(page.get_by_text("1 deploy under way")).to_be_visible(timeout=10_000)
 
 
 def test_many_events_are_few_reads(site: Site) -> None:
-    page = site.page("/")
-    reads: list[str] = []
+    page = site.page("/deploys")
+
+    async def write_many() -> None:
+        for number in range(20):
+            await put_ended(site, site.filled.queued, f"fault {number} of 20")
+
+    run(write_many())
+    expect(page.get_by_text("fault 19 of 20")).not_to_have_count(0)
+
+    # By the clock of the page, however slow the machine is.
+    begun: list[float] = page.evaluate(
+        """() => performance.getEntriesByType("resource")
+            .filter(read => read.initiatorType === "fetch").map(read => read.startTime)"""
+    )
+    assert 1 <= len(begun) < 20
+    assert all(later - before > 490 for before, later in pairwise(begun)), begun
+
+
+def test_what_is_typed_outlives_the_session_however_long_it_takes(site: Site) -> None:
+    # What the browser says of a stream that is asked for without a session.
+    site.windows.allowed += ["EventSource's response", "401"]
+    page = site.page("/projects/shop/staging")
+    page.get_by_label("Reason").fill("a long story")
+
+    async def sign_out() -> None:
+        users = (await site.api.caller.get("/api/users")).json["items"]
+        await site.api.caller.post(f"/api/users/{users[0]['id']}/sign-out")
+
+    run(sign_out())
+    loaded: list[str] = []
     page.on(
         "request",
-        lambda request: reads.append(request.url) if request.resource_type == "fetch" else None,
+        lambda request: loaded.append(request.url) if request.is_navigation_request() else None,
     )
-    for number in range(20):
-        end_deploy(site, site.filled.queued, f"v2.0.{number}")
-    page.wait_for_timeout(2000)
-
-    assert 1 <= len(reads) <= 6
+    with page.expect_response(
+        lambda answer: "/sign-in" in answer.url and answer.request.resource_type == "fetch"
+    ):
+        for hidden in ("true", "false"):
+            page.evaluate(HIDE.format(hidden))
+    page.wait_for_timeout(300)  # long enough to begin to load the page again
+    assert loaded == []
+    expect(page.get_by_label("Reason")).to_have_value("a long story")
 
 
 def test_it_works_without_javascript(site: Site) -> None:
@@ -134,7 +155,7 @@ def test_signing_in_from_a_page_and_out_again(site: Site) -> None:
 
     page.get_by_text("grace").first.click()
     page.get_by_role("button", name="Dark").click()
-    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    expect(page.locator("html")).to_have_css("color-scheme", "dark")
     page.get_by_text("grace").first.click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_text("You are signed out.")).to_be_visible()
@@ -145,4 +166,4 @@ def test_the_keyboard_reaches_the_content_first(site: Site) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "content"
+    expect(page.locator("#content")).to_be_focused()

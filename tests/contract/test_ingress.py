@@ -118,7 +118,7 @@ class HaproxyWorld:
         client = Client(self._inner.port)
         await client.send(host, "/wait")
         arrived = {asyncio.create_task(app.waiting.acquire()): app for app in self._inner.apps}
-        done, pending = await asyncio.wait(arrived, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        done, pending = await asyncio.wait(arrived, timeout=60, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
         return HaproxyRequest(client, arrived[done.pop()])
@@ -239,7 +239,7 @@ async def test_requests_are_counted_by_how_they_ended(world: World) -> None:
     await world.ask("unknown.localhost")
     left, waiting = await world.begin(HOST), await world.begin(HOST)
     await left.leave()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await world.ingress.in_flight(at(blue)) > 1:  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)
     after = await counted(world.ingress, blue, green)
@@ -372,6 +372,6 @@ def test_the_address_of_a_stage(
 
 
 async def becomes_idle(ingress: Ingress, port: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await ingress.in_flight(at(port)):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.anyio
 TEST_LABEL = "tagboat.test"
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ABSENT = Digest("sha256:" + "0" * 64)
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 T = TypeVar("T")
 

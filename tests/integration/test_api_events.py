@@ -41,7 +41,7 @@ class Following:
     async def block(self) -> dict[str, str] | None:
         """The next block by its fields, None at the end; comments have the name ''."""
         while "\n\n" not in self._rest:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 text = await self._blocks.get()
             if text is None:
                 return None
@@ -55,7 +55,7 @@ class Following:
     async def line(self) -> str | None:
         """The next line of a stream of text, None at the end."""
         while "\n" not in self._rest:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 text = await self._blocks.get()
             if text is None:
                 return None
@@ -130,7 +130,7 @@ async def following(
     call = cast("Coroutine[Any, Any, None]", api.app(scope, receive, send))
     task = asyncio.create_task(call)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await started.wait()
         yield found
     finally:

@@ -65,7 +65,7 @@ async def event_of(stream: Following) -> tuple[str, Any]:
 
 async def none_follows(api: Api, instance: Instance) -> None:
     """Wait until nobody reads the log of the engine any more."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while api.engine.followers(instance.container):  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0.01)
 

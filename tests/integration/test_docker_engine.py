@@ -49,7 +49,7 @@ from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 LOGIN = ("deployer", "correct horse")
 
 
@@ -555,18 +555,20 @@ async def test_a_name_on_a_network_leads_to_those_that_joined_under_it(
     found = (
         "busybox nslookup -type=a app-dev 127.0.0.11 | busybox sed -n 's/^Address: //p' | head -n 1"
     )
-    page = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 $({found}) 8080 | tail -n 1"
-    ask = f"for n in $(seq 300); do page=$({page}); echo ${{page:-failed}}; sleep 0.1; done"
+    page = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 30 $({found}) 8080 | tail -n 1"
+    ask = f"while :; do page=$({page}); echo ${{page:-failed}}; sleep 0.1; done"
     client = await script(ask, name=f"{run}-client", networks=on)
 
-    await logged(engine, client.name, "blue")
-    await asyncio.sleep(1)
-    assert set((await log_of(engine, client.name, 10))[-10:]) == {"blue"}, (
+    async with asyncio.timeout(PATIENCE_S):
+        while (lines := await log_of(engine, client.name, 1000)).count("blue") < 10:  # noqa: ASYNC110 - as in `logged`
+            await asyncio.sleep(0.05)
+    assert set(lines[lines.index("blue") :]) == {"blue"}, (
         "who has not joined under the name is not found by it"
     )
     await engine.rejoin(green.name, on[0], ("app-dev", "app"))
     await logged(engine, client.name, "green")
-    assert "failed" not in (await log_of(engine, client.name, 100))[5:]
+    later = await log_of(engine, client.name, 10_000)
+    assert "failed" not in later[later.index("blue") :]
     await engine.stop(blue.name)
     await engine.remove(blue.name)
     async with asyncio.timeout(PATIENCE_S):
@@ -615,11 +617,16 @@ async def test_stopping_takes_no_longer_than_asked_for(
     engine: DockerRuntime, script: Started
 ) -> None:
     spec = await script("trap '' TERM; echo ready; while :; do sleep 1; done", stop_timeout_s=1)
-    await logged(engine, spec.name, "ready")
-    began = asyncio.get_running_loop().time()
-    await engine.stop(spec.name)
-    assert 1 <= asyncio.get_running_loop().time() - began < 8
-    assert (await ended(engine, spec.name)).exit_code == 137
+    for _ in range(3):  # the machine may be busy elsewhere
+        await logged(engine, spec.name, "ready")
+        began = asyncio.get_running_loop().time()
+        await engine.stop(spec.name)
+        took_s = asyncio.get_running_loop().time() - began
+        assert (await ended(engine, spec.name)).exit_code == 137
+        if took_s < 8:
+            break
+        await engine.start(spec.name)
+    assert 1 <= took_s < 8
 
 
 @pytest.mark.parametrize(
@@ -658,7 +665,7 @@ async def test_the_probe_sees_through_the_proxy_of_an_app_that_listens_late(
 ) -> None:
     spec = await started(listens_late(1))
     # A bare connection is accepted all the while: by Docker's proxy.
-    with socket.create_connection(("127.0.0.1", port_of(spec)), timeout=5):
+    with socket.create_connection(("127.0.0.1", port_of(spec)), timeout=120):
         assert await LoopbackProbe().tcp(at(port_of(spec))) == "nothing listens on the port yet"
     assert (
         await LoopbackProbe().http(at(port_of(spec)), "/")

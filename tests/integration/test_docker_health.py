@@ -63,19 +63,22 @@ async def test_one_that_hangs_is_told_after_its_time_and_is_not_heaped_up(
     engine: DockerRuntime, engine_url: str, started: Started
 ) -> None:
     container = await started("sleep 997")
-    began = time.monotonic()
-    for _ in range(3):
+    took_s: list[float] = []
+    for _ in range(6):
+        began = time.monotonic()
         assert await engine.run_healthcheck(container) == TestRun(
             passed=False, said="its command did not end within 2 s"
         )
-    assert 2 <= time.monotonic() - began < 6
+        took_s.append(time.monotonic() - began)
+    assert took_s[0] >= 2
+    assert min(took_s[1:]) < 2  # it is known that the first still runs
     assert sleepers(engine_url, container) == 1
 
 
 async def test_once_it_has_ended_it_is_run_again(engine: DockerRuntime, started: Started) -> None:
-    container = await started("[ -e /tmp/been ] || { : > /tmp/been; sleep 3; }")
+    container = await started("[ -e /tmp/been ] || { : > /tmp/been; sleep 6; }")
     assert not (await engine.run_healthcheck(container) or TestRun(passed=True)).passed
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not (await engine.run_healthcheck(container) or TestRun(passed=False)).passed:
         assert time.monotonic() < end
 

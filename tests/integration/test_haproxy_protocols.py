@@ -93,7 +93,7 @@ async def test_http_1_reaches_an_h2c_app_too(world: IngressWorld) -> None:
         await world.ingress.apply_routes([h2c(app)])
         client = Client(world.port)
         await client.send(HOST, "/plain")
-        assert b"blue:" in await client.rest()
+        assert b" 200 " in await client.hear(b"blue:")
         assert app.seen[0][":path"] == "/plain"
 
 
@@ -118,7 +118,7 @@ async def test_a_switch_between_protocols_is_one_entry_and_what_is_in_flight_cou
         await world.ingress.apply_routes([h2c(blue)])
         workers = world.workers
         long = asyncio.create_task(call(world.port, HOST, "/wait", b"!"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await blue.waiting.acquire()
         await world.ingress.apply_routes([h2c(green)])
         assert (await call(world.port, HOST, "/", b"")).body == b"green:"

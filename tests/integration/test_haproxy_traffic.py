@@ -1,7 +1,6 @@
 """HAProxy under traffic: a switch, a reload and a held stage cost nobody a request."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,8 +8,9 @@ import anyio
 import pytest
 
 from tagboat.core.route import Route, RouteState
+from tagboat.ingress.config import HOLD_S
 from tests.support.endpoints import at
-from tests.support.haproxy import IngressWorld, haproxy_world, to, until
+from tests.support.haproxy import IngressWorld, haproxy_world, held, to, until
 from tests.support.http_load import App, Client, ask, open_websocket, under_load
 
 pytestmark = pytest.mark.anyio
@@ -234,21 +234,20 @@ async def test_held_requests_arrive_whole(world: IngressWorld, blue: App) -> Non
 
 async def test_held_requests_survive_a_reload(world: IngressWorld, blue: App) -> None:
     await world.ingress.apply_routes([Route(HOST, RouteState.HELD)])
-    held = asyncio.create_task(world.ask(HOST))
-    await anyio.sleep(0.1)
+    asked = asyncio.create_task(world.ask(HOST))
+    await held(world, 1)
     await reload(world)
     await world.ingress.apply_routes([to(blue)])
-    assert (await held).json["app"] == "blue"
+    assert (await asked).json["app"] == "blue"
 
 
 async def test_no_request_is_held_for_ever(world: IngressWorld) -> None:
     ingress = world.another(hold_s=1)
     await ingress.apply_routes([Route(HOST, RouteState.HELD)])
-    began = time.monotonic()
-    answer = await world.ask(HOST)
+    async with asyncio.timeout(HOLD_S / 2):
+        answer = await world.ask(HOST)
     assert (answer.status, answer.headers["retry-after"]) == (503, "2")
     assert b"being restarted" in answer.body
-    assert time.monotonic() - began < 3
 
 
 async def test_a_request_to_an_app_that_hangs_up_is_repeated_if_it_may_be(
@@ -342,13 +341,13 @@ async def test_without_lua_a_held_request_is_told_to_come_back(tmp_path: Path) -
 
 
 async def drained(world: IngressWorld, app: App) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await world.ingress.in_flight(at(app.port)):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)
 
 
 async def until_in_flight(world: IngressWorld, app: App) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not await world.ingress.in_flight(at(app.port)):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)
 

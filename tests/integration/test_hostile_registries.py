@@ -57,7 +57,7 @@ DIGEST = "sha256:" + "0" * 64
 
 @pytest.fixture
 async def client() -> AsyncIterator[RegistryClient]:
-    made = RegistryClient(timeouts=Timeouts(connect=1, read=1, total=2, listing=5))
+    made = RegistryClient(timeouts=Timeouts(connect=30, read=30, total=60, listing=120))
     yield made
     await made.close()
 

@@ -15,7 +15,9 @@ from starlette.types import Receive, Scope, Send
 from tagboat.http import connection, server
 from tagboat.http.server import HttpServer
 from tagboat.logs import configure_logging
+from tagboat.loops import wait_at_most
 from tagboat.settings import LogFormat
+from tests.support.clock import LoopTime
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +55,14 @@ async def serving(server: HttpServer) -> AsyncIterator[int]:
 
 
 @pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+async def port() -> AsyncIterator[int]:
+    async with serving(HttpServer(echo)) as port:
+        yield port
+
+
+@pytest.fixture
+async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    """The port of a server that gives a request half a second."""
     monkeypatch.setattr(connection, "REQUEST_LIMIT_S", 0.5)
     async with serving(HttpServer(echo)) as port:
         yield port
@@ -87,7 +96,7 @@ async def hang_up(*writers: asyncio.StreamWriter) -> None:
 
 
 async def answer(reader: asyncio.StreamReader) -> bytes:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200")
         return await reader.readexactly(4)
@@ -96,36 +105,41 @@ async def answer(reader: asyncio.StreamReader) -> bytes:
 @pytest.mark.parametrize(
     "begun", [b"", b"POST / HT", REQUEST[:-2]], ids=["nothing", "half a head", "half a body"]
 )
-async def test_half_a_request_is_not_waited_for(port: int, begun: bytes) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def test_half_a_request_is_not_waited_for(hasty: int, begun: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", hasty)
     writer.write(begun)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await reader.read() == b""
     await hang_up(writer)
 
 
-async def test_a_second_request_may_not_dawdle_either(port: int) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def test_a_second_request_may_not_dawdle_either(hasty: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", hasty)
     writer.write(REQUEST)
     assert await answer(reader) == b"body"
     writer.write(REQUEST[:-1])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await reader.read() == b""
     await hang_up(writer)
 
 
-async def test_requests_in_pieces_and_after_a_pause_are_answered(port: int) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for _ in range(3):
-        writer.write(REQUEST[:20])
-        await writer.drain()
-        await asyncio.sleep(0.05)
-        writer.write(REQUEST[20:])
-        assert await answer(reader) == b"body"
-        await asyncio.sleep(
-            0.7
-        )  # longer than a request may take, shorter than a connection may rest
-    await hang_up(writer)
+async def test_requests_in_pieces_and_after_a_pause_are_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    time, server = LoopTime(monkeypatch), HttpServer(echo)
+    server._uvicorn.config.timeout_keep_alive = 3600
+    async with serving(server) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(3):
+            writer.write(REQUEST[:20])
+            await writer.drain()
+            await asyncio.sleep(0.05)
+            writer.write(REQUEST[20:])
+            assert await answer(reader) == b"body"
+            # Longer than a request may take, shorter than a connection may rest.
+            time.move(connection.REQUEST_LIMIT_S + 5)
+            await asyncio.sleep(0.01)
+        await hang_up(writer)
 
 
 async def connected(
@@ -134,14 +148,17 @@ async def connected(
     return [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]
 
 
-async def is_hung_up_on(reader: asyncio.StreamReader) -> bool:
-    try:
-        async with asyncio.timeout(0.3):
-            return await reader.read(1) == b""
-    except ConnectionResetError:
-        return True
-    except TimeoutError:
-        return False
+async def hears_the_end(reader: asyncio.StreamReader) -> None:
+    async with asyncio.timeout(60):
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read(1) == b""
+
+
+async def hears_nothing(reader: asyncio.StreamReader) -> None:
+    """Fail if the connection ends, or brings something, within a moment."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await reader.read(1)
 
 
 async def test_of_too_many_that_say_nothing_those_go_that_came_first(small: int) -> None:
@@ -149,7 +166,10 @@ async def test_of_too_many_that_say_nothing_those_go_that_came_first(small: int)
     reader, writer = made[-1]
     writer.write(REQUEST)
     assert await answer(reader) == b"body"
-    assert [await is_hung_up_on(reader) for reader, _ in made[:4]] == [True, True, False, False]
+    for reader, _ in made[:2]:
+        await hears_the_end(reader)
+    for reader, _ in made[2:4]:
+        await hears_nothing(reader)
     await hang_up(*(writer for _, writer in made))
 
 
@@ -158,22 +178,30 @@ async def test_whoever_is_heard_of_stays_longer(small: int) -> None:
     first[1].write(REQUEST)
     assert await answer(first[0]) == b"body"
     others = await connected(small, 2)
-    assert await is_hung_up_on(second[0])
-    assert not await is_hung_up_on(first[0])
+    await hears_the_end(second[0])
+    await hears_nothing(first[0])
     await hang_up(first[1], second[1], *(writer for _, writer in others))
 
 
-async def test_nobody_who_is_being_served_is_hung_up_on(small: int) -> None:
-    made = await connected(small, 3)
-    for _, writer in made:
-        writer.write(REQUEST[:-2])
-    await asyncio.sleep(0.2)
-    (new,) = await connected(small, 1)
-    assert await is_hung_up_on(new[0])
-    for reader, writer in made:
-        writer.write(REQUEST[-2:])
-        assert await answer(reader) == b"body"
-    await hang_up(new[1], *(writer for _, writer in made))
+async def test_nobody_who_is_being_served_is_hung_up_on() -> None:
+    begun = asyncio.Semaphore(0)
+
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.release()
+        await echo(scope, receive, send)
+
+    async with serving(HttpServer(note, 3)) as port:
+        made = await connected(port, 3)
+        for _, writer in made:
+            writer.write(REQUEST[:-2])
+        for _ in made:
+            await begun.acquire()
+        (new,) = await connected(port, 1)
+        await hears_the_end(new[0])
+        for reader, writer in made:
+            writer.write(REQUEST[-2:])
+            assert await answer(reader) == b"body"
+        await hang_up(new[1], *(writer for _, writer in made))
 
 
 @pytest.mark.parametrize(
@@ -202,7 +230,7 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n4
 async def test_a_head_without_end_is_not_listened_to(port: int, begun: bytes, more: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(begun)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with contextlib.suppress(ConnectionError):
             for _ in range(100_000):
                 writer.write(more)
@@ -216,7 +244,7 @@ async def test_a_head_without_end_is_not_listened_to(port: int, begun: bytes, mo
 async def test_who_is_not_listened_to_is_told_why(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * connection.MAX_HEAD)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
     await hang_up(writer)
 
@@ -231,7 +259,7 @@ async def test_a_long_head_and_long_bodies_are_listened_to(port: int) -> None:
         (head, 4),
     ):
         writer.write(request)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
             await reader.readexactly(length)
     await hang_up(writer)
@@ -307,11 +335,11 @@ async def test_a_request_cut_off_by_the_stop_is_told_of_in_one_line(
         asked.set()
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(10), serving(HttpServer(never)) as port:
+    async with asyncio.timeout(60), serving(HttpServer(never)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(REQUEST)
         await asked.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await reader.read()
     await hang_up(writer)
     troubles = [
@@ -326,8 +354,7 @@ async def test_a_request_cut_off_by_the_stop_is_told_of_in_one_line(
 
 
 async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "STALL_LIMIT_S", 0.6)
-    gone = asyncio.Event()
+    time, gone = LoopTime(monkeypatch), asyncio.Event()
 
     async def endless(_scope: Scope, receive: Receive, send: Send) -> None:
         async def write() -> None:
@@ -350,6 +377,9 @@ async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.Monkey
             assert await reads.read(1 << 20)
             await asyncio.sleep(0.02)
         assert not gone.is_set()
-        async with asyncio.timeout(10):
-            await gone.wait()
+        for _ in range(200):
+            time.move(connection.STALL_LIMIT_S)
+            if await wait_at_most(gone, 0.02):
+                break
+        assert gone.is_set()
         others.close()

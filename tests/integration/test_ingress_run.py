@@ -141,7 +141,7 @@ async def test_the_server_starts_none_while_it_is_somebody_elses(tmp_path: Path)
                 await server_side(run).start()
         finally:
             os.kill(run.process.pid, signal.SIGCONT)
-        assert await asyncio.to_thread(run.process.wait, 10) == 1, (
+        assert await asyncio.to_thread(run.process.wait, 60) == 1, (
             "a service manager starts it again"
         )
         assert "HAProxy ended by itself" in run.log()
@@ -235,7 +235,7 @@ async def test_status_and_stop(tmp_path: Path) -> None:
         stopped = await asyncio.to_thread(run.cli, "stop", "--yes")
         assert (stopped.returncode, "HAProxy is stopped" in stopped.stdout) == (0, True)
         assert run.process is not None
-        assert run.process.wait(5) == 0, "a service manager lets it be"
+        assert run.process.wait(60) == 0, "a service manager lets it be"
         assert our_processes(run.directory) == []
         assert (await asyncio.to_thread(run.cli, "status")).returncode == 1
         again = await asyncio.to_thread(run.cli, "stop", "--yes")
@@ -250,7 +250,7 @@ def test_without_an_ingress_there_is_nothing_to_run(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
     assert (done.returncode, "TAGBOAT_INGRESS is none" in done.stderr) == (2, True)
 

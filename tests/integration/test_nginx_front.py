@@ -141,7 +141,7 @@ async def streaming(world: IngressWorld, hears: bytes) -> AsyncIterator[asyncio.
 async def test_an_app_hears_the_beginning_of_an_upload_before_its_end(
     world: IngressWorld, client: Client
 ) -> None:
-    async with streaming(world, b"first") as heard, asyncio.timeout(10):
+    async with streaming(world, b"first") as heard, asyncio.timeout(60):
         await client.send(DOMAIN, "/upload", method="PUT", headers={"Content-Length": "10"})
         await client.send_more(b"first")
         await heard.wait()
@@ -149,7 +149,7 @@ async def test_an_app_hears_the_beginning_of_an_upload_before_its_end(
 
 async def test_an_event_is_seen_while_more_are_to_come(world: IngressWorld, nginx: Nginx) -> None:
     tls, name = nginx.context(), "127.0.0.1"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async with streaming(world, b""):
             reader, writer = await asyncio.open_connection(
                 name, nginx.port, ssl=tls, server_hostname=name

@@ -86,7 +86,7 @@ async def test_a_file_too_many_is_an_ingress_out_of_reach_and_its_watch_goes_on(
             watching = asyncio.create_task(ingress.run())
             await asyncio.sleep(0.5)
             assert not watching.done()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await ingress.trouble():  # noqa: ASYNC110 - nobody tells of it
                 await asyncio.sleep(0.1)
         watching.cancel()

@@ -224,7 +224,7 @@ async def test_the_stream_of_pages_needs_a_session(api: Api) -> None:
 
 async def test_the_head_of_the_stream_is_answered_at_once(api: Api, browser: Browser) -> None:
     cookie = f"__Host-tagboat={browser.cookies['__Host-tagboat']}"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         answer = await api.anonymous.call("HEAD", "/live", headers={"cookie": cookie})
     assert (answer.status, answer.body) == (200, b"")
 
@@ -235,9 +235,10 @@ async def test_the_stream_ends_as_its_person_is_signed_out(
     monkeypatch.setattr(event_hub, "HEARTBEAT_S", 0.02)
     monkeypatch.setattr(answer_ends, "LOOKED_AT_EVERY_S", 0.0)
     users = (await api.caller.get("/api/users")).json["items"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         open_page = asyncio.create_task(browser.get("/live"))
-        await asyncio.sleep(0.1)
+        while not api.events._streams:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
         assert not open_page.done()
         await api.caller.post(f"/api/users/{users[0]['id']}/sign-out")
         assert b"heartbeat" in (await open_page).body
@@ -263,12 +264,16 @@ async def test_the_stream_tells_what_happened_since_the_page(
             f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*"}
         )
     ).json
-    monkeypatch.setattr(live, "LIVE_AT_MOST_S", 0.1)
     monkeypatch.setattr(event_hub, "HEARTBEAT_S", 0.02)
-    answer = await browser.get(f"/live?after=0&topic=stage&stage={stage['id']}")
+    for limit_s in (0.1, 1.0, 10.0):  # the machine may be busy elsewhere
+        monkeypatch.setattr(live, "LIVE_AT_MOST_S", limit_s)
+        answer = await browser.get(f"/live?after=0&topic=stage&stage={stage['id']}")
+        events = [part for part in answer.body.decode().split("\n\n") if "event: stage" in part]
+        if events:
+            break
 
     assert answer.headers["content-type"].startswith("text/event-stream")
-    (event,) = [part for part in answer.body.decode().split("\n\n") if "event: stage" in part]
+    (event,) = events
     assert json.loads(event.partition("data: ")[2])["name"] == "dev"
 
 

@@ -6,6 +6,7 @@ from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import aiohttp
 import pytest
 
 from tagboat.core.oidc import OidcSettings
@@ -51,7 +52,7 @@ async def oidc(fake: OpenIdProvider) -> AsyncIterator[OidcService]:
         settings,
         callback_url=f"{PUBLIC_URL}/oidc/callback",
         after_logout_url=f"{PUBLIC_URL}/sign-in",
-        total_s=1.0,
+        total_s=60.0,
         key_pause_s=0.0,
     )
     yield OidcService(settings, provider)
@@ -242,8 +243,13 @@ async def test_the_provider_is_asked_about_codes_only_so_often(
     assert fake.asked.count("/token") == asked
 
 
-async def test_a_slow_provider_is_not_waited_for(api: Api, fake: OpenIdProvider) -> None:
-    fake.delays_s["/.well-known/openid-configuration"] = 3.0
+async def test_a_slow_provider_is_not_waited_for(
+    api: Api, oidc: OidcService, fake: OpenIdProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(oidc.provider, OidcProvider)
+    hasty = aiohttp.ClientTimeout(total=1.0)
+    monkeypatch.setattr(oidc.provider._transport, "_timeout", hasty)
+    fake.delays_s["/.well-known/openid-configuration"] = 60.0
     page = await visitor(api).get("/oidc/start")
     assert (page.status, "did not answer in time" in words(page)) == (503, True)
 

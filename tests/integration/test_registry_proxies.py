@@ -45,7 +45,7 @@ def through(proxy: ForwardProxy, exempt: str = "", password: str = "") -> Regist
     there = Proxy("127.0.0.1", proxy.port, "ann" if password else "", password)
     proxies = Proxies(there, there, *parse_exemptions(exempt))
     return RegistryClient(
-        proxies=proxies, sleep=no_wait, timeouts=Timeouts(connect=1, read=2, total=5)
+        proxies=proxies, sleep=no_wait, timeouts=Timeouts(connect=30, read=30, total=60)
     )
 
 

@@ -25,7 +25,7 @@ def ask(gitea: Gitea, path: str, authorization: str = "") -> tuple[int, Message,
         gitea.url + path, headers={"Authorization": authorization} if authorization else {}
     )
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read()

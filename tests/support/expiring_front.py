@@ -89,7 +89,7 @@ def _handler(front: ExpiringFront) -> type[BaseHTTPRequestHandler]:
             self.do_GET()
 
         def pass_on(self) -> None:
-            behind = http.client.HTTPConnection(front.behind, timeout=30)
+            behind = http.client.HTTPConnection(front.behind, timeout=120)
             sent = {n: v for n, v in self.headers.items() if n.lower() not in _HOP_BY_HOP}
             behind.request(self.command, self.path, headers=sent)
             answer = behind.getresponse()

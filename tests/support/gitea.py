@@ -275,7 +275,7 @@ class Gitea:
         if package is None:
             return _error(404, "NAME_UNKNOWN")
         if kind == self._held:
-            self._open.wait(30)
+            self._open.wait(120)
         return (
             _tags(f"/v2/{path}", sorted(package.tags), query)
             if kind == "tags"

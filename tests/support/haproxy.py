@@ -1,6 +1,8 @@
 """A real ingress in a directory of the test, and the apps behind it."""
 
+import asyncio
 import contextlib
+import csv
 import os
 import signal
 import time
@@ -12,12 +14,13 @@ import anyio
 
 from tagboat.core.route import Route, RouteState
 from tagboat.ingress.haproxy import HaproxyIngress
+from tagboat.ingress.master import Master
 from tagboat.ingress.process import end_haproxy, our_processes, running_master
 from tests.support.endpoints import at
 from tests.support.http_load import Answer, App, ask
 from tests.support.ports import free_port
 
-_PATIENCE_S = 10.0
+_PATIENCE_S = 60.0
 
 
 @dataclass
@@ -49,6 +52,15 @@ class IngressWorld:
             headers={name.replace("_", "-"): value for name, value in headers.items()},
         )
 
+    async def requests(self) -> int:
+        """How many requests have come, those that are held included."""
+        total = 0
+        for worker in self.workers:
+            text = await Master(self.directory)._ask_worker(worker, ["show stat"])
+            rows = csv.DictReader(text.removeprefix("# ").splitlines())
+            total += sum(int(row["req_tot"]) for row in rows if row["svname"] == "FRONTEND")
+        return total
+
     @property
     def master(self) -> int | None:
         return running_master(self.directory)
@@ -79,6 +91,13 @@ async def haproxy_world(directory: Path, **options: object) -> AsyncIterator[Ing
         for app in world.apps:
             await app.stop()
         assert our_processes(directory) == []
+
+
+async def held(world: IngressWorld, requests: int) -> None:
+    """Return once so many requests have come, whose host is held."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while await world.requests() < requests:  # noqa: ASYNC110 - HAProxy has no events
+            await asyncio.sleep(0.02)
 
 
 async def until(condition: Callable[[], bool], what: str, seconds: float = _PATIENCE_S) -> None:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_PATIENCE_S = 10.0
+_PATIENCE_S = 60.0
 _WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -213,15 +213,14 @@ class Client:
         async with asyncio.timeout(_PATIENCE_S):
             return await reader.read(len(text))
 
-    async def rest(self) -> bytes:
-        """All that comes until there has been nothing for a while, as it is on the wire."""
+    async def hear(self, part: bytes) -> bytes:
+        """All that comes until `part` is there, as it is on the wire; then leave."""
         assert self._streams is not None
         heard = b""
-        with contextlib.suppress(TimeoutError):
-            while True:
-                async with asyncio.timeout(0.5):
-                    if not (chunk := await self._streams[0].read(65536)):
-                        break
+        async with asyncio.timeout(_PATIENCE_S):
+            while part not in heard:
+                chunk = await self._streams[0].read(65536)
+                assert chunk, heard
                 heard += chunk
         await self.close()
         return heard

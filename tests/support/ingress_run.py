@@ -11,7 +11,7 @@ from pathlib import Path
 from tagboat.ingress.process import end_haproxy
 from tests.support.server import PROGRAM
 
-_READY_S = 20.0
+_READY_S = 120.0
 
 
 class IngressRun:
@@ -55,7 +55,7 @@ class IngressRun:
     def stop(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -65,7 +65,7 @@ class IngressRun:
             capture_output=True,
             text=True,
             check=False,
-            timeout=40,
+            timeout=120,
         )
 
 

@@ -12,8 +12,8 @@ from tests.support.private_ca import Certificate, PrivateCa
 
 _HTTPS = Path(__file__).parents[2] / "docs" / "https.md"
 _UPSTREAM = "127.0.0.1:7080"
-_START_S = 20.0
-_STOP_S = 10.0
+_START_S = 120.0
+_STOP_S = 60.0
 
 
 @dataclass(frozen=True)

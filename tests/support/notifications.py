@@ -13,4 +13,4 @@ async def at_rest(store: Store) -> None:
     if listener is not None and listener._thread is None:
         heard = asyncio.Event()
         store.listen(Topic.EVENTS, heard.set)
-        await asyncio.wait_for(heard.wait(), 5)
+        await asyncio.wait_for(heard.wait(), 60)

@@ -69,6 +69,7 @@ class OpenIdProvider:
         self.published = [self.key]
         self._grants: dict[str, _Grant] = {}
         self._access: set[str] = set()
+        self._over = threading.Event()
 
     def rotate(self, kind: str = "RSA", *, keep: bool = False) -> None:
         """Sign with a new key from now on; the old one is published only with `keep`."""
@@ -115,7 +116,7 @@ class OpenIdProvider:
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: str) -> Reply:
         url = urllib.parse.urlsplit(target)
         self.asked.append(url.path)
-        time.sleep(self.delays_s.get(url.path, 0))
+        self._over.wait(self.delays_s.get(url.path, 0))
         if url.path in self.replies:
             status, content = self.replies[url.path]
             return status, {"Location": f"{self.issuer}/elsewhere"}, content
@@ -229,6 +230,7 @@ def openid_provider() -> Iterator[OpenIdProvider]:
     try:
         yield provider
     finally:
+        provider._over.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -242,7 +244,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def way_back(url: str) -> str:
     """Go to the provider as a browser does, and return the URL that it sends the browser to."""
     try:
-        with urllib.request.build_opener(_NoRedirect()).open(url, timeout=5) as page:
+        with urllib.request.build_opener(_NoRedirect()).open(url, timeout=60) as page:
             raise AssertionError(f"no redirect, but {page.read()[:200]!r}")
     except urllib.error.HTTPError as answer:
         with answer:

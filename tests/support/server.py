@@ -20,8 +20,8 @@ from tests.support.ports import free_port
 
 TOKEN = "an-admin-token-for-tests"
 PROGRAM = (sys.executable, "-c", "from tagboat.cli.entry import run; run()")
-_READY_S = 60.0
-_WAIT_S = 60.0
+_READY_S = 120.0
+_WAIT_S = 120.0
 
 
 @dataclass
@@ -83,12 +83,12 @@ class Server:
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(_WAIT_S)
 
-    def terminate(self) -> int:
+    def terminate(self, limit_s: float = _WAIT_S) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(limit_s)
 
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -105,7 +105,7 @@ class Server:
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=120) as answer:
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"null")
@@ -177,5 +177,5 @@ def running_server(directory: Path, engine_url: str, **environ: str) -> Iterator
 
 def fetch(url: str) -> str:
     """The body of a 200 at a loopback URL."""
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=120) as answer:
         return str(answer.read().decode()).strip()

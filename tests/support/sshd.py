@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.support.ports import free_port
 
-_START_S = 20.0
+_START_S = 120.0
 _RUN = Path("/run/sshd")  # where sshd wants an empty directory to lock its unprivileged half in
 
 

@@ -94,7 +94,7 @@ async def test_items_that_are_always_there_do_not_hide_the_end() -> None:
             yield "a"
 
     over = asyncio.Event()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async for item in items_until(over.wait, endless()):
             assert item == "a"
             over.set()

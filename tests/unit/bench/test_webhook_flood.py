@@ -58,7 +58,7 @@ async def running(*command: str) -> AsyncIterator[Process]:
 async def calls_until(enough: asyncio.Event, port: int, folder: Path) -> list[paced.Call]:
     request = folder / "request"
     request.write_bytes(REQUEST)
-    async with asyncio.timeout(20), running(paced.__file__, str(port), str(request)) as process:
+    async with asyncio.timeout(60), running(paced.__file__, str(port), str(request)) as process:
         await enough.wait()
         process.send_signal(signal.SIGTERM)
         said, _ = await process.communicate()
@@ -139,7 +139,7 @@ async def test_dawdlers_never_come_to_the_end_and_come_back() -> None:
 
     async with (
         served(serve) as port,
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         running(dawdlers.__file__, str(port), "/hook"),
     ):
         await came_back.wait()

@@ -40,7 +40,7 @@ class Tagboat:
             input=piped,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr

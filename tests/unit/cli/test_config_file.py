@@ -28,7 +28,7 @@ def test_a_long_apply_says_that_it_goes_on(
     monkeypatch.setattr(waiting, "FIRST_HINT_AFTER_S", 0.0)
     monkeypatch.setattr("tagboat.cli.show.progress", note)
     server.answers["POST /api/config/apply"] = lambda *_: (
-        APPLIED if hinted.wait(10) else problem(500, "no hint")
+        APPLIED if hinted.wait(60) else problem(500, "no hint")
     )
     done = quick("apply", "-", "--prune", piped=YAML)
     assert (done.returncode, done.stdout) == (0, "nothing is changed\n")

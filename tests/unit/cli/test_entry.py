@@ -16,7 +16,7 @@ def test_a_reader_that_has_seen_enough_hears_no_complaint(tagboat: Tagboat) -> N
         env=tagboat.environ,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.stderr == ""
@@ -30,7 +30,7 @@ def test_output_that_cannot_be_written(tagboat: Tagboat) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
     assert (done.returncode, done.stderr) == (1, "tagboat: No space left on device\n")
@@ -44,7 +44,7 @@ def test_a_stdout_that_is_closed(tagboat: Tagboat) -> None:
         env=tagboat.environ,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

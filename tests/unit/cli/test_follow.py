@@ -17,6 +17,7 @@ from tagboat.cli.client import Client
 from tagboat.cli.client_errors import ServerAwayError
 from tagboat.cli.context import ServerAddress
 from tagboat.core.errors import TagboatError
+from tests.support.clock import SleepersTime
 from tests.unit.cli.conftest import PROGRAM, Tagboat
 from tests.unit.cli.fake_server import (
     DEPLOY,
@@ -78,7 +79,7 @@ def test_a_server_that_is_restarted_is_found_again(here: Tagboat, tmp_path: Path
             (tmp_path / "data" / "server.json").unlink()
             with fake_server() as second:
                 leave_word(tmp_path, second.url)
-                out, err = process.communicate(timeout=20)
+                out, err = process.communicate(timeout=120)
 
     assert said == [AWAY]
     assert (process.returncode, out, err) == (
@@ -123,7 +124,7 @@ def test_a_token_that_is_refused_for_good_is_not_tried_for_a_minute(
 
     assert said.startswith("lost deploy d1, which may continue: the server at")
     assert "does not accept the token" in said
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
@@ -150,7 +151,8 @@ def test_a_success_is_told_even_if_the_server_goes_away_right_after(
 def test_patience_ends(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(follow, "RESTART_WAIT_S", 0.3)
+    monkeypatch.setattr(follow, "RESTART_WAIT_S", 0.6)
+    monkeypatch.setattr(follow, "time", SleepersTime())
     server.answers["GET /api/deploys/d1"] = [RUNNING, problem(503, "The database is out of reach.")]
     client = Client(ServerAddress(server.url, TOKEN, "TAGBOAT_URL"))
 
@@ -272,7 +274,7 @@ def test_ctrl_c_while_waiting_says_what_goes_on(tagboat: Tagboat, server: FakeSe
             assert process.stderr.readline() == "deploy d1: v1 to app dev\n"
             assert process.stderr.readline().startswith("pull")
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=10)
+            out, err = process.communicate(timeout=120)
         finally:
             process.kill()
     assert (process.returncode, out) == (130, "")

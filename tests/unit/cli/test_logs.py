@@ -8,6 +8,7 @@ import pytest
 
 from tagboat.cli import logs
 from tagboat.core.errors import TagboatError
+from tests.support.clock import SleepersTime
 from tests.unit.cli.conftest import PROGRAM, Tagboat
 from tests.unit.cli.fake_server import DEPLOY, TOKEN, FakeServer, Said, problem
 
@@ -119,6 +120,7 @@ def test_after_a_while_it_says_how_to_follow_the_log_again(
     for name, value in (("TAGBOAT_URL", server.url), ("TAGBOAT_TOKEN", TOKEN)):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(logs, "RESTART_WAIT_S", 0.1)
+    monkeypatch.setattr(logs, "time", SleepersTime())
     server.answers[CALL] = [sent(line("one")), *([then] * 9)]
     with pytest.raises(TagboatError) as caught:
         logs.logs_command("app", "dev", follow=True)
@@ -150,5 +152,5 @@ def test_ctrl_c_ends_it_without_a_word(tagboat: Tagboat, server: FakeServer) -> 
         assert process.stdout is not None
         assert process.stdout.readline() == b"one\n"
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, b"")

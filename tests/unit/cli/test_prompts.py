@@ -13,7 +13,7 @@ def test_what_cannot_be_asked_is_refused_without_standard_input(
 ) -> None:
     words = ["sh", "-c", 'exec "$@" <&-', "sh", *PROGRAM, "webhook", "revoke", "app", "ci"]
     done = subprocess.run(
-        words, env=tagboat.environ, capture_output=True, text=True, timeout=30, check=False
+        words, env=tagboat.environ, capture_output=True, text=True, timeout=120, check=False
     )
     said = "tagboat: the old URL would stop working at once; confirm with --yes\n"
     assert (done.returncode, done.stderr) == (1, said)

@@ -116,7 +116,7 @@ def test_a_value_is_typed_unseen(tagboat: Tagboat, server: FakeServer) -> None:
                 assert one, shown
                 shown += one
             keyboard.write(typed)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert b"hush" not in shown + out + err
     assert changes(server) == [(STAGES, {"secrets": {"A": "hush-1", "B": "hush-2"}})]

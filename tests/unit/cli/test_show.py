@@ -46,7 +46,7 @@ def on_terminal(tagboat: Tagboat, columns: int, *words: str) -> list[str]:
         while part := read(screen.fileno()):
             shown += part
         killer.cancel()
-        assert (process.wait(30), process.stderr and process.stderr.read()) == (0, b"")
+        assert (process.wait(120), process.stderr and process.stderr.read()) == (0, b"")
     return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()
 
 

@@ -41,7 +41,7 @@ def test_regenerate_asks_on_a_terminal(
             stdin=terminal,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
     assert (done.returncode, done.stdout) == (code, out)

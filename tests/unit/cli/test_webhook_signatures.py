@@ -171,7 +171,7 @@ def test_on_a_terminal_the_secret_is_typed_unseen(
             shown += keyboard.read(100)
         keyboard.write(typed)
         try:
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=120)
         finally:
             process.kill()
         os.set_blocking(ours, False)

@@ -138,6 +138,6 @@ def test_as_the_naive_matcher_says(glob: str, path: str) -> None:
 
 def test_no_glob_hangs() -> None:
     image = ImageName("a.b", "a" * 200)
-    began = time.perf_counter()
+    began = time.process_time()
     assert not parse_image_glob("**a" * 80 + "b").matches(image)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

@@ -42,21 +42,21 @@ def settings(fake: OpenIdProvider) -> OidcSettings:
     )
 
 
-Build = Callable[[OidcSettings], OidcProvider]
+Build = Callable[..., OidcProvider]
 
 
 @pytest.fixture
 async def build() -> AsyncIterator[Build]:
-    """Make providers that are closed in the end."""
+    """Make providers that are closed in the end; `total_s` is how long an answer may take."""
     made: list[OidcProvider] = []
 
-    def make(settings: OidcSettings) -> OidcProvider:
+    def make(settings: OidcSettings, total_s: float = 60.0) -> OidcProvider:
         made.append(
             OidcProvider(
                 settings,
                 callback_url=CALLBACK,
                 after_logout_url=SIGN_IN,
-                total_s=1.0,
+                total_s=total_s,
                 key_pause_s=0.0,
             )
         )

@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
@@ -243,13 +242,11 @@ async def test_a_provider_that_fails_is_named_with_the_reason(
 
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
 async def test_a_slow_provider_is_not_waited_for(
-    provider: OidcProvider, fake: OpenIdProvider, path: str
+    build: Build, settings: OidcSettings, fake: OpenIdProvider, path: str
 ) -> None:
-    fake.delays_s[path] = 3.0
-    began = time.monotonic()
+    fake.delays_s[path] = 60.0  # it gives up long before the answer
     with pytest.raises(IdentityProviderError, match="did not answer in time"):
-        await sign_in(provider)
-    assert time.monotonic() - began < 2.5
+        await sign_in(build(settings, total_s=1.0))
 
 
 async def test_a_provider_that_is_down_is_one_sentence(

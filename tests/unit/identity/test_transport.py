@@ -48,7 +48,7 @@ def test_messages_show_no_login() -> None:
 
 @pytest.mark.anyio
 async def test_a_name_that_does_not_resolve_is_one_sentence() -> None:
-    transport = ProviderTransport("Example", connect_s=2, total_s=5)
+    transport = ProviderTransport("Example", connect_s=30, total_s=60)
     with pytest.raises(IdentityProviderError, match="name cannot be resolved"):
         await transport.get("https://id.invalid/x")
     await transport.close()
@@ -56,7 +56,7 @@ async def test_a_name_that_does_not_resolve_is_one_sentence() -> None:
 
 @pytest.mark.anyio
 async def test_a_server_without_tls_is_one_sentence(fake: OpenIdProvider) -> None:
-    transport = ProviderTransport("Example", connect_s=2, total_s=5)
+    transport = ProviderTransport("Example", connect_s=30, total_s=60)
     with pytest.raises(IdentityProviderError, match=r"Example \(127.0.0.1:\d+\) cannot be reached"):
         await transport.get(fake.issuer.replace("http:", "https:"))
     await transport.close()
@@ -68,7 +68,7 @@ async def test_a_provider_elsewhere_is_asked_through_the_proxy(fake: OpenIdProvi
     async with forward_proxy({}, login) as forward:
         proxy = Proxy("127.0.0.1", forward.port, "ada", "pw")
         proxies = Proxies(http=proxy, https=proxy)
-        transport = ProviderTransport("Example", proxies, connect_s=2, total_s=5)
+        transport = ProviderTransport("Example", proxies, connect_s=30, total_s=60)
         with pytest.raises(IdentityProviderError, match="cannot be reached"):
             await transport.get("https://id.example.com/x")
         # Loopback is reached directly.

@@ -96,7 +96,7 @@ async def catching(polls: Polls) -> AsyncIterator[None]:
 
 async def asked(polls: Polls, count: int) -> list[tuple[str, list[str]]]:
     """What was asked for, once that were so many."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(polls.asked) < count:  # noqa: ASYNC110 - what is awaited is told by nobody
             await asyncio.sleep(0.01)
     return polls.asked

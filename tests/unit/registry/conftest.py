@@ -34,7 +34,10 @@ def sleeps() -> Sleeps:
 @pytest.fixture
 async def client(clock: FakeClock, sleeps: Sleeps) -> AsyncIterator[RegistryClient]:
     made = RegistryClient(
-        clock=clock, sleep=sleeps, machine="x86_64", timeouts=Timeouts(connect=1, read=1, total=5)
+        clock=clock,
+        sleep=sleeps,
+        machine="x86_64",
+        timeouts=Timeouts(connect=30, read=30, total=60),
     )
     yield made
     await made.close()

@@ -204,8 +204,11 @@ async def test_one_that_hangs_is_ended_with_all_it_has_started(tmp_path: Path) -
     child = f"{sys.executable} -c 'import time; time.sleep(60)'"
     pid = tmp_path / "pid"
     command = script(tmp_path, f"{child} & echo $! > {pid}; wait")
-    began = monotonic()
-    with pytest.raises(PasswordCommandError, match="did not end within 0.5 s"):
-        await ask_command(of(command), BARE, limit_s=0.5)
-    assert monotonic() - began < 10
+    for limit_s in (0.5, 5.0, 30.0):
+        began = monotonic()
+        with pytest.raises(PasswordCommandError, match=f"did not end within {limit_s:g} s"):
+            await ask_command(of(command), BARE, limit_s=limit_s)
+        assert monotonic() - began < 55  # it did not wait for its end
+        if pid.exists():  # else it had no time to begin: the machine is busy elsewhere
+            break
     assert is_gone(pid)

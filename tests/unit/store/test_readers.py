@@ -24,7 +24,7 @@ async def test_work_is_done_side_by_side_in_as_many_threads_as_are_allowed(
     together = threading.Barrier(2)
     names = set(
         await asyncio.gather(
-            *(readers.run(lambda: (together.wait(10), threading.get_ident())[1]) for _ in range(6))
+            *(readers.run(lambda: (together.wait(60), threading.get_ident())[1]) for _ in range(6))
         )
     )
     assert len(names) == 2
@@ -53,14 +53,14 @@ async def test_one_that_hangs_keeps_no_other_from_being_done(readers: ReadThread
     let_go = threading.Event()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await readers.run(lambda: let_go.wait(10))
+            await readers.run(lambda: let_go.wait(60))
     assert await readers.run(lambda: 1) == 1
     let_go.set()
 
 
 async def test_what_nobody_waits_for_any_more_when_its_turn_comes_is_not_begun() -> None:
     readers, let_go, begun = ReadThreads(1), threading.Event(), []
-    first = asyncio.create_task(readers.run(lambda: let_go.wait(10)))
+    first = asyncio.create_task(readers.run(lambda: let_go.wait(60)))
     await asyncio.sleep(0)
     second = asyncio.create_task(readers.run(lambda: begun.append(2)))
     await asyncio.sleep(0)

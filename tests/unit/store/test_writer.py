@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from tagboat.store import writer as writer_module
 from tagboat.store.writer import MAX_BATCH, GroupWriter, Work, WorkOutcome
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +26,7 @@ class Disk:
         self.batches.append(len(works))
         outcomes = [self._outcome(work) for work in works]
         self.committing.set()
-        assert self.may_commit.wait(10)
+        assert self.may_commit.wait(60)
         return outcomes
 
     @staticmethod
@@ -76,14 +77,18 @@ async def test_what_is_at_hand_shares_a_transaction(writer: GroupWriter, disk: D
 async def test_what_comes_during_a_commit_shares_the_next(writer: GroupWriter, disk: Disk) -> None:
     disk.may_commit.clear()
     first = writer.submit(lambda _: 0)
-    await asyncio.to_thread(disk.committing.wait, 10)
+    await asyncio.to_thread(disk.committing.wait, 60)
     rest = [writer.submit(lambda _: 1) for _ in range(7)]
     disk.may_commit.set()
     await asyncio.gather(first, *rest)
     assert disk.batches == [1, 7]
 
 
-async def test_who_was_just_answered_is_waited_for(writer: GroupWriter, disk: Disk) -> None:
+async def test_who_was_just_answered_is_waited_for(
+    writer: GroupWriter, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "MOST_DELAY_S", 1.0)
+
     async def calls_again() -> None:
         await writer.submit(lambda _: None)
         await asyncio.sleep(
@@ -93,7 +98,7 @@ async def test_who_was_just_answered_is_waited_for(writer: GroupWriter, disk: Di
 
     disk.may_commit.clear()
     first = asyncio.create_task(calls_again())
-    await asyncio.to_thread(disk.committing.wait, 10)
+    await asyncio.to_thread(disk.committing.wait, 60)
     rest = [asyncio.create_task(calls_again()) for _ in range(3)]
     await asyncio.sleep(0)
     disk.may_commit.set()
@@ -105,7 +110,7 @@ async def test_who_does_not_come_again_is_not_waited_for_long(
     writer: GroupWriter, disk: Disk
 ) -> None:
     await asyncio.gather(*(writer.submit(lambda _: None) for _ in range(5)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await writer.submit(lambda _: "alone") == "alone"
         assert await writer.submit(lambda _: "again") == "again"
     assert disk.batches == [5, 1, 1]
@@ -119,7 +124,7 @@ async def test_a_batch_has_a_largest_size(writer: GroupWriter, disk: Disk) -> No
 async def test_nobody_is_answered_before_the_commit(writer: GroupWriter, disk: Disk) -> None:
     disk.may_commit.clear()
     future = writer.submit(lambda _: "done")
-    await asyncio.to_thread(disk.committing.wait, 10)
+    await asyncio.to_thread(disk.committing.wait, 60)
     _, waiting = await asyncio.wait([future], timeout=0.05)
     assert waiting == {future}
     disk.may_commit.set()
@@ -142,7 +147,7 @@ async def test_a_waiter_who_was_cancelled_disturbs_nobody_and_the_work_stands(
     disk.may_commit.clear()
     gone = writer.submit(lambda _: done.append("gone"))
     stays = writer.submit(lambda _: done.append("stays"))
-    await asyncio.to_thread(disk.committing.wait, 10)
+    await asyncio.to_thread(disk.committing.wait, 60)
     gone.cancel()
     disk.may_commit.set()
     await stays
@@ -160,7 +165,7 @@ async def test_work_follows_in_the_order_submitted(writer: GroupWriter) -> None:
 async def test_closing_finishes_the_batch_in_hand(disk: Disk) -> None:
     writer = GroupWriter(disk.commit)
     future = writer.submit(lambda _: "written")
-    await asyncio.to_thread(disk.committing.wait, 10)
+    await asyncio.to_thread(disk.committing.wait, 60)
     await asyncio.to_thread(writer.close)
     assert await future == "written"
 
@@ -169,7 +174,7 @@ async def test_closing_finishes_what_was_not_begun_yet(disk: Disk) -> None:
     writer = GroupWriter(disk.commit)
     disk.may_commit.clear()
     futures = [writer.submit(lambda _: "first")]
-    await asyncio.to_thread(disk.committing.wait, 10)
+    await asyncio.to_thread(disk.committing.wait, 60)
     futures += [writer.submit(lambda _: "later") for _ in range(MAX_BATCH + 1)]
     closing = asyncio.create_task(asyncio.to_thread(writer.close))
     disk.may_commit.set()

@@ -23,7 +23,7 @@ def test_every_step_sends_the_image_with_its_tag() -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=10,
+            timeout=120,
         )
         *_, body, url = done.stdout.splitlines()
         assert json.loads(body) == {"image": "git.example.com/acme/shop:v1.0.0"}, name

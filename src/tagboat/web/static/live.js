@@ -11,10 +11,11 @@ let timer = 0
 let reading = false
 let again = false
 let restUntil = 0
+let signedOut = false
 
 function connect() {
   const main = document.querySelector("main[data-live]")
-  if (!main || stream || document.hidden) return
+  if (!main || stream || signedOut || document.hidden) return
   const address = new URL(main.dataset.live, location.href)
   if (lastId) address.searchParams.set("after", lastId)
   stream = new EventSource(address)
@@ -52,8 +53,11 @@ async function read() {
   const began = performance.now()
   try {
     const answer = await fetch(location.href, { headers: { "X-Tagboat-Live": "1" } })
-    // Signed out: the page for signing in is a page of its own.
-    if (answer.redirected) location.reload()
+    // Signed out: the page for signing in is a page of its own. What somebody has typed stays:
+    // once it is sent, the server keeps it and asks them to sign in.
+    signedOut = answer.redirected
+    if (signedOut && ![...document.forms].some(isTouched)) location.reload()
+    else if (signedOut) disconnect()
     else if (answer.ok || answer.status === 404) update(await answer.text())
   } catch {
     // The server is away; the stream says when it is back.
@@ -108,7 +112,11 @@ function isTouched(form) {
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) disconnect()
-  else connect()
+  else {
+    // They may have signed in again elsewhere.
+    signedOut = false
+    connect()
+  }
 })
 addEventListener("pagehide", disconnect)
 addEventListener("pageshow", connect)

@@ -209,6 +209,24 @@ function forget() {
   remember()
 }
 
+// What the page shows is the end of what is `found`, or older than that.
+function begin(found) {
+  const shown = { from, to, end: end(), last: lines.at(-1), top: list.scrollTop }
+  forget()
+  for (const line of found) add(line)
+  if (wanted) search(wanted)
+  else if (!following && shown.last) {
+    // Somebody was faster than the server, and reads what is above: it stays where it is.
+    const same = lines.findLastIndex(line => {
+      return line.at === shown.last.at && plain(line) === plain(shown.last)
+    })
+    const moved = (same < 0 ? end() : base + same + 1) - shown.end
+    drawAll(shown.from + moved, shown.to + moved)
+    list.scrollTop = shown.top
+    remember()
+  }
+}
+
 function setFollowing(on) {
   following = on
   follow.setAttribute("aria-pressed", String(on))
@@ -217,12 +235,7 @@ function setFollowing(on) {
 
 function connect() {
   const stream = new EventSource(list.dataset.log)
-  stream.addEventListener("start", event => {
-    // What the page shows is the end of this, or older than that.
-    forget()
-    for (const line of JSON.parse(event.data)) add(line)
-    if (wanted) search(wanted)
-  })
+  stream.addEventListener("start", event => begin(JSON.parse(event.data)))
   stream.addEventListener("line", event => add(JSON.parse(event.data)))
   stream.addEventListener("end", () => {
     stream.close()

@@ -12,11 +12,14 @@ const told = dialog?.querySelector("[role=status]")
 let shown = []
 let chosen = -1
 let asked = 0
+let answered = "" // what was typed as the suggestions were made
+let pressed = "" // Enter or Tab, which came before the suggestions for what is typed
 let timer = 0
 
 export function openPalette(text = "") {
   if (!dialog) return
   if (!dialog.open) dialog.showModal()
+  pressed = ""
   field.value = text
   field.focus()
   field.setSelectionRange(text.length, text.length)
@@ -26,15 +29,21 @@ export function openPalette(text = "") {
 async function ask() {
   clearTimeout(timer)
   const turn = ++asked
-  const query = new URLSearchParams({ q: field.value })
+  const typed = field.value
+  const query = new URLSearchParams({ q: typed })
   try {
     const answer = await fetch(`/find.json?${query}`)
     // Signed out: the page for signing in comes instead.
     if (answer.redirected) location.reload()
     const found = (await answer.json()).suggestions
     // Answers may overtake one another.
-    if (turn === asked) show(found)
+    if (turn !== asked) return
+    answered = typed
+    show(found)
+    if (pressed) act(pressed)
   } catch {
+    if (turn !== asked) return
+    pressed = ""
     told.textContent = "The server does not answer."
   }
 }
@@ -92,23 +101,30 @@ function complete(number) {
   ask()
 }
 
+// Who types fast has pressed the key before the server has answered: an older suggestion is not
+// what is meant.
+function act(key) {
+  pressed = answered === field.value ? "" : key
+  if (pressed) ask()
+  else if (key === "Enter") take(chosen)
+  else complete(chosen)
+}
+
 function onKey(event) {
   const steps = { ArrowDown: 1, ArrowUp: -1 }
   if (event.key in steps && shown.length) {
     event.preventDefault()
     choose((chosen + steps[event.key] + shown.length) % shown.length)
   } else if (event.key === "Tab" && !event.shiftKey && chosen >= 0 &&
-             field.value !== shown[chosen].text) {
+             field.value !== shown[chosen].text || event.key === "Enter") {
     event.preventDefault()
-    complete(chosen)
-  } else if (event.key === "Enter") {
-    event.preventDefault()
-    take(chosen)
+    act(event.key)
   }
 }
 
 if (dialog) {
   field.addEventListener("input", () => {
+    pressed = ""
     clearTimeout(timer)
     timer = setTimeout(ask, WAIT_MS)
   })
@@ -120,6 +136,7 @@ if (dialog) {
       field.focus()
     }
   })
+  dialog.addEventListener("close", () => { pressed = "" })
   dialog.addEventListener("click", event => {
     // Beside the panel is the dialog itself.
     if (event.target === dialog) dialog.close()

@@ -34,6 +34,7 @@ from tagboat.runtime.docker import engine as docker_module
 from tagboat.runtime.docker.address import parse_engine_address
 from tagboat.runtime.docker.connection import DockerConnection
 from tagboat.runtime.docker.engine import DockerRuntime
+from tests.support.clock import LoopTime
 
 pytestmark = pytest.mark.anyio
 
@@ -114,7 +115,7 @@ async def fake(tmp_path: Path) -> AsyncIterator[FakeEngine]:
 
 @pytest.fixture
 async def engine(fake: FakeEngine) -> AsyncIterator[DockerRuntime]:
-    engine = DockerRuntime(f"unix://{fake.socket}", pull_idle_s=0.3)
+    engine = DockerRuntime(f"unix://{fake.socket}")
     yield engine
     await engine.close()
 
@@ -235,22 +236,28 @@ async def test_a_pull_that_ends_early_in_good_manners_is_no_success_either(
 
 
 async def test_a_pull_may_take_its_time_but_not_fall_silent(
-    fake: FakeEngine, engine: DockerRuntime
+    fake: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    time, told, silent = LoopTime(monkeypatch), asyncio.Semaphore(0), asyncio.Event()
+    engine = DockerRuntime(f"unix://{fake.socket}", pull_idle_s=100)
+
     async def slow_then_silent(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        for _ in range(6):
-            await response.write(PULL_MESSAGE)
-            await asyncio.sleep(0.1)
+        for number in range(1, 7):
+            await response.write(PULL_MESSAGE.replace(b": 1", b": %d000000" % number))
+            await told.acquire()
+            time.move(50)
+        silent.set()
+        time.move(100)
         await asyncio.Event().wait()
         return response
 
     fake.routes["POST /images/create"] = slow_then_silent
-    started = asyncio.get_running_loop().time()
     with pytest.raises(EngineUnavailableError, match="no answer in time"):
-        await engine.pull(APP, DIGEST, None, lambda _: None)
-    assert asyncio.get_running_loop().time() - started > 0.6
+        await engine.pull(APP, DIGEST, None, lambda _: told.release())
+    assert silent.is_set()
+    await engine.close()
 
 
 async def test_a_message_of_a_pull_may_come_in_pieces_and_tell_of_failure(
@@ -297,7 +304,7 @@ async def test_a_slow_stop_is_waited_for_as_long_as_the_container_may_take(
     monkeypatch.setattr(docker_module, "_STOP_MARGIN_S", 0.1)
     fake.routes["POST /containers/web/stop"] = stop
     fake.routes["GET /containers/web/json"] = answer(
-        {"Id": "1", "Name": "/web", "Config": {"StopTimeout": 1}}
+        {"Id": "1", "Name": "/web", "Config": {"StopTimeout": 60}}
     )
     await engine.stop("web")
     assert "POST /v1.41/containers/web/stop" in fake.seen
@@ -407,12 +414,14 @@ async def test_an_engine_that_does_not_begin_to_tell_is_waited_for_only_so_long(
 async def test_an_engine_may_be_quiet_but_not_die_unnoticed(
     fake: FakeEngine, engine: DockerRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_module, "_CONNECT_S", 0.2)
+    time = LoopTime(monkeypatch)
     fake.routes["GET /events"] = events(ending("web") + b"\n", end=False)
     names = engine.watch_exits({})
     assert await anext(names) == "web"
     quiet = asyncio.ensure_future(anext(names))
-    assert await asyncio.wait([quiet], timeout=0.5) == (set(), {quiet})
+    await asyncio.sleep(0)
+    time.move(3600)
+    assert await asyncio.wait([quiet], timeout=0.1) == (set(), {quiet})
     await fake.stop()
     with pytest.raises(EngineUnavailableError, match="could not tell which containers end"):
         await quiet
@@ -439,7 +448,7 @@ async def test_a_quiet_tcp_connection_is_asked_whether_it_lives(tmp_path: Path) 
     names = engine.watch_exits({})
     assert await anext(names) == "web"
     quiet = asyncio.ensure_future(anext(names))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while keep_alive_timers(port) != {"02"}:  # noqa: ASYNC110 - first it waits for an acknowledgement
             await asyncio.sleep(0.02)
     quiet.cancel()
