@@ -1,6 +1,6 @@
 """Sentences about the server's health and its disks: pure functions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tagboat.core.keeping import Disk
@@ -26,12 +26,13 @@ class HealthLine:
     text: str
 
 
-def health_sentence(health: SystemHealth) -> tuple[Tone, str]:
+def health_sentence(health: SystemHealth, disks: Sequence[Disk] = ()) -> tuple[Tone, str]:
     """Return the health of the server in one sentence, with its tone."""
-    if health.status == "ok":
-        return Tone.OK, "Everything that this server needs answers."
     # By name: the reasons stand below, and would make a headline of ten lines.
     out = [name for name, state in health.checks.items() if state not in WELL]
+    out += [f"a disk ({disk.name})" for disk in disks if disk.low]
+    if not out:
+        return Tone.OK, "Everything that this server needs answers."
     if health.status == "unavailable":
         return Tone.BAD, "The database is out of reach: pushes cannot be accepted."
     these = "this needs" if len(out) == 1 else "these need"

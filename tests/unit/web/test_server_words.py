@@ -31,7 +31,12 @@ def test_a_full_disk_asks_for_room() -> None:
     assert disk_sentence(Disk("data", "/data", 5 << 30, 10 << 30)) == (
         "5.4 GB of 11 GB are free at /data."
     )
-    assert "Make room" in disk_sentence(Disk("data", "/data", 1 << 20, 10 << 30))
+    low = Disk("data", "/data", 1 << 20, 10 << 30)
+    assert "Make room" in disk_sentence(low)
+    assert health_sentence(SystemHealth(WELL), [low]) == (
+        Tone.WAIT,
+        "Pushes are accepted, but this needs a person: a disk (data).",
+    )
 
 
 @pytest.mark.parametrize(
