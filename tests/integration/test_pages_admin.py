@@ -209,7 +209,7 @@ async def test_the_server_says_what_is_wrong(api: Api) -> None:
     page = words(await browser.get("/server"))
     assert "Tagboat 0.1.0" in page
     looked = words(await browser.get("/server?look=now"))
-    assert "Everything that this server needs answers." in looked
+    assert "this needs a person: a disk (engine)." in looked
     assert "Make room: the next image or the database may not fit." in looked
     assert "the first deploy of a project makes its network" in looked
     assert "No app has a volume." in words(await browser.get("/server?look=space"))
@@ -219,7 +219,7 @@ async def test_the_server_says_what_is_wrong(api: Api) -> None:
 
     api.engine.version = refuse  # type: ignore[method-assign]
     looked = words(await browser.get("/server/state"))
-    assert "Pushes are accepted, but this needs a person: engine." in looked
+    assert "Pushes are accepted, but these need a person: engine, a disk (engine)." in looked
     assert "cannot connect to the Docker engine" in looked
 
 
