@@ -16,6 +16,9 @@ class Verb(StrEnum):
     HOLD = "hold"
     RELEASE = "release"
     PROMOTE = "promote"
+    RESTART = "restart"
+    STOP = "stop"
+    START = "start"
     CANCEL = "cancel"
     LOGS = "logs"
     WHY = "why"
@@ -36,6 +39,9 @@ _USES = {
     Verb.HOLD: "hold PROJECT STAGE",
     Verb.RELEASE: "release PROJECT STAGE",
     Verb.PROMOTE: "promote PROJECT FROM TO",
+    Verb.RESTART: "restart PROJECT STAGE",
+    Verb.STOP: "stop PROJECT STAGE",
+    Verb.START: "start PROJECT STAGE",
     Verb.CANCEL: "cancel PROJECT STAGE",
     Verb.LOGS: "logs PROJECT STAGE",
     Verb.WHY: "why PROJECT:TAG",
@@ -47,6 +53,9 @@ _DOES = {
     Verb.HOLD: "Let pushes deploy nothing",
     Verb.RELEASE: "Let pushes deploy again",
     Verb.PROMOTE: "Deploy what is live in another stage",
+    Verb.RESTART: "Deploy again what is live",
+    Verb.STOP: "End the stage's instances, until it is started",
+    Verb.START: "Deploy what was live last",
     Verb.CANCEL: "Cancel what is queued or running",
     Verb.LOGS: "Show the log",
     Verb.WHY: "What would a push of that do?",

@@ -11,6 +11,9 @@ def test_each_order_asks_and_says_what_it_names() -> None:
         "promote shop dev prod",
         "hold shop prod",
         "release shop prod",
+        "restart shop prod",
+        "stop shop prod",
+        "start shop prod",
         "cancel shop prod",
     ):
         said = order_words(whole_order(text))
@@ -18,4 +21,4 @@ def test_each_order_asks_and_says_what_it_names() -> None:
         assert all(word in said.question for word in ("shop", "prod"))
         assert said.sentence.endswith(".")
         assert said.done.endswith(".")
-        assert said.is_risky == text.startswith(("roll", "cancel"))
+        assert said.is_risky == text.startswith(("roll", "cancel", "stop"))

@@ -150,6 +150,13 @@ async def _carry_out(visit: Visit, order: TypedOrder) -> str:
             queued = deploys.hold(stage_id)
         case Verb.RELEASE:
             queued = deploys.release(stage_id, including=False)
+        case Verb.RESTART:
+            restarted = await visit.operations.lifecycle.restart(stage_id)
+            return deploy_path(restarted[-1].deploy.id)
+        case Verb.STOP:
+            queued = visit.operations.lifecycle.stop(stage_id)
+        case Verb.START:
+            queued = visit.operations.lifecycle.start(stage_id)
         case _:
             queued = deploys.cancel_all(stage_id)
     await queued
