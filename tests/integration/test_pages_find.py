@@ -112,12 +112,14 @@ async def test_each_order_asks_and_is_carried_out(api: Api, browser: Browser) ->
         stages = await api.store.read(lambda reader: reader.stages_page(project="mailer"))
         assert [stage.held for stage in stages if stage.name == "dev"] == [held]
     # A stop waits for no deploy: the one of the restart is cancelled first.
-    stops = (("restart", False), ("cancel", False), ("stop", True), ("start", False))
+    stops = (("restart", False), ("cancel", False), ("stop", True))
     for order, stopped in stops:
         answer = await browser.post("/find/order", {"q": f"{order} mailer prod"})
         assert answer.status == 303, words(answer)
         stages = await api.store.read(lambda reader: reader.stages_page(project="mailer"))
         assert [stage.stopped for stage in stages if stage.name == "prod"] == [stopped]
+    started = await browser.post("/find/order", {"q": "start mailer prod"})
+    assert started.headers["location"].startswith("/deploys/")
 
 
 async def test_a_rollback_goes_to_what_was_shown(api: Api, browser: Browser) -> None:
