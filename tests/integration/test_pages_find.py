@@ -119,7 +119,7 @@ async def test_each_order_asks_and_is_carried_out(api: Api, browser: Browser) ->
         stages = await api.store.read(lambda reader: reader.stages_page(project="mailer"))
         assert [stage.stopped for stage in stages if stage.name == "prod"] == [stopped]
     started = await browser.post("/find/order", {"q": "start mailer prod"})
-    assert started.headers["location"].startswith("/deploys/")
+    assert "mailer prod is started." in words(await browser.follow(started))
 
 
 async def test_a_rollback_goes_to_what_was_shown(api: Api, browser: Browser) -> None:

@@ -156,7 +156,10 @@ async def _carry_out(visit: Visit, order: TypedOrder) -> str:
         case Verb.STOP:
             queued = visit.operations.lifecycle.stop(stage_id)
         case Verb.START:
-            queued = visit.operations.lifecycle.start(stage_id)
+            started = await visit.operations.lifecycle.start(stage_id)
+            if started.deploys:
+                return deploy_path(started.deploys[-1])
+            return stage_path(order.target.project.name, order.target.stage.name)
         case _:
             queued = deploys.cancel_all(stage_id)
     await queued
