@@ -1,6 +1,6 @@
 """The palette: what a few words lead to, and the orders that can be given by them."""
 
-from collections.abc import Awaitable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -132,35 +132,32 @@ async def _show_order(visit: Visit, text: str, errors: FormErrors) -> Response:
 async def _carry_out(visit: Visit, order: TypedOrder) -> str:
     """Carry out an order; return the page that shows what comes of it."""
     deploys, stage_id = visit.operations.deploys, order.target.stage.id
+    lifecycle = visit.operations.lifecycle
     # By the rule of the API: all notes are kept and shown alike.
     wanted = {"to": visit.form.text("to") or None, "note": visit.form.text("note")}
     asked = as_body(RollbackCreate, wanted)
     note = asked.note
-    queued: Awaitable[object]
+    queued: Sequence[str] = ()
     match order.command.verb:
         case Verb.DEPLOY:
             tag = order.command.words[-1]
-            return deploy_path((await deploys.deploy(stage_id, tag, note=note)).deploy.id)
+            queued = [(await deploys.deploy(stage_id, tag, note=note)).deploy.id]
         case Verb.ROLLBACK:
-            return deploy_path((await deploys.rollback(stage_id, asked.to, note)).deploy.id)
+            queued = [(await deploys.rollback(stage_id, asked.to, note)).deploy.id]
         case Verb.PROMOTE if order.source is not None:
-            promoted = await deploys.promote(stage_id, order.source.stage.id, note)
-            return deploy_path(promoted.deploy.id)
-        case Verb.HOLD:
-            queued = deploys.hold(stage_id)
-        case Verb.RELEASE:
-            queued = deploys.release(stage_id, including=False)
+            queued = [(await deploys.promote(stage_id, order.source.stage.id, note)).deploy.id]
         case Verb.RESTART:
-            restarted = await visit.operations.lifecycle.restart(stage_id)
-            return deploy_path(restarted[-1].deploy.id)
-        case Verb.STOP:
-            queued = visit.operations.lifecycle.stop(stage_id)
+            queued = [one.deploy.id for one in await lifecycle.restart(stage_id)]
         case Verb.START:
-            started = await visit.operations.lifecycle.start(stage_id)
-            if started.deploys:
-                return deploy_path(started.deploys[-1])
-            return stage_path(order.target.project.name, order.target.stage.name)
+            queued = (await lifecycle.start(stage_id)).deploys
+        case Verb.STOP:
+            await lifecycle.stop(stage_id)
+        case Verb.HOLD:
+            await deploys.hold(stage_id)
+        case Verb.RELEASE:
+            await deploys.release(stage_id, including=False)
         case _:
-            queued = deploys.cancel_all(stage_id)
-    await queued
+            await deploys.cancel_all(stage_id)
+    if queued:
+        return deploy_path(queued[-1])
     return stage_path(order.target.project.name, order.target.stage.name)
