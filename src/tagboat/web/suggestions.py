@@ -20,7 +20,8 @@ from tagboat.web.typed_commands import (
 )
 
 ORDER_PATH = "/find/order"
-MOST_SUGGESTED = 12
+# All pages and commands, for those who have typed nothing.
+MOST_SUGGESTED = 16
 # Where the words of a command have their places: stages come second, and third when promoted.
 _STAGE_PLACE, _LAST_PLACE = 1, 2
 

@@ -7,8 +7,9 @@ from tagboat.core.image import ImageName
 from tagboat.core.principal import Role
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.operations.queries.finder import Finds, FoundProject
+from tagboat.web.navigation import navigation_for
 from tagboat.web.suggestions import Suggestion, project_text, suggestions, tag_text
-from tagboat.web.typed_commands import typed_command
+from tagboat.web.typed_commands import Verb, typed_command, use_of
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -40,6 +41,12 @@ def suggested(text: str, role: Role = Role.ADMIN, finds: Finds = FINDS) -> list[
 
 def titles(text: str, role: Role = Role.ADMIN, finds: Finds = FINDS) -> list[str]:
     return [one.title for one in suggested(text, role, finds)]
+
+
+def test_without_a_word_all_pages_and_commands_are_there() -> None:
+    shown = titles("", finds=Finds((), None, ()))
+    assert {entry.name for entry in navigation_for(Role.ADMIN)} < {*shown}
+    assert {use_of(verb) for verb in Verb if verb is not Verb.GO} < {*shown}
 
 
 def test_a_verb_is_completed_word_by_word() -> None:
