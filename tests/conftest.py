@@ -1,5 +1,6 @@
 """What tests of every kind may ask for."""
 
+import gc
 import os
 import shutil
 import sys
@@ -57,6 +58,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.path not in engine,
         )
     )
+
+
+def pytest_collection_finish() -> None:
+    """Keep the tests themselves, millions of objects, out of each garbage collection."""
+    gc.freeze()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -42,6 +42,7 @@ from tests.support.hostile_registries import (
     lying,
     nested,
 )
+from tests.support.pace import slowness
 from tests.support.private_ca import PrivateCa
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +67,7 @@ async def client() -> AsyncIterator[RegistryClient]:
 async def held_up_less_than(seconds: float) -> AsyncIterator[None]:
     """Look every few milliseconds whether the loop still turns.
 
-    Fail if it ever worked for longer than that in between.
+    Fail if it ever worked for longer than that in between, on a usual machine.
     """
     worst = 0.0
 
@@ -82,7 +83,7 @@ async def held_up_less_than(seconds: float) -> AsyncIterator[None]:
         yield
     finally:
         looking.cancel()
-    assert worst < seconds
+    assert worst < seconds * slowness()
 
 
 def peak_mb() -> float:
