@@ -13,8 +13,9 @@ from tests.acceptance.test_push_to_running import publish
 from tests.acceptance.test_switching import asking, new_lane
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import remove_images_of, remove_labelled
+from tests.support.forks import servers
 from tests.support.ports import free_port
-from tests.support.server import PROGRAM, Server
+from tests.support.server import Server
 
 
 @pytest.fixture
@@ -77,15 +78,7 @@ def test_every_live_stage_comes_up_elsewhere_and_nothing_is_left_at_the_end(
         assert old.terminate() == 0
         assert new.cli("restore", str(file)).returncode == 0
         old.start()
-        copy = subprocess.run(
-            [*PROGRAM, "serve"],
-            env=new.variables(),
-            cwd=new.directory,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        copy = servers().run(("tagboat", "serve"), new.variables(), new.directory)
         assert (copy.returncode, copy.stdout) == (1, "")
         assert "would fight with it over the same containers" in copy.stderr
     old.kill()

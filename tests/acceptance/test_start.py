@@ -7,15 +7,15 @@ import signal
 import socket
 import sqlite3
 import stat
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.support.forks import servers
 from tests.support.ports import free_port
-from tests.support.server import PROGRAM, TOKEN, Server
+from tests.support.server import TOKEN, Server
 
 SECRET = "a-secret-that-is-never-repeated"
 UNFINISHED = f"""POST /api/projects HTTP/1.1\r
@@ -44,15 +44,8 @@ def refused(server: Server, **changed: str) -> str:
     """Start it with `changed` settings, which it must refuse: the one line that it says why, all
     else being silent.
     """
-    done = subprocess.run(
-        [*PROGRAM, "serve"],
-        env={**server.variables(), **changed},
-        cwd=server.directory,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    variables = {**server.variables(), **changed}
+    done = servers().run(("tagboat", "serve"), variables, server.directory)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("tagboat: ")
     assert done.stderr.endswith("\n")

@@ -1,6 +1,5 @@
 """The server killed in the middle of things, and started wrongly."""
 
-import subprocess
 import uuid
 from pathlib import Path
 
@@ -8,8 +7,9 @@ import pytest
 
 from tests.acceptance.test_push_to_running import containers, publish
 from tests.support.docker_registry import DockerRegistry
+from tests.support.forks import servers
 from tests.support.images import listens_late
-from tests.support.server import PROGRAM, Server, fetch
+from tests.support.server import Server, fetch
 
 
 @pytest.fixture
@@ -63,9 +63,7 @@ def test_told_to_stop_in_the_middle_of_a_deploy(server: Server, image: str) -> N
 
 def test_a_second_server_on_the_same_data_directory(server: Server) -> None:
     variables = {**server.variables(), "TAGBOAT_PORT": "1"}
-    done = subprocess.run(
-        [*PROGRAM, "serve"], env=variables, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = servers().run(("tagboat", "serve"), variables, server.directory)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "another Tagboat server uses" in done.stderr
@@ -73,8 +71,6 @@ def test_a_second_server_on_the_same_data_directory(server: Server) -> None:
 
 def test_a_port_in_use(server: Server, tmp_path: Path) -> None:
     variables = {**server.variables(), "TAGBOAT_DATA_DIR": str(tmp_path / "other")}
-    done = subprocess.run(
-        [*PROGRAM, "serve"], env=variables, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = servers().run(("tagboat", "serve"), variables, server.directory)
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1:{server.port}" in done.stderr

@@ -6,9 +6,9 @@ import asyncio
 import http.client
 import itertools
 import json
+import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -22,6 +22,7 @@ from tagboat.ingress.master import Master
 from tagboat.ingress.process import end_haproxy
 from tests.faults.traffic import Traffic, page, traffic
 from tests.support.dockerd import call
+from tests.support.forks import servers
 from tests.support.images import push_image
 from tests.support.ports import free_port
 from tests.support.server import TOKEN, Server
@@ -65,20 +66,20 @@ class FaultyServer(Server):
 
     def start(self) -> None:
         said = self.out()
-        self.launch()
+        self.launch_alone()
         self.until(
             lambda: self.answers() and self.out() != said, "the server to be ready", _READY_S
         )
 
-    def launch(self) -> None:
+    def launch_alone(self) -> None:
         """Start it without waiting for it to be ready."""
-        with (self.directory / "out").open("ab") as out, (self.directory / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, LAUNCHER, "serve"],
-                env=self.variables(),
-                cwd=self.directory,
-                stdout=out,
-                stderr=log,
+        with (
+            Path(os.devnull).open() as nothing,
+            (self.directory / "out").open("ab") as out,
+            (self.directory / "log").open("ab") as log,
+        ):
+            self.process = servers().start(
+                (str(LAUNCHER), "serve"), self.variables(), self.directory, nothing, out, log
             )
 
     def out(self) -> str:

@@ -133,7 +133,7 @@ def test_killed_while_an_image_is_put_on_record_to_be_pulled(
     host.try_to_push(lane, tag)
     assert host.server.await_death(60)
     host.server.order(die_at=["runtime.pull#1 before"])
-    host.server.launch()
+    host.server.launch_alone()
     assert host.server.await_death(60)
     host.server.order()
     host.server.start()

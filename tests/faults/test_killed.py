@@ -139,7 +139,7 @@ def test_killed_and_killed_again(
         ran = course.run(stricken, lane, meant_by(name, point))
         assert server.await_death(60), f"{point} was not passed, but: {server.passed()}"
         server.order(die_at=[next_point])
-        server.launch()
+        server.launch_alone()
         assert server.await_death(60), f"{next_point} was not passed, but: {server.passed()}"
         server.order()
         server.start()

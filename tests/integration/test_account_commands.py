@@ -4,14 +4,14 @@ import asyncio
 import json
 import os
 import re
-from asyncio.subprocess import PIPE
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bench.rig import tagboat
-from tests.support.server import PROGRAM
+from tests.support.forks import commands
 
 pytestmark = pytest.mark.anyio
 
@@ -21,11 +21,9 @@ PASSWORD = "correct horse battery"
 async def cli(
     environ: Mapping[str, str], *words: str, piped: str = ""
 ) -> tuple[int | None, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *PROGRAM, *words, env=environ, stdin=PIPE, stdout=PIPE, stderr=PIPE
-    )
-    out, err = await asyncio.wait_for(process.communicate(piped.encode()), 60)
-    return process.returncode, out.decode(), err.decode()
+    run = partial(commands().run, ("tagboat", *words), environ, Path.cwd(), piped)
+    done = await asyncio.to_thread(run)
+    return done.returncode, done.stdout, done.stderr
 
 
 def links(log: Path) -> list[str]:

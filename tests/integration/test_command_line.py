@@ -5,12 +5,14 @@ import json
 import os
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bench.rig import tagboat
 from tests.support.fake_registry import fake_registry
+from tests.support.forks import commands
 from tests.support.server import PROGRAM
 
 pytestmark = pytest.mark.anyio
@@ -23,9 +25,9 @@ async def start(environ: Mapping[str, str], *words: str) -> Process:
 
 
 async def cli(environ: Mapping[str, str], *words: str) -> tuple[int | None, str, str]:
-    process = await start(environ, *words)
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode, out.decode(), err.decode()
+    run = partial(commands().run, ("tagboat", *words), environ, Path.cwd())
+    done = await asyncio.to_thread(run)
+    return done.returncode, done.stdout, done.stderr
 
 
 async def test_a_deploy_is_followed_by_events_and_cancelled_with_its_stage(tmp_path: Path) -> None:

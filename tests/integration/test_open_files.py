@@ -4,21 +4,22 @@ import asyncio
 import secrets
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.ingress import process
 from tagboat.ingress.haproxy import HaproxyIngress
-from tests.support import server as server_module
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import remove_images_of
 from tests.support.images import push_image
 from tests.support.ports import free_port
-from tests.support.server import Server, fetch, running_server
+from tests.support.server import PROGRAM, Server, fetch, running_server
 
 CALLERS = 600
 
@@ -31,9 +32,14 @@ def narrow(
 ) -> Iterator[Server]:
     """A server that may open few files."""
     ingress, files = request.param
-    monkeypatch.setattr(
-        server_module, "PROGRAM", ("prlimit", f"--nofile={files}:{files}", *server_module.PROGRAM)
-    )
+
+    def launch(server: Server, out: IO[bytes], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        words = ["prlimit", f"--nofile={files}:{files}", *PROGRAM, "serve"]
+        return subprocess.Popen(
+            words, env=server.variables(), cwd=server.directory, stdout=out, stderr=log
+        )
+
+    monkeypatch.setattr(Server, "launch", launch)
     listen = f"127.0.0.1:{free_port()}"
     with running_server(
         tmp_path, engine_url, TAGBOAT_INGRESS=ingress, TAGBOAT_INGRESS_LISTEN=listen

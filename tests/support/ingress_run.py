@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tagboat.ingress.process import end_haproxy
-from tests.support.server import PROGRAM
+from tests.support.forks import Forked, commands
 
 _READY_S = 120.0
 
@@ -24,7 +24,7 @@ class IngressRun:
         self.port = port
         self.directory = data / "ingress"
         self._log = data.parent / "ingress.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Forked | None = None
 
     def variables(self) -> dict[str, str]:
         clean = {
@@ -39,9 +39,10 @@ class IngressRun:
     def start(self) -> None:
         """Start it, and return once it has said that HAProxy answers."""
         said = len(self.log())
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*PROGRAM, "ingress", "run"], env=self.variables(), cwd=self.data.parent, stderr=log
+        words = ("tagboat", "ingress", "run")
+        with Path(os.devnull).open("r+") as nothing, self._log.open("ab") as log:
+            self.process = commands().start(
+                words, self.variables(), self.data.parent, nothing, nothing, log
             )
         end = time.monotonic() + _READY_S
         while "HAProxy started" not in self.log()[said:]:
@@ -58,15 +59,7 @@ class IngressRun:
         return self.process.wait(60)
 
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*PROGRAM, "ingress", *words],
-            env=self.variables(),
-            cwd=self.data.parent,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return commands().run(("tagboat", "ingress", *words), self.variables(), self.data.parent)
 
 
 @contextmanager

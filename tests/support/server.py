@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from tagboat.ingress.process import end_haproxy
+from tests.support.forks import Forked, commands, servers
 from tests.support.ports import free_port
 
 TOKEN = "an-admin-token-for-tests"
@@ -32,7 +33,7 @@ class Server:
     engine_url: str
     environ: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -52,16 +53,17 @@ class Server:
         }
         return {**clean, **own, **self.environ}
 
+    def launch(self, out: IO[bytes], log: IO[bytes]) -> Forked | subprocess.Popen[bytes]:
+        """Begin a process of it, which writes into these files."""
+        with Path(os.devnull).open() as nothing:
+            return servers().start(
+                ("tagboat", "serve"), self.variables(), self.directory, nothing, out, log
+            )
+
     def start(self) -> None:
         with (self.directory / "out").open("ab") as out, (self.directory / "log").open("ab") as log:
             said = self.out()
-            self.process = subprocess.Popen(
-                [*PROGRAM, "serve"],
-                env=self.variables(),
-                cwd=self.directory,
-                stdout=out,
-                stderr=log,
-            )
+            self.process = self.launch(out, log)
         self.until(
             lambda: self.answers() and self.out() != said, "the server to be ready", _READY_S
         )
@@ -91,14 +93,7 @@ class Server:
         return self.process.wait(limit_s)
 
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*PROGRAM, *words],
-            env=self.variables(),
-            cwd=self.directory,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return commands().run(("tagboat", *words), self.variables(), self.directory)
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         data = None if body is None else json.dumps(body).encode()
