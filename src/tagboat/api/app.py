@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from functools import cache
 from re import Pattern
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -42,7 +43,7 @@ from tagboat.api.health import LIVE_PATH, READY_PATH
 from tagboat.api.locations import Located
 from tagboat.api.metrics import METRICS_PATH
 from tagboat.api.roles import needed_role
-from tagboat.api.services import ApiServices
+from tagboat.api.services import ApiServices, WithServices
 from tagboat.core.principal import Role
 from tagboat.http.access_log import WEBHOOK_PATH
 from tagboat.http.authentication import Authentication
@@ -88,12 +89,26 @@ _ROUTERS: tuple[APIRouter, ...] = (
 
 def build_api(services: ApiServices) -> ASGIApp:
     """Join the routes, and the authentication before them."""
+    api = WithServices(api_routes(services.version), services)
+    orders_once = IdempotentOrders(api, services.store, SECRET_ANSWERS, STREAMED_ANSWERS)
+    return Authentication(
+        Located(orders_once),
+        route_roles(),
+        services.authenticator,
+        services.hosts,
+        openapi.OPEN_PATHS,
+    )
+
+
+@cache
+def api_routes(version: str) -> FastAPI:
+    """Return the application of all routes, which is the same whatever services answer."""
     # FastAPI names each body by its parameter, and hides that pydantic wonders: but not when a body
     # is built at its first use.
     warnings.filterwarnings("ignore", category=UnsupportedFieldAttributeWarning)
     app = FastAPI(
         title="Tagboat",
-        version=services.version,
+        version=version,
         # FastAPI's own document and pages need no token; ours are routes like the others.
         openapi_url=None,
         redirect_slashes=False,
@@ -102,18 +117,10 @@ def build_api(services: ApiServices) -> ASGIApp:
         # Scrapers add parameters of their own to the metrics.
         dependencies=[Depends(KnownParameters(openapi.OPEN_PATHS | {METRICS_PATH}))],
     )
-    app.state.services = services
     answers.install(app)
     for router in _ROUTERS:
         app.include_router(router)
-    orders_once = IdempotentOrders(app, services.store, SECRET_ANSWERS, STREAMED_ANSWERS)
-    return Authentication(
-        Located(orders_once),
-        route_roles(),
-        services.authenticator,
-        services.hosts,
-        openapi.OPEN_PATHS,
-    )
+    return app
 
 
 def route_roles() -> dict[Pattern[str], dict[str, Role]]:

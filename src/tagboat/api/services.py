@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tagboat.core.store_port import HashingStore
 from tagboat.http.event_hub import EventHub
 from tagboat.http.identification import PRINCIPAL, Authenticator
 from tagboat.http.own_hosts import OwnHosts
 from tagboat.operations.operations import Operations
+
+_SERVICES = "tagboat.services"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +42,28 @@ class ApiServices:
         self.stopping.set()
 
 
+class WithServices:
+    """Middleware (ASGI) that gives each call the services that answer it."""
+
+    def __init__(self, app: ASGIApp, services: ApiServices) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one call."""
+        scope[_SERVICES] = self._services
+        await self._app(scope, receive, send)
+
+
 # Dependencies are coroutines: FastAPI would run a plain function in a thread for each call.
 async def get_services(request: Request) -> ApiServices:
-    """Return the services of the application that answers."""
-    return cast("ApiServices", request.app.state.services)
+    """Return the services that answer the call."""
+    return cast("ApiServices", request.scope[_SERVICES])
 
 
 async def get_operations(request: Request) -> Operations:
-    """Return the operations of the application that answers."""
-    services = cast("ApiServices", request.app.state.services)
+    """Return the operations, as those of the one who calls."""
+    services = cast("ApiServices", request.scope[_SERVICES])
     return services.operations.by(request.scope[PRINCIPAL])
 
 
