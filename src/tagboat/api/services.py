@@ -13,7 +13,7 @@ from tagboat.http.identification import PRINCIPAL, Authenticator
 from tagboat.http.own_hosts import OwnHosts
 from tagboat.operations.operations import Operations
 
-_SERVICES = "tagboat.services"
+_ANSWERED_BY = "tagboat.services"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,19 +51,19 @@ class WithServices:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
-        scope[_SERVICES] = self._services
+        scope[_ANSWERED_BY] = self._services
         await self._app(scope, receive, send)
 
 
 # Dependencies are coroutines: FastAPI would run a plain function in a thread for each call.
 async def get_services(request: Request) -> ApiServices:
     """Return the services that answer the call."""
-    return cast("ApiServices", request.scope[_SERVICES])
+    return cast("ApiServices", request.scope[_ANSWERED_BY])
 
 
 async def get_operations(request: Request) -> Operations:
     """Return the operations, as those of the one who calls."""
-    services = cast("ApiServices", request.scope[_SERVICES])
+    services = cast("ApiServices", request.scope[_ANSWERED_BY])
     return services.operations.by(request.scope[PRINCIPAL])
 
 
