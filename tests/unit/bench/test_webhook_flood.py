@@ -100,7 +100,7 @@ async def test_calls_that_get_no_answer_are_counted_too(tmp_path: Path) -> None:
         connections += 1
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\n\r\nhalf")
-        if connections == 30:
+        if connections >= 30:  # several come in between
             enough.set()
 
     async with served(serve) as port:
