@@ -4,6 +4,7 @@ Importing takes most of the time of a start. A run is a process as any other: wi
 environment, directory, streams, signals and end. `Forks` in forks.py speaks to this one.
 """
 
+import ctypes
 import gc
 import json
 import os
@@ -12,6 +13,7 @@ import signal
 import socket
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 MAX_ORDER = 128 * 1024
@@ -20,7 +22,7 @@ MAX_ORDER = 128 * 1024
 def orders(link: socket.socket) -> dict[str, Any]:
     """Fork a process for each order to start one; return in that, with the order."""
     while True:
-        text, files, _, _ = socket.recv_fds(link, MAX_ORDER, 3)
+        text, files, _, _ = socket.recv_fds(link, MAX_ORDER, 4)
         if not text:
             sys.exit()
         order = json.loads(text)
@@ -30,6 +32,8 @@ def orders(link: socket.socket) -> dict[str, Any]:
             answer = os.fork()
             if answer == 0:
                 link.close()
+                *files, network = files
+                enter(network)
                 for stream, file in enumerate(files):
                     os.dup2(file, stream)
                     os.close(file)
@@ -37,6 +41,13 @@ def orders(link: socket.socket) -> dict[str, Any]:
             for file in files:
                 os.close(file)
         link.send(str(answer).encode())
+
+
+def enter(network: int) -> None:
+    """Enter the network namespace of that file, which is the one of the test."""
+    if os.fstat(network).st_ino != Path("/proc/self/ns/net").stat().st_ino:
+        assert ctypes.CDLL(None).setns(network, 0) == 0
+    os.close(network)
 
 
 def main() -> None:

@@ -79,9 +79,10 @@ class Forks:
     def start(
         self, words: Sequence[str], environ: Mapping[str, str], cwd: Path, *streams: IO[Any]
     ) -> Forked:
-        """Start a run with these as its standard input, output and error."""
+        """Start a run with these as its standard input, output and error, in our network."""
         order = {"words": words, "environ": dict(environ), "cwd": str(cwd)}
-        pid = self.ask(order, *(stream.fileno() for stream in streams))
+        with Path("/proc/thread-self/ns/net").open() as network:
+            pid = self.ask(order, *(one.fileno() for one in (*streams, network)))
         return Forked(pid, self, os.pidfd_open(pid))
 
     def run(
