@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.forks import servers
 from tests.support.ports import free_port
-from tests.support.server import TOKEN, Server
+from tests.support.server import TOKEN, Server, launch_executed
 
 SECRET = "a-secret-that-is-never-repeated"
 UNFINISHED = f"""POST /api/projects HTTP/1.1\r
@@ -32,8 +32,9 @@ _STOPPED_S = 15
 
 
 @pytest.fixture
-def stopped(tmp_path: Path, engine_url: str) -> Iterator[Server]:
-    """A server that could be started, and was not."""
+def stopped(tmp_path: Path, engine_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server that could be started, as people do, and was not."""
+    monkeypatch.setattr(Server, "launch", launch_executed)
     server = Server(tmp_path, engine_url)
     yield server
     if server.process is not None and server.process.poll() is None:

@@ -19,7 +19,7 @@ from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import remove_images_of
 from tests.support.images import push_image
 from tests.support.ports import free_port
-from tests.support.server import PROGRAM, Server, fetch, running_server
+from tests.support.server import Server, fetch, launch_executed, running_server
 
 CALLERS = 600
 
@@ -34,10 +34,7 @@ def narrow(
     ingress, files = request.param
 
     def launch(server: Server, out: IO[bytes], log: IO[bytes]) -> subprocess.Popen[bytes]:
-        words = ["prlimit", f"--nofile={files}:{files}", *PROGRAM, "serve"]
-        return subprocess.Popen(
-            words, env=server.variables(), cwd=server.directory, stdout=out, stderr=log
-        )
+        return launch_executed(server, out, log, "prlimit", f"--nofile={files}:{files}")
 
     monkeypatch.setattr(Server, "launch", launch)
     listen = f"127.0.0.1:{free_port()}"

@@ -63,7 +63,7 @@ async def get_services(request: Request) -> ApiServices:
 
 async def get_operations(request: Request) -> Operations:
     """Return the operations, as those of the one who calls."""
-    services = cast("ApiServices", request.scope[_ANSWERED_BY])
+    services = await get_services(request)
     return services.operations.by(request.scope[PRINCIPAL])
 
 
