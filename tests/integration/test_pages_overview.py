@@ -1,11 +1,14 @@
 """The overview: what runs where, what is under way, what needs a person."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tagboat.core.principal import Role
+from tagboat.operations.queries.catalog import StageFilter
+from tagboat.operations.queries.needs import Needs, read_needs
 from tests.support.api import Api, running_api
 from tests.support.pages import Browser, signed_in, words
 from tests.support.sample_pages import Filled, fill
@@ -132,3 +135,19 @@ async def test_it_reads_itself_again_after_events_since_it_was_read(
     last = await api.store.read(lambda reader: reader.last_event_id())
     page = (await browser.get("/")).body.decode()
     assert f'data-live="/live?after={last}&amp;topic=deploy&amp;topic=step' in page
+
+
+async def test_the_first_needs_are_the_start_of_all_of_them(api: Api, filled: Filled) -> None:
+    assert filled
+
+    async def first(most: int | None) -> Needs:
+        now = datetime.now(UTC)
+        return await api.store.read(
+            lambda reader: read_needs(reader, StageFilter(None, None), now, most)
+        )
+
+    whole = await first(None)
+    assert whole.count == len(whole.first) >= 4
+    for most in range(len(whole.first) + 2):
+        cut = await first(most)
+        assert (cut.first, cut.count) == (whole.first[:most], whole.count)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Twelve digits are enough to compare by eye; 64 break every line.
 _WHOLE_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _FOLDER = Path(__file__).parent / "templates"
+_ICONS = Path(__file__).parent / "static" / "icons.svg"
+_ICON = re.compile(r'<symbol id="([^"]+)"[^>]*>(.*)</symbol>')
 
 
 class PageTemplates:
@@ -43,6 +45,7 @@ def _environment() -> "Environment":
         FileSystemLoader,
         StrictUndefined,
     )
+    from markupsafe import Markup  # noqa: PLC0415 - comes with Jinja2
 
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
@@ -62,6 +65,11 @@ def _environment() -> "Environment":
         "stage_path": stage_path,
         "deploy_path": deploy_path,
         "delivery_path": delivery_path,
+    }
+    # A name that is misspelt is undefined, and so fails.
+    environment.globals["icons"] = {
+        name: Markup(shapes)  # noqa: S704 - a file of our own, no text of a caller
+        for name, shapes in _ICON.findall(_ICONS.read_text(encoding="utf-8"))
     }
     environment.filters |= {
         "ago": durations.age,

@@ -69,21 +69,30 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """The `first` things that need a person; `count` is the number of all of them."""
+
+    first: tuple[Need, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class NeedQueries:
     """Reads of what needs a person."""
 
     services: OperationServices
 
-    async def read(self, only: StageFilter) -> tuple[Need, ...]:
+    async def read(self, only: StageFilter, most: int | None = None) -> Needs:
         """Return what needs a person: deploys and instances first, then waiting pushes, the rest.
 
-        Of a project or stage only with a filter; what belongs to none is left out then.
+        Of a project or stage only with a filter; what belongs to none is left out then. With `most`
+        no more than the first ones are made.
         """
         now = self.services.clock()
         # Not on record, and the engine's disk is asked of the engine, which may hang.
         disks = [] if only.project or only.stage else await self._disks()
-        found = await self.services.store.read(lambda reader: read_needs(reader, only, now))
-        return (*found, *map(_disk_need, disks))
+        found = await self.services.store.read(lambda reader: read_needs(reader, only, now, most))
+        return Needs((*found.first, *map(_disk_need, disks))[:most], found.count + len(disks))
 
     async def _disks(self) -> Sequence[Disk]:
         """Return the disks that will soon be full; none where the engine does not answer."""
@@ -94,38 +103,45 @@ class NeedQueries:
             return []
 
 
-def read_needs(reader: Reader, only: StageFilter, now: datetime) -> list[Need]:
-    """Return the needs on record, the latest of each kind first."""
+def read_needs(reader: Reader, only: StageFilter, now: datetime, most: int | None = None) -> Needs:
+    """Return the needs on record, the latest of each kind first, at `most` so many of them."""
     failed = reader.failed_deploys(now - FAILED_WITHIN, MOST_OF_A_KIND)
+    stages = reader.stages_by_id({one.stage_id for one in failed})
+    failed = [one for one in failed if not _known(one, stages[one.stage_id])]
     troubled = reader.troubled_instances(MOST_OF_A_KIND)
     waiting = reader.waiting_pushes(MOST_OF_A_KIND)
+    count = len(failed) + len(troubled) + len(waiting)
+    # Names decide what passes the filter, so that all of them are needed.
+    if most is not None and not (only.project or only.stage):
+        failed = failed[:most]
+        troubled = troubled[: most - len(failed)]
+        waiting = waiting[: most - len(failed) - len(troubled)]
     failing = {one.stage_id for one in failed}
-    ids = {
-        *failing,
-        *(instance.stage_id for instance, _ in troubled),
-        *(one.stage_id for one in waiting),
-    }
-    stages = reader.stages_by_id(ids)
-    projects = reader.projects_by_id({stage.project_id for stage in stages.values()})
+    others = {*(one.stage_id for one, _ in troubled), *(one.stage_id for one in waiting)}
+    stages |= reader.stages_by_id(others - set(stages))
+    projects = reader.projects_by_id({stages[key].project_id for key in failing | others})
     # Read for all kinds at once: the number of statements does not depend on the needs.
-    places = {key: _Place(projects[stage.project_id], stage) for key, stage in stages.items()}
+    places = {
+        key: _Place(projects[stages[key].project_id], stages[key]) for key in failing | others
+    }
     serving = reader.instances_in(failing, [InstanceState.LIVE])
     live = {one.stage_id: one for one in reversed(serving)}
-    found: list[Need] = []
-    # Of each stage the latest failure only: it says what is wrong now.
-    for deploy in failed:
-        place = places[deploy.stage_id]
-        stopped_at, ended_at = place.stage.stopped_at, deploy.finished_at
-        # Who has stopped the stage since then knows that nothing serves there.
-        if stopped_at is not None and ended_at is not None and ended_at < stopped_at:
-            continue
-        if all(need.stage is None or need.stage.id != deploy.stage_id for need in found):
-            found.append(_failure_need(place, deploy, live.get(deploy.stage_id)))
-    found += [_health_need(places[one.stage_id], one, vitals) for one, vitals in troubled]
-    found += [_waiting_need(places[one.stage_id], one) for one in waiting]
+    found = [
+        *(_failure_need(places[one.stage_id], one, live.get(one.stage_id)) for one in failed),
+        *(_health_need(places[one.stage_id], one, vitals) for one, vitals in troubled),
+        *(_waiting_need(places[one.stage_id], one) for one in waiting),
+    ]
     if only.project or only.stage:
-        return [need for need in found if _is_of(need, only)]
-    return [*found, *_general_needs(reader, now)]
+        kept = tuple(need for need in found if _is_of(need, only))
+        return Needs(kept[:most], len(kept))
+    general = list(_general_needs(reader, now))
+    return Needs((*found, *general)[:most], count + len(general))
+
+
+def _known(failed: Deploy, stage: Stage) -> bool:
+    """Return whether somebody has stopped the stage since: they know that nothing serves there."""
+    ended_at, stopped_at = failed.finished_at, stage.stopped_at
+    return stopped_at is not None and ended_at is not None and ended_at < stopped_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,10 @@ class OverviewQuery:
             for target, prospect in zip(targets, await ways.prospects(targets), strict=True)
         }
         asked = [replace(row, way_back=found.get(row.stage.stage.id, row.way_back)) for row in rows]
-        needs = () if after is not None else await NeedQueries(self.services).read(only)
-        return Overview(tuple(asked), tuple(senders), needs)
+        if after is not None:
+            return Overview(tuple(asked), tuple(senders))
+        needs = await NeedQueries(self.services).read(only)
+        return Overview(tuple(asked), tuple(senders), needs.first)
 
     def _rows(
         self, reader: Reader, stages: Sequence[Stage]

@@ -45,9 +45,10 @@ async def overview_page(visit: Visit) -> Response:
         visit.operations.matrix.read(
             text, ProjectState(state) if state else None, visit.query("after"), _PROJECTS
         ),
-        visit.operations.needs.read(StageFilter(None, None)),
+        visit.operations.needs.read(
+            StageFilter(None, None), None if visit.query("needs") == "all" else _MOST_NEEDS
+        ),
     )
-    shown = needs if visit.query("needs") == "all" else needs[:_MOST_NEEDS]
     # By all projects, not by this page: the columns stay when somebody turns it.
     columns = column_names(matrix.rows, matrix.names)
     lines = [(row, row_line(row, columns)) for row in matrix.rows]
@@ -60,8 +61,8 @@ async def overview_page(visit: Visit) -> Response:
             "has_others": any(line.others for _, line in lines),
             "cell_words": cell_words,
             # Words are made here, so that templates decide nothing.
-            "needs": [need_line(need) for need in shown],
-            "all_needs": len(needs),
+            "needs": [need_line(need) for need in needs.first],
+            "all_needs": needs.count,
             "q": text,
             "state": state,
             "states": tuple(ProjectState),
