@@ -150,6 +150,10 @@ class Stage:
         """True from a person's order to stop it until something is live in it again."""
         return self.stopped_at is not None
 
+    def stopped_since(self, then: datetime | None) -> bool:
+        """Return whether somebody has stopped it after `then`; False where that is not known."""
+        return self.stopped_at is not None and then is not None and then < self.stopped_at
+
     @property
     def closed_to_news(self) -> bool:
         """True while pushes and polls deploy nothing in it: it is held or stopped."""

@@ -164,12 +164,11 @@ def _under_way(cell: StageCell, deploy: Deploy) -> CellWords:
 
 def has_failed(cell: StageCell) -> bool:
     """Return whether the newest deploy of a stage failed, and nobody has stopped it since."""
-    newest, stopped_at = cell.newest, cell.stage.stopped_at
+    newest = cell.newest
     if newest is None or newest.status is not DeployStatus.FAILED:
         return False
-    ended_at = newest.finished_at
     # Who has stopped it since then knows; a start that failed is news.
-    return stopped_at is None or ended_at is None or ended_at >= stopped_at
+    return not cell.stage.stopped_since(newest.finished_at)
 
 
 def _nothing_live(cell: StageCell) -> CellWords:

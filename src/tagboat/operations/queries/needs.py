@@ -107,7 +107,8 @@ def read_needs(reader: Reader, only: StageFilter, now: datetime, most: int | Non
     """Return the needs on record, the latest of each kind first, at `most` so many of them."""
     failed = reader.failed_deploys(now - FAILED_WITHIN, MOST_OF_A_KIND)
     stages = reader.stages_by_id({one.stage_id for one in failed})
-    failed = [one for one in failed if not _known(one, stages[one.stage_id])]
+    # Who has stopped the stage since then knows that nothing serves there.
+    failed = [one for one in failed if not stages[one.stage_id].stopped_since(one.finished_at)]
     troubled = reader.troubled_instances(MOST_OF_A_KIND)
     waiting = reader.waiting_pushes(MOST_OF_A_KIND)
     count = len(failed) + len(troubled) + len(waiting)
@@ -136,12 +137,6 @@ def read_needs(reader: Reader, only: StageFilter, now: datetime, most: int | Non
         return Needs(kept[:most], len(kept))
     general = list(_general_needs(reader, now))
     return Needs((*found, *general)[:most], count + len(general))
-
-
-def _known(failed: Deploy, stage: Stage) -> bool:
-    """Return whether somebody has stopped the stage since: they know that nothing serves there."""
-    ended_at, stopped_at = failed.finished_at, stage.stopped_at
-    return stopped_at is not None and ended_at is not None and ended_at < stopped_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,24 @@
 """The overview: what runs where, what is under way, and what needs a person."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.events import EventTopic
 from tagboat.operations.queries.catalog import StageFilter
-from tagboat.operations.queries.matrix import ProjectState
+from tagboat.operations.queries.matrix import ProjectState, StageCell
 from tagboat.web.cell_words import cell_words, column_names, row_line
 from tagboat.web.deploy_words import step_sentence, trigger_words
+from tagboat.web.durations import age
 from tagboat.web.need_words import need_line
 from tagboat.web.routing import PageRouter
+from tagboat.web.templates import filled_part
 from tagboat.web.visits import LiveFilter, Visit
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 _OVERVIEW_TOPICS = (
     EventTopic.DEPLOY,
@@ -52,6 +58,13 @@ async def overview_page(visit: Visit) -> Response:
     # By all projects, not by this page: the columns stay when somebody turns it.
     columns = column_names(matrix.rows, matrix.names)
     lines = [(row, row_line(row, columns)) for row in matrix.rows]
+
+    def stage_link(project: str, cell: StageCell) -> "Markup":
+        said = cell_words(cell)
+        # By its words, not by the clock: nearly all are as they were when the page was last read.
+        known = "" if said.since is None else age(said.since, visit.now)
+        return filled_part("cell.html", "stage_link", project, cell.stage.name, said, known)
+
     return visit.show(
         "overview.html",
         {
@@ -59,7 +72,7 @@ async def overview_page(visit: Visit) -> Response:
             "columns": columns,
             "lines": lines,
             "has_others": any(line.others for _, line in lines),
-            "cell_words": cell_words,
+            "stage_link": stage_link,
             # Words are made here, so that templates decide nothing.
             "needs": [need_line(need) for need in needs.first],
             "all_needs": needs.count,
