@@ -124,6 +124,7 @@ class _Built:
     ingress: HaproxyIngress | NoIngress
     operations: Operations
     token: str
+    replica: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +277,9 @@ async def _building(
     try:
         server = HttpServer(build_front(services, clock, log_call), room)
         server.on_stop = services.end_streams
-        yield _Built(server, worker, poller, parts, adapters.ingress, operations, token)
+        yield _Built(
+            server, worker, poller, parts, adapters.ingress, operations, token, data_dir.replica
+        )
     finally:
         if claim:
             claim.close()
@@ -322,7 +325,7 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     """Yield the background work, by name."""
     yield "work", built.worker.run
     yield "poll", built.poller.run
-    yield "sweep", partial(run_reconciler, built.parts)
+    yield "sweep", partial(run_reconciler, built.parts, built.replica)
     yield "vigil", partial(keep_vigil, built.parts)
     yield "tidy", partial(keep_tidying, built.parts)
     parts = built.parts
