@@ -386,9 +386,9 @@ class DeployRecord:
         await self._store.write(work)
 
     def _claimed(self, reader: Reader) -> Deploy:
-        """Return the deploy; raise ClaimLostError where it was claimed again since."""
-        deploy = reader.deploy(self._id)
-        if self.fence.claim not in {None, deploy.claim}:
+        """Return the deploy; raise ClaimLostError where it was claimed again, or withdrawn."""
+        deploy, claim = reader.deploy(self._id), self.fence.claim
+        if claim is not None and (claim != deploy.claim or deploy.status.final):
             raise ClaimLostError
         return deploy
 

@@ -10,6 +10,7 @@ import structlog
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
 from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import ConflictError, EndpointTakenError, NetworkNotFoundError
+from tagboat.core.host_access import parse_published
 from tagboat.core.ports import Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.context import read_context
@@ -94,7 +95,7 @@ async def mend_endpoint(
     """Record where a live instance is reached, as its running workload says."""
     config = await services.store.read(lambda reader: reader.deploy_config(instance.deploy_id))
     published = config.options.publish if config is not None else ()
-    own = workload.host_ports - {one.host_port for one in published}
+    own = workload.host_ports - {parse_published(one).host_port for one in published}
     endpoint = loopback_endpoint(next(iter(own))) if len(own) == 1 else workload.endpoint
     words = await words_about(services.store, instance) | {"container": instance.container}
     said = {"recorded": str(instance.endpoint), "found": str(endpoint)}
