@@ -169,7 +169,12 @@ def test_failures_are_found_among_the_failed_and_what_mended_them_by_stage(
 
 def test_what_disturbs_the_work_is_found_by_id(connection: Connection) -> None:
     assert plans(connection, lambda reader: reader.disturbed_deploys({"mine": 1})) == [
-        ["SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)"]
+        [
+            "SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)",
+            # The numbers of the claims, given with the query.
+            "LIST SUBQUERY 1",
+            "SCAN CONSTANT ROW",
+        ]
     ]
 
 
