@@ -29,6 +29,7 @@ from tagboat.callers import (
 from tagboat.core.counters import Counters
 from tagboat.core.errors import TagboatError
 from tagboat.data_dir import DataDir, open_data_dir
+from tagboat.deploy.engine_identity import claim_engine, once_claimed
 from tagboat.deploy.history import keep_forgetting
 from tagboat.deploy.images import keep_tidying
 from tagboat.deploy.networks import keep_networks_tidy
@@ -124,6 +125,8 @@ class _Built:
     ingress: HaproxyIngress | NoIngress
     operations: Operations
     token: str
+    replica: str
+    claim_engine: Callable[[], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +236,7 @@ async def _building(
         log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
     installation = await set_up_once(settings, store)
     # Servers that share a database share the installation, and take turns.
-    claim = claim_installation(installation) if store.exclusive else None
+    claimed = claim_installation(installation) if store.exclusive else None
     adapters = build_adapters(settings, store)
     engine, registry, queue = adapters.engine, adapters.registry, adapters.queue
     clock, counters = adapters.clock, adapters.counters
@@ -276,10 +279,22 @@ async def _building(
     try:
         server = HttpServer(build_front(services, clock, log_call), room)
         server.on_stop = services.end_streams
-        yield _Built(server, worker, poller, parts, adapters.ingress, operations, token)
+        claim = partial(claim_engine, store, engine, settings.engine_id)
+        await claim()
+        yield _Built(
+            server=server,
+            worker=worker,
+            poller=poller,
+            parts=parts,
+            ingress=adapters.ingress,
+            operations=operations,
+            token=token,
+            replica=data_dir.replica,
+            claim_engine=claim,
+        )
     finally:
-        if claim:
-            claim.close()
+        if claimed:
+            claimed.close()
         if oidc:
             await oidc.provider.close()
         await registry.close()
@@ -320,15 +335,20 @@ async def _serve_until_stopped(
 
 def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     """Yield the background work, by name."""
-    yield "work", built.worker.run
-    yield "poll", built.poller.run
-    yield "sweep", partial(run_reconciler, built.parts)
-    yield "vigil", partial(keep_vigil, built.parts)
-    yield "tidy", partial(keep_tidying, built.parts)
     parts = built.parts
-    yield "networks", partial(keep_networks_tidy, parts.store, parts.runtime, parts.installation)
+    networks = partial(keep_networks_tidy, parts.store, parts.runtime, parts.installation)
+    on_engine: dict[str, Callable[[], Awaitable[None]]] = {
+        "work": built.worker.run,
+        "sweep": partial(run_reconciler, parts, built.replica),
+        "vigil": partial(keep_vigil, parts),
+        "tidy": partial(keep_tidying, parts),
+        "networks": networks,
+        "remove": partial(_go_on_removing, built),
+    }
+    for name, work in on_engine.items():
+        yield name, partial(once_claimed, built.claim_engine, work)
+    yield "poll", built.poller.run
     yield "measure", partial(keep_measuring, built.operations.machine, parts.store, parts.counters)
-    yield "remove", partial(_go_on_removing, built)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
     yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)
     if built.ingress.routes_traffic:

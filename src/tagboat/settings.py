@@ -118,7 +118,8 @@ class Settings:
     `hosts` are further names of this server, in lower case; `ingress_listen` is host and port;
     `ingress_trusted` are the networks (CIDR) of proxies whose X-Forwarded-* headers are trusted;
     `base_domain` is in lower case; `poll_schedule` is the text of a valid schedule. `network_pool`
-    is the address range for networks. `bind_roots` are absolute paths of the engine's host that
+    is the address range for networks. `engine_id` is the id of the engine that everything has moved
+    to, empty for none. `bind_roots` are absolute paths of the engine's host that
     containers may use, with everything below them. `proxies` are those of the environment, for
     registries and the OpenID provider. `starts_ingress` is false where only `tagboat ingress run`
     may start HAProxy. `ingress_is_default` means that neither ingress nor listen
@@ -145,6 +146,7 @@ class Settings:
     base_domain: str
     bind_roots: tuple[str, ...]
     network_pool: ipaddress.IPv4Network
+    engine_id: str
     poll_schedule: str
     log_format: LogFormat
     log_level: LogLevel
@@ -222,6 +224,7 @@ def load_settings(
         network_pool=variables.parse(
             "TAGBOAT_NETWORK_POOL", parse_network_pool, default=DEFAULT_POOL
         ),
+        engine_id=variables.parse("TAGBOAT_ENGINE_ID", str, default=""),
         poll_schedule=variables.parse(
             "TAGBOAT_POLL_SCHEDULE", lambda text: parse_schedule(text).text, default="@every 5m"
         ),

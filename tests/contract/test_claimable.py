@@ -14,7 +14,7 @@ from tagboat.core.catalog import Project, Stage
 from tagboat.core.deploy import Deploy, DeployStatus, Trigger
 from tagboat.core.image import ImageName
 from tagboat.core.tags import parse_tag_pattern
-from tagboat.store import tables
+from tagboat.store import session, tables
 from tagboat.store.cipher import Cipher
 from tagboat.store.database import migrate, open_database
 from tagboat.store.reader import SqlReader
@@ -57,7 +57,15 @@ def engine(
 
 
 @pytest.fixture(scope="module")
-def due(engine: Engine) -> Due:
+def at_now() -> Iterator[None]:
+    """It is `NOW` for the database."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "database_time", lambda _: NOW)
+        yield
+
+
+@pytest.fixture(scope="module")
+def due(engine: Engine, at_now: None) -> Due:  # noqa: ARG001 - it is in force
     """What may be claimed of the deploys given, which are gone afterwards."""
 
     def ask(
@@ -76,7 +84,7 @@ def due(engine: Engine) -> Due:
                 connection.execute(
                     insert(tables.deploys_table), [to_row(deploy) for deploy in deploys]
                 )
-            found = SqlReader(connection, ROWS).claimable_deploys(HERE, NOW, mine, limit)
+            found = SqlReader(connection, ROWS).claimable_deploys(HERE, mine, limit)
             transaction.rollback()
         return found
 

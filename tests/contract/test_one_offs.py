@@ -72,7 +72,7 @@ async def test_a_stopped_stage_gives_only_deploys_by_hand(store: SqlStore) -> No
     assert await store.read(lambda reader: reader.stage("s1")) == stopped
 
     async def claimable() -> list[Deploy]:
-        return await store.read(lambda reader: reader.claimable_deploys("me", NOON, (), 10))
+        return await store.read(lambda reader: reader.claimable_deploys("me", (), 10))
 
     await store.write(lambda tx: tx.add_deploy(news))
     assert await claimable() == []

@@ -59,7 +59,7 @@ from tagboat.core.receipt import ReceiptLedger, SideCounts
 from tagboat.core.request_counts import InstanceCounts
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
-from tagboat.store import SqlStore, open_store, tables
+from tagboat.store import SqlStore, open_store, session, tables
 from tagboat.store.unit import UnitOfWork
 from tests.support.notifications import at_rest
 from tests.support.postgres import Postgres, running_postgres
@@ -1042,18 +1042,23 @@ async def test_stages_of_which_little_is_asked(store: SqlStore) -> None:
 # Looks for work.
 
 
-async def test_claims_are_renewed_for_whoever_has_them_still(store: SqlStore) -> None:
+async def test_claims_are_renewed_that_nobody_has_come_after(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "database_time", lambda _: NOW)
     project = a_project()
     stage = a_stage(project, max_instances=3)
     before, until = NOW, NOW + timedelta(seconds=15)
     claimed = partial(replace, status=DeployStatus.RUNNING, claimed_until=before)
-    mine = claimed(a_deploy(stage), claimed_by="here")
-    taken = claimed(a_deploy(stage), claimed_by="there")
+    mine = claimed(a_deploy(stage), claimed_by="here", claim=1)
+    taken = claimed(a_deploy(stage), claimed_by="there", claim=2)
     await add(store, project, stage, mine, taken)
     await store.write(
         lambda tx: tx.open_deploys(stage.id)
     )  # read by now, and remembered where nobody else writes
-    await store.write(lambda tx: tx.renew_claims("here", [mine.id, taken.id], until))
+    claims = {mine.id: 1, taken.id: 1}
+    assert await store.write(lambda tx: tx.renew_claims(claims, 15)) == {mine.id}
+    assert await store.write(lambda tx: tx.renew_claims({}, 15)) == frozenset()
     for look in (store.read, store.write):
         found = await look(lambda tx: tx.open_deploys(stage.id))
         assert [deploy.claimed_until for deploy in found] == [until, before]
@@ -1062,17 +1067,16 @@ async def test_claims_are_renewed_for_whoever_has_them_still(store: SqlStore) ->
 async def test_what_disturbs_those_at_work_is_read_and_nothing_else(store: SqlStore) -> None:
     project = a_project()
     stage = a_stage(project)
-    claimed = partial(replace, status=DeployStatus.RUNNING, claimed_by="here")
+    claimed = partial(replace, status=DeployStatus.RUNNING, claimed_by="here", claim=1)
     quiet, cancelled, taken = (
-        claimed(a_deploy(stage), **change)
-        for change in ({}, {"cancelling": True}, {"claimed_by": "x"})
+        claimed(a_deploy(stage), **change) for change in ({}, {"cancelling": True}, {"claim": 2})
     )
     other = claimed(a_deploy(stage), cancelling=True)
     await add(store, project, stage, quiet, cancelled, taken, other)
-    mine = [quiet.id, cancelled.id, taken.id]
-    found = await store.read(lambda reader: reader.disturbed_deploys("here", mine))
+    mine = {quiet.id: 1, cancelled.id: 1, taken.id: 1}
+    found = await store.read(lambda reader: reader.disturbed_deploys(mine))
     assert {deploy.id for deploy in found} == {cancelled.id, taken.id}
-    assert await store.read(lambda reader: reader.disturbed_deploys("here", [])) == []
+    assert await store.read(lambda reader: reader.disturbed_deploys({})) == []
 
 
 async def test_new_ids_follow_those_on_record_whatever_the_clock_says(open_again: Open) -> None:
@@ -1457,14 +1461,68 @@ async def test_a_transaction_that_fails_announces_nothing(store: SqlStore) -> No
     assert heard == []
 
 
-async def test_a_lease_has_one_holder_until_it_runs_out(store: SqlStore) -> None:
-    soon, later = NOW + timedelta(seconds=10), NOW + timedelta(seconds=20)
-    assert await store.write(lambda tx: tx.acquire_lease("poll", "a", NOW, soon))
-    assert not await store.write(lambda tx: tx.acquire_lease("poll", "b", NOW, soon))
-    assert await store.write(lambda tx: tx.acquire_lease("other", "b", NOW, soon))
-    assert await store.write(lambda tx: tx.acquire_lease("poll", "a", NOW, later))
-    assert not await store.write(lambda tx: tx.acquire_lease("poll", "b", soon, later))
-    assert await store.write(lambda tx: tx.acquire_lease("poll", "b", later, later))
+async def test_a_claim_counts_up_and_lasts_by_the_clock_of_the_database(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    await add(store, project, stage, deploy)
+    monkeypatch.setattr(session, "database_time", lambda _: NOW)
+    first = await store.write(lambda tx: tx.claim_deploy(tx.deploy(deploy.id), "here", 15))
+    assert first == await store.read(lambda reader: reader.deploy(deploy.id))
+    assert (first.status, first.claimed_by, first.claim) == (DeployStatus.RUNNING, "here", 1)
+    assert first.claimed_until == NOW + timedelta(seconds=15)
+    again = await store.write(lambda tx: tx.claim_deploy(tx.deploy(deploy.id), "here", 15))
+    assert again.claim == 2
+    assert await store.write(lambda tx: tx.renew_claims({deploy.id: 1}, 15)) == frozenset()
+
+
+async def test_an_instance_is_not_written_over_a_newer_state(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    instance = an_instance(deploy)
+    await add(store, project, stage, deploy, instance)
+    stopped = replace(instance, state=InstanceState.STOPPED)
+    draining, live = [InstanceState.DRAINING], [InstanceState.LIVE, InstanceState.STARTING]
+    before = await store.read(lambda reader: reader.last_event_id())
+    assert not await store.write(lambda tx: tx.put_instance(stopped, draining))
+    assert await store.read(lambda reader: reader.instance(instance.id)) == instance
+    assert await store.read(lambda reader: reader.last_event_id()) == before
+    assert await store.write(lambda tx: tx.put_instance(stopped, live))
+    assert await store.read(lambda reader: reader.instance(instance.id)) == stopped
+
+
+async def test_the_clock_of_the_database_is_right(store: SqlStore) -> None:
+    deploy = await claimed_now(store)
+    assert deploy.claimed_until is not None
+    left = deploy.claimed_until - datetime.now(UTC)
+    assert timedelta(seconds=3000) < left <= timedelta(seconds=3600)
+
+
+async def claimed_now(store: SqlStore) -> Deploy:
+    """Return a deploy that is claimed for an hour."""
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    await add(store, project, stage, deploy)
+    return await store.write(lambda tx: tx.claim_deploy(deploy, "here", 3600))
+
+
+async def test_a_lease_has_one_holder_until_it_runs_out(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = NOW
+    monkeypatch.setattr(session, "database_time", lambda _: now)
+    assert await store.write(lambda tx: tx.acquire_lease("poll", "a", 10))
+    assert not await store.write(lambda tx: tx.acquire_lease("poll", "b", 10))
+    assert await store.write(lambda tx: tx.acquire_lease("other", "b", 10))
+    assert await store.write(lambda tx: tx.acquire_lease("poll", "a", 20))
+    now += timedelta(seconds=10)
+    assert not await store.write(lambda tx: tx.acquire_lease("poll", "b", 10))
+    now += timedelta(seconds=10)
+    assert await store.write(lambda tx: tx.acquire_lease("poll", "b", 10))
 
 
 async def test_a_read_sees_one_moment(store: SqlStore) -> None:

@@ -22,7 +22,7 @@ from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.deploy.queue import DeployQueue
 from tagboat.polling import catch_up
 from tagboat.polling.poller import LEASE_S, Poller
-from tagboat.store import open_store
+from tagboat.store import open_store, session
 from tests.support.clock import FakeClock
 from tests.support.notifications import at_rest
 from tests.support.polling import admission
@@ -170,14 +170,16 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sequence[
 
 
 @pytest.fixture
-async def cluster(stores: Sequence[Store]) -> Cluster:
+async def cluster(stores: Sequence[Store], monkeypatch: pytest.MonkeyPatch) -> Cluster:
     def work(tx: Tx) -> None:
         tx.put_setting(POLL_SCHEDULE, f"@every {EVERY.seconds}s")
         image = ImageName("git.example.com", "acme/app")
         tx.add_project(Project(id="p", name="app", image=image, created_at=START))
 
     await stores[0].write(work)
-    return Cluster(stores)
+    made = Cluster(stores)
+    monkeypatch.setattr(session, "database_time", lambda _: made.clock())
+    return made
 
 
 async def test_each_poll_is_made_by_the_one_server_that_has_the_lease(cluster: Cluster) -> None:

@@ -19,6 +19,7 @@ SETTING_MEANINGS = {
     "TAGBOAT_BASE_DOMAIN": "end of the stages' addresses (localhost)",
     "TAGBOAT_BIND_ROOTS": "paths that apps may mount (none)",
     "TAGBOAT_NETWORK_POOL": "addresses for networks (10.112.0.0/14)",
+    "TAGBOAT_ENGINE_ID": "engine that everything moved to (none)",
     "TAGBOAT_OIDC_ISSUER": "URL of an OpenID provider (none)",
     "TAGBOAT_OIDC_CLIENT_ID": "client id at the provider (none)",
     "TAGBOAT_OIDC_CLIENT_SECRET": "client secret (none)",

@@ -18,6 +18,8 @@ AUDIT_KEEP_DAYS = "audit_keep_days"
 BACKUPS_KEEP = "backups_keep"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105 - the setting's name, not its value
 INSTALLATION_ID = "installation_id"
+ENGINE_ID = "engine_id"
+"""Name of the setting that holds the id of the one engine, where several servers share it."""
 
 BACKUPS_KEPT = 5
 """Default of `backups_keep`."""

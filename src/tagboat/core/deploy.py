@@ -95,7 +95,8 @@ class Deploy:
     Before that it is what the push named: a hint, which decides what merges into it, and which
     `resolve` goes by only where it `is_exact`; `exact` is set for a restart and a start. `merges`
     counts the pushes merged into it, so that a resolution that raced with one is seen to be stale.
-    `claimed_by` is the server at work on it until `claimed_until`. `cancelling` is whether somebody
+    `claimed_by` is the server at work on it until `claimed_until`, and `claim` counts its claims:
+    only with the last one may a server act for it. `cancelling` is whether somebody
     asked to cancel it. `ordered_by` is the name of the account or token that ordered it, None where
     a push or a poll did. `note` is the reason that a person gave for it, empty for none.
 
@@ -130,6 +131,7 @@ class Deploy:
     made_way: bool = False
     claimed_by: str | None = None
     claimed_until: datetime | None = None
+    claim: int = 0
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -15,6 +15,8 @@ from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatu
 
 BeforePull = Callable[[], Awaitable[None]]
 """Awaited once it is known that an image has to be pulled, and before that begins."""
+BeforeStart = Callable[[], Awaitable[None]]
+"""Awaited before a workload that was created is started; what it raises has it removed."""
 
 
 class Probe(Protocol):
@@ -49,8 +51,9 @@ class Runtime(Protocol):
       `progress` gets a line, at most twice a second.
     - `create` makes a workload that does not run yet and returns its id. Raises NameTakenError.
     - `launch` makes and starts one. It is reached at `spec.endpoint` where that is given and free,
-      else at an endpoint that the runtime chooses, not in `taken`. Raises NameTakenError,
-      and EndpointTakenError where a port that the spec publishes is in use.
+      else at an endpoint that the runtime chooses, not in `taken`. `before_start` is awaited before
+      each start. Raises NameTakenError, and EndpointTakenError where a port that the spec publishes
+      is in use.
     - `start` starts one that exists. Raises EndpointTakenError where its endpoint, which cannot be
       changed any more, is in use by another program.
     - `stop` and `remove` do nothing where it is gone. `stop` gives it `within_s` seconds, else its
@@ -76,6 +79,8 @@ class Runtime(Protocol):
       name is gone, False where a workload, another image or a tag needs it.
     - `list_volumes` returns names with this prefix, in order. `remove_volume` deletes the data for
       good; False where a workload uses it.
+    - `identity` tells this runtime from any other, and stays the same for good; empty where it has
+      nothing of the kind.
     - `root_dir` is where the runtime keeps its data; `disk_usage` may take a minute.
     - `log_in` tries the credentials of a registry as pulls use them.
     - `own_network` is the network mode (`host`, `bridge`, a name) of the container in which this
@@ -88,6 +93,7 @@ class Runtime(Protocol):
     def probe(self) -> Probe: ...
 
     async def version(self) -> str: ...
+    async def identity(self) -> str: ...
     async def platform(self) -> str: ...
     async def own_network(self) -> str | None: ...
     async def root_dir(self) -> str: ...
@@ -107,7 +113,12 @@ class Runtime(Protocol):
     async def log_in(self, registry: Registry) -> None: ...
 
     async def create(self, spec: WorkloadSpec) -> str: ...
-    async def launch(self, spec: WorkloadSpec, taken: Collection[Endpoint]) -> Launched: ...
+    async def launch(
+        self,
+        spec: WorkloadSpec,
+        taken: Collection[Endpoint],
+        before_start: BeforeStart | None = ...,
+    ) -> Launched: ...
     async def start(self, workload: str) -> None: ...
     async def stop(self, workload: str, within_s: int | None = None) -> None: ...
     async def remove(self, workload: str) -> None: ...

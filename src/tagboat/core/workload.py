@@ -67,9 +67,10 @@ class WorkloadStatus:
 
     `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`; `health_said`
     is one line of the output of its last run. A paused workload is `running`. `restarts` counts the
-    restarts by the runtime. `endpoint` is where it is reached, None for none. `started_at` is when
-    it was last started, None if it never was. `unasked_volumes` maps paths to the names of the
-    volumes that the runtime made by itself for VOLUMEs of the image.
+    restarts by the runtime. `endpoint` is where it is reached, None for none; `host_ports` are all
+    ports of the runtime's machine that it has, empty where the runtime gives it none. `started_at`
+    is when it was last started, None if it never was. `unasked_volumes` maps paths to the names of
+    the volumes that the runtime made by itself for VOLUMEs of the image.
     """
 
     id: str
@@ -82,6 +83,7 @@ class WorkloadStatus:
     health: str | None
     labels: Mapping[str, str]
     endpoint: Endpoint | None
+    host_ports: frozenset[int] = frozenset()
     started_at: datetime | None = None
     paused: bool = False
     health_said: str = ""

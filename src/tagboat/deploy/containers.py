@@ -19,9 +19,10 @@ from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
 from tagboat.core.runtime import Runtime
 from tagboat.core.workload import WorkloadSpec, WorkloadStatus
 from tagboat.deploy.context import DeployContext
+from tagboat.deploy.fence import ClaimLostError
 from tagboat.deploy.networks import ensure_project_network
 from tagboat.deploy.options import unless_published, with_host_paths
-from tagboat.deploy.ownership import INSTANCE, RELEASE, ROLE, made_here, role_of
+from tagboat.deploy.ownership import INSTANCE, RELEASE, ROLE, claim_of, made_here, role_of
 from tagboat.deploy.record import DeployRecord
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.specs import instance_spec, release_spec, waits_for_names
@@ -223,15 +224,23 @@ class Containers:
             return await make()
 
     async def _own(self, deploy_id: str, deleted: str = "") -> list[WorkloadStatus]:
-        """Return the workloads of the deploy that exist; see `made_here`."""
+        """Return the workloads of the deploy that exist; see `made_here`.
+
+        Raises ClaimLostError where one was made by a later claim than ours.
+        """
         labels = {"tagboat.installation": self._services.installation, "tagboat.deploy": deploy_id}
         found = await self._runtime.list_workloads(labels)
         # Usual before a first try: the database need not be asked.
         if not found:
             return []
-        return await self._services.store.read(
+        own = await self._services.store.read(
             lambda reader: [one for one in found if made_here(reader, one, deleted)]
         )
+        # A server that slept must not take what serves by now for what it has left behind.
+        claim = self._record.fence.claim
+        if claim is not None and any(claim_of(one) > claim for one in own):
+            raise ClaimLostError
+        return own
 
     async def _remove_own(self, deploy_id: str, role: str) -> bool:
         """Remove the deploy's workloads of that role; return whether there was any."""

@@ -8,11 +8,11 @@ import structlog
 
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import TagboatError
-from tagboat.core.ports import Reader, Tx
+from tagboat.core.ports import Reader
 from tagboat.deploy.context import read_context
-from tagboat.deploy.instances import ended
+from tagboat.deploy.fence import ClaimLostError
 from tagboat.deploy.log_words import words_about
-from tagboat.deploy.retirement import end_container
+from tagboat.deploy.retirement import end_container, note_stopped
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.storage import keep_storage, with_storage
 
@@ -46,6 +46,8 @@ class Drains:
                     await end_container(services, instance)
                     await services.store.write(partial(note_stopped, services, instance.id))
                     log.info("retired", action="retire", container=container)
+            except ClaimLostError:
+                log.info("another server retires it", action="retire", container=container)
             except TagboatError as error:
                 # It drains on record, so the next reconcile begins again.
                 log.warning("not retired", action="retire", container=container, reason=str(error))
@@ -74,14 +76,6 @@ class Drains:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def note_stopped(services: DeployServices, instance_id: str, tx: Tx) -> None:
-    """Record the end of a retired instance."""
-    instance = tx.instance(instance_id)
-    # One that serves again since a moment ago stays live on record, and is made again as such.
-    if instance.state is InstanceState.DRAINING:
-        tx.put_instance(ended(tx, instance, InstanceState.STOPPED, services.clock()))
 
 
 async def keep_unasked_volumes(services: DeployServices, instance: Instance) -> None:

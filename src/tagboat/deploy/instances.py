@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tagboat.core.deploy import (
+    ACTIVE_STATES,
     Deploy,
     DeployStatus,
     Instance,
@@ -85,8 +86,8 @@ def switch_instances(
 def revert_instances(tx: Tx, context: DeployContext, now: datetime) -> None:
     """Make the deploy's instance failed, and those it replaced live, unless they were stopped."""
     if context.own is not None:
-        tx.put_instance(ended(tx, context.own, InstanceState.FAILED, now))
+        tx.put_instance(ended(tx, context.own, InstanceState.FAILED, now), was=ACTIVE_STATES)
     # Those that made way were stopped: they are live again once they have been started.
     if not context.deploy.made_way:
         for instance in context.replaced:
-            tx.put_instance(live_again(instance))
+            tx.put_instance(live_again(instance), was=[InstanceState.DRAINING])

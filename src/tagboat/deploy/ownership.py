@@ -10,8 +10,11 @@ from tagboat.core.workload import WorkloadStatus
 
 ROLE = "tagboat.role"
 INSTANCE, RELEASE, ONE_OFF = "instance", "release", "run"
+CLAIM = "tagboat.claim"
+"""Label with the number of the claim by which a container was made."""
 RUN = "tagboat.run"
 """Label with the id of a one-off command."""
+_CLAIM_DIGITS = 10
 
 
 def own_labels(installation: str) -> dict[str, str]:
@@ -24,6 +27,13 @@ def role_of(container: WorkloadStatus) -> str:
     return container.labels.get(ROLE) or (
         RELEASE if container.name.endswith("-release") else INSTANCE
     )
+
+
+def claim_of(container: WorkloadStatus) -> int:
+    """Return the number of the claim by which it was made; 0 for one of an older release."""
+    said = container.labels.get(CLAIM, "")
+    # At most as long as the numbers of the database: a label can say anything.
+    return int(said) if said.isascii() and said.isdecimal() and len(said) < _CLAIM_DIGITS else 0
 
 
 def release_container(container: str) -> str:

@@ -37,16 +37,12 @@ from tagboat.deploy.failure import (
     keep_waiting,
     say_no_image,
 )
+from tagboat.deploy.fence import ClaimLostError, Fence, fenced
 from tagboat.deploy.following import live_reason
 from tagboat.deploy.log_words import deploy_words
 from tagboat.deploy.queue import DeployQueue, drop_older_pushes
 from tagboat.deploy.receipts import RequestCount
-from tagboat.deploy.record import (
-    CancelRequestedError,
-    ClaimLostError,
-    DeployRecord,
-    PushMergedError,
-)
+from tagboat.deploy.record import CancelRequestedError, DeployRecord, PushMergedError
 from tagboat.deploy.resolving import unheeded
 from tagboat.deploy.retry import delays
 from tagboat.deploy.services import DeployServices
@@ -57,11 +53,17 @@ log = structlog.get_logger("tagboat.deploy")
 
 
 class Pipeline:
-    """Carries one deploy through its steps."""
+    """Carries one deploy through its steps.
 
-    def __init__(self, services: DeployServices, deploy_id: str) -> None:
+    `fence` is the claim by which it acts, None for that on record at its beginning.
+    """
+
+    def __init__(
+        self, services: DeployServices, deploy_id: str, fence: Fence | None = None
+    ) -> None:
+        self._record = DeployRecord(services.store, services.clock, deploy_id, fence)
+        services = fenced(services, self._record.fence.check)
         self._services, self._deploy_id = services, deploy_id
-        self._record = DeployRecord(services.store, services.clock, deploy_id)
         self._containers = Containers(services, self._record)
         requests = RequestCount(services.store, services.traffic, services.clock, deploy_id)
         self._undo = Undo(services, self._record, self._containers, self._retrying, requests)

@@ -20,11 +20,12 @@ from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.desired import read_desired_state
 from tagboat.deploy.drains import Drains
+from tagboat.deploy.fence import CLAIM_S, RECONCILE_LEASE, ClaimLostError, Lease, fenced
 from tagboat.deploy.instances import ended
 from tagboat.deploy.log_words import words_about
 from tagboat.deploy.one_offs import remove_left
 from tagboat.deploy.ownership import made_here, own_labels
-from tagboat.deploy.revival import made_by, revive, start_theirs
+from tagboat.deploy.revival import found_elsewhere, made_by, mend_endpoint, revive, start_theirs
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.vitals import look_after
 from tagboat.loops import PeriodicTask, keep_going
@@ -37,15 +38,23 @@ RECONCILE_MIN_INTERVAL_S = 1.0
 log = structlog.get_logger("tagboat.reconcile")
 
 
-async def run_reconciler(services: DeployServices) -> None:
+async def run_reconciler(services: DeployServices, holder: str) -> None:
     """Reconcile at once, every minute, on each exit and when a stage is stopped; until cancelled.
 
-    After a failure it comes sooner.
+    After a failure it comes sooner. `holder` names this server: one at a time reconciles.
     """
-    drains = Drains(services)
+    lease = Lease(services.store, RECONCILE_LEASE, holder)
+    leased = fenced(services, lease.check)
+    drains = Drains(leased)
 
     async def reconcile_once() -> float:
-        return await _reconcile(services, drains)
+        try:
+            if await lease.acquire():
+                return await _reconcile(leased, drains)
+        except ClaimLostError:
+            log.info("another server reconciles from here on", action="reconcile")
+        # It may have died, and left what this one was woken for.
+        return CLAIM_S
 
     async def watch_exits() -> None:
         while True:
@@ -113,7 +122,10 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
         for workload in await made_by(services, instance.deploy_id):
             await services.runtime.remove(workload.id)
         await services.store.write(
-            lambda tx: tx.put_instance(ended(tx, instance, InstanceState.FAILED, services.clock()))
+            lambda tx: tx.put_instance(
+                ended(tx, instance, InstanceState.FAILED, services.clock()),
+                was=[InstanceState.STARTING],
+            )
         )
 
     # A read first: usually nothing has expired, and then no writer has to wait.
@@ -129,6 +141,9 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
         for one in desired.live
         if one.id in desired.owed
         or not (one.adopted or (one.handle in looked_after and one.container_id))
+    ]
+    revivals += [
+        partial(mend_endpoint, services, *pair) for pair in found_elsewhere(desired.live, workloads)
     ]
     failures = await _do_all(revivals)
     removals = [

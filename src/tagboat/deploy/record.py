@@ -28,6 +28,7 @@ from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.context import DeployContext, read_context
+from tagboat.deploy.fence import ClaimLostError, Fence
 from tagboat.deploy.instances import revert_instances, taken_back
 from tagboat.deploy.resolving import found
 from tagboat.deploy.wellbeing import observed
@@ -39,10 +40,6 @@ class CancelRequestedError(Exception):
     """Somebody has asked to cancel the deploy."""
 
 
-class ClaimLostError(Exception):
-    """Another server has claimed the deploy, or it was withdrawn: this one leaves it alone."""
-
-
 class PushMergedError(Exception):
     """A push was merged into the deploy during the look-up of its tag: look it up again."""
 
@@ -50,15 +47,21 @@ class PushMergedError(Exception):
 class DeployRecord:
     """Records what happens to the deploy `deploy_id`.
 
-    All calls raise NotFoundError once it was deleted, and ClaimLostError once its claim is not the
-    one it had when it was resumed.
+    All calls raise NotFoundError once it was deleted, and ClaimLostError once its last claim is not
+    that of `fence`: without one, that at the resumption.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], datetime], deploy_id: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], datetime],
+        deploy_id: str,
+        fence: Fence | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._id = deploy_id
-        self._claimed_by: str | None = None
+        self.fence = fence or Fence(store, deploy_id)
         self._secrets: frozenset[str] = frozenset()
 
     def masked(self, text: str) -> str:
@@ -85,8 +88,7 @@ class DeployRecord:
         """
 
         def work(tx: Tx) -> DeployContext:
-            context = self._context(tx)
-            deploy = context.deploy
+            context, deploy = self._context(tx), self._claimed(tx)
             unsure = [
                 name
                 for name in _UNDONE_BY_DEATH
@@ -101,8 +103,8 @@ class DeployRecord:
             return replace(context, deploy=deploy)
 
         context = await self._store.write(work)
-        # From now on, nothing is written once another server has claimed it: see `_claimed`.
-        self._claimed_by = context.deploy.claimed_by
+        # From now on, nothing is written once another server has claimed it.
+        self.fence.claim = context.deploy.claim
         return context
 
     async def advance(
@@ -384,10 +386,9 @@ class DeployRecord:
         await self._store.write(work)
 
     def _claimed(self, reader: Reader) -> Deploy:
-        """Return the deploy; raise ClaimLostError where it is claimed otherwise than before."""
-        # A server that slept past the end of its claim must write nothing.
-        deploy = reader.deploy(self._id)
-        if deploy.claimed_by != self._claimed_by:
+        """Return the deploy; raise ClaimLostError where it was claimed again, or withdrawn."""
+        deploy, claim = reader.deploy(self._id), self.fence.claim
+        if claim is not None and (claim != deploy.claim or deploy.status.final):
             raise ClaimLostError
         return deploy
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -220,6 +220,8 @@ class Removal:
                         reason="its stage was deleted",
                         claimed_by=None,
                         claimed_until=None,
+                        # Whoever works on it has lost it.
+                        claim=deploy.claim + 1,
                         finished_at=self.clock(),
                     )
                 )
@@ -245,21 +247,24 @@ class Removal:
         if instance.state is InstanceState.LIVE:
             draining = made_draining(instance, self.clock())
         # On record first: else reconcile, woken by its exit, would start it again.
-        await self._put(draining)
+        await self._put(draining, was=[instance.state])
         try:
             await self.runtime.stop(instance.handle)
             await self.runtime.remove(instance.handle)
         except EngineError:
             # The deletion fails as a whole, so the instance stays on record as it was.
-            await self._put(instance)
+            await self._put(instance, was=[InstanceState.DRAINING])
             raise
         await self.store.write(
-            lambda tx: tx.put_instance(ended(tx, draining, InstanceState.STOPPED, self.clock()))
+            lambda tx: tx.put_instance(
+                ended(tx, draining, InstanceState.STOPPED, self.clock()),
+                was=[InstanceState.DRAINING],
+            )
         )
         log.info("container removed", action="remove", **words)
 
-    async def _put(self, instance: Instance) -> None:
-        await self.store.write(lambda tx: tx.put_instance(instance))
+    async def _put(self, instance: Instance, was: Collection[InstanceState]) -> None:
+        await self.store.write(lambda tx: tx.put_instance(instance, was))
 
 
 def _stage_ids(reader: Reader, deletion: Deletion) -> list[str]:

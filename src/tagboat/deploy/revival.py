@@ -1,5 +1,6 @@
 """Reviving live instances: their workloads are started again, or made again as they were."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -7,7 +8,10 @@ from typing import Any
 import structlog
 
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
-from tagboat.core.errors import EndpointTakenError, NetworkNotFoundError
+from tagboat.core.endpoint import loopback_endpoint
+from tagboat.core.errors import ConflictError, EndpointTakenError, NetworkNotFoundError
+from tagboat.core.host_access import parse_published
+from tagboat.core.ports import Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.context import read_context
 from tagboat.deploy.images import ensure_image
@@ -69,6 +73,36 @@ async def revive(services: DeployServices, instance: Instance) -> None:
         await _make_again(services, await _change(services, current, container_id=""))
 
 
+def found_elsewhere(
+    live: Iterable[Instance], workloads: Iterable[WorkloadStatus]
+) -> list[tuple[Instance, WorkloadStatus]]:
+    """Return the live instances that do not have the port on record, each with its workload.
+
+    A server that was cut off between a launch and its record may leave such a one.
+    """
+    running = {one.id: one for one in workloads if one.running and one.host_ports}
+    made = (one for one in live if one.container_id in running and not one.adopted)
+    return [
+        (one, running[one.container_id])
+        for one in made
+        if one.endpoint and one.endpoint.port not in running[one.container_id].host_ports
+    ]
+
+
+async def mend_endpoint(
+    services: DeployServices, instance: Instance, workload: WorkloadStatus
+) -> None:
+    """Record where a live instance is reached, as its running workload says."""
+    config = await services.store.read(lambda reader: reader.deploy_config(instance.deploy_id))
+    published = config.options.publish if config is not None else ()
+    own = workload.host_ports - {parse_published(one).host_port for one in published}
+    endpoint = loopback_endpoint(next(iter(own))) if len(own) == 1 else workload.endpoint
+    words = await words_about(services.store, instance) | {"container": instance.container}
+    said = {"recorded": str(instance.endpoint), "found": str(endpoint)}
+    log.warning("a container answers elsewhere than on record", action="mend", **words, **said)
+    await _change(services, instance, endpoint=endpoint)
+
+
 async def start_theirs(services: DeployServices, instance: Instance) -> None:
     """Start a container that a person made and a deploy had stopped; never make it again."""
     status = await services.runtime.status(instance.handle)
@@ -111,7 +145,15 @@ async def _change(
     instance: Instance,
     **changes: Any,  # noqa: ANN401 - any field
 ) -> Instance:
-    await services.store.write(
-        lambda tx: tx.put_instance(replace(tx.instance(instance.id), **changes))
-    )
+    def change(tx: Tx) -> bool:
+        current = tx.instance(instance.id)
+        # Nothing is written over what another has recorded since it was read.
+        same = (current.container_id, current.endpoint) == (
+            instance.container_id,
+            instance.endpoint,
+        )
+        return same and tx.put_instance(replace(current, **changes), was=[InstanceState.LIVE])
+
+    if not await services.store.write(change):
+        raise ConflictError(f"{instance.container} was changed by another since it was looked at")
     return replace(instance, **changes)

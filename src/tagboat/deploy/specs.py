@@ -9,9 +9,18 @@ from tagboat.core.storage import stage_volumes
 from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.context import DeployContext
 from tagboat.deploy.options import as_instance, as_release, with_surroundings
-from tagboat.deploy.ownership import INSTANCE, ONE_OFF, RELEASE, ROLE, RUN, release_container
+from tagboat.deploy.ownership import (
+    CLAIM,
+    INSTANCE,
+    ONE_OFF,
+    RELEASE,
+    ROLE,
+    RUN,
+    release_container,
+)
 
 SECRETS_FOLDER = "/run/secrets"
+_OF_A_DEPLOY = frozenset({"tagboat.deploy", CLAIM})
 
 
 def instance_spec(
@@ -52,7 +61,7 @@ def one_off_spec(
     """Return the workload of a command that runs once, as the release command does."""
     spec = _common_spec(context, one_off.container, installation, ONE_OFF)
     # It belongs to no deploy: what looks after a deploy must not take it for its own.
-    labels = {name: value for name, value in spec.labels.items() if name != "tagboat.deploy"}
+    labels = {name: value for name, value in spec.labels.items() if name not in _OF_A_DEPLOY}
     spec = replace(spec, labels={**labels, RUN: one_off.id})
     return as_release(spec, replace(context.config.options, release_command=tuple(command)))
 
@@ -63,7 +72,7 @@ def _common_spec(context: DeployContext, name: str, installation: str, role: str
     own = {
         label: value
         for label, value in _own_labels(context, installation, role).items()
-        if label not in {"tagboat.deploy", ROLE}
+        if label not in {*_OF_A_DEPLOY, ROLE}
     }
     spec = WorkloadSpec(
         name=name,
@@ -93,6 +102,7 @@ def _own_labels(context: DeployContext, installation: str, role: str) -> Mapping
         "tagboat.project": context.project.name,
         "tagboat.stage": context.stage.name,
         "tagboat.deploy": context.deploy.id,
+        CLAIM: str(context.deploy.claim),
         "tagboat.installation": installation,
         ROLE: role,
     }

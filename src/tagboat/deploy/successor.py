@@ -8,6 +8,7 @@ from tagboat.core.deploy import Deploy, DeployStatus, Instance
 from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader
 from tagboat.deploy.context import read_context
+from tagboat.deploy.fence import ClaimLostError
 from tagboat.deploy.images import ensure_image
 from tagboat.deploy.resolving import wanted_digest
 from tagboat.deploy.services import DeployServices
@@ -61,7 +62,7 @@ class Successor:
         if self._preparing is not None and self._preparing.done():
             try:
                 self.took_over = self._preparing.result()
-            except TagboatError as error:
+            except (TagboatError, ClaimLostError) as error:
                 words = "the deploy that waits cannot be prepared"
                 of_it = {"deploy": waiting.id, "tag": waiting.tag}
                 log.info(words, action="watch", reason=str(error), **of_it)

@@ -31,16 +31,19 @@ from tagboat.core.ports import Topic, Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.containers import Containers, last_words
 from tagboat.deploy.context import DeployContext
+from tagboat.deploy.fence import ClaimLostError
 from tagboat.deploy.health import Health
 from tagboat.deploy.ownership import INSTANCE
 from tagboat.deploy.receipts import RequestCount
-from tagboat.deploy.record import ClaimLostError, DeployRecord
+from tagboat.deploy.record import DeployRecord
 from tagboat.deploy.services import DeployServices
 
 PARK_STOP_S = 3.0
 """Seconds that a new instance has to stop when the server itself has to stop."""
 HURRY_S = 2
 """Seconds that an old instance has left to stop in that case, before it is started again."""
+
+_NOT_ENDED = (InstanceState.LIVE, InstanceState.DRAINING)
 
 log = structlog.get_logger("tagboat.deploy")
 
@@ -198,7 +201,7 @@ def requeue(context: DeployContext, also: Callable[[Tx], None], tx: Tx) -> None:
     """
     also(tx)
     for instance in context.replaced:
-        tx.put_instance(live_again(tx.instance(instance.id)))
+        tx.put_instance(live_again(tx.instance(instance.id)), was=_NOT_ENDED)
     deploy = replace(tx.deploy(context.deploy.id), claimed_by=None, claimed_until=None)
     if deploy.failed_step is None:
         deploy = replace(deploy, status=DeployStatus.QUEUED, made_way=False, replaced=())

@@ -2,24 +2,22 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
 
-from tagboat.core.deploy import Deploy, DeployStatus
+from tagboat.core.deploy import Deploy
 from tagboat.core.errors import NotFoundError, StoreUnavailableError, TagboatError
 from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.deploy.fence import CLAIM_S, MARGIN_S, ClaimLostError, Fence, awake_s
 from tagboat.deploy.log_words import words_about
 from tagboat.deploy.pipeline import Pipeline
-from tagboat.deploy.record import ClaimLostError
 from tagboat.deploy.services import DeployServices
 from tagboat.loops import PeriodicTask
 
 MAX_CLAIMED = 256
 """Deploys in progress at once, with those that only wait: each takes memory."""
-CLAIM_S = 15.0
 RENEW_S = 5.0
 LOOK_EVERY_S = 1.0
 """Seconds before a look that failed is tried again."""
@@ -38,12 +36,14 @@ class QueueLook:
     """The outcome of a look at the queue.
 
     `begun` are deploys to begin, `lost` ids of deploys in progress that another server has claimed,
-    and `called_off` ids of those to be cancelled.
+    and `called_off` ids of those to be cancelled. `renewed` are ids of those whose claims last for
+    `CLAIM_S` seconds from the look on.
     """
 
     begun: list[Deploy]
     lost: set[str]
     called_off: set[str]
+    renewed: frozenset[str] = field(default=frozenset())
 
 
 class Worker:
@@ -65,6 +65,7 @@ class Worker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._deploys: dict[str, Deploy] = {}
         self._works: dict[str, asyncio.Task[None]] = {}
+        self._fences: dict[str, Fence] = {}
         self._called_off: set[str] = set()
         self._renewed_at = 0.0
         self._looked_at = 0.0
@@ -79,11 +80,11 @@ class Worker:
         """Give the deploys in progress `grace_s` seconds, then park the rest for another start."""
 
         async def park(deploy_id: str) -> None:
-            deploy = self._deploys[deploy_id]
+            deploy, fence = self._deploys[deploy_id], self._fences[deploy_id]
             try:
                 async with asyncio.timeout(PARK_S):
                     await _cancel([task for task in (self._tasks.get(deploy_id),) if task])
-                    await Pipeline(self._services, deploy_id).park()
+                    await Pipeline(self._services, deploy_id, fence).park()
             except (TagboatError, ClaimLostError, TimeoutError) as error:
                 words = {**await words_about(self._services.store, deploy), "reason": str(error)}
                 log.warning("the deploy is left as it is", action="park", **words)
@@ -124,12 +125,15 @@ class Worker:
             self._tasks.pop(deploy_id, None)
             self._deploys.pop(deploy_id, None)
             self._works.pop(deploy_id, None)
+            self._fences.pop(deploy_id, None)
             self._called_off.discard(deploy_id)
             self._services.places.leave()
             # Another deploy may have waited for its place, or for its stage.
             self._looks.wake()
 
         self._looked_at = loop_time = asyncio.get_running_loop().time()
+        # From before the write: by the database, the claims last longer than that.
+        until = awake_s() + CLAIM_S - MARGIN_S
         renew = loop_time - self._renewed_at >= RENEW_S
         claims = await self._services.store.read(self._find)
         # Found once more by the write: another server may have claimed it since the read.
@@ -144,8 +148,11 @@ class Worker:
             # Breaks off whatever it is doing; `_carry_out` then takes it back.
             self._called_off.add(deploy_id)
             self._works[deploy_id].cancel()
+        for deploy_id in claims.renewed & self._fences.keys():
+            self._fences[deploy_id].until = until
         for deploy in claims.begun:
             self._deploys[deploy.id] = deploy
+            self._fences[deploy.id] = Fence(self._services.store, deploy.id, deploy.claim, until)
             self._services.places.take()
             task = asyncio.create_task(self._carry_out(deploy))
             self._tasks[deploy.id] = task
@@ -159,34 +166,33 @@ class Worker:
 
     def _find(self, reader: Reader) -> QueueLook:
         """Return the deploys that may begin as things stand, and those that are disturbed."""
-        mine, now = set(self._tasks), self._services.clock()
+        mine = self._claims()
         room = min(self._services.places.free, MAX_CLAIMED - len(mine))
-        begun = reader.claimable_deploys(self._holder, now, mine, room) if room > 0 else []
-        disturbed = reader.disturbed_deploys(self._holder, mine)
+        begun = reader.claimable_deploys(self._holder, mine, room) if room > 0 else []
+        disturbed = reader.disturbed_deploys(mine)
         # A server that slept past the end of its claim, or could not reach the database, may find
         # another one at work.
-        lost = {one.id for one in disturbed if one.claimed_by not in {None, self._holder}}
+        # One that was withdrawn notices that itself.
+        again = [one for one in disturbed if one.claim != mine[one.id]]
+        lost = {one.id for one in again if not one.status.final}
         called_off = {one.id for one in disturbed if one.cancelling and one.id not in lost}
         return QueueLook(begun, lost, called_off)
 
     def _claim(self, tx: Tx, *, renew: bool) -> QueueLook:
-        now = self._services.clock()
-        until = now + timedelta(seconds=CLAIM_S)
-        if renew:
-            tx.renew_claims(self._holder, set(self._tasks), until)
-        found = self._find(tx)
-        claimed = partial(
-            replace, status=DeployStatus.RUNNING, claimed_by=self._holder, claimed_until=until
-        )
-        begun = [claimed(deploy, started_at=deploy.started_at or now) for deploy in found.begun]
-        for deploy in begun:
-            tx.put_deploy(deploy)
-        return replace(found, begun=begun)
+        renewed = tx.renew_claims(self._claims(), CLAIM_S) if renew else frozenset()
+        found, now = self._find(tx), self._services.clock()
+        begun = [replace(deploy, started_at=deploy.started_at or now) for deploy in found.begun]
+        begun = [tx.claim_deploy(deploy, self._holder, CLAIM_S) for deploy in begun]
+        return replace(found, begun=begun, renewed=renewed)
+
+    def _claims(self) -> dict[str, int]:
+        """Return the numbers of our claims by the ids of their deploys."""
+        return {deploy_id: self._deploys[deploy_id].claim for deploy_id in self._tasks}
 
     async def _carry_out(self, deploy: Deploy) -> None:
-        store = self._services.store
+        store, fence = self._services.store, self._fences[deploy.id]
         try:
-            work = asyncio.create_task(Pipeline(self._services, deploy.id).carry_out())
+            work = asyncio.create_task(Pipeline(self._services, deploy.id, fence).carry_out())
             self._works[deploy.id] = work
             try:
                 await work
@@ -197,7 +203,7 @@ class Worker:
                 if deploy.id not in self._called_off or (this and this.cancelling()):
                     raise
                 # Begun again, it finds on record that it is to be cancelled: it is taken back.
-                await Pipeline(self._services, deploy.id).carry_out()
+                await Pipeline(self._services, deploy.id, fence).carry_out()
         except NotFoundError:
             names = await words_about(store, deploy)
             log.info("the deploy was deleted", action="carry_out", **names)

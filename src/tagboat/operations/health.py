@@ -10,6 +10,7 @@ import structlog
 from tagboat.core.elsewhere import elsewhere
 from tagboat.core.errors import EngineError, IngressUnavailableError, TagboatError
 from tagboat.core.polling import RegistryBackoff
+from tagboat.core.ports import Tx
 from tagboat.operations.services import OperationServices
 from tagboat.shared_calls import SharedCalls
 
@@ -50,14 +51,15 @@ class HealthChecks:
         self._services = services
         self._checks: SharedCalls[dict[str, str]] = SharedCalls()
         self._reads: SharedCalls[list[RegistryBackoff]] = SharedCalls()
+        self._writes: SharedCalls[object] = SharedCalls()
 
     async def check(self) -> SystemHealth:
         """Check everything, or join the check that is under way."""
         return SystemHealth(await self._checks.call(None, self._check_all))
 
     async def check_database(self) -> SystemHealth:
-        """Check whether the database answers."""
-        return SystemHealth({DATABASE: await _finding(DATABASE, self._failing_registries())})
+        """Check whether the database can be read and written."""
+        return SystemHealth({DATABASE: await _finding(DATABASE, self._use_database())})
 
     async def _check_all(self) -> dict[str, str]:
         async def ask_engine() -> None:
@@ -73,7 +75,7 @@ class HealthChecks:
                 raise IngressUnavailableError(said)
 
         database, engine, ingress, registries = await asyncio.gather(
-            _finding(DATABASE, self._failing_registries()),
+            _finding(DATABASE, self._use_database()),
             _finding("engine", ask_engine()),
             _finding("ingress", ask_ingress()),
             self.check_registries(),
@@ -96,6 +98,17 @@ class HealthChecks:
         shown = [f"{one.host}: {one.error}" for one in failing[:_REGISTRIES_SHOWN]]
         more = [f"and {len(failing) - len(shown)} more"] if len(failing) > len(shown) else []
         return "; ".join(shown + more) or "ok"
+
+    async def _use_database(self) -> None:
+        store = self._services.store
+
+        def write(tx: Tx) -> None:
+            # A file that can be locked can be written; another write would cost a flush each time.
+            if not store.exclusive:
+                tx.acquire_lease(DATABASE, DATABASE, TIMEOUT_S)
+
+        await self._failing_registries()
+        await self._writes.call(None, lambda: store.write(write))
 
     async def _failing_registries(self) -> Sequence[RegistryBackoff]:
         # A read that the database has yet to answer is waited for, and no other is begun: a silent

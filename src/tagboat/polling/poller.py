@@ -104,8 +104,7 @@ class Poller:
 
     def _acquire_lease(self, tx: Tx) -> bool:
         """Take or renew the lease of the one server that polls on schedule."""
-        now = self._clock()
-        return tx.acquire_lease(LEASE, self._holder, now, now + timedelta(seconds=LEASE_S))
+        return tx.acquire_lease(LEASE, self._holder, LEASE_S)
 
     async def start_cycle(self, polls: asyncio.TaskGroup) -> None:
         """Start polling at every host.

@@ -9,7 +9,7 @@ from tagboat.core.endpoint import Endpoint, loopback_endpoint
 from tagboat.core.errors import EndpointTakenError, EngineError
 from tagboat.core.host_access import published_port_in
 from tagboat.core.image import Digest, ImageInfo, ImageName
-from tagboat.core.runtime import BeforePull
+from tagboat.core.runtime import BeforePull, BeforeStart
 from tagboat.core.workload import Launched, WorkloadSpec
 
 # Each try costs a container that is created and removed.
@@ -41,7 +41,11 @@ class ImagePuller(Protocol):
 
 
 async def launch_at_free_port(
-    launcher: Launcher, spec: WorkloadSpec, taken: Collection[Endpoint], free_port: FreePort
+    launcher: Launcher,
+    spec: WorkloadSpec,
+    taken: Collection[Endpoint],
+    free_port: FreePort,
+    before_start: BeforeStart | None = None,
 ) -> Launched:
     """Create and start a workload: at its own endpoint, else at a port that nobody has.
 
@@ -53,6 +57,8 @@ async def launch_at_free_port(
         endpoint = (wanted or loopback_endpoint(free_port(avoided))) if spec.port else None
         workload = await launcher.create(replace(spec, endpoint=endpoint))
         try:
+            if before_start is not None:
+                await before_start()
             # By the name it was given a moment ago: people know it from error messages.
             await launcher.start(spec.name)
         except EndpointTakenError as error:
@@ -61,6 +67,12 @@ async def launch_at_free_port(
                 raise  # a person asked for that port: another one would not do
             avoided |= {endpoint.port} if endpoint else set()
             wanted = None
+        except EngineError:
+            raise
+        except Exception:
+            # It may not be started: nobody else knows of it yet.
+            await launcher.remove(workload)
+            raise
         else:
             return Launched(workload, endpoint)
     raise EngineError(f"found no free loopback port for the new container in {PORT_TRIES} tries")

@@ -26,10 +26,10 @@ from tagboat.core.errors import (
 from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
-from tagboat.core.runtime import BeforePull
+from tagboat.core.runtime import BeforePull, BeforeStart
 from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.launch import ensure_pulled, launch_at_free_port
-from tagboat.runtime.memory_facts import facts_of
+from tagboat.runtime.memory_facts import created_status, facts_of
 from tagboat.runtime.memory_state import (
     ExitListener,
     MemoryContainer,
@@ -50,6 +50,11 @@ class MemoryRuntime(MemoryState):
         """Return `memory`."""
         self.raise_failure("version")
         return "memory"
+
+    async def identity(self) -> str:
+        """Return the id that it was given."""
+        self.raise_failure("identity")
+        return self.id
 
     async def own_network(self) -> str | None:
         """Return the network that it was told of."""
@@ -139,7 +144,7 @@ class MemoryRuntime(MemoryState):
         self._made += 1
         container_id = hashlib.sha256(f"container {self._made}".encode()).hexdigest()
         image = self._images[spec.image]
-        status = _created_status(container_id, spec, image)
+        status = created_status(container_id, spec, image)
         self._containers[container_id] = MemoryContainer(spec, image, status, image.test)
         self.volumes |= spec.volumes.keys() | set(status.unasked_volumes.values())
         return container_id
@@ -173,9 +178,14 @@ class MemoryRuntime(MemoryState):
         if found.image.exit_code is not None:
             self.exit(workload, found.image.exit_code)
 
-    async def launch(self, spec: WorkloadSpec, taken: Collection[Endpoint]) -> Launched:
+    async def launch(
+        self,
+        spec: WorkloadSpec,
+        taken: Collection[Endpoint],
+        before_start: BeforeStart | None = None,
+    ) -> Launched:
         """Create and start it, at its own endpoint or at a port that `free_port` chooses."""
-        return await launch_at_free_port(self, spec, taken, self.free_port)
+        return await launch_at_free_port(self, spec, taken, self.free_port, before_start)
 
     async def stop(self, workload: str, within_s: int | None = None) -> None:  # noqa: ARG002
         """Stop it; does nothing if it is gone."""
@@ -371,30 +381,3 @@ class MemoryRuntime(MemoryState):
             for held in self._containers.values()
             if network in {held.spec.network, *held.spec.networks}
         ]
-
-
-def _created_status(container_id: str, spec: WorkloadSpec, image: MemoryImage) -> WorkloadStatus:
-    mounted = {*spec.volumes.values(), *spec.tmpfs, *(bind.target for bind in spec.binds)}
-    kept = "" if spec.image_labels else "org.opencontainers."
-    of_image = {
-        name: value if name.startswith(kept) else "" for name, value in image.info.labels.items()
-    }
-    return WorkloadStatus(
-        id=container_id,
-        name=spec.name,
-        running=False,
-        restarting=False,
-        restarts=0,
-        exit_code=0,
-        oom_killed=False,
-        health=None,
-        # The real one adds a container's own labels to its image's, of which those are emptied that
-        # may steer others.
-        labels={**of_image, **spec.labels},
-        endpoint=spec.endpoint if spec.port else None,
-        unasked_volumes={
-            path: hashlib.sha256(f"{container_id} {path}".encode()).hexdigest()
-            for path in image.info.volumes
-            if path not in mounted
-        },
-    )

@@ -1,8 +1,11 @@
-"""The facts of a container in memory, as somebody who takes it over asks for them. Pure."""
+"""The facts of a container in memory, as it is created and as one who takes it over asks. Pure."""
+
+import hashlib
 
 from tagboat.core.container_facts import ContainerFacts, VolumeMount
 from tagboat.core.host_access import Published
-from tagboat.runtime.memory_state import MemoryContainer
+from tagboat.core.workload import WorkloadSpec, WorkloadStatus
+from tagboat.runtime.memory_state import MemoryContainer, MemoryImage
 
 
 def facts_of(held: MemoryContainer) -> ContainerFacts:
@@ -44,4 +47,35 @@ def facts_of(held: MemoryContainer) -> ContainerFacts:
         read_only=spec.read_only,
         cap_add=spec.cap_add,
         extra_hosts=spec.extra_hosts,
+    )
+
+
+def created_status(container_id: str, spec: WorkloadSpec, image: MemoryImage) -> WorkloadStatus:
+    """Return the status of a container that was just created."""
+    mounted = {*spec.volumes.values(), *spec.tmpfs, *(bind.target for bind in spec.binds)}
+    kept = "" if spec.image_labels else "org.opencontainers."
+    of_image = {
+        name: value if name.startswith(kept) else "" for name, value in image.info.labels.items()
+    }
+    own = spec.endpoint if spec.port else None
+    ports = {one.host_port for one in spec.publish}
+    return WorkloadStatus(
+        id=container_id,
+        name=spec.name,
+        running=False,
+        restarting=False,
+        restarts=0,
+        exit_code=0,
+        oom_killed=False,
+        health=None,
+        # The real one adds a container's own labels to its image's, of which those are emptied that
+        # may steer others.
+        labels={**of_image, **spec.labels},
+        endpoint=own,
+        host_ports=frozenset(ports | ({own.port} if own else set())),
+        unasked_volumes={
+            path: hashlib.sha256(f"{container_id} {path}".encode()).hexdigest()
+            for path in image.info.volumes
+            if path not in mounted
+        },
     )

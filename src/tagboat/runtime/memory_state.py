@@ -119,6 +119,7 @@ class MemoryState:
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.volumes: set[str] = set()
         self.network: str | None = None
+        self.id = "memory"
         self.probe: Probe = AnsweringProbe()
         self.free_port: FreePort = self._next_port
         # By `NAME@DIGEST`: what can be pulled, what was, and what of it bears a tag besides.

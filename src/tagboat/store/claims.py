@@ -3,11 +3,12 @@
 Each looks at a few by their index, however many wait or have ended.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import FromClause, Select, Update, exists, literal_column, select, update
+from sqlalchemy import FromClause, Select, exists, literal_column, select, tuple_, update
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from tagboat.core.deploy import DeployStatus, Trigger
@@ -63,20 +64,25 @@ def next_queued(limit: int) -> Select[Any]:
     return select(deploys).where(deploys.c.id.in_(found)).order_by(deploys.c.id)
 
 
-def disturbed(mine: Collection[str], holder: str) -> Select[Any]:
-    """Return the query for those of `mine` to be cancelled, or claimed by others than `holder`."""
-    return select(deploys).where(
-        deploys.c.id.in_(mine), deploys.c.cancelling | (deploys.c.claimed_by != holder)
-    )
+def disturbed(mine: Mapping[str, int]) -> Select[Any]:
+    """Return the query for those of `mine` to be cancelled, or claimed again since.
+
+    `mine` are the numbers of our claims by the ids of their deploys.
+    """
+    return select(deploys).where(deploys.c.id.in_(mine), deploys.c.cancelling | ~_held(mine))
 
 
-def renewed(mine: Collection[str], holder: str, until: datetime) -> Update:
-    """Return the statement that lets the claims of `holder` on `mine` last until then."""
-    return (
-        update(deploys)
-        .where(deploys.c.id.in_(mine), deploys.c.claimed_by == holder)
-        .values(claimed_until=until)
-    )
+def renewed(mine: Mapping[str, int], until: datetime) -> ReturningUpdate[tuple[str]]:
+    """Return the statement that lets our claims last until then, and returns the ids of those.
+
+    A claim counts as long as no other came after it, however late it is renewed.
+    """
+    held = deploys.c.id.in_(mine) & _held(mine)
+    return update(deploys).where(held).values(claimed_until=until).returning(deploys.c.id)
+
+
+def _held(mine: Mapping[str, int]) -> ColumnElement[bool]:
+    return tuple_(deploys.c.id, deploys.c.claim).in_(list(mine.items()))
 
 
 def _by_hand(table: Any) -> ColumnElement[bool]:  # noqa: ANN401 - deploys, or an alias of it

@@ -50,9 +50,14 @@ _NOT_SILENT: dict[str, Any] = {
 }
 """Defaults by which PostgreSQL's library notices that the server is gone; the URL may override."""
 
-_LIMITS = "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s'"
+_LIMITS = (
+    "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5s'; "
+    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; "
+    "SET tcp_user_timeout = '10s'"
+)
 """Statement by which PostgreSQL notices that we are gone, and ends what takes too long."""
-# A statement and no option of the connection: some poolers take none.
+# A statement and no option of the connection: some poolers take none. A server that lost its power
+# while it wrote holds the lock of all writers, for two hours by PostgreSQL's own defaults.
 
 WRITE_LOCK = 7_461_626_174
 """PostgreSQL advisory lock that makes the writers of all replicas take turns."""
@@ -154,7 +159,10 @@ def _refuse_newer(revision: str) -> None:
 def take_time(connection: Connection) -> None:
     """Let the statements of the open transaction take as long as they need."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql(
+            "SET LOCAL statement_timeout = 0;"
+            " SET LOCAL idle_in_transaction_session_timeout = '10min'"
+        )
 
 
 def _make_partial_indexes_last(connection: Connection) -> None:

@@ -1,7 +1,8 @@
 """Deploys, and what their stages keep for later."""
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, select
@@ -62,21 +63,22 @@ class DeployReads(ReadPart):
         )
         return sorted(found, key=lambda deploy: deploy.id)
 
-    def claimable_deploys(
-        self, holder: str, now: datetime, mine: Collection[str], limit: int
-    ) -> list[Deploy]:
+    def claimable_deploys(self, holder: str, mine: Collection[str], limit: int) -> list[Deploy]:
         """Return those that `holder`, at work on `mine`, may begin or go on with, one a stage.
 
         First running ones on which nobody works, then the oldest of each stage where none is
         running; `limit` in all.
         """
-        abandoned = self._deploys_of(claims.abandoned(holder, now, mine))
+        abandoned = self._deploys_of(claims.abandoned(holder, self._session.now(), mine))
         found = sorted(abandoned, key=lambda deploy: deploy.id)[:limit]
         return found + self._deploys_of(claims.next_queued(limit - len(found)))
 
-    def disturbed_deploys(self, holder: str, mine: Collection[str]) -> list[Deploy]:
-        """Return those of `mine` that are to be cancelled, or that others than `holder` claim."""
-        return self._deploys_of(claims.disturbed(mine, holder)) if mine else []
+    def disturbed_deploys(self, mine: Mapping[str, int]) -> list[Deploy]:
+        """Return those of `mine`, ids with the numbers of our claims, that need a look.
+
+        They are to be cancelled, or have been claimed again since.
+        """
+        return self._deploys_of(claims.disturbed(mine)) if mine else []
 
     def deploys(
         self,
@@ -150,11 +152,30 @@ class DeployWrites(DeployReads):
         session.gather(NEW_DEPLOYS if is_new else CHANGED_DEPLOYS, deploy.id, deploy)
         self._note(old, deploy)
 
-    def renew_claims(self, holder: str, mine: Collection[str], until: datetime) -> None:
-        """Let the claims that `holder` still has on the deploys `mine` last until then."""
-        self._session.execute(claims.renewed(mine, holder, until))
-        # Which of the claims were renewed is not known here.
+    def claim_deploy(self, deploy: Deploy, holder: str, for_s: float) -> Deploy:
+        """Claim a deploy for `holder`, and return it as running and claimed for so many seconds.
+
+        All claims before this one are lost.
+        """
+        claimed = replace(
+            deploy,
+            status=DeployStatus.RUNNING,
+            claimed_by=holder,
+            claimed_until=self._session.now() + timedelta(seconds=for_s),
+            claim=deploy.claim + 1,
+        )
+        self.put_deploy(claimed)
+        return claimed
+
+    def renew_claims(self, mine: Mapping[str, int], for_s: float) -> frozenset[str]:
+        """Let our claims last `for_s` seconds from now; return the ids of those not lost by then.
+
+        `mine` are the numbers of our claims by the ids of their deploys.
+        """
+        until = self._session.now() + timedelta(seconds=for_s)
+        held = frozenset(self._session.scalars(claims.renewed(mine, until)))
         self._session.memory.forget_deploys(mine)
+        return held
 
     def put_deploy_config(self, deploy_id: str, config: RunConfig) -> None:
         """Record the configuration of a deploy's containers, sealed."""

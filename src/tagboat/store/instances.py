@@ -131,10 +131,19 @@ class InstanceWrites(InstanceReads):
         self._session.insert(tables.instances_table, to_row(instance))
         self._changed(instance)
 
-    def put_instance(self, instance: Instance) -> None:
-        """Replace an instance."""
-        self._session.replace(tables.instances_table, instance.id, to_row(instance))
+    def put_instance(self, instance: Instance, was: Collection[InstanceState] = ()) -> bool:
+        """Replace an instance; with `was`, only one that is in one of these states.
+
+        Returns False where it is in another by now, or is gone.
+        """
+        table = tables.instances_table
+        statement = table.update().where(table.c.id == instance.id).values(to_row(instance))
+        if was:
+            statement = statement.where(table.c.state.in_(was))
+        if not self._session.execute(statement).rowcount:
+            return False
         self._changed(instance)
+        return True
 
     def put_vitals(self, vitals: Vitals) -> None:
         """Remember what the engine reports of an instance."""

@@ -7,10 +7,21 @@ who adds a query has to remember that.
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Executable, Select, Table, delete, insert, select
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Executable,
+    Select,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.sql import visitors
 
 from tagboat.core.deploy import Deploy, DeployStatus
@@ -27,11 +38,25 @@ from tagboat.store.rows import from_row
 _ROWS_AT_ONCE = 100
 
 
+def database_time(connection: Connection) -> datetime:
+    """Return the time of the database: the one clock by which claims and leases run out."""
+    if connection.dialect.name == "sqlite":
+        # It has none but that of the machine.
+        return datetime.now(UTC)
+    # Not that of the transaction, which may have waited long for its turn.
+    found: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return found.astimezone(UTC)
+
+
 class ReadSession:
     """Statements on a connection, in the transaction that it is in."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def now(self) -> datetime:
+        """Return the time of the database."""
+        return database_time(self._connection)
 
     def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:  # noqa: ANN401
         """Execute a statement."""

@@ -1,6 +1,6 @@
 """Settings, webhook URLs and their signatures, remembered answers, and leases."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, delete, select, tuple_
@@ -115,9 +115,10 @@ class SettingWrites(SettingReads):
         key = tuple_(table.c.key, table.c.route)
         return self._session.execute(delete(table).where(key.in_(old))).rowcount
 
-    def acquire_lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
-        """Take or renew a lease; return False where another holds it beyond `now`."""
-        table = tables.leases_table
+    def acquire_lease(self, name: str, holder: str, for_s: float) -> bool:
+        """Take or renew a lease for `for_s` seconds; return False where another holds it."""
+        table, now = tables.leases_table, self._session.now()
+        until = now + timedelta(seconds=for_s)
         # In one statement: two servers that look first would both find it free.
         row = {"name": name, "holder": holder, "until": until}
         taken = self._session.insertion(table, row).on_conflict_do_update(

@@ -179,6 +179,7 @@ deploys_table = Table(
     Column("made_way", Boolean, nullable=False, server_default=text("false")),
     Column("claimed_by", Text),
     Column("claimed_until", Instant),
+    Column("claim", Integer, nullable=False, server_default=text("0")),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),

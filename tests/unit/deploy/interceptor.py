@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from tagboat.deploy import fence, worker
+from tagboat.store import session
+
 START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 _sleep = asyncio.sleep
 
@@ -25,6 +28,9 @@ class Clock:
         self.slept: list[float] = []
         self._passed_s = 0.0
         monkeypatch.setattr(asyncio, "sleep", self._wake_at_once)
+        monkeypatch.setattr(session, "database_time", lambda _: self.now())
+        monkeypatch.setattr(fence, "awake_s", lambda: time.monotonic() + self._passed_s)
+        monkeypatch.setattr(worker, "awake_s", lambda: time.monotonic() + self._passed_s)
         monkeypatch.setattr(
             asyncio.BaseEventLoop, "time", lambda _: time.monotonic() + self._passed_s
         )

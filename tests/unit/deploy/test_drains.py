@@ -75,7 +75,7 @@ async def test_what_stopped_comes_back_while_something_else_drains(
     other = await led.another_stage("other")
     led.publish("w1")
     live = await led.instance_of(await led.carry_out(await led.queue("w1", stage=other)))
-    sweeping = asyncio.create_task(run_reconciler(led.services))
+    sweeping = asyncio.create_task(run_reconciler(led.services, "here"))
 
     async def waited_for() -> bool:
         return (await state_of(led, old)) is InstanceState.DRAINING and requests.drained == [

@@ -26,9 +26,10 @@ from tagboat.core.receipt import (
 )
 from tagboat.core.request_counts import EndedBy
 from tagboat.deploy import receipts
+from tagboat.deploy.fence import ClaimLostError
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.receipts import RequestCount
-from tagboat.deploy.record import ClaimLostError, DeployRecord
+from tagboat.deploy.record import DeployRecord
 from tagboat.ingress.memory import MemoryIngress
 from tests.unit.deploy.deploy_harness import HOST, World
 from tests.unit.deploy.interceptor import Died
@@ -307,7 +308,7 @@ async def test_a_server_that_lost_its_claim_writes_no_downtime_over_the_others(l
     deploy = await second(led)
 
     async def lose() -> None:
-        await led.change_deploy(await led.deploy(deploy.id), claimed_by="another")
+        await led.change_deploy(await led.deploy(deploy.id), claim=1)
 
     async def sicken_and_lose() -> None:
         await sicken(led, deploy)

@@ -271,7 +271,7 @@ async def seconds_between_sweeps(world: World, sweeps: int) -> list[float]:
         world.calls.before("list_workloads", note)
 
     world.calls.before("list_workloads", note)
-    sweeping = asyncio.create_task(run_reconciler(world.services))
+    sweeping = asyncio.create_task(run_reconciler(world.services, "here"))
     while len(began) < sweeps and not sweeping.done():
         world.clock.move(0.05)
         await world.instances()

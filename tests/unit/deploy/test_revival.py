@@ -389,7 +389,7 @@ async def test_without_a_limit_it_stays_for_ever(led: World) -> None:
 @asynccontextmanager
 async def sweeping(world: World) -> AsyncIterator[None]:
     """Keep sweeping, with the clock standing still but for what others sleep."""
-    task = asyncio.create_task(run_reconciler(world.services))
+    task = asyncio.create_task(run_reconciler(world.services, "here"))
     try:
         yield
     finally:

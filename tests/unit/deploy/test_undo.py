@@ -11,8 +11,8 @@ from tagboat.core.errors import (
     NotFoundError,
     StoreUnavailableError,
 )
+from tagboat.deploy.fence import ClaimLostError
 from tagboat.deploy.reconcile import reconcile
-from tagboat.deploy.record import ClaimLostError
 from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.deploy_harness import World, assert_fails, assert_only
 
@@ -191,7 +191,7 @@ async def test_a_deploy_that_another_server_took_over_is_left_to_it(
     there: list[Deploy] = []
 
     async def take_over() -> None:
-        there.append(await world.change_deploy(deploy, claimed_by="there"))
+        there.append(await world.change_deploy(deploy, claimed_by="there", claim=deploy.claim + 1))
 
     world.calls.after(call, take_over)
     with pytest.raises(ClaimLostError):
@@ -210,7 +210,7 @@ async def test_a_failure_is_not_written_over_what_another_server_does(world: Wor
     )
 
     async def take_over() -> None:
-        await world.change_deploy(deploy, claimed_by="there")
+        await world.change_deploy(deploy, claimed_by="there", claim=deploy.claim + 1)
 
     world.calls.before("status", take_over)
     with pytest.raises(ClaimLostError):
@@ -228,7 +228,7 @@ async def test_a_deploy_that_was_withdrawn_stays_withdrawn(world: World) -> None
     )
 
     async def withdraw() -> None:
-        await world.change_deploy(deploy, status=DeployStatus.CANCELLED, claimed_by=None)
+        await world.change_deploy(deploy, status=DeployStatus.CANCELLED, claimed_by=None, claim=1)
 
     world.calls.after("start", withdraw)
     with pytest.raises(ClaimLostError):

@@ -15,8 +15,9 @@ from tagboat.core.errors import EngineUnavailableError, StoreUnavailableError
 from tagboat.core.ports import Topic
 from tagboat.core.run import RunOptions
 from tagboat.deploy import worker as worker_module
+from tagboat.deploy.fence import CLAIM_S
 from tagboat.deploy.places import MAX_WORKING
-from tagboat.deploy.worker import CLAIM_S, LOOK_MIN_INTERVAL_S, RENEW_S, Worker
+from tagboat.deploy.worker import LOOK_MIN_INTERVAL_S, RENEW_S, Worker
 from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.deploy_harness import REFUSED, World, assert_only
 

@@ -273,9 +273,7 @@ async def test_a_queued_push_waits_until_the_stage_runs_again(world: World) -> N
     await stop(world)
 
     async def claimable() -> list[str]:
-        found = await world.store.read(
-            lambda reader: reader.claimable_deploys("me", world.clock.now(), (), 10)
-        )
+        found = await world.store.read(lambda reader: reader.claimable_deploys("me", (), 10))
         return [deploy.tag for deploy in found]
 
     assert await claimable() == []

@@ -126,7 +126,7 @@ def test_a_look_for_work_passes_over_what_must_wait_without_reading_it(
     connection: Connection,
 ) -> None:
     running, queued = plans(
-        connection, lambda reader: reader.claimable_deploys("here", NOW, ["mine"], 16)
+        connection, lambda reader: reader.claimable_deploys("here", ["mine"], 16)
     )
     assert running == [
         "SCAN deploys USING INDEX ix_deploys_running",
@@ -168,8 +168,13 @@ def test_failures_are_found_among_the_failed_and_what_mended_them_by_stage(
 
 
 def test_what_disturbs_the_work_is_found_by_id(connection: Connection) -> None:
-    assert plans(connection, lambda reader: reader.disturbed_deploys("here", ["mine"])) == [
-        ["SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)"]
+    assert plans(connection, lambda reader: reader.disturbed_deploys({"mine": 1})) == [
+        [
+            "SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)",
+            # The numbers of the claims, given with the query.
+            "LIST SUBQUERY 1",
+            "SCAN CONSTANT ROW",
+        ]
     ]
 
 

@@ -9,7 +9,6 @@ from tagboat.core.polling import PollState
 from tagboat.core.ports import Tx
 from tagboat.store import SqlStore, open_store
 from tests.contract.test_store import (
-    NOW,
     a_delivery,
     a_deploy,
     a_project,
@@ -43,7 +42,7 @@ def store(tmp_path: Path) -> Iterator[SqlStore]:
         (lambda tx: tx.add_deploy(DEPLOY), lambda tx: tx.all_open_deploys(), [DEPLOY]),
         (
             lambda tx: tx.add_deploy(DEPLOY),
-            lambda tx: tx.claimable_deploys("me", NOW, (), 1),
+            lambda tx: tx.claimable_deploys("me", (), 1),
             [DEPLOY],
         ),
         (lambda tx: tx.add_delivery(DELIVERY), lambda tx: tx.delivery(DELIVERY.id), DELIVERY),

@@ -20,6 +20,7 @@ from tagboat.core.errors import EngineError
 from tagboat.core.generics import T
 from tagboat.core.health import TestRun
 from tagboat.core.registry_logins import RegistryLogins, StoredLogins
+from tagboat.core.runtime import BeforeStart
 from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.docker import image_wire, wire
 from tagboat.runtime.docker.address import EngineTransport, parse_engine_address
@@ -95,6 +96,15 @@ class DockerRuntime(DockerHoldings):
         async with self._connection.use("be reached", ASK_S) as docker:
             return str((await docker.version())["Version"])
 
+    async def identity(self) -> str:
+        """Return the engine's own id, which its data directory keeps; empty for Podman."""
+        async with self._connection.use("tell its id", ASK_S) as docker:
+            parts = (await docker.version()).get("Components") or ()
+            # Podman makes up another id for each answer.
+            if any("podman" in str(part.get("Name")).lower() for part in parts):
+                return ""
+            return str((await docker.system.info()).get("ID") or "")
+
     async def platform(self) -> str:
         """System and processor of the engine's machine, such as `linux/amd64`.
 
@@ -159,9 +169,14 @@ class DockerRuntime(DockerHoldings):
             raise
         return container
 
-    async def launch(self, spec: WorkloadSpec, taken: Collection[Endpoint]) -> Launched:
+    async def launch(
+        self,
+        spec: WorkloadSpec,
+        taken: Collection[Endpoint],
+        before_start: BeforeStart | None = None,
+    ) -> Launched:
         """Create and start the container, at its own endpoint or at a free port of 127.0.0.1."""
-        return await launch_at_free_port(self, spec, taken, self._free_port)
+        return await launch_at_free_port(self, spec, taken, self._free_port, before_start)
 
     async def start(self, workload: str) -> None:
         """Start it; does nothing if it runs.

@@ -140,6 +140,7 @@ def container_status(answer: Json) -> WorkloadStatus:
         for mount in answer.get("Mounts") or []
         if mount.get("Type") == "volume" and mount.get("Name") and mount["Destination"] not in asked
     }
+    ports = _host_ports(answer)
     return WorkloadStatus(
         id=container_id,
         name=name.removeprefix("/"),
@@ -152,7 +153,8 @@ def container_status(answer: Json) -> WorkloadStatus:
         # The engine says `none` where there is no HEALTHCHECK.
         health=health if health in {"starting", "healthy", "unhealthy"} else None,
         labels=(answer.get("Config") or {}).get("Labels") or {},
-        endpoint=loopback_endpoint(_host_port(answer)),
+        endpoint=loopback_endpoint(next(iter(ports), 0)),
+        host_ports=frozenset(ports),
         started_at=parse_time(state.get("StartedAt") or ""),
         paused=bool(state.get("Paused")),
         health_said=last_said(state),
@@ -272,24 +274,18 @@ def _port_bindings(spec: WorkloadSpec) -> dict[str, list[dict[str, str]]]:
     return bindings
 
 
-def _host_port(answer: Json) -> int:
-    """Return the host port it was asked to be published on, or the one the engine chose.
-
-    0 for none.
-    """
+def _host_ports(answer: Json) -> list[int]:
+    """Return the host ports it was asked to be published on, then those the engine chose."""
     asked = (answer.get("HostConfig") or {}).get("PortBindings") or {}
     given = (answer.get("NetworkSettings") or {}).get("Ports") or {}
     bindings = [
         binding for ports in (asked, given) for bound in ports.values() for binding in bound or []
     ]
-    return next(
-        (
-            int(binding["HostPort"])
-            for binding in bindings
-            if binding.get("HostPort") not in {None, "", "0"}
-        ),
-        0,
-    )
+    return [
+        int(binding["HostPort"])
+        for binding in bindings
+        if binding.get("HostPort") not in {None, "", "0"}
+    ]
 
 
 def parse_time(text: str) -> datetime | None:

@@ -1,0 +1,276 @@
+"""Two servers on one PostgreSQL: one stands still, is cut off, dies, or has a wrong clock.
+
+Each deploy is carried out by one of them, and what serves is what is on record.
+"""
+
+import contextlib
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from tagboat.store.database import begin_write, open_database
+from tests.faults.fault_harness import FaultHarness, StageUnderTest, world
+from tests.support.docker_registry import DockerRegistry
+from tests.support.dockerd import call
+from tests.support.forks import commands
+from tests.support.postgres import Postgres, postgres
+from tests.support.silent_relay import SilentRelay, silent_relay
+
+__all__ = ["postgres"]
+
+_CLAIM_S = 15
+_TAKEN_OVER_S = 240.0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two servers; the first one reaches the database through `relay`."""
+
+    one: FaultHarness
+    two: FaultHarness
+    database: str
+    relay: SilentRelay
+
+    @contextmanager
+    def two_stands_still(self) -> Iterator[None]:
+        """Let the first one claim what comes in the block."""
+        process = self.two.server.process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    def begun_by_one(self, lane: StageUnderTest, tag: str, point: str, how: str = "wait_at") -> str:
+        """Push a tag; return its deploy once the first server stands at the point with it."""
+        with self.two_stands_still():
+            self.one.server.order(**{how: point})
+            deploy = self.one.push(lane, tag)
+            self.one.server.until(lambda: point in self.one.server.passed(), point)
+        return deploy
+
+    def claim(self, deploy: str) -> int:
+        """How often the deploy was claimed."""
+        return int(self.ask("SELECT claim FROM deploys WHERE id = %s", deploy))
+
+    def ask(self, query: str, *values: object) -> float:
+        with psycopg.connect(self.database) as connection:
+            row = connection.execute(query.encode(), values).fetchone()
+        assert row is not None
+        return float(row[0])
+
+    def both_serve(self, lane: StageUnderTest, tag: str) -> None:
+        """Wait until both ingresses show the tag; then nothing else may run or be on record."""
+        for host in (self.one, self.two):
+            host.server.until(lambda host=host: host.page(lane) == (200, f"I am {tag}"), tag)  # type: ignore[misc]
+            host.assert_serves(lane, tag)
+
+
+@pytest.fixture(scope="module")
+def pair(
+    tmp_path_factory: pytest.TempPathFactory,
+    engine_url: str,
+    docker_registry: DockerRegistry,
+    postgres: Postgres,
+) -> Iterator[Pair]:
+    database, folder = postgres.new_database(), tmp_path_factory.mktemp("several")
+    with silent_relay(postgres.port) as relay, contextlib.ExitStack() as stack:
+        stack.callback(relay.speak)
+        hosts: list[FaultHarness] = []
+        for name, port in (("one", relay.port), ("two", postgres.port)):
+            directory = folder / name
+            data = directory / "data"
+            data.mkdir(parents=True, mode=0o700)
+            if hosts:
+                shutil.copy(folder / "one" / "data" / "encryption.key", data)
+            url = database.replace(str(postgres.port), str(port))
+            hosts.append(
+                stack.enter_context(
+                    world(
+                        directory,
+                        engine_url,
+                        docker_registry.host,
+                        environ={"TAGBOAT_DATABASE_URL": url},
+                    )
+                )
+            )
+        yield Pair(hosts[0], hosts[1], database, relay)
+
+
+@pytest.fixture
+def lane(pair: Pair) -> Iterator[StageUnderTest]:
+    for host in (pair.one, pair.two):
+        host.server.order()
+        host.server.start_if_left_dead()
+    made = pair.one.lane()
+    yield made
+    pair.relay.speak()
+    for host in (pair.one, pair.two):
+        host.server.order()
+    pair.two.called("DELETE", f"/api/projects/{made.project_id}")
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("runtime.create#1 before", marks=pytest.mark.quick),
+        "runtime.create#1 after",
+        "runtime.start#1 before",
+        "store.write DeployRecord.put_instance#1 after",
+        "store.write DeployRecord.advance to check#1 before",
+        "ingress.change_routes#1 before",
+        "runtime.stop#1 before",
+        "runtime.remove#1 before",
+    ],
+)
+def test_one_that_stood_still_leaves_alone_what_another_took_over(
+    pair: Pair, lane: StageUnderTest, point: str
+) -> None:
+    pair.one.live_from(lane)
+    tag = pair.one.publish(lane)
+    with pair.two.users(lane) as users:
+        deploy = pair.begun_by_one(lane, tag, point)
+        ended = pair.two.ended(deploy, _TAKEN_OVER_S)
+        pair.two.rest(lane)
+        (before,) = pair.two.containers(lane)
+        pair.one.server.order()
+        pair.one.server.until(pair.one.server.answers, "the first server to go on")
+        # The next deploy goes its way on either of them, after all that the first one had begun.
+        pair.both_serve(lane, tag)
+        assert [one["Id"] for one in pair.two.containers(lane)] == [before["Id"]]
+        users.goes_on()
+    assert (ended["status"], pair.claim(deploy)) == ("succeeded", 2)
+    assert users.failures == []
+
+
+@pytest.mark.parametrize("point", ["runtime.create#1 before", "runtime.stop#1 before"])
+def test_one_that_is_cut_off_from_the_database_leaves_alone_what_another_took_over(
+    pair: Pair, lane: StageUnderTest, point: str
+) -> None:
+    pair.one.live_from(lane)
+    tag = pair.one.publish(lane)
+    deploy = pair.begun_by_one(lane, tag, point, "hold_at")
+    pair.relay.fall_silent()
+    ended = pair.two.ended(deploy, _TAKEN_OVER_S)
+    pair.two.rest(lane)
+    (before,) = pair.two.containers(lane)
+    pair.one.server.let_go()
+    assert pair.one.server.call("GET", "/api/health")[0] == 503
+    pair.relay.speak()
+    pair.one.server.until(pair.one.server.answers, "the database to be back")
+    pair.both_serve(lane, tag)
+    assert [one["Id"] for one in pair.two.containers(lane)] == [before["Id"]]
+    assert (ended["status"], pair.claim(deploy)) == ("succeeded", 2)
+
+
+def test_one_that_dies_is_followed_by_the_other(pair: Pair, lane: StageUnderTest) -> None:
+    pair.one.live_from(lane)
+    tag = pair.one.publish(lane)
+    with pair.two.users(lane) as users:
+        point = "runtime.start#1 after"
+        with pair.two_stands_still():
+            pair.one.server.order(die_at=[point])
+            deploy = pair.one.push(lane, tag)
+            assert pair.one.server.await_death(60)
+        ended = pair.two.ended(deploy, _TAKEN_OVER_S)
+        pair.two.rest(lane)
+        users.goes_on()
+    assert (ended["status"], pair.claim(deploy)) == ("succeeded", 2)
+    assert users.failures == []
+    pair.one.server.start_if_left_dead()
+    pair.both_serve(lane, tag)
+
+
+@pytest.mark.parametrize("ahead_s", [60, -60])
+def test_a_wrong_clock_takes_nothing_and_delays_nothing(
+    pair: Pair, lane: StageUnderTest, ahead_s: int
+) -> None:
+    tag = pair.one.publish(lane)
+    with pair.two_stands_still():
+        pair.one.server.order(ahead_s=ahead_s, hold_at="runtime.start#1 before")
+        deploy = pair.one.push(lane, tag)
+        pair.one.server.held_at("runtime.start#1 before")
+        left_s = pair.ask(
+            "SELECT claimed_until / 1e6 - extract(epoch FROM clock_timestamp())"
+            " FROM deploys WHERE id = %s",
+            deploy,
+        )
+    assert left_s <= _CLAIM_S
+    # Another deploy shows that the second server, whose clock is right, has looked by then.
+    other = pair.two.lane()
+    pair.two.live_from(other)
+    assert pair.claim(deploy) == 1
+    pair.one.server.let_go()
+    assert pair.one.ended(deploy)["status"] == "succeeded"
+    assert pair.claim(deploy) == 1
+    pair.two.called("DELETE", f"/api/projects/{other.project_id}")
+
+
+def test_one_of_them_brings_back_what_has_ended_and_its_port_is_on_record(
+    pair: Pair, lane: StageUnderTest
+) -> None:
+    tag = pair.one.live_from(lane)
+    for _ in range(4):
+        live = pair.one.live(lane)
+        (container,) = pair.one.containers(lane)
+        call(pair.one.engine_url, "POST", f"/containers/{container['Id']}/kill")
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                taken.bind(("127.0.0.1", urlsplit(live["url"]).port or 0))
+                taken.listen()
+            pair.one.server.until(
+                lambda live=live: pair.one.live(lane)["url"] != live["url"],  # type: ignore[misc]
+                "it to be reached elsewhere",
+                _TAKEN_OVER_S,
+            )
+        pair.both_serve(lane, tag)
+
+
+@pytest.mark.quick
+def test_a_writer_that_falls_silent_holds_the_others_up_for_seconds_and_health_says_so(
+    pair: Pair,
+) -> None:
+    engine = open_database(pair.database, Path("unused"))
+    with engine.connect() as connection, connection.begin():
+        # As a server does whose machine loses its power while it writes.
+        begin_write(connection)
+        status, health = pair.two.server.call("GET", "/api/health/ready")
+        assert (status, health["checks"]["database"]) != (200, "ok")
+        pair.two.server.until(pair.two.server.answers, "writes to go on", 60)
+        with pytest.raises(psycopg.Error):
+            connection.connection.driver_connection.execute("SELECT 1")  # type: ignore[union-attr]
+    engine.dispose()
+
+
+def test_a_server_on_another_engine_is_refused_until_it_is_told_that_all_has_moved(
+    pair: Pair,
+) -> None:
+    two = pair.two.server
+    assert two.terminate() == 0
+    with psycopg.connect(pair.database) as connection:
+        row = connection.execute("SELECT value FROM settings WHERE name = 'engine_id'").fetchone()
+        assert row is not None
+        own = str(row[0])
+        connection.execute("UPDATE settings SET value = '\"ab:cd\"' WHERE name = 'engine_id'")
+    refused = commands().run(("tagboat", "serve"), two.variables(), two.directory)
+    assert (refused.returncode, "belongs to another engine (id ab:cd)" in refused.stderr) == (
+        1,
+        True,
+    )
+    assert f"TAGBOAT_ENGINE_ID={own}" in refused.stderr
+    told = two.environ
+    two.environ = {**told, "TAGBOAT_ENGINE_ID": own}
+    two.start()
+    assert two.terminate() == 0
+    two.environ = told
+    two.start()
