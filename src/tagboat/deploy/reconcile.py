@@ -23,6 +23,7 @@ from tagboat.deploy.drains import Drains
 from tagboat.deploy.fence import CLAIM_S, RECONCILE_LEASE, ClaimLostError, Lease, fenced
 from tagboat.deploy.instances import ended
 from tagboat.deploy.log_words import words_about
+from tagboat.deploy.moves import follow_moves
 from tagboat.deploy.one_offs import remove_left
 from tagboat.deploy.ownership import made_here, own_labels
 from tagboat.deploy.revival import found_elsewhere, made_by, mend_endpoint, revive, start_theirs
@@ -146,6 +147,7 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
         partial(mend_endpoint, services, *pair) for pair in found_elsewhere(desired.live, workloads)
     ]
     failures = await _do_all(revivals)
+    moved = await follow_moves(services, workloads)
     removals = [
         *(partial(remove_orphan, one) for one in workloads if not desired.knows(one)),
         *(partial(remove_withdrawn, one) for one in desired.given_up),
@@ -155,7 +157,7 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
             if one.kept_until < services.clock()
         ),
     ]
-    if revivals or removals or desired.drained:
+    if revivals or removals or desired.drained or moved:
         # A revived instance may be at another endpoint; and nothing is removed before it is known
         # that requests go elsewhere.
         await services.traffic.apply_routes()

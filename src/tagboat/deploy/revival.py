@@ -41,7 +41,7 @@ async def revive(services: DeployServices, instance: Instance) -> None:
         current = await _change(services, current, container_id="")
         found = await made_by(services, current.deploy_id)
         for own in (one for one in found if role_of(one) == INSTANCE):
-            current = await _change(services, current, container_id=own.id, endpoint=own.endpoint)
+            current = await _change(services, current, container_id=own.id, endpoints=own.endpoints)
     try:
         if current.container_id:
             try:
@@ -85,7 +85,7 @@ def found_elsewhere(
     return [
         (one, running[one.container_id])
         for one in made
-        if one.endpoint and one.endpoint.port not in running[one.container_id].host_ports
+        if any(at.port not in running[one.container_id].host_ports for at in one.endpoints)
     ]
 
 
@@ -96,11 +96,15 @@ async def mend_endpoint(
     config = await services.store.read(lambda reader: reader.deploy_config(instance.deploy_id))
     published = config.options.publish if config is not None else ()
     own = workload.host_ports - {parse_published(one).host_port for one in published}
-    endpoint = loopback_endpoint(next(iter(own))) if len(own) == 1 else workload.endpoint
+    endpoint = loopback_endpoint(next(iter(own), 0)) if len(own) == 1 else None
+    endpoints = (endpoint,) if endpoint else workload.endpoints
     words = await words_about(services.store, instance) | {"container": instance.container}
-    said = {"recorded": str(instance.endpoint), "found": str(endpoint)}
+    said = {
+        "recorded": [str(one) for one in instance.endpoints],
+        "found": [str(one) for one in endpoints],
+    }
     log.warning("a container answers elsewhere than on record", action="mend", **words, **said)
-    await _change(services, instance, endpoint=endpoint)
+    await _change(services, instance, endpoints=endpoints)
 
 
 async def start_theirs(services: DeployServices, instance: Instance) -> None:
@@ -135,9 +139,9 @@ async def _make_again(services: DeployServices, instance: Instance) -> None:
     active = await services.store.read(lambda reader: reader.instances(states=ACTIVE_STATES))
     launched = await services.runtime.launch(
         with_host_paths(spec, services.host_path),
-        {one.endpoint for one in active if one.endpoint is not None},
+        {endpoint for one in active for endpoint in one.endpoints},
     )
-    await _change(services, instance, container_id=launched.id, endpoint=launched.endpoint)
+    await _change(services, instance, container_id=launched.id, endpoints=launched.endpoints)
 
 
 async def _change(
@@ -148,9 +152,9 @@ async def _change(
     def change(tx: Tx) -> bool:
         current = tx.instance(instance.id)
         # Nothing is written over what another has recorded since it was read.
-        same = (current.container_id, current.endpoint) == (
+        same = (current.container_id, current.endpoints) == (
             instance.container_id,
-            instance.endpoint,
+            instance.endpoints,
         )
         return same and tx.put_instance(replace(current, **changes), was=[InstanceState.LIVE])
 

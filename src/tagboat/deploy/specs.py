@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.endpoint import only_loopback
 from tagboat.core.one_off import OneOff
 from tagboat.core.storage import stage_volumes
 from tagboat.core.workload import WorkloadSpec
@@ -30,9 +31,8 @@ def instance_spec(
     spec = as_instance(
         _common_spec(context, instance.container, installation, INSTANCE), context.config.options
     )
-    spec = replace(
-        spec, port=context.config.port, endpoint=instance.endpoint, aliases=context.aliases
-    )
+    endpoint = only_loopback(instance.endpoints)
+    spec = replace(spec, port=context.config.port, endpoint=endpoint, aliases=context.aliases)
     if not waits_for_names(context, instance):
         return spec
     if alone:

@@ -166,14 +166,8 @@ class MemoryRuntime(MemoryState):
             said = f"Bind for 127.0.0.1:{min(taken)} failed: port is already allocated"
             raise EndpointTakenError(f"the engine could not start the container {workload}: {said}")
         health = "starting" if found.image.info.has_healthcheck else None
-        found.status = replace(
-            found.status,
-            running=True,
-            restarting=False,
-            exit_code=0,
-            health=health,
-            started_at=self.clock(),
-        )
+        runs = found.status.with_tasks(running=True, restarting=False, exit_code=0, health=health)
+        found.status = replace(runs, started_at=self.clock())
         found.write(found.image.log, self.clock())
         if found.image.exit_code is not None:
             self.exit(workload, found.image.exit_code)
@@ -192,7 +186,7 @@ class MemoryRuntime(MemoryState):
         self._record("stop", workload)
         if found := self._find(workload):
             ends = found.status.running or found.status.restarting
-            found.status = replace(found.status, running=False, restarting=False)
+            found.status = found.status.with_tasks(running=False, restarting=False)
             if ends:
                 self._tell(found)
 

@@ -4,14 +4,14 @@ import hashlib
 
 from tagboat.core.container_facts import ContainerFacts, VolumeMount
 from tagboat.core.host_access import Published
-from tagboat.core.workload import WorkloadSpec, WorkloadStatus
+from tagboat.core.workload import TaskStatus, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.memory_state import MemoryContainer, MemoryImage
 
 
 def facts_of(held: MemoryContainer) -> ContainerFacts:
     """Return the facts of a container; the values that its spec does not give are the image's."""
     spec, status, info = held.spec, held.status, held.image.info
-    at = status.endpoint if status.running else None
+    at = next(iter(status.endpoints), None) if status.running else None
     own = (Published(at.host, at.port, spec.port),) if at else ()
     image_env = dict(entry.partition("=")[::2] for entry in info.env)
     volumes = {**spec.volumes, **{name: path for path, name in status.unasked_volumes.items()}}
@@ -62,16 +62,10 @@ def created_status(container_id: str, spec: WorkloadSpec, image: MemoryImage) ->
     return WorkloadStatus(
         id=container_id,
         name=spec.name,
-        running=False,
-        restarting=False,
-        restarts=0,
-        exit_code=0,
-        oom_killed=False,
-        health=None,
+        tasks=(TaskStatus(id=container_id, running=False, endpoint=own),),
         # The real one adds a container's own labels to its image's, of which those are emptied that
         # may steer others.
         labels={**of_image, **spec.labels},
-        endpoint=own,
         host_ports=frozenset(ports | ({own.port} if own else set())),
         unasked_volumes={
             path: hashlib.sha256(f"{container_id} {path}".encode()).hexdigest()
