@@ -29,6 +29,7 @@ from tagboat.callers import (
 from tagboat.core.counters import Counters
 from tagboat.core.errors import TagboatError
 from tagboat.data_dir import DataDir, open_data_dir
+from tagboat.deploy.edges import Edges
 from tagboat.deploy.engine_identity import claim_engine, once_claimed
 from tagboat.deploy.history import keep_forgetting
 from tagboat.deploy.images import keep_tidying
@@ -144,8 +145,9 @@ class Adapters:
     host_path: Callable[[str], str]
 
 
-def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
+def build_adapters(settings: Settings, store: SqlStore, replica: str) -> Adapters:
     """Build the implementations that the settings ask for; none is connected yet."""
+    edges = None if store.exclusive else Edges(store, replica)
     clock, docker, ingress = partial(datetime.now, UTC), settings.docker, choose_ingress(settings)
     passwords = CommandedPasswords(bare_environment(os.environ), clock)
     counters = Counters()
@@ -163,7 +165,7 @@ def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
         ),
         registry=RenewingClient(client, passwords),
         ingress=ingress,
-        traffic=Traffic(store, ingress, settings.base_domain),
+        traffic=Traffic(store, ingress, settings.base_domain, edges),
         queue=DeployQueue(clock),
         counters=counters,
         clock=clock,
@@ -237,7 +239,7 @@ async def _building(
     installation = await set_up_once(settings, store)
     # Servers that share a database share the installation, and take turns.
     claimed = claim_installation(installation) if store.exclusive else None
-    adapters = build_adapters(settings, store)
+    adapters = build_adapters(settings, store, data_dir.replica)
     engine, registry, queue = adapters.engine, adapters.registry, adapters.queue
     clock, counters = adapters.clock, adapters.counters
     polled = registry.rate_limited_view()
