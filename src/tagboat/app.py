@@ -241,16 +241,16 @@ async def _building(
     claimed = claim_installation(installation) if store.exclusive else None
     adapters = build_adapters(settings, store, data_dir.replica)
     engine, registry, queue = adapters.engine, adapters.registry, adapters.queue
-    clock, counters = adapters.clock, adapters.counters
+    clock, counters, replica = adapters.clock, adapters.counters, data_dir.replica
     polled = registry.rate_limited_view()
     parts = deploy_services(settings, adapters, installation)
-    worker = Worker(parts, data_dir.replica)
+    worker = Worker(parts, replica)
     poller = Poller(
         store,
         lambda tx, now: Admission(tx, queue, now),
         registry,
         clock=clock,
-        holder=data_dir.replica,
+        holder=replica,
         counters=counters,
         scheduled_source=polled,
     )
@@ -282,17 +282,8 @@ async def _building(
         server = HttpServer(build_front(services, clock, log_call), room)
         server.on_stop = services.end_streams
         claim = partial(claim_engine, store, engine, settings.engine_id)
-        await claim()
         yield _Built(
-            server=server,
-            worker=worker,
-            poller=poller,
-            parts=parts,
-            ingress=adapters.ingress,
-            operations=operations,
-            token=token,
-            replica=data_dir.replica,
-            claim_engine=claim,
+            server, worker, poller, parts, adapters.ingress, operations, token, replica, claim
         )
     finally:
         if claimed:
@@ -308,6 +299,7 @@ async def _serve_until_stopped(
 ) -> int:
     """Answer and work until stopped; then finish requests, and finish or park deploys."""
     server = built.server
+    await built.claim_engine()
     if isinstance(built.ingress, HaproxyIngress):
         await built.ingress.start()
     # Last: a start that fails is one line, without a link that leads nowhere.

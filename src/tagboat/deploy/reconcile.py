@@ -121,12 +121,9 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
     async def remove_withdrawn(instance: Instance) -> None:
         for workload in await made_by(services, instance.deploy_id):
             await services.runtime.remove(workload.id)
-        await services.store.write(
-            lambda tx: tx.put_instance(
-                ended(tx, instance, InstanceState.FAILED, services.clock()),
-                was=[InstanceState.STARTING],
-            )
-        )
+        failed = partial(ended, instance=instance, state=InstanceState.FAILED, now=services.clock())
+        was = [InstanceState.STARTING]
+        await services.store.write(lambda tx: tx.put_instance(failed(tx), was))
 
     # A read first: usually nothing has expired, and then no writer has to wait.
     if await services.store.read(partial(_expired, services)):
