@@ -5,6 +5,7 @@ Each deploy is carried out by one of them, and what serves is what is on record.
 
 import contextlib
 import http.client
+import json
 import shutil
 import signal
 import socket
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from tagboat.store.database import begin_write, open_database
 from tests.faults.fault_harness import FaultHarness, StageUnderTest, world
@@ -265,7 +266,7 @@ def test_a_writer_that_falls_silent_holds_the_others_up_for_seconds_and_health_s
     status, health = pair.two.server.call("GET", "/api/health/ready")
     assert (status, health["checks"]["database"]) != (200, "ok")
     pair.two.server.until(pair.two.server.answers, "writes to go on", 60)
-    with pytest.raises(OperationalError):
+    with pytest.raises(DBAPIError, match="idle-in-transaction"):
         connection.exec_driver_sql("SELECT 1")
     connection.invalidate()
     engine.dispose()
@@ -279,7 +280,7 @@ def test_a_server_on_another_engine_is_refused_until_it_is_told_that_all_has_mov
     with psycopg.connect(pair.database) as connection:
         row = connection.execute("SELECT value FROM settings WHERE name = 'engine_id'").fetchone()
         assert row is not None
-        own = str(row[0])
+        own = str(json.loads(row[0]))
         connection.execute("UPDATE settings SET value = '\"ab:cd\"' WHERE name = 'engine_id'")
     refused = commands().run(("tagboat", "serve"), two.variables(), two.directory)
     assert (refused.returncode, "belongs to another engine (id ab:cd)" in refused.stderr) == (
