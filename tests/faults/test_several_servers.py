@@ -9,6 +9,7 @@ import json
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ __all__ = ["postgres"]
 _CLAIM_S = 15
 SLOW_PAGE = {"www/cgi-bin/slow": "#!/bin/sh\nsleep 12; echo; echo done\n"}
 _TAKEN_OVER_S = 240.0
+_STOPPED_S = 10.0
+"""What Docker gives a container before it is killed."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,26 @@ def test_one_that_is_cut_off_from_the_database_leaves_alone_what_another_took_ov
     pair.both_serve(lane, tag)
     assert [one["Id"] for one in pair.two.containers(lane)] == [before["Id"]]
     assert (ended["status"], pair.claim(deploy)) == ("succeeded", 2)
+
+
+def test_one_that_is_cut_off_in_a_deploy_stops_in_time(pair: Pair, lane: StageUnderTest) -> None:
+    pair.one.live_from(lane)
+    for _ in range(3):  # the machine may be busy elsewhere
+        tag = pair.one.publish(lane)
+        deploy = pair.begun_by_one(lane, tag, "runtime.start#1 before", "hold_at")
+        pair.relay.fall_silent()
+        assert pair.one.server.call("GET", "/api/projects")[0] == 503
+        began = time.monotonic()
+        assert pair.one.server.terminate() == 0
+        took_s = time.monotonic() - began
+        pair.relay.speak()
+        assert pair.two.ended(deploy, _TAKEN_OVER_S)["status"] == "succeeded"
+        pair.one.server.order()
+        pair.one.server.start()
+        if took_s < _STOPPED_S:
+            pair.both_serve(lane, tag)
+            return
+    pytest.fail(f"it stopped after {took_s:.1f} s")
 
 
 def test_one_that_dies_is_followed_by_the_other(pair: Pair, lane: StageUnderTest) -> None:
