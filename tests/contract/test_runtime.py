@@ -329,11 +329,11 @@ async def test_names_its_version_and_platform(world: World) -> None:
 
 async def test_a_start_that_is_refused_leaves_no_container(world: World, meant: Made) -> None:
     spec = await meant(SERVES, port=8080)
-    seen: list[bool | None] = []
+    seen: list[bool] = []
 
     async def refuse() -> None:
         status = await world.runtime.status(spec.name)
-        seen.append(status and status.running)
+        seen.append(status is not None and status.running)
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
