@@ -281,10 +281,8 @@ async def _building(
     try:
         server = HttpServer(build_front(services, clock, log_call), room)
         server.on_stop = services.end_streams
-        claim = partial(claim_engine, store, engine, settings.engine_id)
-        yield _Built(
-            server, worker, poller, parts, adapters.ingress, operations, token, replica, claim
-        )
+        claim, ingress = partial(claim_engine, store, engine, settings.engine_id), adapters.ingress
+        yield _Built(server, worker, poller, parts, ingress, operations, token, replica, claim)
     finally:
         if claimed:
             claimed.close()

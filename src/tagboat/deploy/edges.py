@@ -19,7 +19,7 @@ ALIVE_S = 10.0
 GRACE_S = 60.0
 """Seconds since then for which nothing is retired that it may route to."""
 REPORT_EVERY_S = 3.0
-LOOK_AGAIN_S = 0.2
+EDGES_LOOK_S = 0.2
 
 log = structlog.get_logger("tagboat.edges")
 
@@ -60,7 +60,7 @@ class Edges:
             if clock() >= end:
                 log.warning("an ingress does not follow", action="switch", servers=behind)
                 return
-            await asyncio.sleep(LOOK_AGAIN_S)
+            await asyncio.sleep(EDGES_LOOK_S)
 
     async def busy(self, version: int, endpoints: Collection[Endpoint]) -> Busy:
         """Return what other ingresses have yet to answer there.
@@ -86,7 +86,7 @@ class Edges:
         while await self._behind(version, GRACE_S):
             if asyncio.get_running_loop().time() >= end:
                 break
-            await asyncio.sleep(LOOK_AGAIN_S)
+            await asyncio.sleep(EDGES_LOOK_S)
         left = await self._behind(version, float("inf"))
         return "; ".join(
             f"the ingress of server {one.id[:8]} was not waited for: it was last seen"

@@ -121,9 +121,7 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
     async def remove_withdrawn(instance: Instance) -> None:
         for workload in await made_by(services, instance.deploy_id):
             await services.runtime.remove(workload.id)
-        failed = partial(ended, instance=instance, state=InstanceState.FAILED, now=services.clock())
-        was = [InstanceState.STARTING]
-        await services.store.write(lambda tx: tx.put_instance(failed(tx), was))
+        await services.store.write(partial(note_withdrawn, services, instance))
 
     # A read first: usually nothing has expired, and then no writer has to wait.
     if await services.store.read(partial(_expired, services)):
@@ -190,6 +188,12 @@ async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> list[Tagbo
         except TagboatError as error:
             failures.append(error)
     return failures
+
+
+def note_withdrawn(services: DeployServices, instance: Instance, tx: Tx) -> None:
+    """Record the end of an instance whose deploy has ended before it was live."""
+    failed = ended(tx, instance, InstanceState.FAILED, services.clock())
+    tx.put_instance(failed, was=[InstanceState.STARTING])
 
 
 def expire(services: DeployServices, tx: Tx) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tagboat.core.deploy import InstanceState
-from tagboat.deploy.edges import ALIVE_S, GRACE_S, LOOK_AGAIN_S, REPORT_EVERY_S, Busy, Edges
+from tagboat.deploy.edges import ALIVE_S, GRACE_S, EDGES_LOOK_S, REPORT_EVERY_S, Busy, Edges
 from tagboat.deploy.traffic import Traffic
 from tagboat.ingress.memory import MemoryIngress
 from tests.support.endpoints import port_of
@@ -66,7 +66,7 @@ async def test_one_that_does_not_follow_is_waited_for_as_long_as_one_that_died(
     before = sum(led.clock.slept)
     await here.apply_routes()
     waited = sum(led.clock.slept) - before
-    assert waited == pytest.approx(ALIVE_S, abs=2 * LOOK_AGAIN_S)
+    assert waited == pytest.approx(ALIVE_S, abs=2 * EDGES_LOOK_S)
     # By now it is as good as dead.
     before = sum(led.clock.slept)
     await here.apply_routes()
