@@ -44,6 +44,7 @@ class Edges:
     async def report(self, led: int, in_flight: Mapping[str, int]) -> None:
         """Report what our ingress follows and has in flight, if that is news or it is time."""
         now = asyncio.get_running_loop().time()
+        # By its age, others tell whether the server that reports is alive.
         is_due = now - self._reported_at >= REPORT_EVERY_S
         if is_due or self._reported != (led, in_flight):
             await self._store.write(lambda tx: tx.put_edge(self._own, led, in_flight))
@@ -100,5 +101,6 @@ class Edges:
         return [one for one in others if one.age_s < within_s and one.led < version]
 
     async def _others(self) -> list[Edge]:
+        # Our own is confirmed and counted by asking it.
         found = await self._store.read(lambda reader: reader.edges())
         return [one for one in found if one.id != self._own]

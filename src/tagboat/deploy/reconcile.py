@@ -137,9 +137,8 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
         if one.id in desired.owed
         or not (one.adopted or (one.handle in looked_after and one.container_id))
     ]
-    revivals += [
-        partial(mend_endpoint, services, *pair) for pair in found_elsewhere(desired.live, workloads)
-    ]
+    moved = found_elsewhere(desired.live, workloads)
+    revivals += [partial(mend_endpoint, services, *pair) for pair in moved]
     failures = await _do_all(revivals)
     removals = [
         *(partial(remove_orphan, one) for one in workloads if not desired.knows(one)),

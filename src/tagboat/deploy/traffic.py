@@ -181,6 +181,7 @@ class Traffic:
         """
         if not self.active:
             return ""
+        # Taken first: switches that follow do not concern these instances.
         version = self._asked
         outcome = await self._count_down(instances, limit_s, tell, version)
         left = await self._edges.until_let_go(version) if self._edges else ""

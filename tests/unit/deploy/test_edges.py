@@ -3,7 +3,7 @@
 import pytest
 
 from tagboat.core.deploy import InstanceState
-from tagboat.deploy.edges import ALIVE_S, GRACE_S, EDGES_LOOK_S, REPORT_EVERY_S, Busy, Edges
+from tagboat.deploy.edges import ALIVE_S, EDGES_LOOK_S, GRACE_S, REPORT_EVERY_S, Busy, Edges
 from tagboat.deploy.traffic import Traffic
 from tagboat.ingress.memory import MemoryIngress
 from tests.support.endpoints import port_of
