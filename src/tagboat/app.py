@@ -297,7 +297,7 @@ async def _serve_until_stopped(
 ) -> int:
     """Answer and work until stopped; then finish requests, and finish or park deploys."""
     server = built.server
-    await built.claim_engine()
+    is_known = await built.claim_engine()
     if isinstance(built.ingress, HaproxyIngress):
         await built.ingress.start()
     # Last: a start that fails is one line, without a link that leads nowhere.
@@ -306,7 +306,7 @@ async def _serve_until_stopped(
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, server.stop)
-    work = [asyncio.create_task(keep_going(name, part)) for name, part in _work(built)]
+    work = [asyncio.create_task(keep_going(name, part)) for name, part in _work(built, is_known)]
     for task in work:
         task.add_done_callback(server.stop_after_fault)
     server.on_ready = partial(_ready, settings, data_dir, built.token)
@@ -325,8 +325,8 @@ async def _serve_until_stopped(
     return 1 if server.faulty else 0
 
 
-def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
-    """Yield the background work, by name."""
+def _work(built: _Built, is_known: bool) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+    """Yield the background work, by name; without a known engine, what uses that waits."""
     parts = built.parts
     networks = partial(keep_networks_tidy, parts.store, parts.runtime, parts.installation)
     on_engine: dict[str, Callable[[], Awaitable[None]]] = {
@@ -338,7 +338,7 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
         "remove": partial(_go_on_removing, built),
     }
     for name, work in on_engine.items():
-        yield name, partial(once_claimed, built.claim_engine, work)
+        yield name, work if is_known else partial(once_claimed, built.claim_engine, work)
     yield "poll", built.poller.run
     yield "measure", partial(keep_measuring, built.operations.machine, parts.store, parts.counters)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
