@@ -29,6 +29,7 @@ from tagboat.callers import (
 from tagboat.core.counters import Counters
 from tagboat.core.errors import TagboatError
 from tagboat.data_dir import DataDir, open_data_dir
+from tagboat.deploy.edges import Edges
 from tagboat.deploy.engine_identity import claim_engine, once_claimed
 from tagboat.deploy.history import keep_forgetting
 from tagboat.deploy.images import keep_tidying
@@ -144,8 +145,9 @@ class Adapters:
     host_path: Callable[[str], str]
 
 
-def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
+def build_adapters(settings: Settings, store: SqlStore, replica: str) -> Adapters:
     """Build the implementations that the settings ask for; none is connected yet."""
+    edges = None if store.exclusive else Edges(store, replica)
     clock, docker, ingress = partial(datetime.now, UTC), settings.docker, choose_ingress(settings)
     passwords = CommandedPasswords(bare_environment(os.environ), clock)
     counters = Counters()
@@ -163,7 +165,7 @@ def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
         ),
         registry=RenewingClient(client, passwords),
         ingress=ingress,
-        traffic=Traffic(store, ingress, settings.base_domain),
+        traffic=Traffic(store, ingress, settings.base_domain, edges),
         queue=DeployQueue(clock),
         counters=counters,
         clock=clock,
@@ -237,18 +239,18 @@ async def _building(
     installation = await set_up_once(settings, store)
     # Servers that share a database share the installation, and take turns.
     claimed = claim_installation(installation) if store.exclusive else None
-    adapters = build_adapters(settings, store)
+    adapters = build_adapters(settings, store, data_dir.replica)
     engine, registry, queue = adapters.engine, adapters.registry, adapters.queue
-    clock, counters = adapters.clock, adapters.counters
+    clock, counters, replica = adapters.clock, adapters.counters, data_dir.replica
     polled = registry.rate_limited_view()
     parts = deploy_services(settings, adapters, installation)
-    worker = Worker(parts, data_dir.replica)
+    worker = Worker(parts, replica)
     poller = Poller(
         store,
         lambda tx, now: Admission(tx, queue, now),
         registry,
         clock=clock,
-        holder=data_dir.replica,
+        holder=replica,
         counters=counters,
         scheduled_source=polled,
     )
@@ -279,19 +281,8 @@ async def _building(
     try:
         server = HttpServer(build_front(services, clock, log_call), room)
         server.on_stop = services.end_streams
-        claim = partial(claim_engine, store, engine, settings.engine_id)
-        await claim()
-        yield _Built(
-            server=server,
-            worker=worker,
-            poller=poller,
-            parts=parts,
-            ingress=adapters.ingress,
-            operations=operations,
-            token=token,
-            replica=data_dir.replica,
-            claim_engine=claim,
-        )
+        claim, ingress = partial(claim_engine, store, engine, settings.engine_id), adapters.ingress
+        yield _Built(server, worker, poller, parts, ingress, operations, token, replica, claim)
     finally:
         if claimed:
             claimed.close()
@@ -306,6 +297,7 @@ async def _serve_until_stopped(
 ) -> int:
     """Answer and work until stopped; then finish requests, and finish or park deploys."""
     server = built.server
+    is_known = await built.claim_engine()
     if isinstance(built.ingress, HaproxyIngress):
         await built.ingress.start()
     # Last: a start that fails is one line, without a link that leads nowhere.
@@ -314,7 +306,7 @@ async def _serve_until_stopped(
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, server.stop)
-    work = [asyncio.create_task(keep_going(name, part)) for name, part in _work(built)]
+    work = [asyncio.create_task(keep_going(name, part)) for name, part in _work(built, is_known)]
     for task in work:
         task.add_done_callback(server.stop_after_fault)
     server.on_ready = partial(_ready, settings, data_dir, built.token)
@@ -333,8 +325,8 @@ async def _serve_until_stopped(
     return 1 if server.faulty else 0
 
 
-def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
-    """Yield the background work, by name."""
+def _work(built: _Built, is_known: bool) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+    """Yield the background work, by name; without a known engine, what uses that waits."""
     parts = built.parts
     networks = partial(keep_networks_tidy, parts.store, parts.runtime, parts.installation)
     on_engine: dict[str, Callable[[], Awaitable[None]]] = {
@@ -346,7 +338,7 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
         "remove": partial(_go_on_removing, built),
     }
     for name, work in on_engine.items():
-        yield name, partial(once_claimed, built.claim_engine, work)
+        yield name, work if is_known else partial(once_claimed, built.claim_engine, work)
     yield "poll", built.poller.run
     yield "measure", partial(keep_measuring, built.operations.machine, parts.store, parts.counters)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)

@@ -323,6 +323,23 @@ async def first_told(told: "asyncio.Queue[str]", end: Callable[[], Awaitable[Non
 async def test_names_its_version_and_platform(world: World) -> None:
     assert await world.runtime.version()
     assert (await world.runtime.platform()).startswith("linux/")
+    assert await world.runtime.identity()
+    assert await world.runtime.identity() == await world.runtime.identity()
+
+
+async def test_a_start_that_is_refused_leaves_no_container(world: World, meant: Made) -> None:
+    spec = await meant(SERVES, port=8080)
+    seen: list[bool] = []
+
+    async def refuse() -> None:
+        status = await world.runtime.status(spec.name)
+        seen.append(status is not None and status.running)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        await world.runtime.launch(spec, set(), refuse)
+    assert seen == [False]
+    assert await world.runtime.status(spec.name) is None
 
 
 async def test_a_container_is_described_as_it_was_made(

@@ -43,6 +43,7 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
+from tagboat.core.edge import Edge
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import ConflictError, NotFoundError, SettingsError, StoreUnavailableError
 from tagboat.core.events import EventTopic
@@ -1523,6 +1524,25 @@ async def test_a_lease_has_one_holder_until_it_runs_out(
     assert not await store.write(lambda tx: tx.acquire_lease("poll", "b", 10))
     now += timedelta(seconds=10)
     assert await store.write(lambda tx: tx.acquire_lease("poll", "b", 10))
+
+
+async def test_ingresses_report_by_the_clock_of_the_database_and_are_forgotten_after_a_day(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = NOW
+    monkeypatch.setattr(session, "database_time", lambda _: now)
+    await store.write(lambda tx: tx.put_edge("one", 7, {"127.0.0.1:1": 2}))
+    now += timedelta(seconds=3)
+    await store.write(lambda tx: tx.put_edge("two", 2**40, {}))
+    await store.write(lambda tx: tx.put_edge("two", 2**41, {}))
+    assert await store.read(lambda reader: reader.edges()) == [
+        Edge(id="one", age_s=3.0, led=7, in_flight={"127.0.0.1:1": 2}),
+        Edge(id="two", age_s=0.0, led=2**41),
+    ]
+    now += timedelta(days=1)
+    await store.write(lambda tx: tx.put_edge("three", 1, {}))
+    found = await store.read(lambda reader: reader.edges())
+    assert [one.id for one in found] == ["three", "two"]
 
 
 async def test_a_read_sees_one_moment(store: SqlStore) -> None:

@@ -56,7 +56,7 @@ _REPLACE = (
     "store.write DeployRecord.advance to retire#1",
     "runtime.stop#1",
     "runtime.remove#1",
-    "store.write retire#1",
+    "store.write note_stopped#1",
     "store.write DeployRecord.advance#1",  # the last step is done
     "store.write DeployRecord.end#1",
 )
@@ -113,7 +113,7 @@ _RECREATE = (
     "store.write DeployRecord.advance to retire#1",
     "runtime.stop#2",
     "runtime.remove#1",
-    "store.write retire#1",
+    "store.write note_stopped#1",
     "store.write DeployRecord.advance#1",
     "store.write DeployRecord.end#1",
 )
@@ -131,7 +131,7 @@ _ROLL_BACK = (
     "store.write DeployRecord.advance to drain#1",
     "runtime.stop#1",
     "runtime.remove#1",
-    "store.write retire#1",
+    "store.write note_stopped#1",
     "store.write DeployRecord.end#1",
 )
 _FAIL = (

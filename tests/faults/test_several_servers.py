@@ -4,9 +4,12 @@ Each deploy is carried out by one of them, and what serves is what is on record.
 """
 
 import contextlib
+import http.client
+import json
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from tagboat.store.database import begin_write, open_database
 from tests.faults.fault_harness import FaultHarness, StageUnderTest, world
@@ -27,7 +31,10 @@ from tests.support.silent_relay import SilentRelay, silent_relay
 __all__ = ["postgres"]
 
 _CLAIM_S = 15
+SLOW_PAGE = {"www/cgi-bin/slow": "#!/bin/sh\nsleep 12; echo; echo done\n"}
 _TAKEN_OVER_S = 240.0
+_STOPPED_S = 10.0
+"""What Docker gives a container before it is killed."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,27 @@ class Pair:
 
     def begun_by_one(self, lane: StageUnderTest, tag: str, point: str, how: str = "wait_at") -> str:
         """Push a tag; return its deploy once the first server stands at the point with it."""
-        with self.two_stands_still():
-            self.one.server.order(**{how: point})
-            deploy = self.one.push(lane, tag)
-            self.one.server.until(lambda: point in self.one.server.passed(), point)
+        self.one.server.order(**{how: point})
+        deploy = self.claimed_by_one(lane, tag)
+        self.one.server.until(lambda: point in self.one.server.passed(), point)
         return deploy
+
+    def claimed_by_one(self, lane: StageUnderTest, tag: str) -> str:
+        """Push a tag; return its deploy once the first server has claimed it."""
+        found: list[str] = []
+
+        def accepted() -> bool:
+            # The second server may have stopped while it wrote, for which others wait some seconds.
+            status, answer = self.one.server.call(
+                "POST", self.one.server.webhook_path(), {"image": f"{lane.image}:{tag}"}
+            )
+            found.extend(str(push["deploy"]) for push in answer.get("pushes", ()))
+            return status == 202
+
+        with self.two_stands_still():
+            self.one.server.until(accepted, "the push to be accepted")
+            self.one.server.until(lambda: self.claim(found[-1]) == 1, "its claim")
+        return found[-1]
 
     def claim(self, deploy: str) -> int:
         """How often the deploy was claimed."""
@@ -172,15 +195,34 @@ def test_one_that_is_cut_off_from_the_database_leaves_alone_what_another_took_ov
     assert (ended["status"], pair.claim(deploy)) == ("succeeded", 2)
 
 
+def test_one_that_is_cut_off_in_a_deploy_stops_in_time(pair: Pair, lane: StageUnderTest) -> None:
+    pair.one.live_from(lane)
+    for _ in range(3):  # the machine may be busy elsewhere
+        tag = pair.one.publish(lane)
+        deploy = pair.begun_by_one(lane, tag, "runtime.start#1 before", "hold_at")
+        pair.relay.fall_silent()
+        assert pair.one.server.call("GET", "/api/projects")[0] == 503
+        began = time.monotonic()
+        assert pair.one.server.terminate() == 0
+        took_s = time.monotonic() - began
+        pair.relay.speak()
+        assert pair.two.ended(deploy, _TAKEN_OVER_S)["status"] == "succeeded"
+        pair.one.server.order()
+        pair.one.server.start()
+        if took_s < _STOPPED_S:
+            pair.both_serve(lane, tag)
+            return
+    pytest.fail(f"it stopped after {took_s:.1f} s")
+
+
 def test_one_that_dies_is_followed_by_the_other(pair: Pair, lane: StageUnderTest) -> None:
     pair.one.live_from(lane)
     tag = pair.one.publish(lane)
     with pair.two.users(lane) as users:
         point = "runtime.start#1 after"
-        with pair.two_stands_still():
-            pair.one.server.order(die_at=[point])
-            deploy = pair.one.push(lane, tag)
-            assert pair.one.server.await_death(60)
+        pair.one.server.order(die_at=[point])
+        deploy = pair.claimed_by_one(lane, tag)
+        assert pair.one.server.await_death(60)
         ended = pair.two.ended(deploy, _TAKEN_OVER_S)
         pair.two.rest(lane)
         users.goes_on()
@@ -195,15 +237,14 @@ def test_a_wrong_clock_takes_nothing_and_delays_nothing(
     pair: Pair, lane: StageUnderTest, ahead_s: int
 ) -> None:
     tag = pair.one.publish(lane)
-    with pair.two_stands_still():
-        pair.one.server.order(ahead_s=ahead_s, hold_at="runtime.start#1 before")
-        deploy = pair.one.push(lane, tag)
-        pair.one.server.held_at("runtime.start#1 before")
-        left_s = pair.ask(
-            "SELECT claimed_until / 1e6 - extract(epoch FROM clock_timestamp())"
-            " FROM deploys WHERE id = %s",
-            deploy,
-        )
+    pair.one.server.order(ahead_s=ahead_s, hold_at="runtime.start#1 before")
+    deploy = pair.claimed_by_one(lane, tag)
+    pair.one.server.held_at("runtime.start#1 before")
+    left_s = pair.ask(
+        "SELECT claimed_until / 1e6 - extract(epoch FROM clock_timestamp())"
+        " FROM deploys WHERE id = %s",
+        deploy,
+    )
     assert left_s <= _CLAIM_S
     # Another deploy shows that the second server, whose clock is right, has looked by then.
     other = pair.two.lane()
@@ -241,14 +282,16 @@ def test_a_writer_that_falls_silent_holds_the_others_up_for_seconds_and_health_s
     pair: Pair,
 ) -> None:
     engine = open_database(pair.database, Path("unused"))
-    with engine.connect() as connection, connection.begin():
-        # As a server does whose machine loses its power while it writes.
-        begin_write(connection)
-        status, health = pair.two.server.call("GET", "/api/health/ready")
-        assert (status, health["checks"]["database"]) != (200, "ok")
-        pair.two.server.until(pair.two.server.answers, "writes to go on", 60)
-        with pytest.raises(psycopg.Error):
-            connection.connection.driver_connection.execute("SELECT 1")  # type: ignore[union-attr]
+    connection = engine.connect()
+    # As a server does whose machine loses its power while it writes.
+    connection.begin()
+    begin_write(connection)
+    status, health = pair.two.server.call("GET", "/api/health/ready")
+    assert (status, health["checks"]["database"]) != (200, "ok")
+    pair.two.server.until(pair.two.server.answers, "writes to go on", 60)
+    with pytest.raises(DBAPIError, match="idle-in-transaction"):
+        connection.exec_driver_sql("SELECT 1")
+    connection.invalidate()
     engine.dispose()
 
 
@@ -260,7 +303,7 @@ def test_a_server_on_another_engine_is_refused_until_it_is_told_that_all_has_mov
     with psycopg.connect(pair.database) as connection:
         row = connection.execute("SELECT value FROM settings WHERE name = 'engine_id'").fetchone()
         assert row is not None
-        own = str(row[0])
+        own = str(json.loads(row[0]))
         connection.execute("UPDATE settings SET value = '\"ab:cd\"' WHERE name = 'engine_id'")
     refused = commands().run(("tagboat", "serve"), two.variables(), two.directory)
     assert (refused.returncode, "belongs to another engine (id ab:cd)" in refused.stderr) == (
@@ -274,3 +317,55 @@ def test_a_server_on_another_engine_is_refused_until_it_is_told_that_all_has_mov
     assert two.terminate() == 0
     two.environ = told
     two.start()
+
+
+@pytest.mark.quick
+def test_a_request_at_another_ingress_is_waited_for(pair: Pair, lane: StageUnderTest) -> None:
+    pair.one.called("PATCH", f"/api/stages/{lane.stage_id}", {"drain_timeout_s": 120})
+    pair.one.live_from(lane, programs=SLOW_PAGE)
+    tag = pair.one.publish(lane)
+    slow = http.client.HTTPConnection("127.0.0.1", pair.two.server.ingress_port, timeout=120)
+    pair.two.server.until(lambda: pair.two.page(lane)[0] == 200, "the second ingress to follow")
+    slow.request("GET", "/cgi-bin/slow", headers={"Host": lane.host})
+    deploy = pair.claimed_by_one(lane, tag)
+    ended = pair.one.ended(deploy)
+    answer = slow.getresponse()
+    assert (answer.status, answer.read().decode().strip()) == (200, "done")
+    slow.close()
+    assert ended["status"] == "succeeded"
+    pair.both_serve(lane, tag)
+
+
+def test_one_that_restarts_during_a_deploy_follows_before_the_old_one_goes(
+    pair: Pair, lane: StageUnderTest
+) -> None:
+    pair.one.live_from(lane)
+    tag = pair.one.publish(lane)
+    with pair.two.users(lane) as users:
+        # Its ingress goes on without it, and routes to the old instance.
+        assert pair.two.server.terminate() == 0
+        deploy = pair.one.push(lane, tag)
+        pair.one.server.until(
+            lambda: pair.one.page(lane) == (200, f"I am {tag}"), "the first one to switch"
+        )
+        pair.two.server.start()
+        ended = pair.one.ended(deploy)
+        pair.one.rest(lane)
+        users.goes_on()
+    assert ended["status"] == "succeeded"
+    assert users.failures == []
+    pair.both_serve(lane, tag)
+
+
+def test_one_that_stays_away_is_waited_for_a_minute_and_the_deploy_says_so(
+    pair: Pair, lane: StageUnderTest
+) -> None:
+    pair.one.live_from(lane)
+    assert pair.two.server.terminate() == 0
+    tag = pair.one.publish(lane)
+    ended = pair.one.ended(pair.one.push(lane, tag), _TAKEN_OVER_S)
+    drain = next(step for step in ended["steps"] if step["name"] == "drain")
+    assert "was not waited for: it was last seen" in drain["detail"], ended
+    # It follows as soon as it is back.
+    pair.two.server.start()
+    pair.both_serve(lane, tag)

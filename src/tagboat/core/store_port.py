@@ -21,6 +21,7 @@ from tagboat.core.delivery import (
     DeliverySummary,
 )
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack, Version
+from tagboat.core.edge import Edge
 from tagboat.core.events import Event
 from tagboat.core.generics import T
 from tagboat.core.health import Vitals
@@ -269,6 +270,18 @@ class SettingWriter(SettingReader, Protocol):
     def acquire_lease(self, name: str, holder: str, for_s: float) -> bool: ...
 
 
+class EdgeReader(Protocol):
+    """The ingresses of all servers on the database, by id."""
+
+    def edges(self) -> list[Edge]: ...
+
+
+class EdgeWriter(EdgeReader, Protocol):
+    """Their reports."""
+
+    def put_edge(self, edge_id: str, led: int, in_flight: Mapping[str, int]) -> None: ...
+
+
 class EventReader(Protocol):
     """Events, oldest first. `last_event_id` and `first_event_id` are 0 where there is none."""
 
@@ -314,6 +327,7 @@ class Reader(
     SettingReader,
     AccountReader,
     IdentityReader,
+    EdgeReader,
     EventReader,
     AuditReader,
     ReadModelReader,
@@ -335,6 +349,7 @@ class Tx(
     SettingWriter,
     AccountWriter,
     IdentityWriter,
+    EdgeWriter,
     EventWriter,
     AuditWriter,
     HeardWriter,

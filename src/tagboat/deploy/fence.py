@@ -21,7 +21,7 @@ MARGIN_S = 3.0
 """Seconds by which our own deadline is earlier, so that a call has ended before others begin."""
 RECONCILE_LEASE = "reconcile"
 
-Check = Callable[[], Awaitable[None]]
+MayAct = Callable[[], Awaitable[None]]
 """Returns if this server may act; else raises ClaimLostError, or StoreUnavailableError."""
 
 # All others change something, and so would a call that is added one day.
@@ -62,7 +62,7 @@ class Fence:
         self.until = until
 
     async def check(self) -> None:
-        """Return if this server may act for the deploy; otherwise see `Check`."""
+        """Return if this server may act for the deploy; otherwise see `MayAct`."""
         began, claim = awake_s(), self.claim
         if began < self.until or claim is None:
             return
@@ -96,7 +96,7 @@ class Lease:
         return held
 
     async def check(self) -> None:
-        """Return if this server may act, which renews the lease in time; otherwise see `Check`."""
+        """Return if this server may act, which renews the lease in time; otherwise see `MayAct`."""
         if awake_s() >= self._until and not await self.acquire():
             raise ClaimLostError
 
@@ -104,7 +104,7 @@ class Lease:
 class _Fenced:
     """Another object, of which all calls but those that `is_free` accepts are checked first."""
 
-    def __init__(self, inner: object, check: Check, is_free: Callable[[str], bool]) -> None:
+    def __init__(self, inner: object, check: MayAct, is_free: Callable[[str], bool]) -> None:
         self._inner = inner
         self._check = check
         self._is_free = is_free
@@ -124,7 +124,7 @@ class _Fenced:
         return call
 
 
-def fenced(services: DeployServices, check: Check) -> DeployServices:
+def fenced(services: DeployServices, check: MayAct) -> DeployServices:
     """Return the services with a runtime and a traffic that change nothing unless `check` allows.
 
     Their changing calls raise what it raises.

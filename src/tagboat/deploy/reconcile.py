@@ -122,12 +122,7 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
     async def remove_withdrawn(instance: Instance) -> None:
         for workload in await made_by(services, instance.deploy_id):
             await services.runtime.remove(workload.id)
-        await services.store.write(
-            lambda tx: tx.put_instance(
-                ended(tx, instance, InstanceState.FAILED, services.clock()),
-                was=[InstanceState.STARTING],
-            )
-        )
+        await services.store.write(partial(note_withdrawn, services, instance))
 
     # A read first: usually nothing has expired, and then no writer has to wait.
     if await services.store.read(partial(_expired, services)):
@@ -143,9 +138,8 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
         if one.id in desired.owed
         or not (one.adopted or (one.handle in looked_after and one.container_id))
     ]
-    revivals += [
-        partial(mend_endpoint, services, *pair) for pair in found_elsewhere(desired.live, workloads)
-    ]
+    elsewhere = found_elsewhere(desired.live, workloads)
+    revivals += [partial(mend_endpoint, services, *pair) for pair in elsewhere]
     failures = await _do_all(revivals)
     moved = await follow_moves(services, workloads)
     removals = [
@@ -195,6 +189,12 @@ async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> list[Tagbo
         except TagboatError as error:
             failures.append(error)
     return failures
+
+
+def note_withdrawn(services: DeployServices, instance: Instance, tx: Tx) -> None:
+    """Record the end of an instance whose deploy has ended before it was live."""
+    failed = ended(tx, instance, InstanceState.FAILED, services.clock())
+    tx.put_instance(failed, was=[InstanceState.STARTING])
 
 
 def expire(services: DeployServices, tx: Tx) -> None:

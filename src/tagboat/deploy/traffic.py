@@ -7,13 +7,15 @@ from functools import partial
 
 import structlog
 
-from tagboat.core.deploy import Instance
+from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.ingress import Ingress
-from tagboat.core.ports import Store, Topic
+from tagboat.core.ports import Reader, Store, Topic
 from tagboat.core.request_counts import CodeClasses, ProcessCounts
-from tagboat.core.route import Target
+from tagboat.core.route import Route, Target
 from tagboat.deploy.answers import AnswersByStage
+from tagboat.deploy.edges import Edges
+from tagboat.deploy.left_instances import LeftInstances
 from tagboat.deploy.routes import routes_by_stage, routes_of_stage
 from tagboat.loops import PeriodicTask
 
@@ -25,6 +27,7 @@ _LONG_S = 0.1
 _REST = 4
 _LONGEST_REST_S = 5.0
 _DRAIN_PAUSE_S = 0.05
+_EDGES_PAUSE_S = 0.2
 _QUIET_LOOKS = 2
 """Looks in a row that must find no request in flight.
 
@@ -35,10 +38,20 @@ log = structlog.get_logger("tagboat.traffic")
 
 
 class Traffic:
-    """Routes traffic through `ingress` by the records; two calls never overtake each other."""
+    """Routes traffic through `ingress` by the records; two calls never overtake each other.
 
-    def __init__(self, store: Store, ingress: Ingress, base_domain: str) -> None:
+    `edges` are the ingresses of other servers as well, None where there are none.
+    """
+
+    def __init__(
+        self, store: Store, ingress: Ingress, base_domain: str, edges: Edges | None = None
+    ) -> None:
         self._store = store
+        self._edges = edges
+        self._left = LeftInstances()
+        # The versions of the routes that the ingress follows, and that were last asked for.
+        self._led = self._asked = 0
+        self._applied_at = -APPLY_EVERY_S
         self._ingress = ingress
         self._base_domain = base_domain
         self._turn = asyncio.Lock()
@@ -53,46 +66,73 @@ class Traffic:
         return self._ingress.routes_traffic
 
     async def apply_routes(self) -> None:
-        """Return once all traffic follows the records.
+        """Return once all traffic follows the records, at the ingresses of other servers too.
 
         Raises IngressUnavailableError and StoreUnavailableError.
         """
         if self.active:
             async with self._turn:
                 await self._apply_all()
+            await self._until_followed(self._led)
 
     async def apply_stage_routes(self, stage_id: str) -> None:
         """Return once one stage's traffic follows the records, without a look at any other.
 
         Raises as `apply_routes`.
         """
-        if not self.active:
-            return
-        async with self._turn:
-            owners = self._owners
-            if owners is None:
-                await self._apply_all()
-                return
-            found = await self._store.read(
-                lambda reader: routes_of_stage(reader, stage_id, self._base_domain)
+        if self.active:
+            async with self._turn:
+                version = await self._apply_one(stage_id)
+            await self._until_followed(version)
+
+    async def _until_followed(self, version: int) -> None:
+        self._asked = max(self._asked, version)
+        if self._edges is not None:
+            await self._edges.until_followed(version)
+
+    async def _apply_one(self, stage_id: str) -> int:
+        """Apply the routes of one stage, and return their version."""
+        owners = self._owners
+        if owners is None:
+            await self._apply_all()
+            return self._led
+        found, version = await self._store.read(
+            lambda reader: (
+                routes_of_stage(reader, stage_id, self._base_domain),
+                reader.last_event_id() if self._edges else 0,
             )
-            hosts = {route.host for route in found}
-            gone = {host for host, owner in owners.items() if owner == stage_id} - hosts
-            left = {host: owner for host, owner in owners.items() if host not in gone}
-            owners = left | dict.fromkeys(hosts, stage_id)
-            await self._count_before(owners)
-            self._owners = None  # if the next call fails, nobody knows what is in force
-            await self._ingress.change_routes(found, gone)
-            self._own(owners)
+        )
+        hosts = {route.host for route in found}
+        gone = {host for host, owner in owners.items() if owner == stage_id} - hosts
+        left = {host: owner for host, owner in owners.items() if host not in gone}
+        owners = left | dict.fromkeys(hosts, stage_id)
+        await self._count_before(owners)
+        self._owners = None  # if the next call fails, nobody knows what is in force
+        await self._ingress.change_routes(found, gone)
+        self._own(owners)
+        self._left.route(stage_id, found)
+        return version
 
     async def _apply_all(self) -> None:
         # Until it has succeeded: a call that fails may have applied a part.
         self._owners = None
-        found = await self._store.read(lambda reader: routes_by_stage(reader, self._base_domain))
+
+        def work(reader: Reader) -> tuple[Mapping[str, Sequence[Route]], int, Sequence[Instance]]:
+            if self._edges is None:
+                return routes_by_stage(reader, self._base_domain), 0, ()
+            # An earlier process may have routed to these.
+            draining = () if self._led else reader.instances(states=[InstanceState.DRAINING])
+            found = routes_by_stage(reader, self._base_domain)
+            return found, reader.last_event_id(), draining
+
+        found, version, draining = await self._store.read(work)
         owners = {route.host: stage_id for stage_id, some in found.items() for route in some}
         await self._count_before(owners)
         await self._ingress.apply_routes([route for some in found.values() for route in some])
         self._own(owners)
+        earlier = [Target(one.id, one.endpoints) for one in draining if one.endpoints]
+        self._left.route_all(found, earlier)
+        self._led, self._applied_at = version, asyncio.get_running_loop().time()
 
     async def _count_before(self, owners: Mapping[str, str]) -> None:
         """Count what hosts that go to another stage have answered for the one that loses them."""
@@ -136,34 +176,46 @@ class Traffic:
     ) -> str:
         """Wait at most `limit_s` seconds until these answer no request; return the outcome.
 
-        `tell` is called with the number of requests as long as there are some.
+        `tell` is called with the number of requests as long as there are some. An ingress of
+        another server that has not followed counts as busy, and is waited for a while longer.
         """
         if not self.active:
             return ""
-        if not self._store.exclusive:
-            # Until the ingress of every other replica has followed.
-            await asyncio.sleep(2 * FOLLOW_S)
+        # Taken first: switches that follow do not concern these instances.
+        version = self._asked
+        outcome = await self._count_down(instances, limit_s, tell, version)
+        left = await self._edges.until_let_go(version) if self._edges else ""
+        return "; ".join(filter(None, (outcome, left)))
+
+    async def _count_down(
+        self,
+        instances: Sequence[Instance],
+        limit_s: float,
+        tell: Callable[[int], Awaitable[None]] | None,
+        version: int,
+    ) -> str:
+        targets = [Target(one.id, one.endpoints) for one in instances if one.endpoints]
+        behind: tuple[str, ...] = ()
         clock = asyncio.get_running_loop().time
         began, quiet, left = clock(), 0, "it is not known how many requests were"
         while clock() - began < limit_s:
             try:
-                count = 0
-                for instance in instances:
-                    if instance.endpoints:
-                        target = Target(instance.id, instance.endpoints)
-                        count += await self._ingress.in_flight(target)
+                count = sum([await self._ingress.in_flight(one) for one in targets])
+                if self._edges is not None:
+                    busy = await self._edges.busy(version, {one.instance for one in targets})
+                    count, behind = count + busy.requests, busy.behind
             except IngressUnavailableError as error:
                 # Requests that were not counted may have been there.
                 quiet = 0
                 log.warning("requests not counted", action="drain", reason=str(error))
             else:
-                quiet = quiet + 1 if count == 0 else 0
+                quiet = quiet + 1 if count == 0 and not behind else 0
                 left = f"{count} request{'s were' if count != 1 else ' was'}"
                 if tell is not None and count:
                     await tell(count)
                 if quiet >= _QUIET_LOOKS:
                     return f"no request was in flight any more after {clock() - began:.1f} s"
-            await asyncio.sleep(_DRAIN_PAUSE_S)
+            await asyncio.sleep(_EDGES_PAUSE_S if self._edges else _DRAIN_PAUSE_S)
         return f"{left} still in flight after {limit_s:g} s"
 
     async def run(self) -> None:
@@ -173,8 +225,10 @@ class Traffic:
         """
 
         async def apply() -> float:
-            await self.apply_routes()
-            return APPLY_EVERY_S if self._store.exclusive else FOLLOW_S
+            if self._edges is None:
+                await self.apply_routes()
+                return APPLY_EVERY_S
+            return await self._follow(self._edges)
 
         def rest_s(took_s: float) -> float:
             # With thousands of stages, changes must not have all of them read without a pause.
@@ -184,3 +238,17 @@ class Traffic:
         task = PeriodicTask(apply, retry_s=APPLY_RETRY_S, warn=warn, rest_s=rest_s)
         self._store.listen(Topic.ROUTES, task.wake)
         await task.run()
+
+    async def _follow(self, edges: Edges) -> float:
+        """Apply what others have recorded, and report it; return the seconds until the next look.
+
+        Where nothing was recorded, only a number is read.
+        """
+        async with self._turn:
+            newest = await self._store.read(lambda reader: reader.last_event_id())
+            is_due = asyncio.get_running_loop().time() - self._applied_at >= APPLY_EVERY_S
+            if is_due or self._owners is None or newest != self._led:
+                await self._apply_all()
+        in_flight = await self._left.count(self._ingress.in_flight)
+        await edges.report(self._led, in_flight)
+        return _EDGES_PAUSE_S if in_flight else FOLLOW_S

@@ -138,7 +138,7 @@ class Undo:
                 await self._runtime.start(instance.handle)
             await self._requests.lit()
             await self._requests.back()
-            await self._services.store.write(partial(requeue, context, self._requests.save))
+            await self._record.write(lambda tx, _: requeue(context, self._requests.save, tx))
             await self._services.traffic.apply_stage_routes(context.stage.id)
             return
         if context.deploy.made_way:

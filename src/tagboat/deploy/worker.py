@@ -1,7 +1,7 @@
 """The worker: claims deploys from the database, carries them out, and keeps its claims alive."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -135,10 +135,12 @@ class Worker:
         # From before the write: by the database, the claims last longer than that.
         until = awake_s() + CLAIM_S - MARGIN_S
         renew = loop_time - self._renewed_at >= RENEW_S
-        claims = await self._services.store.read(self._find)
+        # The numbers of our claims by the ids of their deploys: threads look at these.
+        mine = {deploy_id: self._deploys[deploy_id].claim for deploy_id in self._tasks}
+        claims = await self._services.store.read(lambda reader: self._find(reader, mine))
         # Found once more by the write: another server may have claimed it since the read.
-        if claims.begun or (renew and self._tasks):
-            claims = await self._services.store.write(lambda tx: self._claim(tx, renew=renew))
+        if claims.begun or (renew and mine):
+            claims = await self._services.store.write(lambda tx: self._claim(tx, mine, renew=renew))
         for deploy_id in claims.lost & self._tasks.keys():
             words = "another server has taken the deploy over"
             names = await words_about(self._services.store, self._deploys[deploy_id])
@@ -164,9 +166,8 @@ class Worker:
         shared = not self._services.store.exclusive
         return RENEW_S if self._tasks or shared else LOOK_ALONE_EVERY_S
 
-    def _find(self, reader: Reader) -> QueueLook:
+    def _find(self, reader: Reader, mine: Mapping[str, int]) -> QueueLook:
         """Return the deploys that may begin as things stand, and those that are disturbed."""
-        mine = self._claims()
         room = min(self._services.places.free, MAX_CLAIMED - len(mine))
         begun = reader.claimable_deploys(self._holder, mine, room) if room > 0 else []
         disturbed = reader.disturbed_deploys(mine)
@@ -178,16 +179,12 @@ class Worker:
         called_off = {one.id for one in disturbed if one.cancelling and one.id not in lost}
         return QueueLook(begun, lost, called_off)
 
-    def _claim(self, tx: Tx, *, renew: bool) -> QueueLook:
-        renewed = tx.renew_claims(self._claims(), CLAIM_S) if renew else frozenset()
-        found, now = self._find(tx), self._services.clock()
+    def _claim(self, tx: Tx, mine: Mapping[str, int], *, renew: bool) -> QueueLook:
+        renewed = tx.renew_claims(mine, CLAIM_S) if renew else frozenset()
+        found, now = self._find(tx, mine), self._services.clock()
         begun = [replace(deploy, started_at=deploy.started_at or now) for deploy in found.begun]
         begun = [tx.claim_deploy(deploy, self._holder, CLAIM_S) for deploy in begun]
         return replace(found, begun=begun, renewed=renewed)
-
-    def _claims(self) -> dict[str, int]:
-        """Return the numbers of our claims by the ids of their deploys."""
-        return {deploy_id: self._deploys[deploy_id].claim for deploy_id in self._tasks}
 
     async def _carry_out(self, deploy: Deploy) -> None:
         store, fence = self._services.store, self._fences[deploy.id]

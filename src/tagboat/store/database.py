@@ -51,13 +51,16 @@ _NOT_SILENT: dict[str, Any] = {
 """Defaults by which PostgreSQL's library notices that the server is gone; the URL may override."""
 
 _LIMITS = (
-    "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5s'; "
+    "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s'; "
     "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; "
     "SET tcp_user_timeout = '10s'"
 )
 """Statement by which PostgreSQL notices that we are gone, and ends what takes too long."""
-# A statement and no option of the connection: some poolers take none. A server that lost its power
-# while it wrote holds the lock of all writers, for two hours by PostgreSQL's own defaults.
+# A statement and no option of the connection: some poolers take none.
+
+_WRITING = "SET LOCAL idle_in_transaction_session_timeout = '5s'"
+# A server that lost its power while it wrote holds the lock of all writers, for two hours by
+# PostgreSQL's own defaults.
 
 WRITE_LOCK = 7_461_626_174
 """PostgreSQL advisory lock that makes the writers of all replicas take turns."""
@@ -111,7 +114,8 @@ def begin_write(connection: Connection, within_s: float = LOCKED_FOR_S) -> None:
     """
     if connection.dialect.name == "postgresql":
         limit = f"SET LOCAL lock_timeout = {int(within_s * 1000)}"
-        connection.exec_driver_sql(f"{limit}; SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+        lock = f"SELECT pg_advisory_xact_lock({WRITE_LOCK})"
+        connection.exec_driver_sql(f"{limit}; {_WRITING}; {lock}")
 
 
 def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> None:

@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 from tagboat.store.accounts import AccountReads
 from tagboat.store.audit import AuditReads
 from tagboat.store.deliveries import DeliveryReads
+from tagboat.store.edges import EdgeReads
 from tagboat.store.events import EventReads
 from tagboat.store.heard import HeardReads
 from tagboat.store.identities import IdentityReads
@@ -35,6 +36,7 @@ class SqlReader(
     SettingReads,
     AccountReads,
     IdentityReads,
+    EdgeReads,
     EventReads,
     AuditReads,
 ):

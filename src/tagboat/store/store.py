@@ -39,7 +39,8 @@ from tagboat.store.writer import GroupWriter, Work, WorkOutcome
 ANSWER_S = 4.5
 """Seconds for which the database is waited for."""
 # Senders of webhooks give up after 5 s, and are to be told why before that.
-CLOSE_S = 2.0
+CLOSE_S, CLOSE_SHARED_S = 2.0, 1.0
+"""Seconds for which the end waits for a file, and for a database that may never answer."""
 READERS = 4
 """Number of threads that read: more would only wait for one another."""
 
@@ -128,7 +129,10 @@ class SqlStore:
         self._on_deploy_end = callback
 
     def close(self) -> None:
-        """Finish what is being written, then close the database, within `CLOSE_S` seconds."""
+        """Finish what is being written, then close the database, within `CLOSE_S` seconds.
+
+        A database that others share gets `CLOSE_SHARED_S`.
+        """
         self._readers.close()
         self._writer.close()
         if self._notifications:
@@ -136,7 +140,7 @@ class SqlStore:
         # In a thread: a database that does not answer must not hold up the end of the process.
         closing = threading.Thread(target=self._disconnect, name="tagboat-closing", daemon=True)
         closing.start()
-        closing.join(CLOSE_S)
+        closing.join(CLOSE_S if self.exclusive else CLOSE_SHARED_S)
         if closing.is_alive():
             log.warning("the database does not answer: left without closing it", action="stop")
 

@@ -9,6 +9,7 @@ from tagboat.store.audit import AuditWrites
 from tagboat.store.catalog import CatalogWrites
 from tagboat.store.deliveries import DeliveryWrites
 from tagboat.store.deploys import DeployWrites
+from tagboat.store.edges import EdgeWrites
 from tagboat.store.events import EventWrites
 from tagboat.store.heard import HeardWrites
 from tagboat.store.identities import IdentityWrites
@@ -37,6 +38,7 @@ class UnitOfWork(
     SettingWrites,
     AccountWrites,
     IdentityWrites,
+    EdgeWrites,
     EventWrites,
     AuditWrites,
     HeardWrites,

@@ -3,7 +3,7 @@
 As in `tables`, column names are the field names of the values in `tagboat.core`.
 """
 
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, text
 
 from tagboat.store.columns import IMAGE, JSON, Instant
 from tagboat.store.tables import metadata
@@ -55,6 +55,15 @@ poll_finds_table = Table(
     Column("first_at", Instant, nullable=False),
     Column("last_at", Instant, nullable=False),
     Column("pushes", Integer, nullable=False),
+)
+
+edges_table = Table(
+    "edges",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("seen_at", Instant, nullable=False),
+    Column("led", BigInteger, nullable=False),
+    Column("in_flight", JSON, nullable=False),
 )
 
 one_offs_table = Table(

@@ -13,6 +13,8 @@ from tests.unit.deploy.interceptor import Clock
 
 NOT_OF_ONE_DEPLOY = frozenset(
     {
+        "an ingress does not follow",
+        "another server reconciles from here on",
         "cannot follow engine events",
         "cannot read which instances to watch",
         "command ended",
@@ -26,12 +28,14 @@ NOT_OF_ONE_DEPLOY = frozenset(
         "network removed",
         "networks not tidied",
         "not deleted yet",
+        "nothing is deployed",
         "old deploys are forgotten",
         "old deploys stay for now",
         "reconcile failed",
         # Of a deploy where one asks; its context says which.
         "requests not counted",
         "routing update failed",
+        "the engine cannot be asked who it is",
         "the queue cannot be read",
     }
 )

@@ -300,6 +300,12 @@ class World:
         await self.store.write(lambda tx: tx.put_deploy(replace(tx.deploy(deploy.id), **changes)))
         return await self.deploy(deploy.id)
 
+    async def change_instance(self, instance: Instance, **changes: Any) -> Instance:  # noqa: ANN401 - whatever fields an instance has
+        """Write into the record of an instance."""
+        changed = replace(instance, **changes)
+        await self.store.write(lambda tx: tx.put_instance(changed))
+        return changed
+
     async def delete_project(self) -> None:
         """Delete the project with all its records, as another replica does."""
         await self.store.write(lambda tx: tx.delete_project(self.project.id))

@@ -27,6 +27,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.slept: list[float] = []
         self._passed_s = 0.0
+        self._monkeypatch = monkeypatch
         monkeypatch.setattr(asyncio, "sleep", self._wake_at_once)
         monkeypatch.setattr(session, "database_time", lambda _: self.now())
         monkeypatch.setattr(fence, "awake_s", lambda: time.monotonic() + self._passed_s)

@@ -430,3 +430,26 @@ async def test_after_an_engine_that_went_away_its_news_are_heard_again(led: Worl
         await listening(led)
         await harmed(led, removed, live)
         await comes_back(led, live)
+
+
+# Where it is reached.
+
+
+async def test_a_port_that_differs_from_the_record_is_put_on_record(led: World) -> None:
+    live = await led.ship("v1")
+    port = port_of(live)
+    await led.change_instance(live, endpoint=at(port + 500))
+    await reconcile(led.services)
+    assert port_of(await led.instance_of(await led.deploy(live.deploy_id))) == port
+    assert led.routes == {HOST: str(port)}
+
+
+async def test_a_port_that_a_person_has_published_is_not_taken_for_it(led: World) -> None:
+    await led.change_project(run=RunOptions(publish=("127.0.0.1:7:8080",)))
+    live = await led.ship("v1")
+    port = port_of(live)
+    await reconcile(led.services)
+    assert port_of(await led.instance_of(await led.deploy(live.deploy_id))) == port
+    await led.change_instance(live, endpoint=at(port + 500))
+    await reconcile(led.services)
+    assert port_of(await led.instance_of(await led.deploy(live.deploy_id))) == port

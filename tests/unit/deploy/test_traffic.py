@@ -16,7 +16,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.route import Route, RouteState
 from tagboat.deploy.routes import routes
-from tagboat.deploy.traffic import APPLY_EVERY_S, APPLY_RETRY_S, FOLLOW_S, Traffic
+from tagboat.deploy.traffic import APPLY_EVERY_S, APPLY_RETRY_S, Traffic
 from tagboat.ingress.routing import routing_map
 from tagboat.store.reader import SqlReader
 from tests.support.endpoints import at, port_of
@@ -412,14 +412,6 @@ async def test_traffic_is_led_at_once_and_every_minute(led: World) -> None:
         assert APPLY_EVERY_S <= pause < 2 * APPLY_EVERY_S
 
 
-async def test_where_others_write_too_it_follows_every_second(
-    led: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(type(led.store), "exclusive", False)
-    for pause in await leading(led, 3):
-        assert FOLLOW_S <= pause < APPLY_EVERY_S
-
-
 async def test_an_ingress_that_is_away_is_led_again_soon(led: World) -> None:
     assert led.ingress is not None
     led.ingress.fail("apply_routes", AWAY)
@@ -601,15 +593,6 @@ async def test_all_of_several_are_waited_for(led: World) -> None:
     began = led.clock.now()
     await traffic_of(led).drained([first, second], 30)
     assert 3 <= (led.clock.now() - began).total_seconds() < 4
-
-
-async def test_where_others_write_too_their_ingresses_are_given_time_to_follow(
-    led: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(type(led.store), "exclusive", False)
-    instance = await an_instance(led, "v1", 40001)
-    await traffic_of(led).drained([instance], 30)
-    assert led.clock.slept[0] == 2 * FOLLOW_S
 
 
 async def test_answers_are_of_the_stage_that_owns_the_host(led: World) -> None:

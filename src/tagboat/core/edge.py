@@ -1,0 +1,19 @@
+"""Edges: the ingresses of the servers that share a database, as each of them reports."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """The last report of one ingress.
+
+    `id` is that of its server, and `age_s` says how many seconds ago it reported, by the clock of
+    the database. It follows all routes that were on record with the event `led`. `in_flight` are
+    the requests that instances which it routes to no more have yet to answer, by their ids.
+    """
+
+    id: str
+    age_s: float
+    led: int
+    in_flight: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,150 @@
+"""The ingresses of several servers: each is waited for, as long as it may still route there."""
+
+import pytest
+
+from tagboat.core.deploy import InstanceState
+from tagboat.deploy.edges import ALIVE_S, EDGES_LOOK_S, GRACE_S, REPORT_EVERY_S, Busy, Edges
+from tagboat.deploy.traffic import Traffic
+from tagboat.ingress.memory import MemoryIngress
+from tests.support.endpoints import port_of
+from tests.unit.deploy.deploy_harness import BASE_DOMAIN, HOST, World
+
+pytestmark = pytest.mark.anyio
+
+HERE, THERE = "here", "there-on-another-server"
+
+
+def traffic_at(world: World, server: str, ingress: MemoryIngress) -> Traffic:
+    return Traffic(world.store, ingress, BASE_DOMAIN, Edges(world.store, server))
+
+
+async def follow(traffic: Traffic) -> None:
+    assert traffic._edges is not None
+    await traffic._follow(traffic._edges)
+
+
+async def report(world: World, led: int, **in_flight: int) -> None:
+    """Report as the other server does."""
+    await world.store.write(lambda tx: tx.put_edge(THERE, led, in_flight))
+
+
+async def newest(world: World) -> int:
+    return await world.store.read(lambda reader: reader.last_event_id())
+
+
+async def test_a_switch_is_done_once_all_ingresses_follow(led: World) -> None:
+    assert led.ingress is not None
+    other = MemoryIngress()
+    here, there = traffic_at(led, HERE, led.ingress), traffic_at(led, THERE, other)
+    await led.ship("v1")
+    await follow(there)
+    await led.change_stage(domains=("shop.example.com",))
+    seen: list[set[str]] = []
+    sleep = led.clock._wake_at_once
+
+    async def follow_meanwhile(seconds: float) -> None:
+        seen.append(set(other.routes))
+        await sleep(seconds)
+        await follow(there)
+
+    led.clock._monkeypatch.setattr("asyncio.sleep", follow_meanwhile)
+    await here.apply_stage_routes(led.stage.id)
+    # It was not done as long as the other one had the old routes.
+    assert seen == [{HOST}]
+    assert other.routes == led.routes
+    assert other.routes.keys() == {HOST, "shop.example.com"}
+
+
+async def test_one_that_does_not_follow_is_waited_for_as_long_as_one_that_died(
+    led: World,
+) -> None:
+    assert led.ingress is not None
+    here = traffic_at(led, HERE, led.ingress)
+    await led.ship("v1")
+    await report(led, 0)
+    before = sum(led.clock.slept)
+    await here.apply_routes()
+    waited = sum(led.clock.slept) - before
+    assert waited == pytest.approx(ALIVE_S, abs=2 * EDGES_LOOK_S)
+    # By now it is as good as dead.
+    before = sum(led.clock.slept)
+    await here.apply_routes()
+    assert sum(led.clock.slept) == before
+
+
+async def test_requests_at_other_ingresses_are_waited_for(led: World) -> None:
+    assert led.ingress is not None
+    here = traffic_at(led, HERE, led.ingress)
+    instance = await led.ship("v1")
+    await here.apply_routes()
+    await report(led, await newest(led), **{instance.id: 2, "another": 7})
+    assert (await here.drained([instance], 1)).startswith(
+        "2 requests were still in flight after 1 s"
+    )
+    await report(led, await newest(led))
+    assert (await here.drained([instance], 1)).startswith("no request was in flight any more")
+
+
+async def test_one_that_has_not_followed_counts_as_busy_and_has_its_time(led: World) -> None:
+    assert led.ingress is not None
+    here = traffic_at(led, HERE, led.ingress)
+    instance = await led.ship("v1")
+    await report(led, 0)
+    before = sum(led.clock.slept)
+    await here.apply_routes()
+    said = await here.drained([instance], ALIVE_S / 2)
+    waited = sum(led.clock.slept) - before
+    assert waited == pytest.approx(GRACE_S, abs=ALIVE_S)
+    assert said.endswith(
+        "the ingress of server there-on was not waited for: it was last seen 60 s ago"
+    )
+    edges = Edges(led.store, HERE)
+    await report(led, 3, p9=1)
+    assert await edges.busy(4, [instance.id]) == Busy(0, (THERE,))
+
+
+async def test_a_report_is_written_when_it_is_news_or_due(led: World) -> None:
+    edges = Edges(led.store, HERE)
+
+    async def written(led_to: int, in_flight: dict[str, int]) -> bool:
+        before = led.calls.calls.count("write")
+        await edges.report(led_to, in_flight)
+        return led.calls.calls.count("write") > before
+
+    assert await written(1, {})
+    assert not await written(1, {})
+    assert await written(2, {})
+    assert await written(2, {"127.0.0.1:1": 1})
+    led.clock.move(REPORT_EVERY_S)
+    assert await written(2, {"127.0.0.1:1": 1})
+
+
+async def test_at_rest_the_routes_are_not_read_again(led: World) -> None:
+    assert led.ingress is not None
+    await led.ship("v1")
+    there = traffic_at(led, THERE, led.ingress)
+    await follow(there)
+    before = led.calls.calls.count("apply_routes")
+    for _ in range(5):
+        await follow(there)
+    assert led.calls.calls.count("apply_routes") == before
+    await led.change_stage(domains=("shop.example.com",))
+    await follow(there)
+    assert led.calls.calls.count("apply_routes") == before + 1
+
+
+async def test_a_server_that_was_restarted_counts_what_drains(led: World) -> None:
+    assert led.ingress is not None
+    await traffic_at(led, THERE, led.ingress).apply_routes()
+    instance = await led.ship("v1")
+    assert await led.ingress.begin(HOST) == port_of(instance)
+    draining = await led.change_instance(instance, state=InstanceState.DRAINING)
+    again = traffic_at(led, THERE, led.ingress)
+    await follow(again)
+    (edge,) = await led.store.read(lambda reader: reader.edges())
+    assert edge.in_flight == {draining.id: 1}
+    led.ingress.end(port_of(instance))
+    for _ in range(3):
+        await follow(again)
+    (edge,) = await led.store.read(lambda reader: reader.edges())
+    assert edge.in_flight == {}
