@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anyio
 
-from tagboat.core.route import Route, RouteState
+from tagboat.core.route import Route, RouteState, Target
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.master import Master
 from tagboat.ingress.process import end_haproxy, our_processes, running_master
@@ -76,6 +76,16 @@ class IngressWorld:
 
 def to(app: App, host: str = "app-prod.localhost") -> Route:
     return Route(host, RouteState.OPEN, target(app.port))
+
+
+def pool(*apps: App, host: str = "app-prod.localhost", instance: str = "") -> Route:
+    """The route to one instance with an endpoint at each of the apps."""
+    return Route(host, RouteState.OPEN, pooled(*apps, instance=instance))
+
+
+def pooled(*apps: App, instance: str = "") -> Target:
+    instance = instance or "_".join(str(app.port) for app in apps)
+    return target(*(app.port for app in apps), instance=instance)
 
 
 @contextlib.asynccontextmanager

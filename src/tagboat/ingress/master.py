@@ -17,7 +17,7 @@ from pathlib import Path
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.request_counts import CodeClasses, ProcessCounts
 from tagboat.core.route import Target
-from tagboat.ingress.config import MAP_FILE, MASTER_SOCKET
+from tagboat.ingress.config import MAP_FILE, MASTER_SOCKET, pools_in
 from tagboat.ingress.counting import (
     ENDS_RING,
     HOST_TABLE,
@@ -29,6 +29,7 @@ from tagboat.ingress.counting import (
     parse_process,
     parse_turned_away,
 )
+from tagboat.ingress.pools import Servers, parse_servers
 from tagboat.ingress.routing import RoutingMap, changes, parse_got_map, parse_shown_map
 
 CALL_S = 2.0
@@ -127,14 +128,34 @@ class Master:
             )
         return shown
 
-    async def follow(self, worker: int, wanted: RoutingMap) -> int:
-        """Make a worker follow `wanted`, and confirm it; return the number of changes."""
-        commands = changes(await self.shown_map(worker), wanted)
-        if not commands:
-            return 0
+    async def servers(self, worker: int) -> tuple[int, Servers]:
+        """Return how many back ends for pools a worker has, and the servers in them."""
+        text = await self._ask_worker(worker, ["show info", "show servers state"])
+        match, servers = _DESCRIPTION_LINE.search(text), parse_servers(text)
+        if servers is None:
+            raise IngressUnavailableError(
+                f"HAProxy answered {text[:200]!r} when it was asked for its servers"
+            )
+        return pools_in(match[1]) if match else 0, servers
+
+    async def command(self, worker: int, commands: Sequence[str]) -> str:
+        """Have a worker carry out commands; return what it first says to any of them."""
         said = ""
         for batch in _batches(commands, len(f"@!{worker} ; ")):
             said = said or (await self._ask_worker(worker, batch)).strip()
+        return said
+
+    async def follow(self, worker: int, wanted: RoutingMap, kept: Collection[str] = ()) -> int:
+        """Make a worker follow `wanted`, and confirm it; return the number of changes.
+
+        Hosts in `kept` stay as they are.
+        """
+        shown = await self.shown_map(worker)
+        wanted = {**wanted, **{host: shown[host] for host in kept if host in shown}}
+        commands = changes(shown, wanted)
+        if not commands:
+            return 0
+        said = await self.command(worker, commands)
         # The map in force counts, not the answers to the commands: a switch relies on it.
         if await self.shown_map(worker) != wanted:
             raise IngressUnavailableError(
@@ -151,9 +172,7 @@ class Master:
         commands = changes(await self._got_map(worker, hosts), put)
         if not commands:
             return 0
-        said = ""
-        for batch in _batches(commands, len(f"@!{worker} ; ")):
-            said = said or (await self._ask_worker(worker, batch)).strip()
+        said = await self.command(worker, commands)
         if await self._got_map(worker, hosts) != put:
             raise IngressUnavailableError(
                 f"HAProxy did not take over the routes: {said[:200] or 'it does not say why'}"
