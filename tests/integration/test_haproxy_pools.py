@@ -10,6 +10,7 @@ import pytest
 
 from tagboat.core.endpoint import LOOPBACK, Endpoint
 from tagboat.core.route import Route, RouteState, Target
+from tagboat.ingress.config import pools_in
 from tagboat.ingress.master import Master
 from tagboat.ingress.process import end_haproxy
 from tests.support.haproxy import IngressWorld, haproxy_world, pool, pooled, to
@@ -36,7 +37,7 @@ async def servers(world: IngressWorld) -> dict[str, set[int]]:
     master = Master(world.directory)
     current = (await master.processes()).current
     assert current is not None
-    _, found = await master.servers(current)
+    found = await master.servers(current)
     on: dict[str, set[int]] = {}
     for one in (server for some in found.values() for server in some if server.on):
         on.setdefault(one.instance, set()).add(one.endpoint.port)
@@ -47,7 +48,7 @@ async def size_of(world: IngressWorld) -> int:
     master = Master(world.directory)
     current = (await master.processes()).current
     assert current is not None
-    return (await master.servers(current))[0]
+    return pools_in(await master.description(current))
 
 
 async def test_requests_are_shared_and_counted_by_instance(world: IngressWorld) -> None:

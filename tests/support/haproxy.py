@@ -54,12 +54,19 @@ class IngressWorld:
 
     async def requests(self) -> int:
         """How many requests have come, those that are held included."""
-        total = 0
+        return sum(
+            [int(row["req_tot"]) async for row in self._stats() if row["svname"] == "FRONTEND"]
+        )
+
+    async def checks(self) -> set[str]:
+        """How the last checks of servers in pools went."""
+        return {row["check_status"] async for row in self._stats() if "-" in row["svname"]}
+
+    async def _stats(self) -> AsyncIterator[dict[str, str]]:
         for worker in self.workers:
             text = await Master(self.directory)._ask_worker(worker, ["show stat"])
-            rows = csv.DictReader(text.removeprefix("# ").splitlines())
-            total += sum(int(row["req_tot"]) for row in rows if row["svname"] == "FRONTEND")
-        return total
+            for row in csv.DictReader(text.removeprefix("# ").splitlines()):
+                yield row
 
     @property
     def master(self) -> int | None:

@@ -19,7 +19,7 @@ from tagboat.core.request_counts import CodeClasses, ProcessCounts
 from tagboat.core.route import Route, Target
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.answers import AnswersByHost
-from tagboat.ingress.config import HOLD_S, TRUSTED_FRONTS, ConfigInput
+from tagboat.ingress.config import HOLD_S, TRUSTED_FRONTS, ConfigInput, pools_in
 from tagboat.ingress.counting import counting_key
 from tagboat.ingress.master import Master, WorkerSilentError
 from tagboat.ingress.pools import (
@@ -27,9 +27,9 @@ from tagboat.ingress.pools import (
     Pool,
     Servers,
     additions,
-    all_served,
     assign,
     grown,
+    incomplete,
     instances_in,
     removals,
 )
@@ -52,6 +52,7 @@ _WHOLE_LOOK_S = 60.0
 _SETTLE_S = 0.2
 _WORKER_RETRY_S = 0.02
 _WORKER_TRIES = 3
+_FEW = 8
 
 log = structlog.get_logger("tagboat.ingress")
 
@@ -264,7 +265,7 @@ class HaproxyIngress:
         with contextlib.suppress(IngressUnavailableError, WorkerSilentError):
             processes = await self._master.processes()
             if processes.current is not None:
-                _, servers = await self._master.servers(processes.current)
+                servers = await self._master.servers(processes.current)
         # Those that are drained still have theirs.
         size = grown(size, len(instances_in(servers) | pools.keys()))
         placed = assign(servers, pools.values(), size)
@@ -280,13 +281,18 @@ class HaproxyIngress:
         """
         if not pools and not self._supervisor.pools:
             return {}, {}
-        size, servers = await self._master.servers(worker)
+        size = pools_in(await self._master.description(worker))
+        servers = await self._master.servers(worker)
         placed = assign(servers, pools, size)
-        commands = additions(servers, pools, placed)
-        if commands:
+        if commands := additions(servers, pools, placed):
             said = await self._master.command(worker, commands)
-            _, servers = await self._master.servers(worker)
-            if not all_served(servers, pools, placed):
+            changed = incomplete(servers, pools, placed)
+            # Some are cheaper to ask for one by one.
+            if len(changed) <= _FEW:
+                servers = {**servers, **await self._master.servers_of(worker, changed)}
+            else:
+                servers = await self._master.servers(worker)
+            if incomplete(servers, pools, placed):
                 raise IngressUnavailableError(f"HAProxy did not take over servers: {said[:200]}")
         return placed, servers
 

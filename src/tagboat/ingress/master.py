@@ -17,7 +17,7 @@ from pathlib import Path
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.request_counts import CodeClasses, ProcessCounts
 from tagboat.core.route import Target
-from tagboat.ingress.config import MAP_FILE, MASTER_SOCKET, pools_in
+from tagboat.ingress.config import MAP_FILE, MASTER_SOCKET
 from tagboat.ingress.counting import (
     ENDS_RING,
     HOST_TABLE,
@@ -29,7 +29,7 @@ from tagboat.ingress.counting import (
     parse_process,
     parse_turned_away,
 )
-from tagboat.ingress.pools import Servers, parse_servers
+from tagboat.ingress.pools import Server, Servers, parse_servers
 from tagboat.ingress.routing import RoutingMap, changes, parse_got_map, parse_shown_map
 
 CALL_S = 2.0
@@ -128,15 +128,17 @@ class Master:
             )
         return shown
 
-    async def servers(self, worker: int) -> tuple[int, Servers]:
-        """Return how many back ends for pools a worker has, and the servers in them."""
-        text = await self._ask_worker(worker, ["show info", "show servers state"])
-        match, servers = _DESCRIPTION_LINE.search(text), parse_servers(text)
-        if servers is None:
-            raise IngressUnavailableError(
-                f"HAProxy answered {text[:200]!r} when it was asked for its servers"
-            )
-        return pools_in(match[1]) if match else 0, servers
+    async def servers(self, worker: int) -> Servers:
+        """Return the servers in all back ends for pools of a worker."""
+        return _servers_in(await self._ask_worker(worker, ["show servers state"]))
+
+    async def servers_of(self, worker: int, backends: Collection[str]) -> Servers:
+        """Return the servers in some back ends of a worker."""
+        found: dict[str, Sequence[Server]] = {}
+        commands = [f"show servers state {backend}" for backend in backends]
+        for command in commands:
+            found |= _servers_in(await self._ask_worker(worker, [command]))
+        return found
 
     async def command(self, worker: int, commands: Sequence[str]) -> str:
         """Have a worker carry out commands; return what it first says to any of them."""
@@ -276,6 +278,15 @@ class Master:
         if not answer:
             raise NoAnswerError("HAProxy's master hung up when it was asked")
         return answer
+
+
+def _servers_in(text: str) -> Servers:
+    servers = parse_servers(text)
+    if servers is None:
+        raise IngressUnavailableError(
+            f"HAProxy answered {text[:200]!r} when it was asked for its servers"
+        )
+    return servers
 
 
 async def _exchange(directory: Path, line: str) -> str:

@@ -142,22 +142,21 @@ def _server_words(
 
 def parse_servers(text: str) -> dict[str, list[Server]] | None:
     """Read the answer to `show servers state`; None for any other text."""
-    lines = iter(text.splitlines())
-    columns: list[str] = []
-    for line in lines:
-        if line.startswith("# be_id"):
-            columns = line.removeprefix("# ").split()
-            break
-    if not columns:
+    head = re.search(r"^# (be_id .*)$", text, re.MULTILINE)
+    if head is None:
         return None
+    columns = head[1].split()
+    backend, name, address, port, state = map(
+        columns.index, ("be_name", "srv_name", "srv_addr", "srv_port", "srv_admin_state")
+    )
     found: dict[str, list[Server]] = {}
-    for line in lines:
-        row = dict(zip(columns, line.split(), strict=False))
-        if not _BACKEND.match(row.get("be_name", "")):
+    for line in text[head.end() :].splitlines():
+        row = line.split()
+        if len(row) < len(columns) or not _BACKEND.match(row[backend]):
             continue
-        endpoint = Endpoint(row["srv_addr"], int(row["srv_port"]))
-        is_on = not int(row["srv_admin_state"]) & _ADMIN_MAINT
-        found.setdefault(row["be_name"], []).append(Server(row["srv_name"], endpoint, is_on))
+        is_on = not int(row[state]) & _ADMIN_MAINT
+        server = Server(row[name], Endpoint(row[address], int(row[port])), is_on)
+        found.setdefault(row[backend], []).append(server)
     return found
 
 
@@ -224,11 +223,12 @@ def removals(servers: Servers, pools: Mapping[str, Pool], retired: Collection[st
     return commands
 
 
-def all_served(servers: Servers, pools: Iterable[Pool], placed: Mapping[str, str]) -> bool:
-    """Return whether each pool that has a place has a server that is on at each endpoint."""
-    return all(
-        {one.endpoint for one in servers.get(placed[pool.instance], ()) if one.on}
-        >= set(pool.endpoints)
+def incomplete(servers: Servers, pools: Iterable[Pool], placed: Mapping[str, str]) -> list[str]:
+    """Return the back ends of pools that lack a server, or have one that is not on."""
+    return [
+        placed[pool.instance]
         for pool in pools
         if pool.instance in placed
-    )
+        and not {one.endpoint for one in servers.get(placed[pool.instance], ()) if one.on}
+        >= set(pool.endpoints)
+    ]
