@@ -50,7 +50,6 @@ def looks(world: World, *steps: tuple[TaskStatus, ...] | None) -> None:
 def begin_with(world: World, *tasks: TaskStatus) -> None:
     """Let the next workload have these tasks, and the runtime move them by itself."""
     world.runtime.self_healing = True
-    world.calls.intercept(world.runtime, "status")
 
     async def start() -> None:
         become(world, *tasks)
