@@ -52,7 +52,7 @@ _WHOLE_LOOK_S = 60.0
 _SETTLE_S = 0.2
 _WORKER_RETRY_S = 0.02
 _WORKER_TRIES = 3
-_FEW = 8
+_ASKED_ONE_BY_ONE = 8
 
 log = structlog.get_logger("tagboat.ingress")
 
@@ -182,7 +182,9 @@ class HaproxyIngress:
 
             async def change(worker: int) -> int:
                 # The servers first: the map must not lead to a pool without any.
-                placed, _ = await self._serve(worker, [pools[one] for one in new])
+                placed, _ = (
+                    await self._serve(worker, [pools[one] for one in new]) if new else ({}, {})
+                )
                 return await self._master.change(worker, with_places(put, placed), left)
 
             for count in await self._of_each_worker(change):
@@ -288,7 +290,7 @@ class HaproxyIngress:
             said = await self._master.command(worker, commands)
             changed = incomplete(servers, pools, placed)
             # Some are cheaper to ask for one by one.
-            if len(changed) <= _FEW:
+            if len(changed) <= _ASKED_ONE_BY_ONE:
                 servers = {**servers, **await self._master.servers_of(worker, changed)}
             else:
                 servers = await self._master.servers(worker)

@@ -75,7 +75,7 @@ def pools_section(layout: Layout) -> str:
     """Return the part of the configuration with the pools, empty without any."""
     if not layout.size:
         return ""
-    lines = [_MARK, _DEFAULTS]
+    lines = [_MARK, _POOL_DEFAULTS]
     for backend in map("b{}".format, range(layout.size)):
         lines.append(f"backend {backend} from pools")
         if pool := layout.pools.get(backend):
@@ -110,7 +110,7 @@ def grown(size: int, needed: int) -> int:
 
 # Each request has its own connection, so that none meets one that the app has just closed; in
 # HTTP/2, which says so before, connections are shared. The next try goes to another server.
-_DEFAULTS = """\
+_POOL_DEFAULTS = """\
 defaults pools from base
   no log
   balance leastconn
