@@ -97,6 +97,7 @@ class HaproxyIngress:
         self._wanted: RoutingMap | None = None
         self._pools: dict[str, Pool] = {}
         self._unwanted: set[str] = set()
+        self._seen: dict[int, Servers] = {}
         self._looked_at = -_WHOLE_LOOK_S
         self._refused: Sequence[str] = []
         self._trouble = ""
@@ -261,6 +262,7 @@ class HaproxyIngress:
     async def _laid_out(self, wanted: RoutingMap, pools: Mapping[str, Pool]) -> Layout:
         """Return what HAProxy is to start with: each pool where the running one has it, if any."""
         servers: Servers = {}
+        self._seen = {}
         size = self._supervisor.pools
         if not size and not pools:
             return Layout(wanted)
@@ -268,6 +270,7 @@ class HaproxyIngress:
             processes = await self._master.processes()
             if processes.current is not None:
                 servers = await self._master.servers(processes.current)
+                self._seen = {processes.current: servers}
         # Those that are drained still have theirs.
         size = grown(size, len(instances_in(servers) | pools.keys()))
         placed = assign(servers, pools.values(), size)
@@ -284,7 +287,8 @@ class HaproxyIngress:
         if not pools and not self._supervisor.pools:
             return {}, {}
         size = pools_in(await self._master.description(worker))
-        servers = await self._master.servers(worker)
+        # Seen a moment ago, and what is added is looked at again.
+        servers = self._seen.pop(worker, None) or await self._master.servers(worker)
         placed = assign(servers, pools, size)
         if commands := additions(servers, pools, placed):
             said = await self._master.command(worker, commands)
