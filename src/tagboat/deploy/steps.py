@@ -84,9 +84,11 @@ class DeploySteps:
         """Put id and endpoints of the new instance on record, once it is started."""
         if self._made is not None:
             known, made = tx.instance(self._made.id), self._made
-            tx.put_instance(
-                replace(known, container_id=made.container_id, endpoints=made.endpoints)
-            )
+            # Once: tasks may have moved since, and that is on record.
+            if not known.container_id:
+                tx.put_instance(
+                    replace(known, container_id=made.container_id, endpoints=made.endpoints)
+                )
         self._requests.save(tx)
         return deploy
 

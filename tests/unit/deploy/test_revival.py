@@ -438,7 +438,7 @@ async def test_after_an_engine_that_went_away_its_news_are_heard_again(led: Worl
 async def test_a_port_that_differs_from_the_record_is_put_on_record(led: World) -> None:
     live = await led.ship("v1")
     port = port_of(live)
-    await led.change_instance(live, endpoint=at(port + 500))
+    await led.change_instance(live, endpoints=(at(port + 500),))
     await reconcile(led.services)
     assert port_of(await led.instance_of(await led.deploy(live.deploy_id))) == port
     assert led.routes == {HOST: str(port)}
@@ -450,6 +450,6 @@ async def test_a_port_that_a_person_has_published_is_not_taken_for_it(led: World
     port = port_of(live)
     await reconcile(led.services)
     assert port_of(await led.instance_of(await led.deploy(live.deploy_id))) == port
-    await led.change_instance(live, endpoint=at(port + 500))
+    await led.change_instance(live, endpoints=(at(port + 500),))
     await reconcile(led.services)
     assert port_of(await led.instance_of(await led.deploy(live.deploy_id))) == port
