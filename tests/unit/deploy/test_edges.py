@@ -67,6 +67,7 @@ async def test_one_that_does_not_follow_is_waited_for_as_long_as_one_that_died(
     waited = sum(led.clock.slept) - before
     assert waited == pytest.approx(ALIVE_S, abs=2 * EDGES_LOOK_S)
     # By now it is as good as dead.
+    led.clock.move(1)
     before = sum(led.clock.slept)
     await here.apply_routes()
     assert sum(led.clock.slept) == before
