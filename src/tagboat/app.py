@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -40,6 +41,7 @@ from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
+from tagboat.engine_choice import choose_engine
 from tagboat.first_start import open_backed_up, prepare, set_up_once
 from tagboat.front import build_front
 from tagboat.host_paths import host_paths
@@ -67,11 +69,13 @@ from tagboat.registry.login_pin import pin_login_service
 from tagboat.registry.password_command import bare_environment
 from tagboat.registry.passwords import CommandedPasswords
 from tagboat.registry.renewing_client import RenewingClient
-from tagboat.runtime.docker.engine import DockerRuntime
-from tagboat.runtime.docker.own_container import own_container
 from tagboat.settings import IN_THE_CLEAR, Settings
 from tagboat.store import SqlStore
 from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
+
+if TYPE_CHECKING:
+    from tagboat.runtime.docker.engine import DockerRuntime
+    from tagboat.runtime.swarm.runtime import SwarmRuntime
 
 DEPLOYS_GRACE_S = 4.0
 COLLECT_AFTER = 10_000
@@ -131,7 +135,7 @@ class Adapters:
     """The implementations of ports, and the values that all rooms share."""
 
     store: SqlStore
-    engine: DockerRuntime
+    engine: "DockerRuntime | SwarmRuntime"
     registry: RenewingClient
     ingress: HaproxyIngress | NoIngress
     traffic: Traffic
@@ -143,28 +147,22 @@ class Adapters:
 
 def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
     """Build the implementations that the settings ask for; none is connected yet."""
-    clock, docker, ingress = partial(datetime.now, UTC), settings.docker, choose_ingress(settings)
+    clock, ingress = partial(datetime.now, UTC), choose_ingress(settings)
     passwords = CommandedPasswords(bare_environment(os.environ), clock)
     counters = Counters()
     store.on_deploy_end(partial(count_end, counters))
     client = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
+    registry = RenewingClient(client, passwords)
     return Adapters(
         store=store,
-        engine=DockerRuntime(
-            docker.url,
-            cert_path=docker.cert_path,
-            tls_verify=docker.tls_verify,
-            network_pool=settings.network_pool,
-            own_container=own_container(),
-            logins=passwords,
-        ),
-        registry=RenewingClient(client, passwords),
+        engine=choose_engine(settings, store, registry, passwords),
+        registry=registry,
         ingress=ingress,
         traffic=Traffic(store, ingress, settings.base_domain),
         queue=DeployQueue(clock),
         counters=counters,
         clock=clock,
-        host_path=host_paths(settings.bind_roots, docker.url, settings.data_dir).where,
+        host_path=host_paths(settings.bind_roots, settings.docker.url, settings.data_dir).where,
     )
 
 
@@ -195,7 +193,7 @@ def operation_services(
     """Return what operations need."""
     engine, registry, ingress = adapters.engine, adapters.registry, adapters.ingress
     has_trouble = isinstance(ingress, HaproxyIngress) or ingress.why
-    is_local = settings.docker.url.startswith("unix://")
+    is_local = settings.docker.url.startswith("unix://") and not engine.is_cluster
     return OperationServices(
         store=adapters.store,
         deployer=adapters.queue,

@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -152,7 +153,7 @@ class Node:
 
     def containers(self, label: str) -> list[str]:
         """The ids of the running containers with this label (`NAME=VALUE`)."""
-        filters = json.dumps({"label": [label]}).replace('"', "%22")
+        filters = urllib.parse.quote(json.dumps({"label": [label]}))
         status, found = self.call("GET", f"/containers/json?filters={filters}")
         assert status == 200, found
         return [str(one["Id"]) for one in found]

@@ -76,7 +76,13 @@ class Containers:
         )
         await self._record.put_instance(instance, new=context.own is None, config=config)
         spec = with_host_paths(
-            instance_spec(context, instance, self._services.installation, alone=self._alone),
+            instance_spec(
+                context,
+                instance,
+                self._services.installation,
+                alone=self._alone,
+                keeps_names=self._runtime.is_cluster,
+            ),
             self._services.host_path,
         )
         try:
@@ -129,7 +135,7 @@ class Containers:
     async def take_names(self, context: DeployContext) -> bool:
         """Let the new instance be found by the stage's names; True where connections were cut."""
         own = context.own
-        if own is None or not waits_for_names(context, own):
+        if self._runtime.is_cluster or own is None or not waits_for_names(context, own):
             return False
         waiting = {
             name: aliases

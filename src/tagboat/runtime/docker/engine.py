@@ -61,6 +61,7 @@ class DockerRuntime(DockerHoldings):
     """
 
     self_healing = False
+    is_cluster = False
 
     def __init__(
         self,
@@ -94,6 +95,13 @@ class DockerRuntime(DockerHoldings):
         """Return the engine's release, such as `20.10.24`."""
         async with self._connection.use("be reached", ASK_S) as docker:
             return str((await docker.version())["Version"])
+
+    async def trouble(self) -> str:
+        """Return nothing: an engine that answers is well."""
+        return ""
+
+    async def sweep(self, labels: Mapping[str, str]) -> None:
+        """Do nothing: files are part of their container, and go with it."""
 
     async def platform(self) -> str:
         """System and processor of the engine's machine, such as `linux/amd64`.
