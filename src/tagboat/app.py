@@ -32,6 +32,7 @@ from tagboat.core.errors import TagboatError
 from tagboat.data_dir import DataDir, open_data_dir
 from tagboat.deploy.history import keep_forgetting
 from tagboat.deploy.images import keep_tidying
+from tagboat.deploy.logins import keep_logins_fresh
 from tagboat.deploy.networks import keep_networks_tidy
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import run_reconciler
@@ -325,6 +326,8 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     yield "tidy", partial(keep_tidying, built.parts)
     parts = built.parts
     yield "networks", partial(keep_networks_tidy, parts.store, parts.runtime, parts.installation)
+    if parts.runtime.is_cluster:
+        yield "logins", partial(keep_logins_fresh, parts.runtime, parts.installation)
     yield "measure", partial(keep_measuring, built.operations.machine, parts.store, parts.counters)
     yield "remove", partial(_go_on_removing, built)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)

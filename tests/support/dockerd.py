@@ -138,7 +138,7 @@ def mounts_below(folder: Path) -> list[str]:
 def engine_cgroup_pids(parent: str) -> list[int]:
     """The processes of the containers of an engine whose `--cgroup-parent` is `/parent`."""
     # Version 1 has a hierarchy for each kind of resource, version 2 one for all.
-    roots = [root for root in Path("/sys/fs/cgroup").glob(f"*/{parent}")]
+    roots = list(Path("/sys/fs/cgroup").glob(f"*/{parent}"))
     files = {file for root in roots[:1] for file in root.rglob("cgroup.procs")}
     return [int(pid) for file in files for pid in file.read_text().split()]
 

@@ -104,7 +104,9 @@ class Node:
     def log(self) -> str:
         return (self.dir / "log").read_text(errors="replace")[-3000:]
 
-    def call(self, method: str, path: str, body: Any = None, timeout: float = 120) -> Any:
+    def call(
+        self, method: str, path: str, body: object = None, timeout: float = 120
+    ) -> tuple[int, Any]:
         """Call the engine's API without the code under test; return status and decoded JSON."""
         connection = http.client.HTTPConnection("engine", timeout=timeout)
         connection.sock = socket.socket(socket.AF_UNIX)
@@ -305,6 +307,9 @@ class Cluster:
         if self._registry:
             self._registry.terminate()
             self._registry.wait()
+        self._remove_left()
+
+    def _remove_left(self) -> None:
         for mount in mounts_below(self.dir):
             subprocess.run(["umount", "--lazy", mount], check=False)
         listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Placement: on which machines of a cluster the tasks of a stage may run, and how many there are."""
+"""Placement: how many tasks a stage has, and on which machines of a cluster they may run."""
 
 import re
 from collections.abc import Sequence
@@ -45,33 +45,23 @@ def placement_trouble(stage: Stage, config: RunConfig, *, is_cluster: bool) -> t
 
     `is_cluster` is True where the runtime runs tasks on several machines.
     """
+    field, why = "", ""
     if not is_cluster:
+        needs = "Docker Swarm (TAGBOAT_ENGINE=swarm), for this engine has one machine"
         if config.replicas > 1:
-            return (
-                "replicas",
-                "more than 1 needs Docker Swarm (TAGBOAT_ENGINE=swarm); this engine has one"
-                " machine: set it to 1",
+            field, why = "replicas", f"more than 1 needs {needs}: set it to 1"
+        elif config.constraints:
+            field, why = "constraints", f"they need {needs}: remove them"
+    elif not names_one_node(config.constraints):
+        name_it = "name it with a constraint such as node.hostname==n1"
+        if paths := ", ".join(kept(config)):
+            field = "constraints"
+            why = f"what the app keeps at {paths} is on one node: {name_it}, or keep nothing"
+        elif strategy_in_force(stage, config) is Strategy.RECREATE:
+            # Two copies ran for more than a minute where a node was cut off, and came back.
+            field = "constraints"
+            why = (
+                "an app that cannot run twice (strategy recreate) needs one node, since the swarm"
+                f" starts it again elsewhere when a node is cut off: {name_it}"
             )
-        if config.constraints:
-            return (
-                "constraints",
-                "they need Docker Swarm (TAGBOAT_ENGINE=swarm); this engine has one machine: remove"
-                " them",
-            )
-        return "", ""
-    if names_one_node(config.constraints):
-        return "", ""
-    if paths := ", ".join(kept(config)):
-        return (
-            "constraints",
-            f"what the app keeps at {paths} is on one machine: name it with a constraint such as"
-            " node.hostname==n1, or remove the volumes",
-        )
-    if strategy_in_force(stage, config) is Strategy.RECREATE:
-        return (
-            "constraints",
-            "an app that cannot run twice (strategy recreate) needs one machine: where a machine is"
-            " cut off, the swarm starts a second task; name it with a constraint such as"
-            " node.hostname==n1",
-        )
-    return "", ""
+    return field, why

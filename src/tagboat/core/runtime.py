@@ -44,11 +44,13 @@ class Runtime(Protocol):
 
     - `self_healing`: workloads that end are started again by the runtime, at another place if need
       be. Where False, reconcile starts them.
-    - `is_cluster`: tasks are placed on several machines, as `replicas` and `constraints` of the spec
-      say. A workload has its aliases from its start, and `rejoin` does nothing.
+    - `is_cluster`: tasks are placed on several machines, by `replicas` and `constraints` of the
+      spec. A workload has its aliases from its start, and `rejoin` does nothing.
     - `trouble` is what is wrong although it answers, such as machines that are down; empty for
       nothing.
     - `sweep` removes what the runtime has made for workloads with these labels that are gone.
+    - `renew_logins` gives workloads with these labels the logins of now, with which nodes pull when
+      a task comes to another one.
     - `ensure_image` makes the image available and returns its description, None where the runtime
       cannot read it. It does nothing where the image is there or nodes pull by themselves;
       `progress` gets a line, at most twice a second.
@@ -143,3 +145,4 @@ class Runtime(Protocol):
     async def list_volumes(self, prefix: str) -> list[str]: ...
     async def remove_volume(self, name: str) -> bool: ...
     async def sweep(self, labels: Mapping[str, str]) -> None: ...
+    async def renew_logins(self, labels: Mapping[str, str]) -> None: ...

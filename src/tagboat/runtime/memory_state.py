@@ -141,6 +141,9 @@ class MemoryState:
     async def sweep(self, labels: Mapping[str, str]) -> None:
         """Do nothing: nothing is made outside of the workloads."""
 
+    async def renew_logins(self, labels: Mapping[str, str]) -> None:
+        """Do nothing: images are pulled at once."""
+
     def publish(self, image: ImageName, digest: Digest, content: MemoryImage | None = None) -> None:
         """Put an image where `pull` finds it."""
         held = content or MemoryImage()

@@ -136,6 +136,7 @@ class ShownLines:
         return next((line.at for line in self._lines if line.at is not None), self._start)
 
     def add(self, line: StampedLine) -> None:
+        """Take the next line that was shown."""
         self._lines.append(line)
 
     def again(self) -> Counter[StampedLine]:

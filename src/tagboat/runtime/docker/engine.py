@@ -103,6 +103,9 @@ class DockerRuntime(DockerHoldings):
     async def sweep(self, labels: Mapping[str, str]) -> None:
         """Do nothing: files are part of their container, and go with it."""
 
+    async def renew_logins(self, labels: Mapping[str, str]) -> None:
+        """Do nothing: the engine pulls at once, with a login that it does not keep."""
+
     async def platform(self) -> str:
         """System and processor of the engine's machine, such as `linux/amd64`.
 

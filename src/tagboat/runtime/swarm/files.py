@@ -26,9 +26,7 @@ class SwarmFiles:
 
     async def store(self, spec: WorkloadSpec) -> list[StoredFile]:
         """Store the files of a workload; their names are new, since their content cannot change."""
-        owner = {
-            name: value for name, value in spec.labels.items() if name.startswith("tagboat.")
-        }
+        owner = {name: value for name, value in spec.labels.items() if name.startswith("tagboat.")}
         labels = {**owner, FILE_OF_LABEL: service_name(spec.name)}
         return [await self._store(path, text, labels) for path, text in spec.files.items()]
 
@@ -72,7 +70,9 @@ class SwarmFiles:
         return StoredFile(str(made.get("ID") or made.get("Id")), name, path, is_secret)
 
     async def _list(self, kind: str, labels: Mapping[str, str], name: str = "") -> list[Json]:
-        wanted: dict[str, list[str]] = {"label": [f"{one}={value}" for one, value in labels.items()]}
+        wanted: dict[str, list[str]] = {
+            "label": [f"{one}={value}" for one, value in labels.items()]
+        }
         if name:
             wanted["name"] = [name]
         params = {"filters": json.dumps(wanted)}

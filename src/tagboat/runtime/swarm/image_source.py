@@ -3,7 +3,13 @@
 from typing import Protocol
 
 from tagboat.core.catalog import Registry
-from tagboat.core.image import ImageInfo, ImageName, ImageRef
+from tagboat.core.image import (
+    ImageInfo,
+    ImageName,
+    ImageRef,
+    parse_digest,
+    parse_image_name,
+)
 
 
 class ImageSource(Protocol):
@@ -14,3 +20,9 @@ class ImageSource(Protocol):
 
     async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:
         """Return the configuration of an image. Raises RegistryError."""
+
+
+def reference_of(image: str) -> ImageRef:
+    """Return `NAME@DIGEST`, as specs of workloads have it, as a reference."""
+    name, _, digest = image.partition("@")
+    return ImageRef(parse_image_name(name), "", parse_digest(digest))

@@ -101,9 +101,7 @@ class SwarmManagers:
 
         return await self._in_turn(attempt)
 
-    async def read_stream(
-        self, request: StreamRequest, take: Callable[[bytes], None]
-    ) -> None:
+    async def read_stream(self, request: StreamRequest, take: Callable[[bytes], None]) -> None:
         """Give `take` the chunks of an answer of one manager, the one that was asked last.
 
         None of it is tried a second time: the reader has to know what it has got.
@@ -118,9 +116,7 @@ class SwarmManagers:
             self._pass_on(connection)
             raise
 
-    async def _in_turn(
-        self, attempt: Callable[[DockerConnection], Awaitable[T]]
-    ) -> T:
+    async def _in_turn(self, attempt: Callable[[DockerConnection], Awaitable[T]]) -> T:
         clock = asyncio.get_running_loop().time
         end = clock() + self._patience_s
         while True:

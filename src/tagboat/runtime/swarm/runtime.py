@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from aiodocker import Docker
+
 from tagboat.core.catalog import Registry
 from tagboat.core.container_facts import ContainerFacts
 from tagboat.core.endpoint import Endpoint
@@ -21,14 +23,7 @@ from tagboat.core.errors import (
     RegistryNotFoundError,
 )
 from tagboat.core.health import TestRun
-from tagboat.core.image import (
-    Digest,
-    ImageInfo,
-    ImageName,
-    ImageRef,
-    parse_digest,
-    parse_image_name,
-)
+from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.keeping import DiskUsage
 from tagboat.core.registry_logins import RegistryLogins, StoredLogins
 from tagboat.core.runtime import BeforePull
@@ -38,11 +33,11 @@ from tagboat.runtime.docker.networks import NO_LABELS
 from tagboat.runtime.docker.protocol_probe import ProtocolProbe
 from tagboat.runtime.docker.refusal import login_refusal
 from tagboat.runtime.swarm.files import SwarmFiles
-from tagboat.runtime.swarm.image_source import ImageSource
+from tagboat.runtime.swarm.image_source import ImageSource, reference_of
+from tagboat.runtime.swarm.logins import renew_logins
 from tagboat.runtime.swarm.managers import SwarmManagers
 from tagboat.runtime.swarm.networks import SwarmNetworks
 from tagboat.runtime.swarm.service_wire import (
-    LOGIN_LABEL,
     REPLICAS_LABEL,
     STARTED_LABEL,
     refuse_unknown,
@@ -118,7 +113,9 @@ class SwarmRuntime:
 
     async def root_dir(self) -> str:
         """Return where the manager that answers keeps its data."""
-        return str((await self._managers.ask("tell where it keeps its data", "info"))["DockerRootDir"])
+        return str(
+            (await self._managers.ask("tell where it keeps its data", "info"))["DockerRootDir"]
+        )
 
     async def disk_usage(self) -> DiskUsage:
         """Return nothing: images and volumes are on the nodes, which do not report them."""
@@ -128,7 +125,7 @@ class SwarmRuntime:
         """Return what its registry says of `NAME@DIGEST`, None where it says nothing."""
         known = self._infos.get(image)
         if known is None and "@" in image:
-            ref = _by_digest(image)
+            ref = reference_of(image)
             with suppress(RegistryError):
                 known = await self._describe(ref, await self._source.registry_of(ref.name))
         return known
@@ -150,7 +147,9 @@ class SwarmRuntime:
         try:
             return await self._describe(ImageRef(image, "", digest), registry)
         except RegistryNotFoundError as error:
-            raise EngineNotFoundError(f"the registry {image.host} has no such image: {error}") from error
+            raise EngineNotFoundError(
+                f"the registry {image.host} has no such image: {error}"
+            ) from error
         except RegistryDeniedError as error:
             raise EngineDeniedError(str(error)) from error
 
@@ -160,11 +159,15 @@ class SwarmRuntime:
 
     async def log_in(self, registry: Registry) -> None:
         """Log in to a registry from the manager that answers. Raises EngineError."""
+
+        async def log_in(docker: Docker) -> None:
+            await docker.auth(**login)
+
         explain = partial(login_refusal, host=registry.host, secret=registry.password)
         login = image_wire.registry_login(registry.host, registry)
         await self._managers.use(
             f"log in to {registry.host}",
-            lambda docker: docker.auth(**login),
+            log_in,
             limit_s=_LOGIN_S,
             explain=explain,
         )
@@ -175,7 +178,7 @@ class SwarmRuntime:
         Raises NameTakenError, and EngineNotFoundError where a network is missing.
         """
         refuse_unknown(spec)
-        ref = _by_digest(spec.image)
+        ref = reference_of(spec.image)
         info = await self.inspect_image(spec.image)
         names = [name for name in (spec.network, *spec.networks) if name]
         networks = await self._networks.ids_of(names, f"create the service {spec.name}")
@@ -205,7 +208,11 @@ class SwarmRuntime:
                 await self._files.remove(files)
             raise
 
-    async def launch(self, spec: WorkloadSpec, taken: Collection[Endpoint]) -> Launched:  # noqa: ARG002 - nodes choose
+    async def launch(
+        self,
+        spec: WorkloadSpec,
+        taken: Collection[Endpoint],  # noqa: ARG002 - each node chooses its own
+    ) -> Launched:
         """Make a service and start it; its endpoints are known once its tasks run."""
         service = await self.create(spec)
         await self.start(service)
@@ -245,7 +252,8 @@ class SwarmRuntime:
         limit_s = _STOP_MARGIN_S + (_DEFAULT_STOP_S if given is None else given / 10**9)
         try:
             async with asyncio.timeout(limit_s):
-                while any(one.is_up for one in await self._services.tasks(service)):
+                # Managers report no events of tasks.
+                while any(one.is_up for one in await self._services.tasks(service)):  # noqa: ASYNC110
                     await asyncio.sleep(_STOP_LOOK_S)
         except TimeoutError as error:
             raise EngineUnavailableError(
@@ -356,33 +364,8 @@ class SwarmRuntime:
         await self._files.sweep(labels, {str(one["Spec"]["Name"]) for one in found})
 
     async def renew_logins(self, labels: Mapping[str, str]) -> None:
-        """Give each service a new login, with which nodes pull after a loss of another node.
-
-        Its tasks go on. Raises EngineError; a failure of one does not stop the others.
-        """
-        failure: EngineError | None = None
-        for service in await self._services.labelled(labels):
-            try:
-                await self._renew_login(service)
-            except EngineError as error:
-                failure = error
-        if failure is not None:
-            raise failure
-
-    async def _renew_login(self, service: Mapping[str, Any]) -> None:
-        image = _by_digest(service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]).name
-
-        def note(spec: dict[str, Any]) -> bool:
-            # Labels of the service alone start no new task.
-            spec["Labels"][LOGIN_LABEL] = datetime.now(UTC).isoformat()
-            return True
-
-        async def renew_as(known: Registry | None) -> None:
-            if auth := image_wire.registry_auth(image, known):
-                await self._services.change(service["ID"], note, auth)
-
-        registry = await self._source.registry_of(image)
-        await self._logins.use(registry, renew_as, EngineDeniedError, str(image))
+        """Give each service a new login; its tasks go on. Raises EngineError."""
+        await renew_logins(self._services, self._source, self._logins, labels)
 
     async def _tasks_of(self, workload: str) -> Sequence[SwarmTask] | None:
         service = await self._services.find(workload)
@@ -394,12 +377,6 @@ class SwarmRuntime:
             self._infos.clear()
         self._infos[f"{ref.name}@{ref.digest}"] = info
         return info
-
-
-def _by_digest(image: str) -> ImageRef:
-    """Return `NAME@DIGEST`, as specs have it, as a reference."""
-    name, _, digest = image.partition("@")
-    return ImageRef(parse_image_name(name), "", parse_digest(digest))
 
 
 def _sight(status: WorkloadStatus) -> tuple[object, ...]:

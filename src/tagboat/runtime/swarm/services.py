@@ -66,9 +66,7 @@ class SwarmServices:
         """Return the statuses of several services, in their order."""
         if not services:
             return []
-        nodes, found = await asyncio.gather(
-            self.nodes(), self._managers.ask("list tasks", "tasks")
-        )
+        nodes, found = await asyncio.gather(self.nodes(), self._managers.ask("list tasks", "tasks"))
         by_service: dict[str, list[Json]] = {}
         for one in found or ():
             by_service.setdefault(str(one.get("ServiceID")), []).append(one)
@@ -130,6 +128,8 @@ class SwarmServices:
     async def remove(self, service: str) -> None:
         """Remove a service by its id; its tasks are stopped by their nodes."""
         try:
-            await self._managers.ask(f"remove the service {service}", f"services/{service}", "DELETE")
+            await self._managers.ask(
+                f"remove the service {service}", f"services/{service}", "DELETE"
+            )
         except EngineNotFoundError:
             return

@@ -1,10 +1,12 @@
-"""Logs of services: read from each task by itself, since the log of a whole service never ends
-where one of its machines is away.
+"""Logs of services, read from each task by itself.
+
+The log of a whole service never ends where one of its machines is away.
 """
 
 import asyncio
 import heapq
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from tagboat.core.errors import EngineError, EngineNotFoundError
@@ -41,7 +43,9 @@ class TaskLogs:
         start = None if since is None else nanoseconds(since)
         tasks = await self._tasks(workload)
         read = await asyncio.gather(*(self._last(one, tail, start) for one in tasks if tail))
-        lines = _in_order([_named(one, some, tasks) for one, some in zip(tasks, read, strict=False)])
+        lines = _in_order(
+            [_named(one, some, tasks) for one, some in zip(tasks, read, strict=False)]
+        )
         shown = [line.as_log_line() for line in lines[max(0, len(lines) - tail) :]]
         return [*map(LogLine, _left_out(tasks)), *shown]
 
@@ -114,11 +118,9 @@ class TaskLogs:
             idle_s=_READ_S,
             limit_s=_READ_S,
         )
-        try:
+        # Its machine may go away just now, or it may be removed: the lines until then count.
+        with suppress(EngineError):
             await self._managers.read_stream(request, lambda chunk: kept.add(reader.feed(chunk)))
-        except EngineError:
-            # Its machine went away just now, or it was removed: the lines until then count.
-            pass
         kept.add(reader.rest())
         return [line for line in kept.lines() if start is None or (line.at or start) >= start]
 

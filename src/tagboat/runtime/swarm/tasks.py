@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.workload import TaskStatus, WorkloadStatus
@@ -21,7 +22,7 @@ _ACTIVE = frozenset({"starting", "running"})
 _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not listened at
 _AFTERWARDS = timedelta(seconds=0.5)
 """A task that ends is replaced in the same moment. One that was given up ends later than that."""
-_NEVER = datetime.min
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ def ends_of(ended: Sequence[SwarmTask], slot: Sequence[SwarmTask]) -> list[Swarm
     Not among them are those that were replaced first: their machine was lost or emptied, or they
     were told to stop.
     """
-    later = {one.id: after for one, after in zip(slot, slot[1:], strict=False)}
+    later = {one.id: after for one, after in pairwise(slot)}
     return [
         one
         for one in ended
@@ -167,9 +168,7 @@ def ends_of(ended: Sequence[SwarmTask], slot: Sequence[SwarmTask]) -> list[Swarm
     ]
 
 
-def _slot_status(
-    slot: Sequence[SwarmTask], *, tested: bool, restarts: bool
-) -> TaskStatus | None:
+def _slot_status(slot: Sequence[SwarmTask], *, tested: bool, restarts: bool) -> TaskStatus | None:
     """Return the status of one place for a task, None before one was started there."""
     task = slot[-1]
     node = task.node.name if task.node else ""
@@ -207,6 +206,4 @@ def _labels(service: Json) -> Mapping[str, str]:
 
 
 def _time(text: object) -> datetime:
-    # Times of one swarm are all in UTC: they are only compared.
-    found = parse_time(str(text or ""))
-    return found.replace(tzinfo=None) if found else _NEVER
+    return parse_time(str(text or "")) or _NEVER
