@@ -218,6 +218,16 @@ class Cluster:
             raise failure[0]
         return answer[0]
 
+    @contextmanager
+    def inside(self, host: str) -> Iterator[None]:
+        """Have this thread, and those that it starts, in the network of a host for the block."""
+        with Path("/proc/thread-self/ns/net").open() as own:
+            self.enter(host)
+            try:
+                yield
+            finally:
+                assert ctypes.CDLL(None).setns(own.fileno(), _CLONE_NEWNET) == 0
+
     def enter(self, host: str) -> None:
         """Put the calling thread into the network of this host."""
         with Path(f"/run/netns/{self.namespace(host)}").open() as network:

@@ -219,7 +219,7 @@ class SwarmRuntime:
         return Launched(service, ())
 
     async def start(self, workload: str) -> None:
-        """Let it have all of its tasks; does nothing if it is started. Raises EngineNotFoundError."""
+        """Let it have all of its tasks; does nothing if started. Raises EngineNotFoundError."""
 
         def begin(spec: dict[str, Any]) -> bool:
             wanted = int(spec["Labels"].get(REPLICAS_LABEL) or 1)
