@@ -140,7 +140,7 @@ def _instance(deploy: Deploy, number: int) -> Instance:
         digest=deploy.digest or _DIGESTS[0],
         state=InstanceState.STOPPED,
         container=f"many-{deploy.id}",
-        endpoint=None,
+        endpoints=(),
         fingerprint="0",
         started_at=_START,
         stopped_at=_START + timedelta(seconds=number),

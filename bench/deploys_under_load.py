@@ -22,7 +22,7 @@ from tagboat.core.route import Route, RouteState
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.process import end_haproxy
 from tests.support.docker_registry import docker_registry
-from tests.support.endpoints import at
+from tests.support.endpoints import target
 
 ROUNDS = 4
 _IN_A_ROUND = 5
@@ -173,7 +173,7 @@ async def _measure_peer(directory: Path, image: str) -> None:
 
     try:
         await ingress.start()
-        await ingress.apply_routes([Route(host, RouteState.OPEN, at(app_port))])
+        await ingress.apply_routes([Route(host, RouteState.OPEN, target(app_port))])
         await rest.rest(_REST_S)
         async with replaced.loaded() as load:
             for number in range(1, CHANGES + 1):

@@ -15,7 +15,7 @@ from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.process import end_haproxy
 from tests.support.caddy import AskServer, running_caddy
 from tests.support.docker_registry import docker_registry
-from tests.support.endpoints import at
+from tests.support.endpoints import target
 from tests.support.nginx import running_nginx
 
 MINUTE_S = 60
@@ -114,7 +114,7 @@ async def _led(directory: Path, app_port: int) -> AsyncIterator[int]:
     ingress = HaproxyIngress(directory, listen=("127.0.0.1", port), base_domain="localhost")
     try:
         await ingress.start()
-        await ingress.apply_routes([Route(_HOST, RouteState.OPEN, at(app_port))])
+        await ingress.apply_routes([Route(_HOST, RouteState.OPEN, target(app_port))])
         yield port
     finally:
         await asyncio.to_thread(end_haproxy, directory)

@@ -13,7 +13,6 @@ import anyio
 import pytest
 
 from tagboat.core.catalog import Project, Stage
-from tagboat.core.endpoint import Endpoint
 from tagboat.core.image import parse_image_name
 from tagboat.core.ingress import Ingress
 from tagboat.core.request_counts import EndedBy, InstanceCounts
@@ -21,7 +20,7 @@ from tagboat.core.route import Route, RouteState
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.memory import MemoryIngress
-from tests.support.endpoints import at
+from tests.support.endpoints import target
 from tests.support.haproxy import IngressWorld, haproxy_world
 from tests.support.http_load import App, Client
 
@@ -137,8 +136,8 @@ async def test_a_route_leads_to_its_port(world: World) -> None:
     blue, green = await world.serve("blue"), await world.serve("green")
     await world.ingress.apply_routes(
         [
-            Route(HOST, RouteState.OPEN, at(blue)),
-            Route("shop.example.com", RouteState.OPEN, at(green)),
+            Route(HOST, RouteState.OPEN, target(blue)),
+            Route("shop.example.com", RouteState.OPEN, target(green)),
         ]
     )
     assert await world.ask(HOST) == "blue"
@@ -147,7 +146,9 @@ async def test_a_route_leads_to_its_port(world: World) -> None:
 
 async def test_who_asks_for_what_no_route_names_is_told_so(world: World) -> None:
     assert await world.ask(HOST) == "unknown"
-    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(await world.serve("blue")))])
+    await world.ingress.apply_routes(
+        [Route(HOST, RouteState.OPEN, target(await world.serve("blue")))]
+    )
     assert await world.ask("other.localhost") == "unknown"
 
 
@@ -161,9 +162,14 @@ async def test_a_stage_without_a_live_instance_says_so(world: World) -> None:
 async def test_some_hosts_are_led_elsewhere_and_no_other(world: World) -> None:
     blue, green = await world.serve("blue"), await world.serve("green")
     hosts = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"]
-    await world.ingress.apply_routes([Route(host, RouteState.OPEN, at(blue)) for host in hosts[:3]])
+    await world.ingress.apply_routes(
+        [Route(host, RouteState.OPEN, target(blue)) for host in hosts[:3]]
+    )
     await world.ingress.change_routes(
-        [Route(hosts[0], RouteState.OPEN, at(green)), Route(hosts[3], RouteState.OPEN, at(green))],
+        [
+            Route(hosts[0], RouteState.OPEN, target(green)),
+            Route(hosts[3], RouteState.OPEN, target(green)),
+        ],
         [hosts[1]],
     )
     assert [await world.ask(host) for host in hosts] == ["green", "unknown", "blue", "green"]
@@ -178,20 +184,23 @@ async def test_some_hosts_are_led_elsewhere_and_no_other(world: World) -> None:
 async def test_a_host_both_led_and_gone_is_led(world: World) -> None:
     blue = await world.serve("blue")
     await world.ingress.apply_routes([])
-    await world.ingress.change_routes([Route(HOST, RouteState.OPEN, at(blue))], [HOST])
+    await world.ingress.change_routes([Route(HOST, RouteState.OPEN, target(blue))], [HOST])
     assert await world.ask(HOST) == "blue"
 
 
 async def test_traffic_follows_exactly_the_routes_led_last(world: World) -> None:
     blue, green = await world.serve("blue"), await world.serve("green")
     await world.ingress.apply_routes(
-        [Route(HOST, RouteState.OPEN, at(blue)), Route("gone.localhost", RouteState.OPEN, at(blue))]
+        [
+            Route(HOST, RouteState.OPEN, target(blue)),
+            Route("gone.localhost", RouteState.OPEN, target(blue)),
+        ]
     )
     for _ in range(2):
         await world.ingress.apply_routes(
             [
-                Route(HOST, RouteState.OPEN, at(green)),
-                Route("new.localhost", RouteState.OPEN, at(blue)),
+                Route(HOST, RouteState.OPEN, target(green)),
+                Route("new.localhost", RouteState.OPEN, target(blue)),
             ]
         )
         assert await world.ask(HOST) == "green"
@@ -204,7 +213,7 @@ async def test_traffic_follows_exactly_the_routes_led_last(world: World) -> None
 async def test_many_routes_at_once(world: World) -> None:
     blue = await world.serve("blue")
     routes = [
-        Route(f"app-{number}.a-rather-long-base-domain.example.com", RouteState.OPEN, at(blue))
+        Route(f"app-{number}.a-rather-long-base-domain.example.com", RouteState.OPEN, target(blue))
         for number in range(500)
     ]
     await world.ingress.apply_routes(routes)
@@ -215,36 +224,39 @@ async def test_many_routes_at_once(world: World) -> None:
 
 async def test_a_request_ends_where_it_began_and_is_counted_there(world: World) -> None:
     blue, green = await world.serve("blue"), await world.serve("green")
-    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(blue))])
-    assert await world.ingress.in_flight(at(blue)) == 0
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, target(blue))])
+    assert await world.ingress.in_flight(target(blue)) == 0
     request = await world.begin(HOST)
-    assert (await world.ingress.in_flight(at(blue)), await world.ingress.in_flight(at(green))) == (
+    assert (
+        await world.ingress.in_flight(target(blue)),
+        await world.ingress.in_flight(target(green)),
+    ) == (
         1,
         0,
     )
-    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(green))])
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, target(green))])
     assert await world.ask(HOST) == "green"
-    assert await world.ingress.in_flight(at(blue)) == 1
+    assert await world.ingress.in_flight(target(blue)) == 1
     assert await request.end() == "blue"
     await becomes_idle(world.ingress, blue)
 
 
 async def test_requests_are_counted_by_how_they_ended(world: World) -> None:
     blue, green = await world.serve("blue"), await world.serve("green")
-    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(blue))])
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, target(blue))])
     before = await counted(world.ingress, blue, green)
-    assert before == {at(blue): InstanceCounts(), at(green): InstanceCounts()}
+    assert before == {name(blue): InstanceCounts(), name(green): InstanceCounts()}
     for status in (200, 200, 404, 500, 503):
         assert await world.ask(HOST, status) == "blue"
     await world.ask("unknown.localhost")
     left, waiting = await world.begin(HOST), await world.begin(HOST)
     await left.leave()
     async with asyncio.timeout(60):
-        while await world.ingress.in_flight(at(blue)) > 1:  # noqa: ASYNC110 - the port has no events to wait for
+        while await world.ingress.in_flight(target(blue)) > 1:  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)
     after = await counted(world.ingress, blue, green)
-    assert after[at(green)] == InstanceCounts()
-    found = after[at(blue)]
+    assert after[name(green)] == InstanceCounts()
+    found = after[name(blue)]
     assert (found.answers, found.errors, found.early_ends, found.in_flight) == (3, 2, 3, 1)
     assert [(one.number, one.by) for one in found.known_ends] == [
         (1, EndedBy.ERROR),
@@ -254,7 +266,7 @@ async def test_requests_are_counted_by_how_they_ended(world: World) -> None:
     assert not found.known_ends[2].answered
     await waiting.end()
     await becomes_idle(world.ingress, blue)
-    assert (await counted(world.ingress, blue))[at(blue)].answers == 4
+    assert (await counted(world.ingress, blue))[name(blue)].answers == 4
 
 
 async def test_requests_that_meet_no_instance_are_counted_by_host(world: World) -> None:
@@ -277,7 +289,7 @@ async def test_answers_are_counted_by_host_and_class(world: World) -> None:
     blue = await world.serve("blue")
     other = "other.localhost"
     await world.ingress.apply_routes(
-        [Route(HOST, RouteState.OPEN, at(blue)), Route(other, RouteState.OPEN, at(blue))]
+        [Route(HOST, RouteState.OPEN, target(blue)), Route(other, RouteState.OPEN, target(blue))]
     )
     for status in (200, 201, 302, 404, 500):
         await world.ask(HOST, status)
@@ -291,8 +303,12 @@ async def test_answers_are_counted_by_host_and_class(world: World) -> None:
     assert found == {HOST: {"2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1}, other: {"2xx": 1}}
 
 
-async def counted(ingress: Ingress, *ports: int) -> Mapping[Endpoint, InstanceCounts]:
-    (process,) = await ingress.count_requests([at(port) for port in ports], [])
+def name(port: int) -> str:
+    return target(port).instance
+
+
+async def counted(ingress: Ingress, *ports: int) -> Mapping[str, InstanceCounts]:
+    (process,) = await ingress.count_requests([target(port) for port in ports], [])
     return process.instances
 
 
@@ -302,7 +318,7 @@ async def test_a_held_request_waits_for_the_way_to_open(world: World) -> None:
     held = asyncio.create_task(world.ask(HOST))
     await anyio.sleep(0.2)  # long enough for an answer, if one came
     assert not held.done()
-    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(blue))])
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, target(blue))])
     assert await held == "blue"
 
 
@@ -327,7 +343,7 @@ async def test_a_held_request_is_told_when_there_will_be_nothing(world: World) -
 )
 async def test_a_route_that_cannot_be_stops_no_other(world: World, wrong: Route) -> None:
     blue = await world.serve("blue")
-    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(blue)), wrong])
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, target(blue)), wrong])
     assert await world.ask(HOST) == "blue"
 
 
@@ -373,5 +389,5 @@ def test_the_address_of_a_stage(
 
 async def becomes_idle(ingress: Ingress, port: int) -> None:
     async with asyncio.timeout(60):
-        while await ingress.in_flight(at(port)):  # noqa: ASYNC110 - the port has no events to wait for
+        while await ingress.in_flight(target(port)):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)

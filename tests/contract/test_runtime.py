@@ -1124,14 +1124,14 @@ async def test_a_launch_answers_where_it_is_reached(
     spec = await meant(port=8080)
     launched = await world.runtime.launch(spec, {at(free_port)})
     status = await status_of(world.runtime, spec.name)
-    assert (status.id, status.endpoint) == (launched.id, launched.endpoint)
+    assert (status.id, status.endpoints) == (launched.id, launched.endpoints)
     assert status.running
-    assert launched.endpoint not in {None, at(free_port)}
+    assert launched.endpoints not in {(), (at(free_port),)}
 
 
 async def test_a_launch_at_its_own_endpoint(world: World, meant: Made, free_port: int) -> None:
     spec = await meant(port=8080, host_port=free_port)
-    assert (await world.runtime.launch(spec, {at(free_port)})).endpoint == at(free_port)
+    assert (await world.runtime.launch(spec, {at(free_port)})).endpoints == (at(free_port),)
 
 
 async def test_a_launch_where_its_endpoint_is_taken_gets_another(
@@ -1141,7 +1141,7 @@ async def test_a_launch_where_its_endpoint_is_taken_gets_another(
     await world.runtime.start(first.name)
     spec = await meant(name="two", port=8080, host_port=free_port)
     launched = await world.runtime.launch(spec, {at(free_port)})
-    assert launched.endpoint not in {None, at(free_port)}
+    assert launched.endpoints not in {(), (at(free_port),)}
     found = await world.runtime.list_workloads(spec.labels)
     assert sorted(one.name for one in found) == sorted([first.name, spec.name])
     assert (await status_of(world.runtime, spec.name)).running
@@ -1149,7 +1149,7 @@ async def test_a_launch_where_its_endpoint_is_taken_gets_another(
 
 async def test_a_launch_without_a_port_has_no_endpoint(world: World, meant: Made) -> None:
     spec = await meant()
-    assert (await world.runtime.launch(spec, set())).endpoint is None
+    assert (await world.runtime.launch(spec, set())).endpoints == ()
 
 
 async def test_a_launch_where_a_published_port_is_taken_leaves_nothing(

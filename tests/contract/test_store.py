@@ -43,7 +43,7 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
-from tagboat.core.endpoint import Endpoint, loopback_endpoint
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import ConflictError, NotFoundError, SettingsError, StoreUnavailableError
 from tagboat.core.events import EventTopic
 from tagboat.core.health import Trouble, Vitals
@@ -163,7 +163,7 @@ def an_instance(deploy: Deploy, state: InstanceState = InstanceState.LIVE) -> In
         digest=ONE,
         state=state,
         container=f"app-dev-{deploy.id[-8:]}",
-        endpoint=loopback_endpoint(40000),
+        endpoints=(Endpoint("127.0.0.1", 40000),),
         fingerprint="0123456789abcdef",
         started_at=NOW,
     )

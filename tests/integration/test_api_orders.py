@@ -19,11 +19,11 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
-from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import RegistryNotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest
 from tests.support.api import Api, running_api
+from tests.support.endpoints import at
 from tests.support.records import deploy_record, put_deploy
 
 pytestmark = pytest.mark.anyio
@@ -57,7 +57,7 @@ class Scene:
             digest=digest,
             state=state,
             container=f"app-{deploy.id}",
-            endpoint=loopback_endpoint(40000),
+            endpoints=(at(40000),),
             fingerprint=digit,
             started_at=NOON,
             stopped_at=NOON + timedelta(minutes=minute) if state.final else None,

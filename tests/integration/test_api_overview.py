@@ -22,7 +22,6 @@ from tagboat.core.deploy import (
     StepName,
     StepStatus,
 )
-from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import RegistryNotFoundError, RegistryUnreachableError
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.ids import new_id
@@ -31,6 +30,7 @@ from tagboat.core.polling import PollState
 from tagboat.core.ports import Tx
 from tagboat.core.workload import WorkloadSpec
 from tests.support.api import Api, running_api
+from tests.support.endpoints import at
 from tests.support.records import deploy_record, put_deploy
 
 pytestmark = pytest.mark.anyio
@@ -77,7 +77,7 @@ async def ran(
         digest=digest,
         state=state,
         container=f"app-{deploy.id}",
-        endpoint=loopback_endpoint(40000),
+        endpoints=(at(40000),),
         fingerprint=tag[-1],
         started_at=NOON,
         stopped_at=NOON if state.final else None,

@@ -87,7 +87,7 @@ async def lived(
             digest=digest_of(tag),
             state=state,
             container=f"app-{made.id}",
-            endpoint=None,
+            endpoints=(),
             fingerprint=config.fingerprint,
             started_at=NOON + timedelta(hours=hour),
             live_at=NOON + timedelta(hours=hour, minutes=1),

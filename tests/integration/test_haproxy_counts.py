@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.request_counts import EndedBy, InstanceCounts
-from tests.support.endpoints import at
+from tests.support.endpoints import target
 from tests.support.haproxy import IngressWorld, haproxy_world, to, until
 from tests.support.http_load import App, Client, open_websocket
 
@@ -28,8 +28,8 @@ async def routed(world: IngressWorld, app: App) -> None:
 
 
 async def counts(world: IngressWorld, app: App) -> Mapping[str, InstanceCounts]:
-    found = await world.ingress.count_requests([at(app.port)], [HOST])
-    return {one.process: one.instances[at(app.port)] for one in found}
+    found = await world.ingress.count_requests([target(app.port)], [HOST])
+    return {one.process: one.instances[target(app.port).instance] for one in found}
 
 
 async def settled(world: IngressWorld, app: App) -> InstanceCounts:
@@ -53,13 +53,13 @@ async def test_an_answer_that_is_cut_is_told_from_one_that_the_client_left(
     await leaving.send(HOST, "/half")
     assert b" 200 " in await leaving.hear(b'"blue"')  # the head and half of the body
     async with asyncio.timeout(60):
-        while await world.ingress.in_flight(at(app.port)):  # noqa: ASYNC110 - no events
+        while await world.ingress.in_flight(target(app.port)):  # noqa: ASYNC110 - no events
             await asyncio.sleep(0.01)
     posting = Client(world.port)
     await posting.send(HOST, "/", method="POST", headers={"Content-Length": "100"})
     await posting.send_more(b"some")
     async with asyncio.timeout(60):
-        while (await world.ingress.in_flight(at(app.port))) != 1:  # noqa: ASYNC110 - no events
+        while (await world.ingress.in_flight(target(app.port))) != 1:  # noqa: ASYNC110 - no events
             await asyncio.sleep(0.01)
     await posting.close()
     found = await settled(world, app)

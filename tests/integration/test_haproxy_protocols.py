@@ -13,7 +13,7 @@ import pytest
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.route import Route, RouteState
 from tagboat.runtime.docker.protocol_probe import ProtocolProbe
-from tests.support.endpoints import at
+from tests.support.endpoints import at, target
 from tests.support.haproxy import IngressWorld, haproxy_world
 from tests.support.http2 import Http2App, call
 from tests.support.http_load import WEBSOCKET, Client
@@ -42,7 +42,7 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
 
 
 def h2c(app: Http2App, host: str = HOST) -> Route:
-    return Route(host, RouteState.OPEN, at(app.port), AppProtocol.H2C)
+    return Route(host, RouteState.OPEN, target(app.port), AppProtocol.H2C)
 
 
 @contextlib.asynccontextmanager
@@ -123,14 +123,14 @@ async def test_a_switch_between_protocols_is_one_entry_and_what_is_in_flight_cou
         await world.ingress.apply_routes([h2c(green)])
         assert (await call(world.port, HOST, "/", b"")).body == b"green:"
         assert (
-            await world.ingress.in_flight(at(blue.port)),
-            await world.ingress.in_flight(at(green.port)),
+            await world.ingress.in_flight(target(blue.port)),
+            await world.ingress.in_flight(target(green.port)),
         ) == (1, 0)
-        await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(plain.port))])
+        await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, target(plain.port))])
         assert (await world.ask(HOST)).json["app"] == "plain"
         blue.release()
         assert (await long).body == b"blue:!"
-        assert await world.ingress.in_flight(at(blue.port)) == 0
+        assert await world.ingress.in_flight(target(blue.port)) == 0
         assert world.workers == workers, "a switch is no reload"
 
 
@@ -139,7 +139,7 @@ async def test_an_app_that_speaks_tls_is_reached_at_its_own_certificate(
 ) -> None:
     async with tls_app(tls) as port:
         await world.ingress.apply_routes(
-            [Route(HOST, RouteState.OPEN, at(port), AppProtocol.HTTPS)]
+            [Route(HOST, RouteState.OPEN, target(port), AppProtocol.HTTPS)]
         )
         client = Client(world.port)
         assert (await client.call(HOST, "/a")).body == b"get /a http/1.1"
@@ -156,7 +156,7 @@ async def test_grpc_within_tls(world: IngressWorld, tls: ssl.SSLContext) -> None
     tls.set_alpn_protocols(["h2"])
     async with Http2App("blue").running(tls) as app:
         await world.ingress.apply_routes(
-            [Route(HOST, RouteState.OPEN, at(app.port), AppProtocol.HTTPS)]
+            [Route(HOST, RouteState.OPEN, target(app.port), AppProtocol.HTTPS)]
         )
         answer = await call(world.port, HOST, "/shop.Cart/Add", b"!")
         assert (answer.body, answer.trailers) == (b"blue:!", {"grpc-status": "0"})

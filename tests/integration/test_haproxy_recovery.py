@@ -19,7 +19,7 @@ import uvloop
 from tagboat.core.errors import IngressUnavailableError, SettingsError
 from tagboat.core.route import Route, RouteState
 from tagboat.ingress.process import end_haproxy, our_processes
-from tests.support.endpoints import at
+from tests.support.endpoints import target
 from tests.support.haproxy import IngressWorld, haproxy_world, to, until
 from tests.support.http_load import App, Client, ask, under_load
 from tests.support.ports import free_port
@@ -93,7 +93,7 @@ async def test_killed_while_nobody_watches_the_next_call_starts_it(
     await world.ingress.apply_routes([to(blue)])
     end_haproxy(world.directory)
     with pytest.raises(IngressUnavailableError, match="cannot be reached at .*master.sock"):
-        await world.ingress.in_flight(at(blue.port))
+        await world.ingress.in_flight(target(blue.port))
     await world.ingress.apply_routes([to(blue), to(blue, "new.localhost")])
     assert (await world.ask("new.localhost")).status == 200
 
@@ -206,7 +206,7 @@ def test_it_works_on_the_servers_own_event_loop(tmp_path: Path) -> None:
             blue = await world.app("blue")
             await world.ingress.apply_routes([to(blue)])
             assert (await world.ask(HOST)).status == 200
-            assert await world.ingress.in_flight(at(blue.port)) == 0
+            assert await world.ingress.in_flight(target(blue.port)) == 0
             (world.directory / "master.sock").unlink()
             await world.ingress.apply_routes([])
             assert (await world.ask(HOST)).status == 404

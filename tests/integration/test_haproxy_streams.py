@@ -13,7 +13,7 @@ import pytest
 
 from tagboat.core.route import Route, RouteState
 from tests.support import loopback
-from tests.support.endpoints import at
+from tests.support.endpoints import target
 from tests.support.haproxy import IngressWorld, haproxy_world, held, to
 from tests.support.http_load import App, Client, ask, open_websocket
 
@@ -38,7 +38,7 @@ async def serving(world: IngressWorld, serve: loopback.Serve) -> AsyncIterator[i
     """An app that treats each connection so, and the way to it; its port."""
 
     async with loopback.serving(serve) as port:
-        await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(port))])
+        await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, target(port))])
         yield port
 
 
@@ -98,9 +98,9 @@ async def test_an_app_is_told_of_a_client_that_left_and_no_drain_waits_for_it(
     async with serving(world, be_silent) as port, asyncio.timeout(_PATIENCE_S):
         async with asking(world):
             await asked.wait()
-            assert await world.ingress.in_flight(at(port)) == 1
+            assert await world.ingress.in_flight(target(port)) == 1
         await left.wait()
-        while await world.ingress.in_flight(at(port)):  # noqa: ASYNC110 - the port has no events to wait for
+        while await world.ingress.in_flight(target(port)):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tagboat.core.route import Route, RouteState
 from tagboat.ingress.config import HOLD_S
-from tests.support.endpoints import at
+from tests.support.endpoints import target
 from tests.support.haproxy import IngressWorld, haproxy_world, held, to, until
 from tests.support.http_load import App, Client, ask, open_websocket, under_load
 
@@ -97,7 +97,7 @@ async def test_a_websocket_of_its_own_is_counted_and_lives_until_its_app_goes(
     socket = await open_websocket(world.port, HOST)
     await world.ingress.apply_routes([to(green)])
     assert await socket.echo(b"still there") == b"still there"
-    assert await world.ingress.in_flight(at(blue.port)) == 1
+    assert await world.ingress.in_flight(target(blue.port)) == 1
     await blue.stop()
     world.apps.remove(blue)
     assert await socket.echo(b"and now?") == b""
@@ -116,7 +116,7 @@ async def test_the_websocket_of_another_app_notices_nothing(
         assert await socket.echo(b"ping") == b"ping"
     await reload(world)
     assert await socket.echo(b"ping") == b"ping"
-    assert await world.ingress.in_flight(at(other.port)) == 1
+    assert await world.ingress.in_flight(target(other.port)) == 1
     await socket.close()
 
 
@@ -134,7 +134,7 @@ async def test_a_reload_under_load_loses_nothing_and_the_old_worker_ends_its_own
         await world.ingress.apply_routes([to(green)])
         await until(lambda: load.answers["green"] > 100, "answers of the new one")
     assert load.failures == []
-    assert await world.ingress.in_flight(at(blue.port)) == 1, "the old worker's request counts"
+    assert await world.ingress.in_flight(target(blue.port)) == 1, "the old worker's request counts"
     blue.release()
     assert (await long.receive()).json["app"] == "blue"
     await drained(world, blue)
@@ -342,13 +342,13 @@ async def test_without_lua_a_held_request_is_told_to_come_back(tmp_path: Path) -
 
 async def drained(world: IngressWorld, app: App) -> None:
     async with asyncio.timeout(60):
-        while await world.ingress.in_flight(at(app.port)):  # noqa: ASYNC110 - the port has no events to wait for
+        while await world.ingress.in_flight(target(app.port)):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)
 
 
 async def until_in_flight(world: IngressWorld, app: App) -> None:
     async with asyncio.timeout(60):
-        while not await world.ingress.in_flight(at(app.port)):  # noqa: ASYNC110 - the port has no events to wait for
+        while not await world.ingress.in_flight(target(app.port)):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)
 
 

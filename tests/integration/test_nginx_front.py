@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.route import Route, RouteState
-from tests.support.endpoints import at
+from tests.support.endpoints import target
 from tests.support.haproxy import IngressWorld, haproxy_world, to
 from tests.support.http_load import WEBSOCKET, Client
 from tests.support.loopback import Counted, serving
@@ -92,7 +92,7 @@ async def test_a_websocket_lives_through_a_switch(world: IngressWorld, client: C
     assert await client.echo(b"ping") == b"ping"
     await world.ingress.apply_routes([to(green, DOMAIN)])
     assert await client.echo(b"still there") == b"still there"
-    assert await world.ingress.in_flight(at(blue.port)) == 1
+    assert await world.ingress.in_flight(target(blue.port)) == 1
 
 
 async def test_a_long_upload_arrives_whole(world: IngressWorld, client: Client) -> None:
@@ -129,7 +129,7 @@ async def streaming(world: IngressWorld, hears: bytes) -> AsyncIterator[asyncio.
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         await world.ingress.apply_routes(
-            [Route(DOMAIN, RouteState.OPEN, at(server.sockets[0].getsockname()[1]))]
+            [Route(DOMAIN, RouteState.OPEN, target(server.sockets[0].getsockname()[1]))]
         )
         yield heard
     finally:

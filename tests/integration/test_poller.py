@@ -14,7 +14,7 @@ from tagboat.core.audit import AuditFilter
 from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.counters import Counters
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
-from tagboat.core.endpoint import loopback_endpoint
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import (
     BudgetSpentError,
     NotAnImageError,
@@ -679,7 +679,7 @@ async def make_live(store: SqlStore, tag: str, digest: str = "a") -> None:
                 digest=Digest("sha256:" + digest * 64),
                 state=InstanceState.LIVE,
                 container=tag,
-                endpoint=loopback_endpoint(1),
+                endpoints=(Endpoint("127.0.0.1", 1),),
                 fingerprint="f",
                 started_at=NOW,
             )

@@ -24,7 +24,6 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
-from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import ConflictError, NotFoundError, RegistryNotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageInfo, ImageRef, parse_image_name, parse_image_ref
@@ -36,6 +35,7 @@ from tagboat.deploy.queue import DeployQueue
 from tagboat.intake.intake import Intake
 from tagboat.operations.stage_actions import StageActions
 from tagboat.store import SqlStore, open_store
+from tests.support.endpoints import at
 
 pytestmark = pytest.mark.anyio
 
@@ -167,7 +167,7 @@ class Desk:
                 digest=digest_of(digit),
                 state=state,
                 container=f"app-{deploy.id}",
-                endpoint=loopback_endpoint(40000),
+                endpoints=(at(40000),),
                 fingerprint=config.fingerprint,
                 started_at=NOON,
                 stopped_at=NOON + timedelta(minutes=minute) if state.final else None,

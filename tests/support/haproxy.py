@@ -16,7 +16,7 @@ from tagboat.core.route import Route, RouteState
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.master import Master
 from tagboat.ingress.process import end_haproxy, our_processes, running_master
-from tests.support.endpoints import at
+from tests.support.endpoints import target
 from tests.support.http_load import Answer, App, ask
 from tests.support.ports import free_port
 
@@ -75,7 +75,7 @@ class IngressWorld:
 
 
 def to(app: App, host: str = "app-prod.localhost") -> Route:
-    return Route(host, RouteState.OPEN, at(app.port))
+    return Route(host, RouteState.OPEN, target(app.port))
 
 
 @contextlib.asynccontextmanager

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
-from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.workload import WorkloadSpec
 from tests.support.api import Api
+from tests.support.endpoints import at
 
 DIGEST = Digest("sha256:" + "a" * 64)
 
@@ -48,7 +48,7 @@ async def put_instance(api: Api, project_id: str, stage_id: str, state: Instance
         digest=DIGEST,
         state=state,
         container=f"app-{deploy.id}",
-        endpoint=loopback_endpoint(40001),
+        endpoints=(at(40001),),
         fingerprint="0",
         started_at=datetime.now(UTC),
     )

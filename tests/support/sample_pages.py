@@ -16,12 +16,12 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
-from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Store, Tx
 from tagboat.core.tags import parse_tag_pattern
+from tests.support.endpoints import at
 
 LOG = """starting mailer 0.9.2 (commit 77aa012)
 config: SMTP_FROM is not set, using noreply@example.com
@@ -124,7 +124,7 @@ class Sample:
             digest=digest_of(deploy.tag),
             state=state,
             container=f"app-{deploy.id[:8]}-{state}",
-            endpoint=loopback_endpoint(40000),
+            endpoints=(at(40000),),
             fingerprint=config.fingerprint,
             started_at=deploy.created_at,
             live_at=deploy.created_at if state is not InstanceState.STARTING else None,

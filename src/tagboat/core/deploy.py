@@ -236,14 +236,14 @@ ACTIVE_STATES = frozenset({InstanceState.STARTING, InstanceState.LIVE, InstanceS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One container that serves one tag of a stage.
+    """One workload that serves one tag of a stage: a container, or several tasks.
 
     `image` is the repository of its image, None for the project's. `container` is the name of its
-    container, `container_id` the runtime's id of it, empty until it is known. `endpoint` is where
-    it is reached, None until that is known, and where it listens on nothing. `fingerprint` is that
-    of the configuration it was started with. `watched` is True once it has stayed healthy for as
-    long as its stage watches a new version; until then, the instance that it has replaced is kept.
-    `protocol` is the one that it speaks.
+    container, `container_id` the runtime's id of it, empty until it is known. `endpoints` is where
+    its tasks are reached, empty until that is known, and where it listens on nothing. `fingerprint`
+    is that of the configuration it was started with. `watched` is True once it has stayed healthy
+    for as long as its stage watches a new version; until then, the instance that it has replaced is
+    kept. `protocol` is the one that it speaks.
 
     `live_at` is when it became live, None if it never did; `left_at` is when it ceased to be, None
     while it is, and `left_for` the id of the deploy that replaced it, empty if none did.
@@ -259,7 +259,7 @@ class Instance:
     state: InstanceState
     container: str
     container_id: str = ""
-    endpoint: Endpoint | None
+    endpoints: tuple[Endpoint, ...]
     fingerprint: str
     watched: bool = True
     started_at: datetime
@@ -289,10 +289,10 @@ class Instance:
 
     @property
     def url(self) -> str | None:
-        """URL of its endpoint, None when it listens on nothing."""
+        """URL of its first endpoint, None when it listens on nothing."""
         # An app that speaks h2c is still an `http` URL.
         scheme = "https" if self.protocol is AppProtocol.HTTPS else "http"
-        return f"{scheme}://{self.endpoint}" if self.endpoint else None
+        return f"{scheme}://{self.endpoints[0]}" if self.endpoints else None
 
 
 def made_live(instance: Instance, now: datetime, *, watched: bool) -> Instance:

@@ -1,6 +1,8 @@
 """Endpoints: the addresses at which the ingress and health checks reach instances."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 LOOPBACK = "127.0.0.1"
 
@@ -14,6 +16,22 @@ class Endpoint:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+
+def is_ipv4(host: str) -> bool:
+    """Return whether a host is an IPv4 address, not a name."""
+    try:
+        IPv4Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def only_loopback(endpoints: Sequence[Endpoint]) -> Endpoint | None:
+    """Return the one endpoint if it is all there is and of this machine's loopback, else None."""
+    if len(endpoints) == 1 and endpoints[0].host == LOOPBACK:
+        return endpoints[0]
+    return None
 
 
 def loopback_endpoint(port: int) -> Endpoint | None:

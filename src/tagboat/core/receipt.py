@@ -87,11 +87,12 @@ class DeployReceipt:
 class ReceiptLedger:
     """The counts of a deploy so far, with what is needed to go on counting.
 
-    `endpoints` and `counted` are by the instance's id; `seen` is what each process of the ingress
-    had counted at the last look, by instance, and `seen_away` what it had turned away. Traffic left
-    the old instances at `away_at`, and is `back` at them where the deploy was undone: what they
-    answer then is no drain. No instance takes requests since `dark_at`, None while one does.
-    `missed` says what was not counted, empty for nothing.
+    `endpoints` and `counted` are by the instance's id; an endpoint is the only one of an instance,
+    of the loopback address, else None. `seen` is what each process of the ingress had counted at
+    the last look, by instance, and `seen_away` what it had turned away. Traffic left the old
+    instances at `away_at`, and is `back` at them where the deploy was undone: what they answer then
+    is no drain. No instance takes requests since `dark_at`, None while one does. `missed` says what
+    was not counted, empty for nothing.
     """
 
     since: datetime
@@ -99,7 +100,7 @@ class ReceiptLedger:
     hosts: tuple[str, ...] = ()
     old: tuple[str, ...] = ()
     new: str = ""
-    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    endpoints: Mapping[str, Endpoint | None] = field(default_factory=dict)
     counted: Mapping[str, SideCounts] = field(default_factory=dict)
     seen: Mapping[str, Mapping[str, InstanceCounts]] = field(default_factory=dict)
     seen_away: Mapping[str, int] = field(default_factory=dict)
@@ -133,7 +134,7 @@ class ReceiptLedger:
             until=self.until,
         )
 
-    def tracking(self, endpoints: Mapping[str, Endpoint]) -> "ReceiptLedger":
+    def tracking(self, endpoints: Mapping[str, Endpoint | None]) -> "ReceiptLedger":
         """Return the ledger with more instances, which are counted from the next look on."""
         return replace(self, endpoints={**self.endpoints, **endpoints})
 
@@ -207,8 +208,8 @@ def count(
     for name, process in found.items():
         before, seen[name] = ledger.seen.get(name), {}
         is_newer = process.started_at + _START_TICK > ledger.since
-        for key, endpoint in ledger.endpoints.items():
-            now_counted = process.instances.get(endpoint)
+        for key in ledger.endpoints:
+            now_counted = process.instances.get(key)
             if now_counted is None:
                 missed = missed or PROCESS_ENDED
                 continue

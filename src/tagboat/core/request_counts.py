@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from tagboat.core.endpoint import Endpoint
-
 
 class EndedBy(StrEnum):
     """The side by which a request ended before its answer was complete.
@@ -51,7 +49,7 @@ class InstanceCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessCounts:
-    """The counts of one process since `started_at`: by instance, and of requests that met none.
+    """The counts of one process since `started_at`: by instance id, and of requests that met none.
 
     `started_at` is exact to the second. `instances` lacks those that it does not count, since it
     was started by an earlier release.
@@ -59,7 +57,7 @@ class ProcessCounts:
 
     process: str
     started_at: datetime
-    instances: Mapping[Endpoint, InstanceCounts]
+    instances: Mapping[str, InstanceCounts]
     turned_away: int = 0
 
 

@@ -22,13 +22,25 @@ class RouteState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """An instance as the ingress knows it: its id, and the endpoints of its tasks.
+
+    Requests are counted by it. An instance with one endpoint on the loopback address is known by
+    that; any other by its id, whatever endpoints it has at the moment.
+    """
+
+    instance: str
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
-    """The route of `host` (lower case, without a port): to `endpoint`, which is None unless open.
+    """The route of `host` (lower case, without a port): to `target`, which is None unless open.
 
     `protocol` is the one that the app there speaks.
     """
 
     host: str
     state: RouteState
-    endpoint: Endpoint | None = None
+    target: Target | None = None
     protocol: AppProtocol = AppProtocol.HTTP

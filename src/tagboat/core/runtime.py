@@ -42,8 +42,9 @@ class Runtime(Protocol):
 
     A workload is named by the runtime's id of it, or by the name in its spec before that is known.
 
-    - `self_healing`: workloads that end are started again by the runtime, at another place if need
-      be. Where False, reconcile starts them.
+    - `self_healing`: tasks that end are started again by the runtime, at another place if need be,
+      so that the endpoints of an instance are those of its status. Where False, reconcile starts
+      workloads that end, and an instance stays at the endpoint of its launch.
     - `is_cluster`: tasks are placed on several machines, by `replicas` and `constraints` of the
       spec. A workload has its aliases from its start, and `rejoin` does nothing.
     - `trouble` is what is wrong although it answers, such as machines that are down; empty for
@@ -56,8 +57,9 @@ class Runtime(Protocol):
       `progress` gets a line, at most twice a second.
     - `create` makes a workload that does not run yet and returns its id. Raises NameTakenError.
     - `launch` makes and starts one. It is reached at `spec.endpoint` where that is given and free,
-      else at an endpoint that the runtime chooses, not in `taken`. Raises NameTakenError,
-      and EndpointTakenError where a port that the spec publishes is in use.
+      else at an endpoint that the runtime chooses, not in `taken`. Where the runtime knows it only
+      once the tasks run, it is in their status. Raises NameTakenError, and EndpointTakenError where
+      a port that the spec publishes is in use.
     - `start` starts one that exists. Raises EndpointTakenError where its endpoint, which cannot be
       changed any more, is in use by another program.
     - `stop` and `remove` do nothing where it is gone. `stop` gives it `within_s` seconds, else its
@@ -72,8 +74,8 @@ class Runtime(Protocol):
       `labels` belongs to somebody else and is refused. `remove_network` is True once it is gone,
       False where it belongs to somebody else or a workload runs on it.
     - `list_workloads` returns all that have these labels, running or not. `watch_exits` yields a
-      name for each that ends, is paused or changes its health, until the connection is lost
-      (EngineUnavailableError).
+      name for each that ends, is paused, or changes its health or endpoints, until the connection
+      is lost (EngineUnavailableError).
     - `logs` returns the last `tail` lines, oldest first, of those written at `since` or later
       (None: at any time). `follow_logs` yields them, and goes on with each line that is written,
       also after restarts, until the workload is removed. Both raise EngineNotFoundError.

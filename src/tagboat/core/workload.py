@@ -1,8 +1,9 @@
 """Workloads: the containers that a runtime is asked to run, and what it reports about them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from tagboat.core.colours import TextMark
 from tagboat.core.endpoint import Endpoint
@@ -23,6 +24,8 @@ class WorkloadSpec:
     aliases with the same address, so that its connections last. Labels of the image other than
     `org.opencontainers.*` are kept only with `image_labels`. The rest is as in `RunOptions`: 0,
     empty and None keep the default of the runtime or of the image. Without `restarts` it runs once.
+    `replicas` is how many tasks run at once, on machines that fit `constraints`; a runtime of one
+    machine runs one.
     """
 
     name: str
@@ -59,41 +62,112 @@ class WorkloadSpec:
     stop_signal: str = ""
     stop_timeout_s: int | None = None
     restarts: bool = True
+    replicas: int = 1
+    constraints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStatus:
+    """The state of one task of a workload: a container that was started for it.
+
+    `node` is the name of the machine that it is on, empty where the runtime has only one. With
+    `node_lost` that machine does not answer: nobody knows if the task runs, and this is neither a
+    failure of the app nor a restart. A paused task is `running`; one that waits to be started again
+    is `restarting`, and does not run. `exit_code` is that of its last end, 0 for none. `health` is
+    None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`. `endpoint` is where it is
+    reached, None for nowhere.
+    """
+
+    id: str
+    running: bool
+    restarting: bool = False
+    exit_code: int = 0
+    oom_killed: bool = False
+    health: str | None = None
+    endpoint: Endpoint | None = None
+    node: str = ""
+    node_lost: bool = False
+
+
+# The worst one decides, None if there is none.
+_HEALTH_ORDER = ("unhealthy", "starting", "healthy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadStatus:
     """The state of a workload, as the runtime reports it.
 
-    `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`; `health_said`
-    is one line of the output of its last run. A paused workload is `running`. `restarts` counts the
-    restarts by the runtime. `endpoint` is where it is reached, None for none. `started_at` is when
-    it was last started, None if it never was. `unasked_volumes` maps paths to the names of the
-    volumes that the runtime made by itself for VOLUMEs of the image.
+    `tasks` are those that were started and not yet replaced; so many are `wanted`. `waits_for` is
+    why further ones cannot be started yet, empty where that is not known. `restarts` counts the
+    restarts by the runtime: in the same task, or by another task after one that ended by itself.
+    `started_at` is when it was last started, None if it never was. `health_said` is one line of the
+    output of the last HEALTHCHECK. `unasked_volumes` maps paths to the names of the volumes that
+    the runtime made by itself for VOLUMEs of the image.
     """
 
     id: str
     name: str
-    running: bool
-    restarting: bool
-    restarts: int
-    exit_code: int
-    oom_killed: bool
-    health: str | None
     labels: Mapping[str, str]
-    endpoint: Endpoint | None
+    tasks: tuple[TaskStatus, ...]
+    wanted: int = 1
+    waits_for: str = ""
+    restarts: int = 0
     started_at: datetime | None = None
     paused: bool = False
     health_said: str = ""
     unasked_volumes: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def known_tasks(self) -> tuple[TaskStatus, ...]:
+        """The tasks on machines that answer."""
+        return tuple(one for one in self.tasks if not one.node_lost)
+
+    @property
+    def running(self) -> bool:
+        """True if any of its tasks runs, as far as that is known."""
+        return any(one.running for one in self.known_tasks)
+
+    @property
+    def restarting(self) -> bool:
+        """True if no task runs, and one waits to be started again."""
+        return not self.running and any(one.restarting for one in self.known_tasks)
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the first task that does not run, 0 for none."""
+        return next((one.exit_code for one in self.known_tasks if not one.running), 0)
+
+    @property
+    def oom_killed(self) -> bool:
+        """True if one of its tasks ended since it needed more memory than it may have."""
+        return any(one.oom_killed for one in self.known_tasks)
+
+    @property
+    def health(self) -> str | None:
+        """Health of the task that is worst off, None without a HEALTHCHECK."""
+        found = {one.health for one in self.known_tasks}
+        return next((one for one in _HEALTH_ORDER if one in found), None)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where its tasks are reached, in their order."""
+        return tuple(one.endpoint for one in self.known_tasks if one.endpoint is not None)
+
+    def with_tasks(self, **changes: Any) -> "WorkloadStatus":  # noqa: ANN401 - any field
+        """Return the status with these changes to each of its tasks."""
+        return replace(self, tasks=tuple(replace(one, **changes) for one in self.tasks))
+
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A workload that has just been started: the runtime's id of it, and where it is reached."""
+    """A workload that has just been started: the runtime's id of it, and where it is reached.
+
+    `endpoints` is empty where it listens on nothing, and where they are known only afterwards, from
+    its status.
+    """
 
     id: str
-    endpoint: Endpoint | None
+    endpoints: tuple[Endpoint, ...]
 
 
 @dataclass(frozen=True, slots=True)

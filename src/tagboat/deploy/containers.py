@@ -43,7 +43,7 @@ class Containers:
         self._alone = False
 
     async def start(self, context: DeployContext) -> Instance:
-        """Start the new instance, on record before it is made, and return it with its endpoint.
+        """Start the new instance, on record before it is made, and return it with its endpoints.
 
         What an earlier try has left is removed first. Raises DeployFailedError and EngineError.
         """
@@ -69,7 +69,7 @@ class Containers:
             image=deploy.image,
             state=InstanceState.STARTING,
             container=context.container,
-            endpoint=None,
+            endpoints=(),
             fingerprint=config.fingerprint,
             protocol=config.protocol,
             started_at=now,
@@ -91,7 +91,7 @@ class Containers:
             # If publish asks for the port, another endpoint would not help.
             unless_published(str(error), config)
             raise
-        return replace(instance, container_id=launched.id, endpoint=launched.endpoint)
+        return replace(instance, container_id=launched.id, endpoints=launched.endpoints)
 
     async def release(self, context: DeployContext) -> Collection[str]:
         """Run the release command once, in its own container, and return what it wrote.

@@ -39,9 +39,10 @@ _SILENCES = 3
 
 
 class Health:
-    """Checks one instance of a stage, by its status and at its endpoint.
+    """Checks one instance of a stage, by its status and at each of its endpoints.
 
-    `seen` is its last status, None before the first look.
+    `seen` is its last status, None before the first look. `endpoints` are those at the last look:
+    they differ from those on record where the runtime moves tasks by itself.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Health:
         self._timeout_s = context.stage.health_timeout_s
         self._said: str | None = None
         self.seen: WorkloadStatus | None = None
+        self.endpoints = instance.endpoints
 
     async def until_healthy(self, tell: Callable[[str], Awaitable[None]] | None = None) -> str:
         """Return why it counts as healthy.
@@ -111,18 +113,23 @@ class Health:
         Raises DeployFailedError where it becomes unhealthy.
         """
         clock = asyncio.get_running_loop().time
-        began, silences = clock(), 0
+        began, silences, whole_at = clock(), 0, clock()
         async with aclosing(self._selftest(presumed=True, failures_needed=_SILENCES)) as test:
             while True:
                 # The gate has seen that it has been running for long enough.
                 report = await self._look(float("inf"), test, self._manner.limit_s)
                 silences = silences + 1 if report.state is HealthState.WAIT else 0
-                if report.state is HealthState.FAILED or silences >= _SILENCES:
+                is_short = report.state is HealthState.SHORT
+                # A task that is lost with its machine says nothing about the app, and another is
+                # started: it has as long for that as a new one.
+                whole_at = whole_at if is_short else clock()
+                is_late = clock() - whole_at > self._timeout_s
+                if report.state is HealthState.FAILED or silences >= _SILENCES or is_late:
                     raise DeployFailedError(f"it was healthy and live, and then: {report.reason}")
                 # Not while it is silent: the last look must have found it healthy.
-                if not silences and clock() - began >= watch_s:
+                if not silences and not is_short and clock() - began >= watch_s:
                     return f"it stayed healthy for {watch_s:g} s"
-                if not silences and await enough():
+                if not silences and not is_short and await enough():
                     return f"it stayed healthy for {clock() - began:.0f} s; a newer deploy waits"
                 await asyncio.sleep(_WATCH_PAUSE_S)
 
@@ -133,27 +140,41 @@ class Health:
 
     async def _look(self, running_s: float, test: SelfTest, left_s: float) -> HealthReport:
         """Look once; a request that is under way when the time is over is not waited for."""
-        endpoint, healthcheck = self._instance.endpoint, self._config.healthcheck
+        healthcheck = self._config.healthcheck
         self.seen = status = await self._runtime.status(self._instance.handle)
+        if status is not None and self._runtime.self_healing:
+            self.endpoints = status.endpoints or self.endpoints
         signs = Signs(status=status, running_s=running_s)
         if status is not None and status.running and status.restarts:
             with suppress(EngineError):
                 # It runs again, so that its status has no exit code of before.
                 code = await self._runtime.last_exit_code(self._instance.handle)
                 signs = replace(signs, exit_code=code)
-        elif status is not None and status.running and not status.paused:
+        elif (
+            status is not None
+            and not status.paused
+            and sum(one.running for one in status.known_tasks) >= status.wanted
+        ):
             # Where its HEALTHCHECK has decided that it is unhealthy, its endpoint is not asked.
             undecided = healthcheck != "image" or status.health in {"starting", "healthy"}
             if undecided:
-                asked = await self._ask(endpoint, max(left_s, _SHORTEST_ASK_S))
+                asked = await self._ask_all(max(left_s, _SHORTEST_ASK_S))
                 signs = replace(signs, probed=asked)
                 # Within the watch also where the engine says healthy: its next run may be far off.
                 wanted = status.health == "starting" or test.presumed
                 if healthcheck == "image" and wanted and signs.probed is None:
                     signs = replace(signs, tested=await test.look())
-        report = evaluate_health(signs, healthcheck, listens=endpoint is not None)
+        report = evaluate_health(signs, healthcheck, listens=bool(self.endpoints))
         # What the app or its HEALTHCHECK says may repeat a secret.
         return replace(report, reason=mask_values(report.reason, self._config.secret_values))
+
+    async def _ask_all(self, left_s: float) -> str | None:
+        """Ask every endpoint; return None where all answer, else what is wrong with the first."""
+        if len(self.endpoints) < 2:  # noqa: PLR2004 - then there is no need to say which
+            return await self._ask(next(iter(self.endpoints), None), left_s)
+        asked = [self._ask(one, left_s) for one in self.endpoints]
+        answers = zip(self.endpoints, await asyncio.gather(*asked), strict=True)
+        return next((f"{one}: {said}" for one, said in answers if said is not None), None)
 
     async def _ask(self, endpoint: Endpoint | None, left_s: float) -> str | None:
         """Ask the endpoint by the healthcheck; return None where it answers, else why not."""

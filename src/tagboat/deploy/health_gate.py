@@ -15,10 +15,15 @@ SETTLE_S = 3.0
 
 
 class HealthState(Enum):
-    """The state of a new container: it may take over, has to be waited for, or has failed."""
+    """The state of a new container: it may take over, has to be waited for, or has failed.
+
+    `short`: fewer of its tasks run than are wanted, without a failure of any, so that the runtime
+    starts others. The machine of a task may be lost.
+    """
 
     HEALTHY = auto()
     WAIT = auto()
+    SHORT = auto()
     FAILED = auto()
 
 
@@ -34,8 +39,9 @@ class HealthReport:
 class Signs:
     """The signs of a container: its `status`, None when it is gone, and for how long it runs.
 
-    `probed` is the answer of a probe (None: it answers). `tested` is a run of its HEALTHCHECK by
-    hand, None without one. `exit_code` is that of a program which runs again, None if not known.
+    `probed` is the answer of a probe, of the first of several that fails (None: all answer).
+    `tested` is a run of its HEALTHCHECK by hand, None without one. `exit_code` is that of a program
+    which runs again, None if not known.
     """
 
     status: WorkloadStatus | None
@@ -54,6 +60,7 @@ def evaluate_health(signs: Signs, healthcheck: str, *, listens: bool) -> HealthR
     status = signs.status
     if status is None:
         return _failed("the new container was removed by somebody else")
+    ended = [one for one in status.known_tasks if not one.running]
     died = ""
     # Before the exit code: the kernel's kill shows there as well, but says less.
     if status.oom_killed:
@@ -61,13 +68,13 @@ def evaluate_health(signs: Signs, healthcheck: str, *, listens: bool) -> HealthR
     elif status.running and status.restarts:
         code = "" if signs.exit_code is None else f" with code {signs.exit_code}"
         died = f"exited{code}, and was restarted{_foreground(signs.exit_code)}"
-    elif not status.running:
+    elif ended:
         died = f"exited with code {status.exit_code}{_foreground(status.exit_code)}"
     if died:
-        return _failed(f"the new container {died}")
-    if status.paused:
-        # Not a failure: somebody has paused it, and can let it go on.
-        return _wait(f"the container is paused; let it go on with: docker unpause {status.name}")
+        where = f" on {ended[0].node}" if ended and ended[0].node else ""
+        return _failed(f"the new container{where} {died}")
+    if (delayed := _delayed(status)) is not None:
+        return delayed
     if healthcheck == "image":
         return _by_image(status, signs)
     if healthcheck or listens:
@@ -127,6 +134,22 @@ def _wait(reason: str) -> HealthReport:
 
 def _failed(reason: str) -> HealthReport:
     return HealthReport(HealthState.FAILED, reason)
+
+
+def _delayed(status: WorkloadStatus) -> HealthReport | None:
+    """Return what has to come before it can be asked anything, None for nothing."""
+    if status.paused:
+        # Not a failure: somebody has paused it, and can let it go on.
+        return _wait(f"the container is paused; let it go on with: docker unpause {status.name}")
+    if len(status.known_tasks) >= status.wanted:
+        return None
+    lost = ", ".join(sorted({one.node for one in status.tasks if one.node_lost}))
+    words = (
+        f"{len(status.known_tasks)} of {status.wanted} tasks run",
+        f"{lost} does not answer" if lost else "",
+        status.waits_for,
+    )
+    return HealthReport(HealthState.SHORT, "; ".join(filter(None, words)))
 
 
 def _foreground(exit_code: int | None) -> str:

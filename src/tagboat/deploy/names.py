@@ -14,7 +14,7 @@ async def drop_names(services: DeployServices, instance: Instance) -> None:
     but its connections there are cut once. One that listens on nothing has no callers to spare.
     """
     config = await services.store.read(lambda reader: reader.deploy_config(instance.deploy_id))
-    for network in config.options.networks if config is not None and instance.endpoint else ():
+    for network in config.options.networks if config is not None and instance.endpoints else ():
         # Where the container or the network is gone, the name is gone as well.
         with suppress(EngineNotFoundError):
             await services.runtime.rejoin(instance.handle, network, ())

@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 
 from tagboat.core.deploy import Deploy, Instance, InstanceState
-from tagboat.core.endpoint import Endpoint
+from tagboat.core.endpoint import Endpoint, only_loopback
 from tagboat.core.errors import IngressUnavailableError, NotFoundError
 from tagboat.core.ports import Reader, Store, Tx
 from tagboat.core.receipt import (
@@ -22,6 +22,7 @@ from tagboat.core.receipt import (
     ReceiptLedger,
     count,
 )
+from tagboat.core.route import Target
 from tagboat.deploy.context import DeployContext
 from tagboat.deploy.traffic import Traffic
 
@@ -65,7 +66,7 @@ class RequestCount:
         ledger = ReceiptLedger(since=self._clock(), hosts=hosts)
         if not self._store.exclusive:
             ledger = ledger.without(OTHER_SERVERS)
-        self._ledger = ledger.tracking(_endpoints(context.others))
+        self._ledger = ledger.tracking(_endpoints(one for one in context.others if one.endpoints))
         await self._look(NOT_ASKED)
         # It counts from the look on, not from before it.
         self._ledger = replace(self._ledger, since=self._clock())
@@ -73,7 +74,9 @@ class RequestCount:
     async def add_new(self, context: DeployContext) -> None:
         """Count from now on what the new instance answers."""
         if await self._known() is not None and self._ledger and context.own is not None:
-            self._ledger = self._ledger.tracking(_endpoints([context.own]))
+            # Some runtimes know its endpoints only later.
+            if context.own.endpoints or context.config.port:
+                self._ledger = self._ledger.tracking(_endpoints([context.own]))
             await self._look(NOT_ASKED)
 
     async def look(self) -> None:
@@ -172,7 +175,7 @@ class RequestCount:
                 instance = reader.instance(key)
             except NotFoundError:
                 continue  # the deploy that made it is forgotten
-            if instance.endpoint != endpoint:
+            if only_loopback(instance.endpoints) != endpoint:
                 self._ledger = ledger.without(MOVED)
             if instance.state.final:
                 removed.append(key)
@@ -189,10 +192,13 @@ class RequestCount:
     async def _look(self, missed: str) -> None:
         if self._ledger is None:
             return
-        endpoints = list(dict.fromkeys(self._ledger.endpoints.values()))
+        targets = [
+            Target(key, (endpoint,) if endpoint else ())
+            for key, endpoint in self._ledger.endpoints.items()
+        ]
         try:
             async with asyncio.timeout(_LOOK_LIMIT_S):
-                counts = await self._traffic.count_requests(endpoints, self._ledger.hosts)
+                counts = await self._traffic.count_requests(targets, self._ledger.hosts)
         except (IngressUnavailableError, TimeoutError) as error:
             reason = str(error) or f"HAProxy did not answer within {_LOOK_LIMIT_S:g} s"
             log.warning("requests not counted", action="receipt", reason=reason)
@@ -202,5 +208,5 @@ class RequestCount:
             self._ledger = count(self._ledger, counts, self._clock())
 
 
-def _endpoints(instances: Iterable[Instance]) -> dict[str, Endpoint]:
-    return {one.id: one.endpoint for one in instances if one.endpoint is not None}
+def _endpoints(instances: Iterable[Instance]) -> dict[str, Endpoint | None]:
+    return {one.id: only_loopback(one.endpoints) for one in instances}

@@ -22,6 +22,7 @@ from tagboat.deploy.desired import read_desired_state
 from tagboat.deploy.drains import Drains
 from tagboat.deploy.instances import ended
 from tagboat.deploy.log_words import words_about
+from tagboat.deploy.moves import follow_moves
 from tagboat.deploy.one_offs import remove_left
 from tagboat.deploy.ownership import made_here, own_labels
 from tagboat.deploy.revival import made_by, revive, start_theirs
@@ -131,6 +132,7 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
         or not (one.adopted or (one.handle in looked_after and one.container_id))
     ]
     failures = await _do_all(revivals)
+    moved = await follow_moves(services, workloads)
     removals = [
         *(partial(remove_orphan, one) for one in workloads if not desired.knows(one)),
         *(partial(remove_withdrawn, one) for one in desired.given_up),
@@ -140,7 +142,7 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
             if one.kept_until < services.clock()
         ),
     ]
-    if revivals or removals or desired.drained:
+    if revivals or removals or desired.drained or moved:
         # A revived instance may be at another endpoint; and nothing is removed before it is known
         # that requests go elsewhere.
         await services.traffic.apply_routes()

@@ -307,7 +307,7 @@ class DeployRecord:
     async def endpoints_taken(self) -> frozenset[Endpoint]:
         """Return the endpoints of all instances that have, or may have, a container."""
         active = await self._store.read(lambda reader: reader.instances(states=ACTIVE_STATES))
-        return frozenset(one.endpoint for one in active if one.endpoint is not None)
+        return frozenset(endpoint for one in active for endpoint in one.endpoints)
 
     async def fill_project(self, fill: Callable[[Project], Project]) -> None:
         """Set the project to what its newest image says."""

@@ -37,7 +37,7 @@ async def revive(services: DeployServices, instance: Instance) -> None:
         current = await _change(services, current, container_id="")
         found = await made_by(services, current.deploy_id)
         for own in (one for one in found if role_of(one) == INSTANCE):
-            current = await _change(services, current, container_id=own.id, endpoint=own.endpoint)
+            current = await _change(services, current, container_id=own.id, endpoints=own.endpoints)
     try:
         if current.container_id:
             try:
@@ -101,9 +101,9 @@ async def _make_again(services: DeployServices, instance: Instance) -> None:
     active = await services.store.read(lambda reader: reader.instances(states=ACTIVE_STATES))
     launched = await services.runtime.launch(
         with_host_paths(spec, services.host_path),
-        {one.endpoint for one in active if one.endpoint is not None},
+        {endpoint for one in active for endpoint in one.endpoints},
     )
-    await _change(services, instance, container_id=launched.id, endpoint=launched.endpoint)
+    await _change(services, instance, container_id=launched.id, endpoints=launched.endpoints)
 
 
 async def _change(

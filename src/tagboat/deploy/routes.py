@@ -11,7 +11,7 @@ from tagboat.core.errors import NotFoundError
 from tagboat.core.hosts import looked_up_as
 from tagboat.core.naming import earlier_instance_host, earlier_stage_host, instance_host, stage_host
 from tagboat.core.ports import Reader
-from tagboat.core.route import Route, RouteState
+from tagboat.core.route import Route, RouteState, Target
 from tagboat.core.stage_refs import iter_stages
 
 _Claim = tuple[int, datetime, str]
@@ -40,7 +40,7 @@ def routes_by_stage(reader: Reader, base_domain: str) -> dict[str, list[Route]]:
     for instance in reader.instances(states=ACTIVE_STATES):
         if instance.state is not InstanceState.LIVE:
             changing.add(instance.stage_id)
-        elif instance.endpoint:
+        elif instance.endpoints:
             live[instance.stage_id].append(instance)
         else:
             portless.add(instance.stage_id)
@@ -91,12 +91,12 @@ def _claims_of(reader: Reader, stage_id: str, base_domain: str) -> dict[str, tup
         for one in reader.open_deploys(stage_id)
         if one.status is DeployStatus.RUNNING and one.made_way
     ]
-    portless = any(one.endpoint is None for one in live)
+    portless = any(not one.endpoints for one in live)
     otherwise = _state_without_endpoint(
         stage, restarts=len(live) < len(active) and bool(at_work), portless=portless
     )
     found: dict[str, tuple[_Claim, Route]] = {}
-    running = [one for one in live if one.endpoint]
+    running = [one for one in live if one.endpoints]
     _claim_all(found, reader.project(stage.project_id), stage, running, base_domain, otherwise)
     return found
 
@@ -149,7 +149,8 @@ def _state_without_endpoint(stage: Stage, *, restarts: bool, portless: bool) -> 
 
 
 def _route_to(instance: Instance, host: str) -> Route:
-    return Route(host, RouteState.OPEN, instance.endpoint, instance.protocol)
+    target = Target(instance.id, instance.endpoints)
+    return Route(host, RouteState.OPEN, target, instance.protocol)
 
 
 def _instance_routes(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.endpoint import only_loopback
 from tagboat.core.one_off import OneOff
 from tagboat.core.storage import stage_volumes
 from tagboat.core.workload import WorkloadSpec
@@ -32,7 +33,7 @@ def instance_spec(
     spec = replace(
         spec,
         port=context.config.port,
-        endpoint=instance.endpoint,
+        endpoint=only_loopback(instance.endpoints),
         aliases=context.aliases,
         replicas=context.config.replicas,
     )

@@ -29,7 +29,7 @@ async def asked_in_http(
 
 async def _warning(probe: Probe, context: DeployContext) -> str:
     config, own = context.config, context.own
-    if own is None or own.endpoint is None or config.protocol is not AppProtocol.HTTP:
+    if own is None or not own.endpoints or config.protocol is not AppProtocol.HTTP:
         return ""
-    found = await probe.spoken(own.endpoint)
+    found = await probe.spoken(own.endpoints[0])
     return misspoken(found) if found else ""

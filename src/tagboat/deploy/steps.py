@@ -82,10 +82,12 @@ class DeploySteps:
         self.runtime_was_away = False
 
     def note_made(self, tx: Tx, deploy: Deploy) -> Deploy:
-        """Put id and endpoint of the new instance on record, once it is started."""
+        """Put id and endpoints of the new instance on record, once it is started."""
         if self._made is not None:
             known, made = tx.instance(self._made.id), self._made
-            tx.put_instance(replace(known, container_id=made.container_id, endpoint=made.endpoint))
+            tx.put_instance(
+                replace(known, container_id=made.container_id, endpoints=made.endpoints)
+            )
         self._requests.save(tx)
         return deploy
 
@@ -245,6 +247,13 @@ class DeploySteps:
             if await self._containers.take_names(context):
                 # An app that does not bear it has to fail here, not in front of users.
                 reason = await health.until_healthy(tell)
+        if context.own is not None and health.endpoints != context.own.endpoints:
+            # Some runtimes know them only once the tasks run.
+            await self._record.change_instances(
+                [context.own], lambda one: replace(one, endpoints=health.endpoints)
+            )
+            context = await self._record.context()
+            await self._requests.add_new(context)
         self.seen = health.seen
         self._checked = context
         detail = "; ".join(filter(None, (reason, self.warning)))

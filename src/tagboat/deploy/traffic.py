@@ -8,11 +8,11 @@ from functools import partial
 import structlog
 
 from tagboat.core.deploy import Instance
-from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.ingress import Ingress
 from tagboat.core.ports import Store, Topic
 from tagboat.core.request_counts import CodeClasses, ProcessCounts
+from tagboat.core.route import Target
 from tagboat.deploy.answers import AnswersByStage
 from tagboat.deploy.routes import routes_by_stage, routes_of_stage
 from tagboat.loops import PeriodicTask
@@ -113,10 +113,10 @@ class Traffic:
         return tuple(sorted(route.host for route in found))
 
     async def count_requests(
-        self, endpoints: Sequence[Endpoint], hosts: Collection[str]
+        self, targets: Sequence[Target], hosts: Collection[str]
     ) -> Sequence[ProcessCounts]:
         """Return what the ingress has counted. Raises IngressUnavailableError."""
-        return await self._ingress.count_requests(endpoints, hosts)
+        return await self._ingress.count_requests(targets, hosts)
 
     async def code_classes(self) -> Mapping[str, CodeClasses]:
         """Return the answers of every stage that was asked, by its id, deleted ones included.
@@ -149,8 +149,9 @@ class Traffic:
             try:
                 count = 0
                 for instance in instances:
-                    if instance.endpoint:
-                        count += await self._ingress.in_flight(instance.endpoint)
+                    if instance.endpoints:
+                        target = Target(instance.id, instance.endpoints)
+                        count += await self._ingress.in_flight(target)
             except IngressUnavailableError as error:
                 # Requests that were not counted may have been there.
                 quiet = 0

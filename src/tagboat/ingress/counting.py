@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
+from tagboat.core.endpoint import only_loopback
 from tagboat.core.request_counts import CODE_CLASSES, EarlyEnd, EndedBy, InstanceCounts
+from tagboat.core.route import Target
 
 # The name is older than the counts in it: a worker of an earlier release, which a reload has left
 # behind, is asked by it too.
@@ -21,7 +23,7 @@ _MAX_INSTANCES = 20480  # more than there are host ports for instances
 _MAX_HOSTS = 65536
 _ROW = re.compile(r"^0x[0-9a-f]+: key=(\S+) use=.*?((?: (?:conn_cur|gpc\d+)=\d+)+)", re.MULTILINE)
 _NUMBER = re.compile(r" (conn_cur|gpc\d+)=(\d+)")
-_END = r"(?m)^%d (?P<number>\d+) (?P<state>\S\S) (?P<status>-?\d+) \S+ (?P<head>[-1])$"
+_END = r"(?m)^%s (?P<number>\d+) (?P<state>\S\S) (?P<status>-?\d+) \S+ (?P<head>[-1])$"
 _INFO = re.compile(r"^(Pid|Start_time_sec|node): (\S+)$", re.MULTILINE)
 _WITH_ERROR = 500
 _SWITCHING = 101
@@ -71,12 +73,18 @@ ring {ENDS_RING}
   size 65536"""
 
 
-def parse_instance_counts(rows: str, ends: str, port: int) -> InstanceCounts | None:
-    """Return the counts of a port from rows of its table and lines of the ring.
+def counting_key(target: Target) -> str:
+    """Return the key of an instance in its table: its port of the loopback address, else its id."""
+    own = only_loopback(target.endpoints)
+    return str(own.port) if own else target.instance
+
+
+def parse_instance_counts(rows: str, ends: str, key: str) -> InstanceCounts | None:
+    """Return the counts of a key from rows of its table and lines of the ring.
 
     None for a worker that does not count, since it was started by an earlier release.
     """
-    found = _stat_rows(rows).get(str(port), {"conn_cur": 0, f"gpc{_ANSWERS}": 0})
+    found = _stat_rows(rows).get(key, {"conn_cur": 0, f"gpc{_ANSWERS}": 0})
     if f"gpc{_ANSWERS}" not in found:
         return None
     return InstanceCounts(
@@ -84,7 +92,7 @@ def parse_instance_counts(rows: str, ends: str, port: int) -> InstanceCounts | N
         errors=found.get(f"gpc{_ERRORS}", 0),
         early_ends=found.get(f"gpc{_EARLY_ENDS}", 0),
         in_flight=found.get("conn_cur", 0),
-        known_ends=tuple(_early_ends(ends, port)),
+        known_ends=tuple(_early_ends(ends, key)),
     )
 
 
@@ -126,9 +134,9 @@ def _stat_rows(text: str) -> dict[str, Mapping[str, int]]:
     }
 
 
-def _early_ends(text: str, port: int) -> Iterator[EarlyEnd]:
-    # Lines of other ports, of which there may be thousands, fail at their first letters.
-    for match in re.finditer(_END % port, text):
+def _early_ends(text: str, key: str) -> Iterator[EarlyEnd]:
+    # Lines of other instances, of which there may be thousands, fail at their first letters.
+    for match in re.finditer(_END % re.escape(key), text):
         yield EarlyEnd(
             number=int(match["number"]),
             by=_ended_by(match["state"], int(match["status"])),

@@ -12,14 +12,14 @@ from pathlib import Path
 import structlog
 
 from tagboat.core.catalog import Project, Stage
-from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressUnavailableError, SettingsError, TagboatError
 from tagboat.core.generics import T
 from tagboat.core.request_counts import CodeClasses, ProcessCounts
-from tagboat.core.route import Route
+from tagboat.core.route import Route, Target
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.answers import AnswersByHost
 from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput
+from tagboat.ingress.counting import counting_key
 from tagboat.ingress.files import make_directory, write_file, write_files
 from tagboat.ingress.master import Master, WorkerSilentError
 from tagboat.ingress.process import end_haproxy, launch, refuse_to_launch
@@ -94,7 +94,7 @@ class HaproxyIngress:
         """Return why it cannot route traffic, None if it can."""
         try:
             # Any question will do: it counts that each worker answers.
-            await self._requests_at(0)
+            await self._requests_at("0")
         except IngressUnavailableError as error:
             # A failed start is the reason why it cannot be reached.
             return self._trouble or str(error)
@@ -167,18 +167,18 @@ class HaproxyIngress:
             ):
                 log.debug("routes changed", action="ingress", changes=count)
 
-    async def in_flight(self, endpoint: Endpoint) -> int:
+    async def in_flight(self, target: Target) -> int:
         """Count requests between their routing and their last byte, old workers included."""
-        return await self._requests_at(endpoint.port)
+        return await self._requests_at(counting_key(target))
 
     async def count_requests(
-        self, endpoints: Sequence[Endpoint], hosts: Collection[str]
+        self, targets: Sequence[Target], hosts: Collection[str]
     ) -> Sequence[ProcessCounts]:
         """Return what each worker has counted, old ones included."""
         routed = [host for host in hosts if is_route_host(host)]
         async with self._turn, self._waking():
             return await self._of_each_worker(
-                lambda worker: self._master.counts(worker, endpoints, routed)
+                lambda worker: self._master.counts(worker, targets, routed)
             )
 
     async def code_classes(self) -> Mapping[str, CodeClasses]:
@@ -190,10 +190,10 @@ class HaproxyIngress:
     async def _code_classes(self, worker: int) -> tuple[int, Mapping[str, CodeClasses]]:
         return worker, await self._master.code_classes(worker)
 
-    async def _requests_at(self, port: int) -> int:
+    async def _requests_at(self, key: str) -> int:
         async with self._turn, self._waking():
             return sum(
-                await self._of_each_worker(lambda worker: self._master.in_flight(worker, port))
+                await self._of_each_worker(lambda worker: self._master.in_flight(worker, key))
             )
 
     async def stop(self) -> None:

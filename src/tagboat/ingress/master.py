@@ -14,14 +14,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.request_counts import CodeClasses, ProcessCounts
+from tagboat.core.route import Target
 from tagboat.ingress.config import MAP_FILE, MASTER_SOCKET
 from tagboat.ingress.counting import (
     ENDS_RING,
     HOST_TABLE,
     INSTANCE_TABLE,
+    counting_key,
     ended_early,
     parse_code_classes,
     parse_instance_counts,
@@ -173,9 +174,9 @@ class Master:
             )
         return got
 
-    async def in_flight(self, worker: int, port: int) -> int:
-        """Return the number of requests that a worker carries to or from 127.0.0.1:`port`."""
-        text = await self._ask_worker(worker, [f"show table {INSTANCE_TABLE} key {port}"])
+    async def in_flight(self, worker: int, key: str) -> int:
+        """Return the number of requests that a worker carries to or from the instance of a key."""
+        text = await self._ask_worker(worker, [f"show table {INSTANCE_TABLE} key {key}"])
         if not text.strip():  # no request has gone there of late
             return 0
         if f"table: {INSTANCE_TABLE}" not in text:
@@ -186,10 +187,11 @@ class Master:
         return int(match[1]) if match else 0
 
     async def counts(
-        self, worker: int, endpoints: Sequence[Endpoint], hosts: Collection[str]
+        self, worker: int, targets: Sequence[Target], hosts: Collection[str]
     ) -> ProcessCounts:
-        """Return what a worker has counted for these endpoints, and in the place of an app."""
-        rows = await self._rows(worker, INSTANCE_TABLE, [str(one.port) for one in endpoints])
+        """Return what a worker has counted for these instances, and in the place of an app."""
+        keys = {one.instance: counting_key(one) for one in targets}
+        rows = await self._rows(worker, INSTANCE_TABLE, list(keys.values()))
         info = await self._ask_worker(worker, ["show info"])
         try:
             name, started_at = parse_process(info)
@@ -203,7 +205,7 @@ class Master:
             if ended_early(rows)
             else ""
         )
-        found = {one: parse_instance_counts(rows, ends, one.port) for one in endpoints}
+        found = {one: parse_instance_counts(rows, ends, key) for one, key in keys.items()}
         return ProcessCounts(
             process=name,
             started_at=started_at,

@@ -20,15 +20,26 @@ from tagboat.core.request_counts import (
     InstanceCounts,
     ProcessCounts,
 )
-from tagboat.core.route import Route, RouteState
+from tagboat.core.route import Route, RouteState, Target
 from tagboat.ingress.address import StageAddresses
-from tagboat.ingress.routing import RoutingMap, changed_map, routing_map
+from tagboat.ingress.counting import counting_key
+from tagboat.ingress.routing import (
+    POOLED,
+    Pool,
+    RoutingMap,
+    changed_map,
+    pools_of,
+    routing_map,
+)
 
 _SERVER_ERROR = 500
 
 
 class MemoryIngress:
-    """Holds routes and requests. `journal` has the routes after each change, in order."""
+    """Holds routes and requests. `journal` has the routes after each change, in order.
+
+    Endpoints that are `dead` get no request as long as another one of the instance is not.
+    """
 
     routes_traffic = True
 
@@ -37,13 +48,16 @@ class MemoryIngress:
     ) -> None:
         self.journal: list[RoutingMap] = []
         self.process = 1
+        self._turn = 0
         self.started_at = datetime.min.replace(tzinfo=UTC)
-        self._hosts: dict[int, str] = {}
+        self.dead: set[Endpoint] = set()
+        self._requests: dict[int, tuple[str, str]] = {}
+        self._pools: Mapping[str, Pool] = {}
         self._addresses = StageAddresses(base_domain=base_domain, port=port, public_url=public_url)
         self._routes: RoutingMap = {}
         self._changed = asyncio.Condition()
-        self._in_flight: dict[int, int] = {}
-        self._counts: dict[int, InstanceCounts] = {}
+        self._in_flight: Counter[str] = Counter()
+        self._counts: dict[str, InstanceCounts] = {}
         self._answers: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._turned_away: Counter[str] = Counter()
         self._failures: dict[str, list[IngressError]] = {}
@@ -70,29 +84,36 @@ class MemoryIngress:
                 self._turned_away[host] += 1
                 self._answers[host]["5xx"] += 1
             return None
-        port = int(way.partition("/")[0])
-        self._hosts[port] = host
-        self._in_flight[port] = self._in_flight.get(port, 0) + 1
+        key, _, rest = way.partition("/")
+        port = self._alive(self._pools[key]).port if rest.endswith(POOLED) else int(key)
+        self._requests[port] = key, host
+        self._in_flight[key] += 1
         return port
+
+    def _alive(self, pool: Pool) -> Endpoint:
+        self._turn += 1
+        alive = [one for one in pool.endpoints if one not in self.dead]
+        return alive[self._turn % len(alive)]
 
     def end(self, port: int, status: int = 200, by: EndedBy = EndedBy.NOBODY) -> None:
         """End a request that `begin` routed to `port`: with an answer, or by a side before one."""
-        self._in_flight[port] -= 1
-        counts = self._counts.get(port, InstanceCounts())
+        key, host = self._requests[port]
+        self._in_flight[key] -= 1
+        counts = self._counts.get(key, InstanceCounts())
         number = counts.early_ends + 1
         if by is not EndedBy.NOBODY:
-            self._counts[port] = replace(
+            self._counts[key] = replace(
                 counts,
                 early_ends=number,
                 known_ends=(*counts.known_ends, EarlyEnd(number, by, answered=False)),
             )
             return
-        self._answers[self._hosts[port]][f"{status // 100}xx"] += 1
+        self._answers[host][f"{status // 100}xx"] += 1
         if status < _SERVER_ERROR:
-            self._counts[port] = replace(counts, answers=counts.answers + 1)
+            self._counts[key] = replace(counts, answers=counts.answers + 1)
         else:
             end = EarlyEnd(number, EndedBy.ERROR, answered=True)
-            self._counts[port] = replace(
+            self._counts[key] = replace(
                 counts,
                 errors=counts.errors + 1,
                 early_ends=number,
@@ -113,12 +134,14 @@ class MemoryIngress:
     async def apply_routes(self, routes: Collection[Route]) -> None:
         """Take over the routes."""
         self._fail_if_told("apply_routes")
+        self._pools = pools_of(routes)
         await self._take_over(routing_map(routes))
 
     async def change_routes(self, routes: Collection[Route], gone: Collection[str]) -> None:
         """Take over some routes and leave the others."""
         self._fail_if_told("change_routes")
         self._fail_if_told("apply_routes")
+        self._pools = {**self._pools, **pools_of(routes)}
         await self._take_over(changed_map(self._routes, routing_map(routes), gone))
 
     async def _take_over(self, wanted: RoutingMap) -> None:
@@ -127,22 +150,22 @@ class MemoryIngress:
             self._routes = wanted
             self._changed.notify_all()
 
-    async def in_flight(self, endpoint: Endpoint) -> int:
+    async def in_flight(self, target: Target) -> int:
         """Return the number of requests that were begun there and not ended."""
         self._fail_if_told("in_flight")
-        return self._in_flight.get(endpoint.port, 0)
+        return self._in_flight[counting_key(target)]
 
     async def count_requests(
-        self, endpoints: Sequence[Endpoint], hosts: Collection[str]
+        self, targets: Sequence[Target], hosts: Collection[str]
     ) -> Sequence[ProcessCounts]:
         """Return the counts of the one process that there is."""
         self._fail_if_told("count_requests")
         found = {
-            one: replace(
-                self._counts.get(one.port, InstanceCounts()),
-                in_flight=self._in_flight.get(one.port, 0),
+            one.instance: replace(
+                self._counts.get(counting_key(one), InstanceCounts()),
+                in_flight=self._in_flight[counting_key(one)],
             )
-            for one in endpoints
+            for one in targets
         }
         turned_away = sum(self._turned_away[host] for host in hosts)
         return [

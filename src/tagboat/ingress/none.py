@@ -3,9 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from tagboat.core.catalog import Project, Stage
-from tagboat.core.endpoint import Endpoint
 from tagboat.core.request_counts import CodeClasses, ProcessCounts
-from tagboat.core.route import Route
+from tagboat.core.route import Route, Target
 
 
 class NoIngress:
@@ -30,13 +29,13 @@ class NoIngress:
     async def change_routes(self, routes: Collection[Route], gone: Collection[str]) -> None:
         """Do nothing."""
 
-    async def in_flight(self, endpoint: Endpoint) -> int:  # noqa: ARG002 - the port's signature
+    async def in_flight(self, target: Target) -> int:  # noqa: ARG002 - the port's signature
         """Return 0: no request comes this way."""
         return 0
 
     async def count_requests(
         self,
-        endpoints: Sequence[Endpoint],  # noqa: ARG002 - the port's signature
+        targets: Sequence[Target],  # noqa: ARG002 - the port's signature
         hosts: Collection[str],  # noqa: ARG002 - the port's signature
     ) -> Sequence[ProcessCounts]:
         """Return nothing: no request comes this way."""

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from tagboat.core.endpoint import LOOPBACK, Endpoint
+from tagboat.core.endpoint import LOOPBACK, Endpoint, is_ipv4, only_loopback
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.route import Route, RouteState
 from tagboat.ingress.config import MAP_FILE
+from tagboat.ingress.counting import counting_key
 
 # Nothing in a host can end its line of the map, or the command that it is a part of.
 _ROUTE_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?", re.ASCII)
@@ -14,7 +16,29 @@ _MAX_PORT = 65535
 _GOT = re.compile(r'^type=.*\bfound=(yes|no)\b(?:.*\bvalue="([^"]*)")?', re.MULTILINE)
 
 RoutingMap = Mapping[str, str]
-"""Host to a port in digits (`PORT/PROTOCOL` unless `http`), or the state of its route."""
+"""Host to a port in digits (`PORT/PROTOCOL` unless `http`), or the state of its route.
+
+For an instance with a pool it is `INSTANCE/PROTOCOL/pool`.
+"""
+POOLED = "/pool"
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The servers of one instance: at several endpoints, or at one of another machine."""
+
+    instance: str
+    protocol: AppProtocol
+    endpoints: tuple[Endpoint, ...]
+
+
+def pools_of(routes: Collection[Route]) -> dict[str, Pool]:
+    """Return the pools that the valid routes need, by instance."""
+    return {
+        route.target.instance: Pool(route.target.instance, route.protocol, route.target.endpoints)
+        for route in routes
+        if route.target is not None and _is_pooled(route) and _refusal(route) is None
+    }
 
 
 def routing_map(routes: Collection[Route]) -> RoutingMap:
@@ -24,10 +48,14 @@ def routing_map(routes: Collection[Route]) -> RoutingMap:
         # One that is invalid must not stop all the rest.
         if _refusal(route) is not None:
             continue
-        port = route.endpoint.port if route.endpoint else 0
-        is_http = route.protocol is AppProtocol.HTTP
-        way = str(port) if is_http else f"{port}/{route.protocol.value}"
-        made.setdefault(route.host, way if route.state is RouteState.OPEN else route.state.value)
+        way: str = route.state.value
+        if route.state is RouteState.OPEN and route.target is not None:
+            way = counting_key(route.target)
+            pooled = _is_pooled(route)
+            if pooled or route.protocol is not AppProtocol.HTTP:
+                way += f"/{route.protocol.value}"
+            way += POOLED if pooled else ""
+        made.setdefault(route.host, way)
     return made
 
 
@@ -57,17 +85,25 @@ def _refusal(route: Route) -> str | None:
         )
     if route.state is not RouteState.OPEN:
         return None
-    endpoint = route.endpoint or Endpoint(LOOPBACK, 0)
-    if not 0 < endpoint.port <= _MAX_PORT:
-        return (
-            f"the route of {route.host} leads to port {endpoint.port};"
-            f" a port from 1 to {_MAX_PORT} is needed"
-        )
-    if endpoint.host != LOOPBACK:
-        return (
-            f"the route of {route.host} leads to {endpoint}; HAProxy is set up for {LOOPBACK} only"
-        )
+    endpoints = route.target.endpoints if route.target else ()
+    for endpoint in endpoints or (Endpoint(LOOPBACK, 0),):
+        if not 0 < endpoint.port <= _MAX_PORT:
+            return (
+                f"the route of {route.host} leads to port {endpoint.port};"
+                f" a port from 1 to {_MAX_PORT} is needed"
+            )
+        # HAProxy would look a name up once, and not start without an answer.
+        if not is_ipv4(endpoint.host):
+            return f"the route of {route.host} leads to {endpoint}; an IPv4 address is needed"
     return None
+
+
+def _is_pooled(route: Route) -> bool:
+    return (
+        route.state is RouteState.OPEN
+        and route.target is not None
+        and only_loopback(route.target.endpoints) is None
+    )
 
 
 def map_file(wanted: RoutingMap) -> str:

@@ -288,7 +288,7 @@ def put_adopted_instance(
             state=InstanceState.LIVE,
             container=plan.container,
             container_id=plan.container_id,
-            endpoint=plan.endpoint,
+            endpoints=(plan.endpoint,) if plan.endpoint else (),
             fingerprint=ADOPTED,
             started_at=now,
             live_at=now,

@@ -175,7 +175,7 @@ class Views:
         if (
             stage.max_instances == 1
             or instance.state is not InstanceState.LIVE
-            or not instance.endpoint
+            or not instance.endpoints
         ):
             return None
         # The ingress has one scheme and port for all hosts: that of the stage is replaced.

@@ -62,7 +62,7 @@ async def launch_at_free_port(
             avoided |= {endpoint.port} if endpoint else set()
             wanted = None
         else:
-            return Launched(workload, endpoint)
+            return Launched(workload, (endpoint,) if endpoint else ())
     raise EngineError(f"found no free loopback port for the new container in {PORT_TRIES} tries")
 
 

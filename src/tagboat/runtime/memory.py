@@ -27,7 +27,7 @@ from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
 from tagboat.core.runtime import BeforePull
-from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatus
+from tagboat.core.workload import Launched, LogLine, TaskStatus, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.launch import ensure_pulled, launch_at_free_port
 from tagboat.runtime.memory_facts import facts_of
 from tagboat.runtime.memory_state import (
@@ -161,14 +161,8 @@ class MemoryRuntime(MemoryState):
             said = f"Bind for 127.0.0.1:{min(taken)} failed: port is already allocated"
             raise EndpointTakenError(f"the engine could not start the container {workload}: {said}")
         health = "starting" if found.image.info.has_healthcheck else None
-        found.status = replace(
-            found.status,
-            running=True,
-            restarting=False,
-            exit_code=0,
-            health=health,
-            started_at=self.clock(),
-        )
+        runs = found.status.with_tasks(running=True, restarting=False, exit_code=0, health=health)
+        found.status = replace(runs, started_at=self.clock())
         found.write(found.image.log, self.clock())
         if found.image.exit_code is not None:
             self.exit(workload, found.image.exit_code)
@@ -182,7 +176,7 @@ class MemoryRuntime(MemoryState):
         self._record("stop", workload)
         if found := self._find(workload):
             ends = found.status.running or found.status.restarting
-            found.status = replace(found.status, running=False, restarting=False)
+            found.status = found.status.with_tasks(running=False, restarting=False)
             if ends:
                 self._tell(found)
 
@@ -382,16 +376,14 @@ def _created_status(container_id: str, spec: WorkloadSpec, image: MemoryImage) -
     return WorkloadStatus(
         id=container_id,
         name=spec.name,
-        running=False,
-        restarting=False,
-        restarts=0,
-        exit_code=0,
-        oom_killed=False,
-        health=None,
+        tasks=(
+            TaskStatus(
+                id=container_id, running=False, endpoint=spec.endpoint if spec.port else None
+            ),
+        ),
         # The real one adds a container's own labels to its image's, of which those are emptied that
         # may steer others.
         labels={**of_image, **spec.labels},
-        endpoint=spec.endpoint if spec.port else None,
         unasked_volumes={
             path: hashlib.sha256(f"{container_id} {path}".encode()).hexdigest()
             for path in image.info.volumes

@@ -8,7 +8,7 @@ from tagboat.runtime.memory_state import MemoryContainer
 def facts_of(held: MemoryContainer) -> ContainerFacts:
     """Return the facts of a container; the values that its spec does not give are the image's."""
     spec, status, info = held.spec, held.status, held.image.info
-    at = status.endpoint if status.running else None
+    at = next(iter(status.endpoints), None) if status.running else None
     own = (Published(at.host, at.port, spec.port),) if at else ()
     image_env = dict(entry.partition("=")[::2] for entry in info.env)
     volumes = {**spec.volumes, **{name: path for path, name in status.unasked_volumes.items()}}

@@ -194,7 +194,7 @@ class MemoryState:
     def set_health(self, container: str, health: str, said: str = "") -> None:
         """Let a container's HEALTHCHECK say `healthy` or `unhealthy` in any run."""
         found = self._held(container)
-        found.status = replace(found.status, health=health, health_said=said)
+        found.status = replace(found.status.with_tasks(health=health), health_said=said)
         found.test = TestRun(passed=health == "healthy", said=said)
         self._tell(found)
 
@@ -215,10 +215,8 @@ class MemoryState:
         """
         found = self._held(container)
         again = found.spec.restarts
-        restarts = found.status.restarts + int(again)
-        found.status = replace(
-            found.status, running=False, restarting=again, restarts=restarts, exit_code=code
-        )
+        ended = found.status.with_tasks(running=False, restarting=again, exit_code=code)
+        found.status = replace(ended, restarts=ended.restarts + int(again))
         # Kept apart: a start sets the code in the status back, as Docker does.
         found.last_code = code
         self._tell(found)
@@ -281,5 +279,5 @@ class MemoryState:
 
 def host_ports(held: MemoryContainer) -> set[int]:
     """Return the ports of this machine that the container takes while it runs."""
-    own = {held.status.endpoint.port} if held.status.endpoint else set()
+    own = {one.port for one in held.status.endpoints}
     return own | {one.host_port for one in held.spec.publish}

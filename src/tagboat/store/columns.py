@@ -12,6 +12,7 @@ from sqlalchemy.types import TypeDecorator
 
 from tagboat.core.audit import FieldChange
 from tagboat.core.deploy import PENDING_STEPS, Step, StepName, StepStatus
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.image import ImageName
 from tagboat.core.push import PushVerdict
 from tagboat.core.tags import parse_tag_pattern
@@ -97,6 +98,7 @@ def _decode_steps(text: str) -> tuple[Step, ...]:
 
 JSON = Coded(to_json, msgspec.json.decode)
 JSON_TUPLE = Coded(to_json, lambda text: tuple(msgspec.json.decode(text)))
+ENDPOINTS = Coded(to_json, msgspec.json.Decoder(tuple[Endpoint, ...]).decode)
 # Not parsed: it was when it came in, and this is done for every row.
 IMAGE = Coded(str, lambda text: ImageName(*text.split("/", 1)))
 # Patterns are compiled when they are parsed, and every poll reads those of all stages.

@@ -10,7 +10,7 @@ import msgspec
 from tagboat.core.catalog import Project, Registry, Stage, Strategy
 from tagboat.core.config import WEBHOOK_SECRET
 from tagboat.core.deploy import Instance
-from tagboat.core.endpoint import loopback_endpoint
+from tagboat.core.endpoint import loopback_endpoint, only_loopback
 from tagboat.core.errors import SettingsError
 from tagboat.core.generics import T
 from tagboat.core.identities import SessionOrigin
@@ -34,15 +34,18 @@ def to_row(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the core's da
     """Return a value without secrets as a row: its fields are named after the columns."""
     row = {name: getattr(value, name) for name in type(value).__dataclass_fields__}
     if isinstance(value, Instance):
-        endpoint = row.pop("endpoint")
-        row["host_port"] = endpoint.port if endpoint else 0
+        own = only_loopback(value.endpoints)
+        row["host_port"] = own.port if own else 0
+        # Servers of before know the port only, and most instances have no more.
+        row["endpoints"] = None if own else value.endpoints or None
     return row
 
 
 def from_row(kind: type[T], row: dict[str, Any]) -> T:
-    """Return the value of a row without secrets. Instances are on record by their loopback port."""
+    """Return the value of a row without secrets. Most instances have only their loopback port."""
     if kind is Instance:
-        row["endpoint"] = loopback_endpoint(row.pop("host_port"))
+        own = loopback_endpoint(row.pop("host_port"))
+        row["endpoints"] = (own,) if own else row["endpoints"] or ()
     return kind(**row)
 
 

@@ -27,7 +27,17 @@ from tagboat.core.events import EventTopic
 from tagboat.core.health import Trouble
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Outcome
-from tagboat.store.columns import IMAGE, JSON, JSON_TUPLE, PATTERN, STEPS, VERDICT, Coded, Instant
+from tagboat.store.columns import (
+    ENDPOINTS,
+    IMAGE,
+    JSON,
+    JSON_TUPLE,
+    PATTERN,
+    STEPS,
+    VERDICT,
+    Coded,
+    Instant,
+)
 
 _IS_QUEUED, _IS_RUNNING = text("status = 'queued'"), text("status = 'running'")
 OPEN = text("status IN ('queued', 'running')")
@@ -238,6 +248,8 @@ instances_table = Table(
     Column("container", Text, nullable=False),
     Column("container_id", Text, nullable=False, server_default=text("''")),
     Column("host_port", Integer, nullable=False),
+    # None where the port says all.
+    Column("endpoints", ENDPOINTS),
     Column("fingerprint", Text, nullable=False),
     Column("watched", Boolean, nullable=False, server_default=text("true")),
     Column("started_at", Instant, nullable=False),

@@ -56,7 +56,7 @@ def instance(state: InstanceState) -> Instance:
         digest=DIGEST,
         state=state,
         container="c",
-        endpoint=None,
+        endpoints=(),
         fingerprint="f",
         started_at=NOW,
         live_at=NOW,

@@ -36,7 +36,7 @@ def process(
     turned_away: int = 0,
     started: float = -60,
 ) -> ProcessCounts:
-    instances = {OLD: old} if new is None else {OLD: old, NEW: new}
+    instances = {"old": old} if new is None else {"old": old, "new": new}
     return ProcessCounts(
         process=name, started_at=at(started), instances=instances, turned_away=turned_away
     )
@@ -164,7 +164,7 @@ def test_what_another_servers_ingress_has_long_counted_is_not_this_deploys() -> 
     ledger = switched(begun(process(name="1")))
     other = process(new=InstanceCounts(answers=4000), name="2", turned_away=7, started=-3600)
     ledger = count(ledger, [other], at(1))
-    other = replace(other, instances={**other.instances, NEW: InstanceCounts(answers=4002)})
+    other = replace(other, instances={**other.instances, "new": InstanceCounts(answers=4002)})
     receipt = receipt_of(count(ledger, [other], at(2)))
     assert (receipt.new.answered, receipt.turned_away) == (2, 0)
     assert (receipt.complete, receipt.reason) == (False, PROCESS_ENDED)

@@ -29,7 +29,7 @@ from tagboat.deploy.reconcile import reconcile
 from tagboat.operations.stage_actions import StageActions
 from tagboat.runtime.memory import MemoryImage
 from tagboat.store import SqlStore
-from tests.support.endpoints import port_of
+from tests.support.endpoints import at, port_of
 from tests.unit.deploy.deploy_harness import HOST, REFUSED, World, assert_only, build_world
 from tests.unit.deploy.interceptor import Clock, Died
 
@@ -299,7 +299,7 @@ async def much_to_sweep(world: World) -> Instance:
     await world.foreign_container("squatter")
     squatter = world.runtime._find("squatter")
     assert squatter is not None
-    squatter.status = replace(squatter.status, endpoint=live.endpoint)
+    squatter.status = squatter.status.with_tasks(endpoint=at(port_of(live)))
     return live
 
 
@@ -323,7 +323,7 @@ async def test_a_death_after_any_change_of_a_sweep(
         world.calls.live_on()
         await reconcile(world.services)
         (left,) = await world.instances(*ACTIVE_STATES)
-        assert left == replace(live, endpoint=left.endpoint, container_id=left.container_id), (
+        assert left == replace(live, endpoints=left.endpoints, container_id=left.container_id), (
             changes
         )
         assert await world.containers() == sorted([live.container, "squatter"])

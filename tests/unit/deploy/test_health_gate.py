@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.health import NOBODY_LISTENS, REFUSED, TestRun
 from tagboat.core.image import ImageInfo
-from tagboat.core.workload import WorkloadStatus
+from tagboat.core.workload import TaskStatus, WorkloadStatus
 from tagboat.deploy.health_gate import (
     SETTLE_S,
     HealthReport,
@@ -23,20 +23,14 @@ from tagboat.deploy.health_gate import (
 RUNNING = WorkloadStatus(
     id="c",
     name="app-dev-1",
-    running=True,
-    restarting=False,
-    restarts=0,
-    exit_code=0,
-    oom_killed=False,
-    health=None,
+    tasks=(TaskStatus(id="c", running=True, endpoint=loopback_endpoint(40000)),),
     labels={},
-    endpoint=loopback_endpoint(40000),
 )
 FOREGROUND = "; a program that goes to the background ends its container: run it in the foreground"
 
 
 def saying(health: str) -> WorkloadStatus:
-    return replace(RUNNING, health=health)
+    return RUNNING.with_tasks(health=health)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +152,7 @@ def saying(health: str) -> WorkloadStatus:
         # Dead is dead, even if something answers on its port.
         (None, "", 80, None, 9, HealthState.FAILED, "removed by somebody else"),
         (
-            replace(RUNNING, oom_killed=True),
+            RUNNING.with_tasks(oom_killed=True),
             "/ok",
             80,
             None,
@@ -167,7 +161,7 @@ def saying(health: str) -> WorkloadStatus:
             "out of memory",
         ),
         (
-            replace(RUNNING, oom_killed=True, running=False, exit_code=137),
+            RUNNING.with_tasks(oom_killed=True, running=False, exit_code=137),
             "",
             0,
             None,
@@ -176,7 +170,7 @@ def saying(health: str) -> WorkloadStatus:
             "out of memory",
         ),
         (
-            replace(RUNNING, running=False, exit_code=3),
+            RUNNING.with_tasks(running=False, exit_code=3),
             "/ok",
             80,
             None,
@@ -185,7 +179,7 @@ def saying(health: str) -> WorkloadStatus:
             "exited with code 3",
         ),
         (
-            replace(RUNNING, running=False, restarting=True, exit_code=1),
+            RUNNING.with_tasks(running=False, restarting=True, exit_code=1),
             "",
             80,
             None,
@@ -194,7 +188,7 @@ def saying(health: str) -> WorkloadStatus:
             "exited with code 1",
         ),
         (
-            replace(RUNNING, restarts=1, exit_code=0),
+            replace(RUNNING, restarts=1),
             "",
             0,
             None,
@@ -203,7 +197,7 @@ def saying(health: str) -> WorkloadStatus:
             "was restarted",
         ),
         (
-            replace(saying("healthy"), running=False),
+            saying("healthy").with_tasks(running=False),
             "image",
             0,
             None,
@@ -212,7 +206,7 @@ def saying(health: str) -> WorkloadStatus:
             "exited with code 0",
         ),
         (
-            replace(RUNNING, running=False, exit_code=0),
+            RUNNING.with_tasks(running=False, exit_code=0),
             "",
             80,
             None,
@@ -293,22 +287,28 @@ def test_how_long_the_gate_waits(
     assert gate_limit_s(set_s, healthcheck, None) == set_s
 
 
+TASKS = st.builds(
+    TaskStatus,
+    id=st.just("c"),
+    running=st.booleans(),
+    restarting=st.booleans(),
+    exit_code=st.integers(0, 255),
+    oom_killed=st.booleans(),
+    health=st.sampled_from([None, "starting", "healthy", "unhealthy"]),
+    node_lost=st.booleans(),
+).filter(
+    lambda task: not (task.running and task.restarting)
+)  # the engine room says one or the other
 STATUSES = st.builds(
     WorkloadStatus,
     id=st.just("c"),
     name=st.just("app"),
-    running=st.booleans(),
-    restarting=st.booleans(),
+    tasks=st.lists(TASKS, max_size=3).map(tuple),
+    wanted=st.integers(1, 3),
     restarts=st.integers(0, 2),
-    exit_code=st.integers(0, 255),
-    oom_killed=st.booleans(),
-    health=st.sampled_from([None, "starting", "healthy", "unhealthy"]),
     labels=st.just({}),
-    endpoint=st.none(),
     paused=st.booleans(),
-).filter(
-    lambda status: not (status.running and status.restarting)
-)  # the engine room says one or the other
+)
 
 
 @given(
@@ -331,7 +331,7 @@ def test_nothing_dead_or_restarted_ever_takes_over_and_every_verdict_has_its_rea
     assert report.reason
     if report.state is HealthState.HEALTHY:
         assert status is not None
-        assert status.running
+        assert sum(one.running for one in status.known_tasks) >= status.wanted
         assert (status.restarts, status.oom_killed, status.paused) == (0, False, False)
         assert probed is None or (port == 0 and not healthcheck)
 

@@ -328,7 +328,7 @@ async def test_an_instance_that_comes_up_at_another_port_is_said(led: World) -> 
     deploy = await led.queue("v2")
 
     def move(tx: Tx) -> None:
-        tx.put_instance(replace(tx.instance(old.id), endpoint=Endpoint("127.0.0.1", 1)))
+        tx.put_instance(replace(tx.instance(old.id), endpoints=(Endpoint("127.0.0.1", 1),)))
 
     at_step(led, StepName.DRAIN, partial(led.store.write, move))
     receipt = await receipt_of(led, await led.carry_out(deploy))

@@ -15,7 +15,7 @@ from tagboat.core.deploy import (
     StepName,
     Trigger,
 )
-from tagboat.core.endpoint import loopback_endpoint
+from tagboat.core.endpoint import LOOPBACK, Endpoint
 from tagboat.core.errors import EngineError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Tx
@@ -25,6 +25,7 @@ from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.removal import Removal
 from tagboat.operations.stage_actions import StageActions
+from tests.support.endpoints import port_of
 from tests.unit.deploy.deploy_harness import HOST, World
 from tests.unit.deploy.interceptor import START
 
@@ -37,7 +38,7 @@ async def adopted(world: World, volumes: dict[str, str] | None = None) -> Instan
     digest = world.publish("v1")
     image = world.project.image
     await world.runtime.pull(image, digest, None, lambda _: None)
-    endpoint = loopback_endpoint(30001)
+    endpoint = Endpoint(LOOPBACK, 30001)
     spec = WorkloadSpec(
         name=THEIRS,
         image=f"{image}@{digest}",
@@ -68,7 +69,7 @@ async def adopted(world: World, volumes: dict[str, str] | None = None) -> Instan
         state=InstanceState.LIVE,
         container=THEIRS,
         container_id=container_id,
-        endpoint=endpoint,
+        endpoints=(endpoint,),
         fingerprint=ADOPTED,
         started_at=START,
         live_at=START,
@@ -88,7 +89,7 @@ async def test_the_first_deploy_replaces_it_without_a_cut_and_leaves_it_stopped(
 
     assert ended.status is DeployStatus.SUCCEEDED, ended.reason
     own = await led.instance_of(ended)
-    assert led.routes[HOST] == str(own.endpoint.port if own.endpoint else 0)
+    assert led.routes[HOST] == str(port_of(own))
     assert led.cut == []
     assert (THEIRS in await led.containers(), await led.is_running(THEIRS)) == (True, False)
     gone = await led.store.read(lambda reader: reader.instance(theirs.id))

@@ -102,12 +102,12 @@ async def test_where_its_port_was_taken_it_gets_another(
     await led.foreign_container("squatter")
     squatter = led.runtime._find("squatter")
     assert squatter is not None
-    squatter.status = replace(squatter.status, endpoint=live.endpoint)
+    squatter.status = squatter.status.with_tasks(endpoint=at(port_of(live)))
 
     await reconcile(led.services)
 
     (back,) = await led.instances(InstanceState.LIVE)
-    assert back == replace(live, endpoint=back.endpoint, container_id=back.container_id)
+    assert back == replace(live, endpoints=back.endpoints, container_id=back.container_id)
     assert port_of(back) not in {0, port_of(live)}
     assert port_of(led.runtime.spec(back.container)) == port_of(back)
     assert await led.is_running(back.container)
@@ -121,7 +121,7 @@ async def test_what_was_launched_before_a_death_is_adopted_where_it_is(led: Worl
     """The server died after it had launched a live instance again, and before it recorded where."""
     live = await led.ship("v1")
     await led.store.write(
-        lambda tx: tx.put_instance(replace(live, container_id="", endpoint=at(1)))
+        lambda tx: tx.put_instance(replace(live, container_id="", endpoints=(at(1),)))
     )
     await reconcile(led.services)
     (back,) = await led.instances(InstanceState.LIVE)

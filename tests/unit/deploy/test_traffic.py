@@ -10,7 +10,7 @@ import pytest
 
 from tagboat.core.catalog import Project, Stage, Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
-from tagboat.core.endpoint import Endpoint, loopback_endpoint
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressUnavailableError, StoreUnavailableError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
@@ -59,7 +59,7 @@ async def an_instance(
         digest=Digest("sha256:" + "a" * 64),
         state=state,
         container=f"app-{deploy.id}",
-        endpoint=loopback_endpoint(port),
+        endpoints=(at(port),) if port else (),
         fingerprint="0",
         started_at=START,
     )
@@ -85,9 +85,13 @@ async def another_project(
     return made
 
 
+def only(route: Route) -> Endpoint | None:
+    return route.target.endpoints[0] if route.target else None
+
+
 async def found(world: World) -> dict[str, tuple[RouteState, Endpoint | None]]:
     listed = await world.store.read(lambda reader: routes(reader, BASE_DOMAIN))
-    by_host = {route.host: (route.state, route.endpoint) for route in listed}
+    by_host = {route.host: (route.state, only(route)) for route in listed}
     assert len(by_host) == len(listed)  # no host twice
     return by_host
 

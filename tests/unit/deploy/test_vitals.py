@@ -7,7 +7,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from tagboat.core.deploy import Instance, InstanceState
-from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.image import ImageInfo
 from tagboat.core.run import RunOptions
@@ -15,6 +14,7 @@ from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.wellbeing import CRASHES, PEACE, observed
 from tagboat.runtime.memory import MemoryImage
+from tests.support.endpoints import at
 from tests.unit.deploy.deploy_harness import World
 from tests.unit.deploy.interceptor import START
 from tests.unit.deploy.test_health_gate import RUNNING
@@ -30,7 +30,7 @@ INSTANCE = Instance(
     digest=None,  # type: ignore[arg-type]
     state=InstanceState.LIVE,
     container="app-dev-1",
-    endpoint=loopback_endpoint(40000),
+    endpoints=(at(40000),),
     fingerprint="",
     started_at=START,
 )
@@ -61,7 +61,7 @@ def restarted(times: int) -> WorkloadStatus:
         ([(0, RUNNING), (60, restarted(CRASHES))], Trouble.CRASH_LOOP),
         ([(0, restarted(8))], Trouble.CRASH_LOOP),
         (
-            [(0, replace(restarted(8), running=False, restarting=True, exit_code=7))],
+            [(0, restarted(8).with_tasks(running=False, restarting=True, exit_code=7))],
             Trouble.CRASH_LOOP,
         ),
         # Once a day is no loop, and one that has long ended is none any more.
@@ -79,9 +79,9 @@ def restarted(times: int) -> WorkloadStatus:
         # Started by hand, it counts anew.
         ([(0, restarted(2)), (60, RUNNING), (120, restarted(1))], Trouble.CRASH_LOOP),
         ([(0, replace(RUNNING, paused=True))], Trouble.PAUSED),
-        ([(0, replace(RUNNING, health="unhealthy"))], Trouble.UNHEALTHY),
-        ([(0, replace(RUNNING, health="starting"))], Trouble.NONE),
-        ([(0, replace(RUNNING, running=False))], Trouble.DOWN),
+        ([(0, RUNNING.with_tasks(health="unhealthy"))], Trouble.UNHEALTHY),
+        ([(0, RUNNING.with_tasks(health="starting"))], Trouble.NONE),
+        ([(0, RUNNING.with_tasks(running=False))], Trouble.DOWN),
         ([(0, None)], Trouble.DOWN),
         ([(0, None), (1, RUNNING)], Trouble.NONE),
     ],
@@ -95,7 +95,7 @@ def test_what_needs_a_person(
 
 
 def test_what_has_not_changed_is_the_same_value_and_trouble_keeps_its_beginning() -> None:
-    unwell = replace(RUNNING, health="unhealthy", health_said="no such table")
+    unwell = replace(RUNNING.with_tasks(health="unhealthy"), health_said="no such table")
     assert course((0, RUNNING), (60, RUNNING)) == course((0, RUNNING))
     assert course((0, RUNNING), (60, unwell), (120, unwell)) == course((0, RUNNING), (60, unwell))
     assert course((0, RUNNING), (60, unwell), (120, unwell)).changed_at == START + timedelta(
@@ -105,9 +105,9 @@ def test_what_has_not_changed_is_the_same_value_and_trouble_keeps_its_beginning(
 
 
 def test_the_last_end_of_a_crash_loop_is_told_where_it_is_known() -> None:
-    waiting = replace(restarted(9), running=False, restarting=True, exit_code=7)
+    waiting = restarted(9).with_tasks(running=False, restarting=True, exit_code=7)
     assert "last with exit code 7" in course((0, waiting)).detail
-    assert "want of memory" in course((0, replace(waiting, oom_killed=True))).detail
+    assert "want of memory" in course((0, waiting.with_tasks(oom_killed=True))).detail
 
 
 async def known_of(world: World, instance: Instance) -> Vitals:

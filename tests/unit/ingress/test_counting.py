@@ -28,17 +28,17 @@ HOSTS = """\
 
 
 def test_counts_of_one_port() -> None:
-    found = parse_instance_counts(ROWS, "", 20000)
+    found = parse_instance_counts(ROWS, "", "20000")
     assert found == InstanceCounts(answers=9, errors=4, early_ends=6, in_flight=2)
-    assert parse_instance_counts(ROWS, "", 20001) == InstanceCounts(answers=1)
+    assert parse_instance_counts(ROWS, "", "20001") == InstanceCounts(answers=1)
 
 
 def test_a_port_without_a_request_has_no_row() -> None:
-    assert parse_instance_counts("\n", "", 20000) == InstanceCounts()
+    assert parse_instance_counts("\n", "", "20000") == InstanceCounts()
 
 
 def test_a_worker_of_an_earlier_release_does_not_count() -> None:
-    assert parse_instance_counts("0x1: key=20000 use=1 exp=59000 conn_cur=1\n", "", 20000) is None
+    assert parse_instance_counts("0x1: key=20000 use=1 exp=59000 conn_cur=1\n", "", "20000") is None
 
 
 def test_a_worker_is_named_by_machine_number_and_start() -> None:
@@ -74,7 +74,7 @@ def test_whether_any_ended_early() -> None:
 )
 def test_who_ended_a_request(line: str, by: EndedBy, answered: bool) -> None:
     lines = f"- - PR 400 0 -\n{line}\n20001 7 CD 200 0 1\n"
-    found = parse_instance_counts("", lines, 20000)
+    found = parse_instance_counts("", lines, "20000")
     assert found is not None
     assert found.known_ends == (EarlyEnd(1, by, answered),)
 

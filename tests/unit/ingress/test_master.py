@@ -86,7 +86,7 @@ async def never(_line: str) -> str:
 async def test_a_worker_that_is_going(tmp_path: Path, text: str | None) -> None:
     async with master_saying(tmp_path, always(text)) as master:
         with pytest.raises(WorkerSilentError, match="worker 7 does not answer"):
-            await master.in_flight(7, 20000)
+            await master.in_flight(7, "20000")
 
 
 @pytest.mark.anyio
@@ -116,7 +116,7 @@ async def test_answers_that_make_no_sense(tmp_path: Path) -> None:
         for call in (
             master.processes(),
             master.shown_map(7),
-            master.in_flight(7, 20000),
+            master.in_flight(7, "20000"),
             master.follow(7, {"a": "none"}),
         ):
             with pytest.raises(
@@ -152,4 +152,4 @@ async def test_what_is_in_flight(tmp_path: Path) -> None:
         "exp=59800 conn_cur=3\n\n"
     )
     async with master_saying(tmp_path, always(text)) as master:
-        assert await master.in_flight(7, 20000) == 3
+        assert await master.in_flight(7, "20000") == 3

@@ -13,7 +13,7 @@ from tagboat.ingress.routing import (
     refusals,
     routing_map,
 )
-from tests.support.endpoints import at
+from tests.support.endpoints import target
 
 HOSTS = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,20}[a-z0-9])?", fullmatch=True)
 MAPS = st.dictionaries(HOSTS, st.sampled_from(["20000", "20001", "held", "none"]), max_size=8)
@@ -21,7 +21,7 @@ MAPS = st.dictionaries(HOSTS, st.sampled_from(["20000", "20001", "held", "none"]
 
 def test_a_map_says_where_each_host_leads() -> None:
     routes = [
-        Route("b.localhost", RouteState.OPEN, at(20001)),
+        Route("b.localhost", RouteState.OPEN, target(20001)),
         Route("a.localhost", RouteState.HELD),
         Route("c_1.localhost", RouteState.NONE),
     ]
@@ -50,14 +50,14 @@ def test_what_cannot_be_a_host(host: str) -> None:
 
 def test_what_is_no_http_has_its_protocol_beside_its_port() -> None:
     routes = [
-        Route(protocol.value, RouteState.OPEN, at(20001), protocol) for protocol in AppProtocol
+        Route(protocol.value, RouteState.OPEN, target(20001), protocol) for protocol in AppProtocol
     ]
     assert map_file(routing_map(routes)) == "h2c 20001/h2c\nhttp 20001\nhttps 20001/https\n"
 
 
 @pytest.mark.parametrize("port", [-1, 0, 65536])
 def test_what_cannot_be_a_port(port: int) -> None:
-    routes = [Route("a", RouteState.OPEN, at(port)), Route("b", RouteState.OPEN, at(1))]
+    routes = [Route("a", RouteState.OPEN, target(port)), Route("b", RouteState.OPEN, target(1))]
     made, refused = routing_map(routes), refusals(routes)
     assert made == {"b": "1"}
     assert [f"leads to port {port}" in why for why in refused] == [True]

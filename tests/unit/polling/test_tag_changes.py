@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.deploy import Instance, InstanceState
-from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.newest import Candidate, Order
 from tagboat.core.polling import Change
@@ -25,6 +24,7 @@ from tagboat.polling.tag_changes import (
     find_changes,
     images_to_inspect,
 )
+from tests.support.endpoints import at
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 PROJECT = Project(
@@ -76,7 +76,7 @@ def live(tag: str, digest: Digest = ONE) -> Instance:
         digest=digest,
         state=InstanceState.LIVE,
         container="c",
-        endpoint=loopback_endpoint(1),
+        endpoints=(at(1),),
         fingerprint="f",
         started_at=NOW,
     )

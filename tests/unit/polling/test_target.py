@@ -5,13 +5,13 @@ from typing import cast
 
 from tagboat.core.catalog import Project, Registry, RegistryKind, Stage
 from tagboat.core.deploy import Instance, InstanceState
-from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState
 from tagboat.core.ports import TagSource
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.polling.fingerprints import PollFingerprint
 from tagboat.polling.target import PollTarget
+from tests.support.endpoints import at
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 DIGEST = Digest("sha256:" + "a" * 64)
@@ -38,7 +38,7 @@ def target(
                 tag=live,
                 digest=DIGEST,
                 container="c",
-                endpoint=loopback_endpoint(1),
+                endpoints=(at(1),),
                 fingerprint="f",
                 state=InstanceState.LIVE,
                 started_at=NOW,

@@ -50,7 +50,7 @@ def an_instance(tag: str) -> Instance:
         digest=DIGEST,
         state=InstanceState.LIVE,
         container="c",
-        endpoint=None,
+        endpoints=(),
         fingerprint="0",
         started_at=NOW - timedelta(days=3),
     )

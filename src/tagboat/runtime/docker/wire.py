@@ -11,7 +11,7 @@ from typing import Any
 
 from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.host_access import Published
-from tagboat.core.workload import WorkloadSpec, WorkloadStatus
+from tagboat.core.workload import TaskStatus, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.docker.healthtest import last_said
 from tagboat.runtime.docker.subnets import lower_half
 
@@ -140,19 +140,23 @@ def container_status(answer: Json) -> WorkloadStatus:
         for mount in answer.get("Mounts") or []
         if mount.get("Type") == "volume" and mount.get("Name") and mount["Destination"] not in asked
     }
-    return WorkloadStatus(
+    task = TaskStatus(
         id=container_id,
-        name=name.removeprefix("/"),
         # The engine calls a container that waits to be restarted running as well.
         running=bool(state.get("Running")) and not restarting,
         restarting=restarting,
-        restarts=int(answer.get("RestartCount") or 0),
         exit_code=int(state.get("ExitCode") or 0),
         oom_killed=bool(state.get("OOMKilled")),
         # The engine says `none` where there is no HEALTHCHECK.
         health=health if health in {"starting", "healthy", "unhealthy"} else None,
-        labels=(answer.get("Config") or {}).get("Labels") or {},
         endpoint=loopback_endpoint(_host_port(answer)),
+    )
+    return WorkloadStatus(
+        id=container_id,
+        name=name.removeprefix("/"),
+        tasks=(task,),
+        restarts=int(answer.get("RestartCount") or 0),
+        labels=(answer.get("Config") or {}).get("Labels") or {},
         started_at=parse_time(state.get("StartedAt") or ""),
         paused=bool(state.get("Paused")),
         health_said=last_said(state),

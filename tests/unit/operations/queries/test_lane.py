@@ -34,7 +34,7 @@ def live(tag: str, digest: Digest) -> Instance:
         digest=digest,
         state=InstanceState.LIVE,
         container=tag,
-        endpoint=None,
+        endpoints=(),
         fingerprint="0",
         started_at=NOW - timedelta(hours=1),
     )
