@@ -137,8 +137,9 @@ def service_status(service: Json, tasks: Sequence[SwarmTask]) -> WorkloadStatus:
     for one in tasks:
         slots.setdefault(one.slot, []).append(one)
     found, waits = [], []
+    listens = bool(int(labels.get(PORT_LABEL) or 0))
     for slot in sorted(slots):
-        status = _slot_status(slots[slot], tested=tested, restarts=restarts)
+        status = _slot_status(slots[slot], tested=tested, restarts=restarts, listens=listens)
         found += [status] if status else []
         waits += [_why_waits(slots[slot])] if not (status and status.running) else []
     return WorkloadStatus(
@@ -148,6 +149,7 @@ def service_status(service: Json, tasks: Sequence[SwarmTask]) -> WorkloadStatus:
         tasks=tuple(found),
         wanted=wanted,
         waits_for=next(filter(None, waits), ""),
+        preparing=wanted > 0 and any(some[-1].state == "preparing" for some in slots.values()),
         restarts=sum(len(ends_of(some[:-1], some)) for some in slots.values()) if restarts else 0,
         started_at=parse_time(labels.get(STARTED_LABEL) or ""),
     )
@@ -168,28 +170,32 @@ def ends_of(ended: Sequence[SwarmTask], slot: Sequence[SwarmTask]) -> list[Swarm
     ]
 
 
-def _slot_status(slot: Sequence[SwarmTask], *, tested: bool, restarts: bool) -> TaskStatus | None:
+def _slot_status(
+    slot: Sequence[SwarmTask], *, tested: bool, restarts: bool, listens: bool
+) -> TaskStatus | None:
     """Return the status of one place for a task, None before one was started there."""
     task = slot[-1]
-    node = task.node.name if task.node else ""
-    is_up = task.state == "running" or (task.state == "starting" and tested)
-    if is_up:
-        health = ("healthy" if task.state == "running" else "starting") if tested else None
+    # Without its port, nobody could tell an app that listens from one that does not. With a
+    # HEALTHCHECK, a task is called running once that has passed.
+    if task.state == "running" and (task.endpoint is not None or not listens):
         return TaskStatus(
             id=task.id,
-            running=task.state == "running" or task.has_container,
-            health=health,
-            endpoint=task.endpoint if task.state == "running" else None,
-            node=node,
+            running=True,
+            health="healthy" if tested else None,
+            endpoint=task.endpoint,
+            node=task.node.name if task.node else "",
             node_lost=task.node_lost,
         )
     ended = ends_of(slot, slot)
     if not ended:
         return None
     last = ended[-1]
-    node = last.node.name if last.node else ""
     return TaskStatus(
-        id=last.id, running=False, restarting=restarts, exit_code=last.exit_code, node=node
+        id=last.id,
+        running=False,
+        restarting=restarts,
+        exit_code=last.exit_code,
+        node=last.node.name if last.node else "",
     )
 
 

@@ -100,6 +100,7 @@ def test_a_task_that_has_yet_to_start_is_waited_for() -> None:
     seen = status([task("a", "preparing", 0)])
     assert (seen.running, seen.restarting, seen.tasks) == (False, False, ())
     assert seen.waits_for == "n1: the task is preparing"
+    assert not seen.ended
 
 
 def test_an_image_that_a_node_cannot_get_is_said_and_is_no_failure() -> None:
@@ -123,12 +124,14 @@ def test_what_runs_once_has_ended_for_good() -> None:
     seen = status([task("a", "complete", 0, changed=3, wanted="shutdown")], of=once)
     assert (seen.running, seen.restarting, seen.restarts, seen.exit_code) == (False, False, 0, 0)
     assert len(seen.tasks) == 1
+    assert seen.ended
 
 
 def test_a_task_on_a_lost_node_is_neither_a_failure_nor_a_restart() -> None:
     nodes = [node("n1", "down"), node("n2")]
     lost = status([task("a", "running", 0)], nodes)
     assert [one.node_lost for one in lost.tasks] == [True]
+    assert not lost.ended
     assert lost.endpoints == ()
     moved = status(
         [task("a", "running", 0, wanted="shutdown"), task("b", "running", 9, on="n2")], nodes
@@ -147,11 +150,20 @@ def test_a_task_that_ends_after_it_was_replaced_was_given_up() -> None:
     assert ends_of(slot, slot) == []
 
 
-def test_with_a_healthcheck_a_task_that_starts_is_up_and_not_yet_healthy() -> None:
+def test_with_a_healthcheck_a_task_is_up_once_that_has_passed() -> None:
     tested = service(**{HEALTH_LABEL: "true"})
     starts = status([task("a", "starting", 0)], of=tested)
-    assert (starts.running, starts.health, starts.endpoints) == (True, "starting", ())
+    assert (starts.running, starts.tasks, starts.ended) == (False, (), False)
     assert status([task("a", "running", 0)], of=tested).health == "healthy"
+
+
+def test_a_task_whose_port_is_not_known_yet_is_not_up() -> None:
+    assert not status([task("a", "running", 0, port=0)]).running
+
+
+def test_a_pull_is_no_time_of_the_app() -> None:
+    assert status([task("a", "preparing", 0)]).preparing
+    assert not status([task("a", "running", 0)]).preparing
 
 
 def test_a_stopped_service_has_no_tasks() -> None:
