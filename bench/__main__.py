@@ -18,6 +18,7 @@ from bench import (
     pages,
     poll_requests,
     poll_scale,
+    pools,
     push_time,
     rest,
     webhook_flood,
@@ -56,6 +57,8 @@ def main() -> int:
             deploys_under_load.measure(folder)
             print("A minute of requests to one app, each way in", flush=True)
             fronts.measure(folder)
+            print("Pools in the ingress", flush=True)
+            pools.measure(folder)
             print("Start and rest", flush=True)
             idle.measure(folder, used)
             rest.measure(folder)

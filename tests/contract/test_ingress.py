@@ -20,7 +20,7 @@ from tagboat.core.route import Route, RouteState
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.memory import MemoryIngress
-from tests.support.endpoints import target
+from tests.support.endpoints import at, target
 from tests.support.haproxy import IngressWorld, haproxy_world
 from tests.support.http_load import App, Client
 
@@ -43,6 +43,7 @@ class World(Protocol):
     ingress: Ingress
 
     async def serve(self, name: str) -> int: ...
+    async def break_down(self, port: int) -> None: ...
     async def ask(self, host: str, status: int = 200) -> str: ...
     async def begin(self, host: str) -> Request: ...
 
@@ -70,6 +71,9 @@ class MemoryWorld:
         port = 20000 + len(self.names)
         self.names[port] = name
         return port
+
+    async def break_down(self, port: int) -> None:
+        self.memory.dead.add(at(port))
 
     async def ask(self, host: str, status: int = 200) -> str:
         port = await self.memory.begin(host)
@@ -106,6 +110,11 @@ class HaproxyWorld:
 
     async def serve(self, name: str) -> int:
         return (await self._inner.app(name)).port
+
+    async def break_down(self, port: int) -> None:
+        (app,) = (app for app in self._inner.apps if app.port == port)
+        await app.stop()
+        self._inner.apps.remove(app)
 
     async def ask(self, host: str, status: int = 200) -> str:
         answer = await self._inner.ask(host, f"/status/{status}")
@@ -267,6 +276,38 @@ async def test_requests_are_counted_by_how_they_ended(world: World) -> None:
     await waiting.end()
     await becomes_idle(world.ingress, blue)
     assert (await counted(world.ingress, blue))[name(blue)].answers == 4
+
+
+async def test_several_endpoints_share_the_requests_and_one_may_end(world: World) -> None:
+    blue, green = await world.serve("blue"), await world.serve("green")
+    both = target(blue, green, instance="i1")
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, both)])
+    assert {await world.ask(HOST) for _ in range(10)} == {"blue", "green"}
+    await world.break_down(blue)
+    assert {await world.ask(HOST) for _ in range(10)} == {"green"}
+    request = await world.begin(HOST)
+    await world.ingress.change_routes([Route(HOST, RouteState.NONE)], [])
+    assert await world.ask(HOST) == "not live"
+    (process,) = await world.ingress.count_requests([both], [])
+    assert (process.instances["i1"].answers, process.instances["i1"].in_flight) == (20, 1)
+    assert await request.end() == "green"
+    async with asyncio.timeout(60):
+        while await world.ingress.in_flight(both):  # noqa: ASYNC110 - the port has no events
+            await asyncio.sleep(0.01)
+
+
+async def test_an_instance_is_the_same_wherever_its_tasks_move(world: World) -> None:
+    blue, green, red = [await world.serve(name) for name in ("blue", "green", "red")]
+    await world.ingress.apply_routes([])
+    for ports in ((blue, green), (green, red)):
+        there = target(*ports, instance="i1")
+        await world.ingress.change_routes([Route(HOST, RouteState.OPEN, there)], [])
+        await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, there)])
+        assert len({await world.ask(HOST) for _ in range(10)}) == 2
+    (process,) = await world.ingress.count_requests([there], [])
+    assert process.instances["i1"].answers == 20
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, target(red))])
+    assert await world.ask(HOST) == "red"
 
 
 async def test_requests_that_meet_no_instance_are_counted_by_host(world: World) -> None:

@@ -152,6 +152,45 @@ async def test_an_app_that_speaks_tls_is_reached_at_its_own_certificate(
         await client.close()
 
 
+@pytest.mark.parametrize("protocol", [AppProtocol.HTTPS, AppProtocol.H2C])
+async def test_both_ways_through_a_pool(
+    world: IngressWorld, tls: ssl.SSLContext, protocol: AppProtocol
+) -> None:
+    with_tls = tls if protocol is AppProtocol.HTTPS else None
+    if with_tls:
+        with_tls.set_alpn_protocols(["h2"])
+    async with (
+        Http2App("blue").running(with_tls) as blue,
+        Http2App("green").running(with_tls) as green,
+    ):
+        there = target(blue.port, green.port, instance="i1")
+        await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, there, protocol)])
+        answers = [await call(world.port, HOST, "/shop.Cart/Add", b"!") for _ in range(8)]
+        assert {answer.body for answer in answers} == {b"blue:!", b"green:!"}
+        assert {answer.trailers["grpc-status"] for answer in answers} == {"0"}
+        # The checks of the ingress speak the app's protocol as well: both stay in.
+        async with asyncio.timeout(60):
+            while await world.checks() != {"L6OK" if with_tls else "L4OK"}:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        answers = [await call(world.port, HOST, "/shop.Cart/Add", b"!") for _ in range(8)]
+        assert {answer.body for answer in answers} == {b"blue:!", b"green:!"}
+
+
+async def test_http_1_within_tls_through_a_pool(world: IngressWorld, tls: ssl.SSLContext) -> None:
+    async with tls_app(tls) as blue, tls_app(tls) as green:
+        there = target(blue, green, instance="i1")
+        await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, there, AppProtocol.HTTPS)])
+        client = Client(world.port)
+        for _ in range(4):
+            assert (await client.call(HOST, "/a")).body == b"get /a http/1.1"
+            answer = await client.call(HOST, "/b", method="POST", body=b"!")
+            assert answer.body == b"post /b http/1.1!"
+        await client.send(HOST, "/ws", headers=WEBSOCKET)
+        assert (await client.receive()).status == 101
+        assert await client.echo(b"ping") == b"ping"
+        await client.close()
+
+
 async def test_grpc_within_tls(world: IngressWorld, tls: ssl.SSLContext) -> None:
     tls.set_alpn_protocols(["h2"])
     async with Http2App("blue").running(tls) as app:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anyio
 
-from tagboat.core.route import Route, RouteState
+from tagboat.core.route import Route, RouteState, Target
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.master import Master
 from tagboat.ingress.process import end_haproxy, our_processes, running_master
@@ -54,12 +54,19 @@ class IngressWorld:
 
     async def requests(self) -> int:
         """How many requests have come, those that are held included."""
-        total = 0
+        return sum(
+            [int(row["req_tot"]) async for row in self._stats() if row["svname"] == "FRONTEND"]
+        )
+
+    async def checks(self) -> set[str]:
+        """How the last checks of servers in pools went."""
+        return {row["check_status"] async for row in self._stats() if "-" in row["svname"]}
+
+    async def _stats(self) -> AsyncIterator[dict[str, str]]:
         for worker in self.workers:
             text = await Master(self.directory)._ask_worker(worker, ["show stat"])
-            rows = csv.DictReader(text.removeprefix("# ").splitlines())
-            total += sum(int(row["req_tot"]) for row in rows if row["svname"] == "FRONTEND")
-        return total
+            for row in csv.DictReader(text.removeprefix("# ").splitlines()):
+                yield row
 
     @property
     def master(self) -> int | None:
@@ -76,6 +83,16 @@ class IngressWorld:
 
 def to(app: App, host: str = "app-prod.localhost") -> Route:
     return Route(host, RouteState.OPEN, target(app.port))
+
+
+def pool(*apps: App, host: str = "app-prod.localhost", instance: str = "") -> Route:
+    """The route to one instance with an endpoint at each of the apps."""
+    return Route(host, RouteState.OPEN, pooled(*apps, instance=instance))
+
+
+def pooled(*apps: App, instance: str = "") -> Target:
+    instance = instance or "_".join(str(app.port) for app in apps)
+    return target(*(app.port for app in apps), instance=instance)
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,7 @@ import itertools
 import json
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -284,11 +284,12 @@ class Load:
             while self.answers.total() < enough:  # noqa: ASYNC110 - counting is all the askers do
                 await asyncio.sleep(0.01)
 
-    async def keep_asking(self, port: int, host: str, *, fresh: bool, pause_s: float) -> None:
-        client = Client(port)
-        methods = itertools.cycle(("GET", "GET", "POST"))
+    async def keep_asking(
+        self, port: int, host: str, *, fresh: bool, pause_s: float, methods: Sequence[str]
+    ) -> None:
+        client, turns = Client(port), itertools.cycle(methods)
         while not self.stopping:
-            method = next(methods)
+            method = next(turns)
             try:
                 answer = await client.call(host, method=method)
                 if answer.status == 200:
@@ -306,7 +307,13 @@ class Load:
 
 @contextlib.asynccontextmanager
 async def under_load(
-    port: int, host: str, *, kept: int, fresh: int, pause_s: float = 0.0
+    port: int,
+    host: str,
+    *,
+    kept: int,
+    fresh: int,
+    pause_s: float = 0.0,
+    methods: Sequence[str] = ("GET", "GET", "POST"),
 ) -> AsyncIterator[Load]:
     """Constant load over `kept` lasting connections and `fresh` askers that connect anew each
     time, until the block ends.
@@ -315,7 +322,9 @@ async def under_load(
     """
     load = Load()
     askers = [
-        asyncio.create_task(load.keep_asking(port, host, fresh=number >= kept, pause_s=pause_s))
+        asyncio.create_task(
+            load.keep_asking(port, host, fresh=number >= kept, pause_s=pause_s, methods=methods)
+        )
         for number in range(kept + fresh)
     ]
     try:

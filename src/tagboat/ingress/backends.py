@@ -1,7 +1,7 @@
 """The part of HAProxy's configuration with the apps, for each protocol they speak. Pure."""
 
 # On the same machine, with a certificate that nobody else sees: nothing can verify it.
-_TLS = " ssl verify none sni var(txn.host) alpn h2,http/1.1"
+TLS_TO_APP = " ssl verify none sni var(txn.host) alpn h2,http/1.1"
 
 
 def backends(*, tls: bool) -> str:
@@ -10,7 +10,7 @@ def backends(*, tls: bool) -> str:
     `tls` is False if HAProxy was built without TLS.
     """
     https = (
-        (_repeatable("_https", _TLS), _once("_https", _TLS))
+        (_repeatable("_https", TLS_TO_APP), _once("_https", TLS_TO_APP))
         if tls
         else (_no_tls("repeatable"), _no_tls("once"))
     )

@@ -1,7 +1,7 @@
 """The content of HAProxy's configuration and its files. Pure: same settings, same bytes.
 
 The routes are not part of it: they are in the map, which changes while HAProxy runs. So HAProxy is
-reloaded only when another release of Tagboat writes another text.
+reloaded only when another release of Tagboat writes another text, and when more pools are needed.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from tagboat.ingress.counting import (
     HOST_COUNTING,
     INSTANCE_TABLE,
 )
+from tagboat.ingress.pools import size_of
 
 CONFIG_FILE = "haproxy.cfg"
 MAP_FILE = "routes.map"
@@ -67,8 +68,12 @@ class RenderedConfig:
     fingerprint: str
 
 
-def render_config(wanted: ConfigInput) -> RenderedConfig:
-    """Write the texts. Raises SettingsError for values that would break out of their line."""
+def render_config(wanted: ConfigInput, pools: str = "") -> RenderedConfig:
+    """Write the texts. Raises SettingsError for values that would break out of their line.
+
+    `pools` is the part with the pools. Of that, the fingerprint has only the number of back ends:
+    a running HAProxy is told of servers by commands.
+    """
     # They come from the environment: a line feed would begin a directive of somebody's own.
     for value in (wanted.listen[0], *wanted.trusted):
         if not value or not set(value) <= set(
@@ -99,10 +104,16 @@ def render_config(wanted: ConfigInput) -> RenderedConfig:
     digest = hashlib.sha256(
         "\0".join(part for item in sorted(files.items()) for part in item).encode()
     )
-    fingerprint = f"tagboat-{digest.hexdigest()[:16]}"
-    return RenderedConfig(
-        {**files, CONFIG_FILE: files[CONFIG_FILE].replace(_FINGERPRINT, fingerprint)}, fingerprint
-    )
+    fingerprint = f"tagboat-{digest.hexdigest()[:16]}-{size_of(pools)}"
+    text = files[CONFIG_FILE].replace(_FINGERPRINT, fingerprint)
+    return RenderedConfig({**files, CONFIG_FILE: f"{text}\n{pools}"}, fingerprint)
+
+
+def pools_in(fingerprint: str) -> int:
+    """Return how many back ends for pools a HAProxy with this fingerprint has."""
+    size = fingerprint.removeprefix("tagboat-").partition("-")[2]
+    # One of an earlier release has none, and does not say so.
+    return int(size) if size.isdecimal() else 0
 
 
 def bound_port(config: str) -> int | None:
@@ -133,7 +144,7 @@ def _global_section(wanted: ConfigInput) -> str:
 
 
 _DEFAULTS = f"""\
-defaults
+defaults base
   mode http
   timeout connect 5s
   timeout http-request 15s
@@ -180,13 +191,16 @@ def _frontend(wanted: ConfigInput) -> str:
     in_map = f"var(txn.host),map_str({MAP_FILE},unknown)"
     forwarded_host = "{ req.hdr(x-forwarded-host) -m found }"
     one_forwarded_for = "{ req.fhdr_cnt(x-forwarded-for) eq 1 }"
+    # Without TLS, the back end for https says what is missing.
+    no_tls = "" if wanted.tls else " !{ var(txn.protocol) -m str https }"
     # A connection that is to become a WebSocket must stay (RFC 6455, section 4.1).
     no_upgrade = "!{ req.hdr(upgrade) -m found }"
     return f"""\
 frontend web
   bind {f"[{host}]" if ":" in host else host}:{port}
 
-  # The map says PORT or PORT/PROTOCOL, `held`, `none`, `portless` or `stopped`.
+  # The map says PORT, PORT/PROTOCOL or INSTANCE/PROTOCOL/POOL, `held`, `none`, `portless` or
+  # `stopped`.
   http-request set-var(txn.way) str(unknown)
   http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
   http-request set-var(txn.way) {in_map} if {{ var(txn.host) -m found }}
@@ -214,10 +228,15 @@ frontend web
 
   http-request set-var(txn.port) var(txn.way),word(1,/)
   http-request set-var(txn.protocol) var(txn.way),word(2,/)
+  http-request set-var(txn.pool) var(txn.way),word(3,/)
 
-  # Counted by port until the answer's last byte: so Tagboat knows when an instance is drained.
+  # Counted by port, or by instance where that has a pool, until the answer's last byte: so Tagboat
+  # knows when an instance is drained.
   http-request track-sc0 var(txn.port) table {INSTANCE_TABLE}
-  http-request set-dst-port var(txn.port)
+  acl pooled var(txn.pool) -m beg b
+  http-request set-dst-port var(txn.port) unless pooled
+  # Nobody listens there: a pool that this process lacks must not lead back to this address.
+  http-request set-dst-port int(1) if pooled
 
   # The side that closes a connection keeps its port busy for a minute. When a client leaves, that
   # would be the engine's proxy, which has no more than some 28,000 ports to an app. So the app is
@@ -226,6 +245,7 @@ frontend web
   http-request set-header Connection close if {{ http_first_req }} {no_upgrade}
   http-request set-header Connection close if {{ fe_sess_rate gt {_MANY_CLIENTS} }} {no_upgrade}
   acl repeatable method GET HEAD OPTIONS
+  use_backend %[var(txn.pool)] if pooled{no_tls}
   use_backend h2c if {{ var(txn.protocol) -m str h2c }}
   use_backend repeatable_https if {{ var(txn.protocol) -m str https }} repeatable
   use_backend once_https if {{ var(txn.protocol) -m str https }}

@@ -1,6 +1,6 @@
 """Counts of HAProxy: the part of its configuration for them, and its answers about them. Pure.
 
-It counts by the port of an instance, and by host. Decision 0029 has the reasons.
+It counts by the port of an instance, or by its id, and by host. Decision 0029 has the reasons.
 """
 
 import re
@@ -19,8 +19,10 @@ ENDS_RING = "ends"
 
 _ANSWERS, _ERRORS, _EARLY_ENDS = range(3)
 _TURNED_AWAY = len(CODE_CLASSES)
+_LONGEST_KEY = 40  # an instance's id, or its port
 _MAX_INSTANCES = 20480  # more than there are host ports for instances
 _MAX_HOSTS = 65536
+_STORED = f" store conn_cur,gpc({_EARLY_ENDS + 1})"
 _ROW = re.compile(r"^0x[0-9a-f]+: key=(\S+) use=.*?((?: (?:conn_cur|gpc\d+)=\d+)+)", re.MULTILINE)
 _NUMBER = re.compile(r" (conn_cur|gpc\d+)=(\d+)")
 _END = r"(?m)^%s (?P<number>\d+) (?P<state>\S\S) (?P<status>-?\d+) \S+ (?P<head>[-1])$"
@@ -61,7 +63,7 @@ HOST_COUNTING = f"""\
 # Nothing expires: a count that begins again by itself would look like one that was never made.
 COUNT_TABLES = f"""\
 backend {INSTANCE_TABLE}
-  stick-table type string len 5 size {_MAX_INSTANCES} store conn_cur,gpc({_EARLY_ENDS + 1})
+  stick-table type string len {_LONGEST_KEY} size {_MAX_INSTANCES}{_STORED}
 
 backend {HOST_TABLE}
   stick-table type string len 255 size {_MAX_HOSTS} store gpc({_TURNED_AWAY + 1})

@@ -1,7 +1,8 @@
 """Traffic through HAProxy. Implements `tagboat.core.ports.Ingress`.
 
-One HAProxy for each data directory, which outlives Tagboat. A map routes each host to a port; a
-switch changes one entry of it, without a reload. Decision 0007 has the reasons.
+One HAProxy for each data directory, which outlives Tagboat. A map routes each host to a port, or to
+a pool; a switch changes one entry of it, without a reload. Decisions 0007 and 0046 have the
+reasons.
 """
 
 import asyncio
@@ -18,18 +19,30 @@ from tagboat.core.request_counts import CodeClasses, ProcessCounts
 from tagboat.core.route import Route, Target
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.answers import AnswersByHost
-from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput
+from tagboat.ingress.config import HOLD_S, TRUSTED_FRONTS, ConfigInput, pools_in
 from tagboat.ingress.counting import counting_key
-from tagboat.ingress.files import make_directory, write_file, write_files
 from tagboat.ingress.master import Master, WorkerSilentError
+from tagboat.ingress.pools import (
+    Layout,
+    Pool,
+    Servers,
+    additions,
+    assign,
+    grown,
+    incomplete,
+    instances_in,
+    removals,
+)
 from tagboat.ingress.process import end_haproxy, launch, refuse_to_launch
 from tagboat.ingress.routing import (
     RoutingMap,
     changed_map,
     is_route_host,
-    map_file,
+    pooled_in,
+    pools_of,
     refusals,
     routing_map,
+    with_places,
 )
 from tagboat.ingress.supervisor import HaproxySupervisor
 
@@ -39,6 +52,7 @@ _WHOLE_LOOK_S = 60.0
 _SETTLE_S = 0.2
 _WORKER_RETRY_S = 0.02
 _WORKER_TRIES = 3
+_FEW = 8
 
 log = structlog.get_logger("tagboat.ingress")
 
@@ -81,6 +95,8 @@ class HaproxyIngress:
         self._turn = asyncio.Lock()
         self._look_now = asyncio.Event()
         self._wanted: RoutingMap | None = None
+        self._pools: dict[str, Pool] = {}
+        self._unwanted: set[str] = set()
         self._looked_at = -_WHOLE_LOOK_S
         self._refused: Sequence[str] = []
         self._trouble = ""
@@ -107,7 +123,7 @@ class HaproxyIngress:
         IngressUnavailableError where it cannot listen.
         """
         async with self._turn:
-            await self._supervisor.ensure_running(self._wanted)
+            await self._supervisor.ensure_running(None)
 
     async def run(self) -> None:
         """Keep HAProxy running with the wanted routes, until cancelled.
@@ -132,18 +148,18 @@ class HaproxyIngress:
 
     async def apply_routes(self, routes: Collection[Route]) -> None:
         """Make traffic follow exactly `routes`; invalid ones are left out, with a log line each."""
-        wanted = routing_map(routes)
+        wanted, pools = routing_map(routes), pools_of(routes)
         # Each reconciliation repeats all routes: the log has a change of the reasons only.
         if (refused := refusals(routes)) != self._refused:
             for why in refused:
                 log.warning("route left out", action="ingress", reason=why)
         self._refused = refused
         async with self._turn, self._waking():
-            make_directory(self._directory)
+            layout = await self._laid_out(wanted, pools)
             # On disk first: whoever starts HAProxy from now on starts it with these routes.
-            await asyncio.to_thread(write_files, self._directory, {MAP_FILE: map_file(wanted)})
-            self._wanted = wanted
-            await self._supervisor.ensure_running(self._wanted)
+            await self._supervisor.save(layout, durable=True)
+            self._wanted, self._pools = wanted, pools
+            await self._supervisor.ensure_running(layout)
             await self._follow(wanted)
 
     async def change_routes(self, routes: Collection[Route], gone: Collection[str]) -> None:
@@ -156,15 +172,20 @@ class HaproxyIngress:
             if self._wanted is None:
                 raise IngressUnavailableError("there are no routes yet that could be changed")
             wanted = changed_map(self._wanted, put, left)
+            known, new = self._pools | pools_of(routes), pooled_in(put)
+            pools = {one: known[one] for one in pooled_in(wanted)}
+            layout = await self._laid_out(wanted, pools)
             # Not synced to the disk: at the start, and every minute, all is written again.
-            await asyncio.to_thread(
-                lambda: write_file(self._directory, MAP_FILE, map_file(wanted), durable=False)
-            )
-            self._wanted = wanted
-            await self._supervisor.ensure_running(self._wanted)
-            for count in await self._of_each_worker(
-                lambda worker: self._master.change(worker, put, left)
-            ):
+            await self._supervisor.save(layout, durable=False)
+            self._wanted, self._pools = wanted, pools
+            await self._supervisor.ensure_running(layout)
+
+            async def change(worker: int) -> int:
+                # The servers first: the map must not lead to a pool without any.
+                placed, _ = await self._serve(worker, [pools[one] for one in new])
+                return await self._master.change(worker, with_places(put, placed), left)
+
+            for count in await self._of_each_worker(change):
                 log.debug("routes changed", action="ingress", changes=count)
 
     async def in_flight(self, target: Target) -> int:
@@ -214,7 +235,10 @@ class HaproxyIngress:
             self._look_now.clear()
             # Set only at the end: after a failure the next look is a whole one.
             self._looked_at = -_WHOLE_LOOK_S
-            await self._supervisor.ensure_running(self._wanted)
+            layout = None
+            if self._wanted is not None:
+                layout = await self._laid_out(self._wanted, self._pools)
+            await self._supervisor.ensure_running(layout)
             if self._wanted is not None:
                 await self._follow(self._wanted)
             self._looked_at = now
@@ -232,12 +256,70 @@ class HaproxyIngress:
             self._look_now.set()
             raise
 
+    async def _laid_out(self, wanted: RoutingMap, pools: Mapping[str, Pool]) -> Layout:
+        """Return what HAProxy is to start with: each pool where the running one has it, if any."""
+        servers: Servers = {}
+        size = self._supervisor.pools
+        if not size and not pools:
+            return Layout(wanted)
+        with contextlib.suppress(IngressUnavailableError, WorkerSilentError):
+            processes = await self._master.processes()
+            if processes.current is not None:
+                servers = await self._master.servers(processes.current)
+        # Those that are drained still have theirs.
+        size = grown(size, len(instances_in(servers) | pools.keys()))
+        placed = assign(servers, pools.values(), size)
+        places = {placed[one]: pool for one, pool in pools.items()}
+        return Layout(with_places(wanted, placed), size, places)
+
+    async def _serve(
+        self, worker: int, pools: Collection[Pool]
+    ) -> tuple[Mapping[str, str], Servers]:
+        """Let a worker have the servers of these pools; return their places, and all servers.
+
+        A worker that a reload has left behind may have no room for some.
+        """
+        if not pools and not self._supervisor.pools:
+            return {}, {}
+        size = pools_in(await self._master.description(worker))
+        servers = await self._master.servers(worker)
+        placed = assign(servers, pools, size)
+        if commands := additions(servers, pools, placed):
+            said = await self._master.command(worker, commands)
+            changed = incomplete(servers, pools, placed)
+            # Some are cheaper to ask for one by one.
+            if len(changed) <= _FEW:
+                servers = {**servers, **await self._master.servers_of(worker, changed)}
+            else:
+                servers = await self._master.servers(worker)
+            if incomplete(servers, pools, placed):
+                raise IngressUnavailableError(f"HAProxy did not take over servers: {said[:200]}")
+        return placed, servers
+
     async def _follow(self, wanted: RoutingMap) -> None:
-        for changed in await self._of_each_worker(
-            lambda worker: self._master.follow(worker, wanted)
-        ):
+        left: set[str] = set()
+
+        async def follow(worker: int) -> int:
+            placed, servers = await self._serve(worker, self._pools.values())
+            found = with_places(wanted, placed)
+            changed = await self._master.follow(worker, found, wanted.keys() - found.keys())
+            unwanted = instances_in(servers) - self._pools.keys()
+            left.update(unwanted)
+            # Not at the first look after the switch: a request may be between the map and its
+            # server. And those that come back to it, because a deploy is undone, find it there.
+            retired = {
+                one
+                for one in unwanted & self._unwanted
+                if not await self._master.in_flight(worker, one)
+            }
+            if commands := removals(servers, self._pools, retired):
+                await self._master.command(worker, commands)
+            return changed
+
+        for changed in await self._of_each_worker(follow):
             if changed:
                 log.debug("routes changed", action="ingress", changes=changed)
+        self._unwanted = left
 
     async def _of_each_worker(self, ask: Callable[[int], Awaitable[T]]) -> list[T]:
         """Ask the current worker and the old ones; start over if one ends during that."""

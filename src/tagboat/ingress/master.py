@@ -29,6 +29,7 @@ from tagboat.ingress.counting import (
     parse_process,
     parse_turned_away,
 )
+from tagboat.ingress.pools import Server, Servers, parse_servers
 from tagboat.ingress.routing import RoutingMap, changes, parse_got_map, parse_shown_map
 
 CALL_S = 2.0
@@ -127,14 +128,36 @@ class Master:
             )
         return shown
 
-    async def follow(self, worker: int, wanted: RoutingMap) -> int:
-        """Make a worker follow `wanted`, and confirm it; return the number of changes."""
-        commands = changes(await self.shown_map(worker), wanted)
-        if not commands:
-            return 0
+    async def servers(self, worker: int) -> Servers:
+        """Return the servers in all back ends for pools of a worker."""
+        return _servers_in(await self._ask_worker(worker, ["show servers state"]))
+
+    async def servers_of(self, worker: int, backends: Collection[str]) -> Servers:
+        """Return the servers in some back ends of a worker."""
+        found: dict[str, Sequence[Server]] = {}
+        commands = [f"show servers state {backend}" for backend in backends]
+        for command in commands:
+            found |= _servers_in(await self._ask_worker(worker, [command]))
+        return found
+
+    async def command(self, worker: int, commands: Sequence[str]) -> str:
+        """Have a worker carry out commands; return what it first says to any of them."""
         said = ""
         for batch in _batches(commands, len(f"@!{worker} ; ")):
             said = said or (await self._ask_worker(worker, batch)).strip()
+        return said
+
+    async def follow(self, worker: int, wanted: RoutingMap, kept: Collection[str] = ()) -> int:
+        """Make a worker follow `wanted`, and confirm it; return the number of changes.
+
+        Hosts in `kept` stay as they are.
+        """
+        shown = await self.shown_map(worker)
+        wanted = {**wanted, **{host: shown[host] for host in kept if host in shown}}
+        commands = changes(shown, wanted)
+        if not commands:
+            return 0
+        said = await self.command(worker, commands)
         # The map in force counts, not the answers to the commands: a switch relies on it.
         if await self.shown_map(worker) != wanted:
             raise IngressUnavailableError(
@@ -151,9 +174,7 @@ class Master:
         commands = changes(await self._got_map(worker, hosts), put)
         if not commands:
             return 0
-        said = ""
-        for batch in _batches(commands, len(f"@!{worker} ; ")):
-            said = said or (await self._ask_worker(worker, batch)).strip()
+        said = await self.command(worker, commands)
         if await self._got_map(worker, hosts) != put:
             raise IngressUnavailableError(
                 f"HAProxy did not take over the routes: {said[:200] or 'it does not say why'}"
@@ -257,6 +278,15 @@ class Master:
         if not answer:
             raise NoAnswerError("HAProxy's master hung up when it was asked")
         return answer
+
+
+def _servers_in(text: str) -> Servers:
+    servers = parse_servers(text)
+    if servers is None:
+        raise IngressUnavailableError(
+            f"HAProxy answered {text[:200]!r} when it was asked for its servers"
+        )
+    return servers
 
 
 async def _exchange(directory: Path, line: str) -> str:

@@ -23,9 +23,9 @@ from tagboat.core.request_counts import (
 from tagboat.core.route import Route, RouteState, Target
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.counting import counting_key
+from tagboat.ingress.pools import Pool
 from tagboat.ingress.routing import (
     POOLED,
-    Pool,
     RoutingMap,
     changed_map,
     pools_of,

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from tagboat.core.endpoint import LOOPBACK, Endpoint, is_ipv4, only_loopback
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.route import Route, RouteState
 from tagboat.ingress.config import MAP_FILE
 from tagboat.ingress.counting import counting_key
+from tagboat.ingress.pools import Pool
 
 # Nothing in a host can end its line of the map, or the command that it is a part of.
 _ROUTE_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?", re.ASCII)
 _MAX_PORT = 65535
+_INSTANCE = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
 _GOT = re.compile(r'^type=.*\bfound=(yes|no)\b(?:.*\bvalue="([^"]*)")?', re.MULTILINE)
 
 RoutingMap = Mapping[str, str]
@@ -21,15 +22,6 @@ RoutingMap = Mapping[str, str]
 For an instance with a pool it is `INSTANCE/PROTOCOL/pool`.
 """
 POOLED = "/pool"
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """The servers of one instance: at several endpoints, or at one of another machine."""
-
-    instance: str
-    protocol: AppProtocol
-    endpoints: tuple[Endpoint, ...]
 
 
 def pools_of(routes: Collection[Route]) -> dict[str, Pool]:
@@ -72,6 +64,28 @@ def refusals(routes: Collection[Route]) -> list[str]:
     return said
 
 
+def pooled_in(wanted: RoutingMap) -> list[str]:
+    """Return the instances with a pool, each once."""
+    ways = [way.partition("/")[0] for way in wanted.values() if way.endswith(POOLED)]
+    return list(dict.fromkeys(ways))
+
+
+def with_places(wanted: RoutingMap, placed: Mapping[str, str]) -> RoutingMap:
+    """Return the map for a process of HAProxy, with the back end of each instance that has a pool.
+
+    Hosts of instances without a place in that process are left out.
+    """
+    found = {}
+    for host, way in wanted.items():
+        if way.endswith(POOLED):
+            backend = placed.get(way.partition("/")[0])
+            if backend is not None:
+                found[host] = f"{way.removesuffix(POOLED)}/{backend}"
+        else:
+            found[host] = way
+    return found
+
+
 def is_route_host(host: str) -> bool:
     """Return whether a host can be in the map, and a part of a command."""
     return _ROUTE_HOST.fullmatch(host) is not None
@@ -95,6 +109,8 @@ def _refusal(route: Route) -> str | None:
         # HAProxy would look a name up once, and not start without an answer.
         if not is_ipv4(endpoint.host):
             return f"the route of {route.host} leads to {endpoint}; an IPv4 address is needed"
+    if _is_pooled(route) and not _INSTANCE.fullmatch(route.target.instance if route.target else ""):
+        return f"the route of {route.host} leads to an instance without an id"
     return None
 
 

@@ -6,6 +6,7 @@ a reload creates it again.
 """
 
 import asyncio
+import contextlib
 import grp
 import os
 import pwd
@@ -24,10 +25,12 @@ from tagboat.ingress.config import (
     ConfigInput,
     RenderedConfig,
     bound_port,
+    pools_in,
     render_config,
 )
-from tagboat.ingress.files import make_directory, write_files
+from tagboat.ingress.files import make_directory, write_file, write_files
 from tagboat.ingress.master import WORKER_S, Master, NoAnswerError, WorkerSilentError
+from tagboat.ingress.pools import Layout, pools_section, section_in
 from tagboat.ingress.process import (
     Program,
     check_config,
@@ -39,7 +42,7 @@ from tagboat.ingress.process import (
     send_signal,
     why_not_free,
 )
-from tagboat.ingress.routing import RoutingMap, map_file
+from tagboat.ingress.routing import map_file
 from tagboat.ingress.run_lock import run_lock_holder, runs_elsewhere
 
 _SYSTEM_USER = "haproxy"
@@ -83,23 +86,52 @@ class HaproxySupervisor:
         except (IngressUnavailableError, WorkerSilentError):
             return False
 
-    async def ensure_running(self, routes: RoutingMap | None) -> None:
+    @property
+    def pools(self) -> int:
+        """How many back ends for pools the configuration has."""
+        return pools_in(self._config.fingerprint) if self._config is not None else 0
+
+    async def save(self, layout: Layout, *, durable: bool) -> None:
+        """Have any HAProxy that is started from now on begin with this.
+
+        A layout with more back ends than there are waits for `ensure_running`. Raises
+        IngressUnavailableError.
+        """
+        if layout.size > self.pools:
+            return
+        make_directory(self._directory)
+        files = {MAP_FILE: map_file(layout.routes)}
+        if layout.size and self._config is not None:
+            # First: where it is lost in between, the map must not name a pool that is not there.
+            text = self._config.files[CONFIG_FILE]
+            text = text.removesuffix(section_in(text)) + pools_section(layout)
+            files = {CONFIG_FILE: text, **files}
+
+        def write() -> None:
+            for name, content in files.items():
+                write_file(self._directory, name, content, durable=durable)
+
+        await asyncio.to_thread(write)
+
+    async def ensure_running(self, layout: Layout | None) -> None:
         """Return once a HAProxy with our configuration answers; at once if one does already.
 
-        One that must be started or reloaded begins with `routes`, None for those on disk. Raises
-        SettingsError where HAProxy is missing, too old or refuses its configuration, and
-        IngressUnavailableError where it cannot listen or does not answer.
+        One that must be started or reloaded begins with `layout`, None for what is on disk. One
+        with fewer back ends for pools is reloaded. Raises SettingsError where HAProxy is missing,
+        too old or refuses its configuration, and IngressUnavailableError where it cannot listen or
+        does not answer.
         """
         loaded = await self._loaded()
-        if loaded is not None and self._config is not None and loaded == self._config.fingerprint:
+        is_large = layout is None or layout.size <= self.pools
+        if self._config is not None and loaded == self._config.fingerprint and is_large:
             return
         program = await find_program(self._program_name)
-        self._config = config = self._rendered(program)
+        self._config = config = self._rendered(program, layout)
         if loaded == config.fingerprint:
             log.info("HAProxy runs already", action="ingress", pid=running_master(self._directory))
             return
         self._require_address()
-        await self._put_files(program, config, routes)
+        await self._put_files(program, config, layout)
         if loaded is None and running_master(self._directory) is None:
             await self._start_fresh(program, config)
         elif not await self._reload(config):
@@ -116,7 +148,7 @@ class HaproxySupervisor:
         Raises as `ensure_running` does.
         """
         program = await find_program(self._program_name)
-        config = self._rendered(program)
+        config = self._rendered(program, None)
         self._require_address()
         await self._put_files(program, config, None)
         if running_master(self._directory) is None:
@@ -147,19 +179,23 @@ class HaproxySupervisor:
         if bound_port(in_force) not in {None, self._input.listen[1]}:
             require_free_address(self._input.listen)
 
-    def _rendered(self, program: Program) -> RenderedConfig:
-        return render_config(
-            replace(self._input, run_as=_system_user(), lua=program.lua, tls=program.tls)
-        )
+    def _rendered(self, program: Program, layout: Layout | None) -> RenderedConfig:
+        pools = pools_section(layout) if layout is not None else ""
+        if layout is None:
+            # Those of the last run: what they lead to runs on.
+            with contextlib.suppress(OSError):
+                pools = section_in((self._directory / CONFIG_FILE).read_text())
+        wanted = replace(self._input, run_as=_system_user(), lua=program.lua, tls=program.tls)
+        return render_config(wanted, pools)
 
     async def _put_files(
-        self, program: Program, config: RenderedConfig, routes: RoutingMap | None
+        self, program: Program, config: RenderedConfig, layout: Layout | None
     ) -> None:
         make_directory(self._directory)
         files = dict(config.files)
         # Without routes of this process, those that served last are better than none.
-        if routes is not None or not (self._directory / MAP_FILE).exists():
-            files[MAP_FILE] = map_file(routes or {})
+        if layout is not None or not (self._directory / MAP_FILE).exists():
+            files[MAP_FILE] = map_file(layout.routes if layout is not None else {})
         await asyncio.to_thread(write_files, self._directory, files)
         await check_config(program, self._directory)
 
