@@ -68,7 +68,9 @@ class SwarmLane:
     def nodes_with_tasks(self) -> list[Node]:
         """The nodes on which its tasks run, each once, in the order of their names."""
         manager = self.cluster.leader()
-        names = {one["ID"]: one["Description"]["Hostname"] for one in manager.call("GET", "/nodes")[1]}
+        names = {
+            one["ID"]: one["Description"]["Hostname"] for one in manager.call("GET", "/nodes")[1]
+        }
         ids = {one["ID"] for one in self.services()}
         found = {
             names[one["NodeID"]]

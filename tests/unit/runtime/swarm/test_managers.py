@@ -57,7 +57,9 @@ async def serving(*managers: Manager) -> AsyncIterator[list[str]]:
         server.close()
 
 
-def managers_at(urls: list[str], *, call_s: float = CALL_S, patience_s: float = 30.0) -> SwarmManagers:
+def managers_at(
+    urls: list[str], *, call_s: float = CALL_S, patience_s: float = 30.0
+) -> SwarmManagers:
     return SwarmManagers(
         [parse_engine_address(url) for url in urls], call_s=call_s, patience_s=patience_s
     )
