@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.traffic import traffic
+from tests.faults.traffic import page, traffic
 from tests.support.images import EXITS_AT_ONCE
 from tests.support.server import Server
 from tests.support.swarm_cluster import Cluster, Node, swarm_cluster
@@ -76,3 +76,109 @@ def test_two_replicas_are_updated_and_lose_a_node_without_a_lost_request(lane: S
     assert not asked.failures
     health = lane.server.call("GET", "/api/health")[1]
     assert "do not answer" in health["checks"]["engine"]
+
+
+def reaches(lane: SwarmLane, deploy: str, step: str) -> None:
+    """Wait until a deploy has begun that step."""
+
+    def begun() -> bool:
+        steps = lane.server.call("GET", f"/api/deploys/{deploy}")[1]["steps"]
+        return any(one["name"] == step and one["status"] != "pending" for one in steps)
+
+    lane.server.until(begun, f"the step {step}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["pull", "start", "check", "switch", "retire"])
+def test_a_server_that_is_killed_carries_its_deploy_to_the_end(lane: SwarmLane, step: str) -> None:
+    lane.bring("v1")
+    lane.publish("v2")
+    with traffic(lane.port, lane.host) as asked:
+        asked.goes_on()
+        deploy = lane.order("v2")
+        reaches(lane, deploy, step)
+        lane.server.kill()
+        asked.goes_on()
+        lane.server.start()
+        ended = lane.server.ended(deploy)
+        assert ended["status"] == "succeeded", ended
+        asked.answers.clear()
+        assert asked.goes_on() == "v2"
+    assert not asked.failures
+    assert lane.live()["tag"] == "v2"
+    lane.server.until(lambda: len(lane.services()) == 1, "the old service to be gone")
+
+
+@pytest.mark.slow
+def test_many_deploys_under_load_lose_no_request(lane: SwarmLane) -> None:
+    lane.bring("v0")
+    with traffic(lane.port, lane.host) as asked:
+        for number in range(1, DEPLOYS_UNDER_LOAD + 1):
+            lane.bring(f"v{number}")
+        asked.answers.clear()
+        assert asked.goes_on() == f"v{DEPLOYS_UNDER_LOAD}"
+    assert not asked.failures
+    assert len(lane.services()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("back_again")
+@pytest.mark.parametrize("way", ["power", "cable", "freeze"])
+@pytest.mark.parametrize("step", ["start", "check"])
+def test_the_loss_of_the_leader_loses_no_deploy(lane: SwarmLane, step: str, way: str) -> None:
+    lane.bring("v1")
+    lane.publish("v2")
+    with traffic(lane.port, lane.host) as asked:
+        asked.goes_on()
+        deploy = lane.order("v2")
+        reaches(lane, deploy, step)
+        leader = lane.cluster.leader()
+        lose = {"power": leader.lose_power, "cable": leader.cut_off, "freeze": leader.freeze}
+        lose[way]()
+        try:
+            ended = lane.server.ended(deploy)
+            assert ended["status"] == "succeeded", (ended, lane.server.log()[-6000:])
+            asked.answers.clear()
+            assert asked.goes_on() == "v2"
+        finally:
+            leader.freeze(frozen=False)
+    assert not asked.failures
+    assert lane.live()["tag"] == "v2"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("back_again")
+def test_one_replica_is_back_on_another_node(cluster: Cluster, server: Server) -> None:
+    lane = new_swarm_lane(cluster, server, replicas=1)
+    lane.bring("v1")
+    (node,) = lane.nodes_with_tasks()
+    before = lane.live()["endpoints"]
+    node.lose_power()
+
+    def back() -> bool:
+        return page(lane.port, lane.host) == (200, "v1") and node not in lane.nodes_with_tasks()
+
+    server.until(back, "the task to be back on another node")
+    server.until(lambda: bool(lane.live()["endpoints"] != before), "its endpoints on record")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("back_again")
+def test_a_node_that_is_cut_off_keeps_its_tasks_until_it_is_back(lane: SwarmLane) -> None:
+    """Two more tasks than wanted run for that time, without traffic: as the documents say."""
+    lane.bring("v1")
+    node = other_than_leader(lane)
+    label = f"tagboat.project={lane.name}"
+    with traffic(lane.port, lane.host) as asked:
+        node.cut_off()
+        lane.server.until(lambda: lane.running_tasks() == 2, "a task in place of the one cut off")
+        asked.goes_on(50)
+        assert node.containers(label), "it runs on there"
+        node.join_up()
+        lane.server.until(lambda: lane.running_tasks() == 2, "two tasks, and no more")
+        lane.server.until(
+            lambda: sum(len(one.containers(label)) for one in lane.cluster.nodes) == 2,
+            "the one too many to be ended",
+        )
+        lane.bring("v2")
+    assert not asked.failures
