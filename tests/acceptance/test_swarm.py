@@ -152,14 +152,14 @@ def test_one_replica_is_back_on_another_node(cluster: Cluster, server: Server) -
     lane = new_swarm_lane(cluster, server, replicas=1)
     lane.bring("v1")
     (node,) = lane.nodes_with_tasks()
-    before = lane.live()["endpoints"]
+    before = lane.live()["url"]
     node.lose_power()
 
     def back() -> bool:
         return page(lane.port, lane.host) == (200, "v1") and node not in lane.nodes_with_tasks()
 
     server.until(back, "the task to be back on another node")
-    server.until(lambda: bool(lane.live()["endpoints"] != before), "its endpoints on record")
+    server.until(lambda: bool(lane.live()["url"] != before), "its endpoint on record")
 
 
 @pytest.mark.slow
