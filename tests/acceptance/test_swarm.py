@@ -182,3 +182,36 @@ def test_a_node_that_is_cut_off_keeps_its_tasks_until_it_is_back(lane: SwarmLane
         )
         lane.bring("v2")
     assert not asked.failures
+
+
+@pytest.mark.slow
+def test_an_app_with_data_needs_one_node_and_stays_on_it(cluster: Cluster, server: Server) -> None:
+    lane = new_swarm_lane(cluster, server, replicas=1)
+    path = f"/api/stages/{lane.stage}"
+    volumes = {"volumes": {"data": "/data"}}
+    status, refused = server.call("PATCH", path, volumes)
+    assert status == 422, refused
+    assert "node.hostname==n1" in str(refused)
+    placed = {**volumes, "constraints": ["node.hostname==n2"]}
+    assert server.call("PATCH", path, placed)[0] == 200
+    for tag in ("v1", "v2"):
+        lane.bring(tag)
+        assert [node.name for node in lane.nodes_with_tasks()] == ["n2"]
+
+
+@pytest.mark.slow
+def test_a_release_command_runs_once_with_secrets_and_its_failure_is_told(
+    cluster: Cluster, server: Server
+) -> None:
+    lane = new_swarm_lane(cluster, server)
+    command = ["/bin/sh", "-c", "cat /run/secrets/key; echo; exit 4"]
+    fields = {"release_command": command, "secret_files": {"key": "not-to-be-shown"}}
+    assert server.call("PATCH", f"/api/stages/{lane.stage}", fields)[0] == 200
+    failed = lane.bring("v1", "failed")
+    assert "the release command exited with code 4" in failed["reason"]
+    assert failed["log"].strip() == "***"
+    assert lane.services() == []
+    passes = {"release_command": ["/bin/sh", "-c", "test -s /run/secrets/key"]}
+    assert server.call("PATCH", f"/api/stages/{lane.stage}", passes)[0] == 200
+    lane.bring("v2")
+    assert len(lane.services()) == 1

@@ -966,9 +966,7 @@ async def test_an_app_that_is_run_once_stays_ended(world: World, meant: Made) ->
     spec = replace(await meant(EXITS), restarts=False)
     await world.runtime.create(spec)
     await world.runtime.start(spec.name)
-    status = await eventually(
-        lambda: status_of(world.runtime, spec.name), lambda seen: seen.ended
-    )
+    status = await eventually(lambda: status_of(world.runtime, spec.name), lambda seen: seen.ended)
     assert (status.restarting, status.restarts, status.exit_code) == (False, 0, 3)
     assert "no configuration found" in await log_of(world.runtime, spec.name, 100)
 
