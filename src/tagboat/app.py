@@ -42,7 +42,7 @@ from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
-from tagboat.engine_choice import choose_engine
+from tagboat.engine_choice import RegistrySource, choose_engine
 from tagboat.first_start import open_backed_up, prepare, set_up_once
 from tagboat.front import build_front
 from tagboat.host_paths import host_paths
@@ -156,7 +156,7 @@ def build_adapters(settings: Settings, store: SqlStore) -> Adapters:
     registry = RenewingClient(client, passwords)
     return Adapters(
         store=store,
-        engine=choose_engine(settings, store, registry, passwords),
+        engine=choose_engine(settings, RegistrySource(store, registry), passwords),
         registry=registry,
         ingress=ingress,
         traffic=Traffic(store, ingress, settings.base_domain),

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tagboat.core.catalog import Registry
+from tagboat.core.errors import RegistryNotFoundError
 from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import Reader, Store, TagSource
 from tagboat.core.registry_logins import RegistryLogins
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def choose_engine(
-    settings: Settings, store: Store, tags: TagSource, logins: RegistryLogins
+    settings: Settings, source: "RegistrySource", logins: RegistryLogins
 ) -> "DockerRuntime | SwarmRuntime":
     """Return the engine that the settings name; it is not connected yet."""
     docker = settings.docker
@@ -36,13 +37,16 @@ def choose_engine(
         parse_engine_address(url, cert_path=docker.cert_path, tls_verify=docker.tls_verify)
         for url in (docker.url, *docker.others)
     ]
-    return SwarmRuntime(SwarmManagers(addresses), RegistrySource(store, tags), logins=logins)
+    return SwarmRuntime(SwarmManagers(addresses), source, logins=logins)
 
 
 class RegistrySource:
-    """Implements the swarm's `ImageSource` by the record and the client of registries."""
+    """Implements the swarm's `ImageSource` by the record and the client of registries.
 
-    def __init__(self, store: Store, tags: TagSource) -> None:
+    Without these, as for a command that runs while there is no server, it knows nothing.
+    """
+
+    def __init__(self, store: Store | None = None, tags: TagSource | None = None) -> None:
         self._store = store
         self._tags = tags
 
@@ -53,8 +57,10 @@ class RegistrySource:
             project = reader.project_by_image(image)
             return reader.registry_of(project) if project else reader.registry_for_host(image.host)
 
-        return await self._store.read(read)
+        return await self._store.read(read) if self._store else None
 
     async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:
         """Return the configuration of an image. Raises RegistryError."""
+        if self._tags is None:
+            raise RegistryNotFoundError(f"no registry is asked for {image}")
         return await self._tags.inspect(image, registry)

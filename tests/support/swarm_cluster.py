@@ -151,7 +151,8 @@ class Node:
     def freeze(self, *, frozen: bool = True) -> None:
         """Let the engine, not its containers, stand still: its API takes calls and says nothing."""
         assert self.process is not None
-        os.kill(self.process.pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def containers(self, label: str) -> list[str]:
         """The ids of the running containers with this label (`NAME=VALUE`)."""

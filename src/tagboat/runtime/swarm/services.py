@@ -55,11 +55,14 @@ class SwarmServices:
         return list(await self._managers.ask("list services", "services", params=params) or ())
 
     async def tasks(self, service: Json) -> list[SwarmTask]:
-        """Return the tasks of one service, the oldest first."""
+        """Return the tasks of one service, the oldest first; none where it is gone."""
         params = {"filters": json.dumps({"service": [service["ID"]]})}
-        nodes, found = await asyncio.gather(
-            self.nodes(), self._managers.ask("list tasks", "tasks", params=params)
-        )
+        try:
+            nodes, found = await asyncio.gather(
+                self.nodes(), self._managers.ask("list tasks", "tasks", params=params)
+            )
+        except EngineNotFoundError:
+            return []
         return read_tasks(service, found or (), nodes)
 
     async def statuses(self, services: Sequence[Json]) -> list[WorkloadStatus]:
