@@ -439,6 +439,28 @@ async def test_an_instance_comes_back_as_it_was(store: SqlStore) -> None:
     ).state is InstanceState.STOPPED
 
 
+@pytest.mark.parametrize(
+    "endpoints",
+    [
+        (),
+        (Endpoint("127.0.0.1", 40000),),
+        (Endpoint("10.0.0.1", 40000),),
+        (Endpoint("127.0.0.1", 40000), Endpoint("127.0.0.1", 40001)),
+    ],
+)
+async def test_the_endpoints_of_an_instance_come_back_as_they_were(
+    store: SqlStore, endpoints: tuple[Endpoint, ...]
+) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    instance = an_instance(deploy)
+    await add(store, project, stage, deploy, instance)
+    await store.write(lambda tx: tx.put_instance(replace(instance, endpoints=endpoints)))
+    found = await store.read(lambda reader: reader.instance(instance.id))
+    assert found.endpoints == endpoints
+
+
 async def test_times_keep_their_microseconds_before_and_after_1970(store: SqlStore) -> None:
     early, late = (
         datetime(1900, 1, 1, 0, 0, 0, 1, tzinfo=UTC),

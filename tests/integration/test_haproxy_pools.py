@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,7 +101,7 @@ async def test_an_app_that_refuses_connections_costs_nothing_at_all(world: Ingre
 
 
 @contextlib.contextmanager
-def silent_port() -> "contextlib.AbstractContextManager[int]":  # type: ignore[misc]
+def silent_port() -> Iterator[int]:
     """A port that answers no connection, as on a machine that has lost its power."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())

@@ -64,7 +64,7 @@ async def test_what_served_before_was_live_since_its_start(
             )
             instance = {"id": f"i{number}", "deploy_id": f"d{number}", **key, "tag": f"v{number}"}
             more = {"digest": "sha256:" + "a" * 64, "state": state, "container": "c"}
-            rest = {"host_port": 0, "fingerprint": "f", "started_at": number * MINUTE}
+            rest = {"host_port": number, "fingerprint": "f", "started_at": number * MINUTE}
             connection.execute(tables["instances"].insert().values({**instance, **more, **rest}))
     engine.dispose()
     store = open_store(url, tmp_path)
@@ -72,6 +72,12 @@ async def test_what_served_before_was_live_since_its_start(
         lived = await store.read(lambda reader: reader.instances_that_lived("s"))
         assert [one.state.value for one in lived] == ["live", "draining", "stopped"]
         assert all(one.live_at == one.started_at for one in lived)
+        # Instances of before are reached at their port of the loopback address.
+        assert [[str(at) for at in one.endpoints] for one in lived] == [
+            ["127.0.0.1:3"],
+            ["127.0.0.1:2"],
+            [],
+        ]
         assert {(one.left_at, one.left_for) for one in lived} == {(None, "")}
         assert {one.note for one in await store.read(lambda reader: reader.deploys())} == {""}
     finally:

@@ -157,7 +157,7 @@ class WorkloadStatus:
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Where its tasks are reached, in their order."""
+        """Endpoints of its tasks, in their order."""
         return tuple(one.endpoint for one in self.known_tasks if one.endpoint is not None)
 
     def with_tasks(self, **changes: Any) -> "WorkloadStatus":  # noqa: ANN401 - any field

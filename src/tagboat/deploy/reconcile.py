@@ -132,7 +132,6 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
         or not (one.adopted or (one.handle in looked_after and one.container_id))
     ]
     failures = await _do_all(revivals)
-    moved = await follow_moves(services, workloads)
     removals = [
         *(partial(remove_orphan, one) for one in workloads if not desired.knows(one)),
         *(partial(remove_withdrawn, one) for one in desired.given_up),
@@ -142,7 +141,7 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
             if one.kept_until < services.clock()
         ),
     ]
-    if revivals or removals or desired.drained or moved:
+    if await follow_moves(services, workloads) or revivals or removals or desired.drained:
         # A revived instance may be at another endpoint; and nothing is removed before it is known
         # that requests go elsewhere.
         await services.traffic.apply_routes()

@@ -85,9 +85,11 @@ class DeploySteps:
         """Put id and endpoints of the new instance on record, once it is started."""
         if self._made is not None:
             known, made = tx.instance(self._made.id), self._made
-            # Where the runtime tells them later, `check` has put them on record by then.
-            endpoints = made.endpoints or known.endpoints
-            tx.put_instance(replace(known, container_id=made.container_id, endpoints=endpoints))
+            # Once: tasks may have moved since, and that is on record.
+            if not known.container_id:
+                tx.put_instance(
+                    replace(known, container_id=made.container_id, endpoints=made.endpoints)
+                )
         self._requests.save(tx)
         return deploy
 

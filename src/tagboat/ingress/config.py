@@ -185,22 +185,30 @@ def answer_page(status: int, file: str, state: str, more: str = "") -> str:
     )
 
 
+# A pool that this process lacks must not lead back to this address: nobody listens at port 1.
+_DESTINATION = """\
+  http-request set-var(txn.pool) var(txn.way),word(3,/)
+  acl pooled var(txn.pool) -m beg b
+  http-request set-dst-port var(txn.port) unless pooled
+  http-request set-dst-port int(1) if pooled"""
+# Without TLS, the back end for https says what is missing.
+_BUT_HTTPS = " !{ var(txn.protocol) -m str https }"
+
+
 def _frontend(wanted: ConfigInput) -> str:
     hold = "\n  http-request lua.hold if { var(txn.way) -m str held }" if wanted.lua else ""
     host, port = wanted.listen
     in_map = f"var(txn.host),map_str({MAP_FILE},unknown)"
     forwarded_host = "{ req.hdr(x-forwarded-host) -m found }"
     one_forwarded_for = "{ req.fhdr_cnt(x-forwarded-for) eq 1 }"
-    # Without TLS, the back end for https says what is missing.
-    no_tls = "" if wanted.tls else " !{ var(txn.protocol) -m str https }"
+    no_tls = "" if wanted.tls else _BUT_HTTPS
     # A connection that is to become a WebSocket must stay (RFC 6455, section 4.1).
     no_upgrade = "!{ req.hdr(upgrade) -m found }"
     return f"""\
 frontend web
   bind {f"[{host}]" if ":" in host else host}:{port}
 
-  # The map says PORT, PORT/PROTOCOL or INSTANCE/PROTOCOL/POOL, `held`, `none`, `portless` or
-  # `stopped`.
+  # The map says PORT[/PROTOCOL] or INSTANCE/PROTOCOL/POOL, `held`, `none`, `portless`, `stopped`.
   http-request set-var(txn.way) str(unknown)
   http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
   http-request set-var(txn.way) {in_map} if {{ var(txn.host) -m found }}
@@ -228,15 +236,9 @@ frontend web
 
   http-request set-var(txn.port) var(txn.way),word(1,/)
   http-request set-var(txn.protocol) var(txn.way),word(2,/)
-  http-request set-var(txn.pool) var(txn.way),word(3,/)
-
-  # Counted by port, or by instance where that has a pool, until the answer's last byte: so Tagboat
-  # knows when an instance is drained.
+  # Counted by port or instance until the last byte: so Tagboat knows when an instance is drained.
   http-request track-sc0 var(txn.port) table {INSTANCE_TABLE}
-  acl pooled var(txn.pool) -m beg b
-  http-request set-dst-port var(txn.port) unless pooled
-  # Nobody listens there: a pool that this process lacks must not lead back to this address.
-  http-request set-dst-port int(1) if pooled
+{_DESTINATION}
 
   # The side that closes a connection keeps its port busy for a minute. When a client leaves, that
   # would be the engine's proxy, which has no more than some 28,000 ports to an app. So the app is

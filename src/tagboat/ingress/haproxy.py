@@ -52,7 +52,7 @@ _WHOLE_LOOK_S = 60.0
 _SETTLE_S = 0.2
 _WORKER_RETRY_S = 0.02
 _WORKER_TRIES = 3
-_FEW = 8
+_ASKED_ONE_BY_ONE = 8
 
 log = structlog.get_logger("tagboat.ingress")
 
@@ -97,6 +97,7 @@ class HaproxyIngress:
         self._wanted: RoutingMap | None = None
         self._pools: dict[str, Pool] = {}
         self._unwanted: set[str] = set()
+        self._seen: dict[int, Servers] = {}
         self._looked_at = -_WHOLE_LOOK_S
         self._refused: Sequence[str] = []
         self._trouble = ""
@@ -182,7 +183,9 @@ class HaproxyIngress:
 
             async def change(worker: int) -> int:
                 # The servers first: the map must not lead to a pool without any.
-                placed, _ = await self._serve(worker, [pools[one] for one in new])
+                placed, _ = (
+                    await self._serve(worker, [pools[one] for one in new]) if new else ({}, {})
+                )
                 return await self._master.change(worker, with_places(put, placed), left)
 
             for count in await self._of_each_worker(change):
@@ -259,6 +262,7 @@ class HaproxyIngress:
     async def _laid_out(self, wanted: RoutingMap, pools: Mapping[str, Pool]) -> Layout:
         """Return what HAProxy is to start with: each pool where the running one has it, if any."""
         servers: Servers = {}
+        self._seen = {}
         size = self._supervisor.pools
         if not size and not pools:
             return Layout(wanted)
@@ -266,6 +270,7 @@ class HaproxyIngress:
             processes = await self._master.processes()
             if processes.current is not None:
                 servers = await self._master.servers(processes.current)
+                self._seen = {processes.current: servers}
         # Those that are drained still have theirs.
         size = grown(size, len(instances_in(servers) | pools.keys()))
         placed = assign(servers, pools.values(), size)
@@ -282,13 +287,14 @@ class HaproxyIngress:
         if not pools and not self._supervisor.pools:
             return {}, {}
         size = pools_in(await self._master.description(worker))
-        servers = await self._master.servers(worker)
+        # Seen a moment ago, and what is added is looked at again.
+        servers = self._seen.pop(worker, None) or await self._master.servers(worker)
         placed = assign(servers, pools, size)
         if commands := additions(servers, pools, placed):
             said = await self._master.command(worker, commands)
             changed = incomplete(servers, pools, placed)
             # Some are cheaper to ask for one by one.
-            if len(changed) <= _FEW:
+            if len(changed) <= _ASKED_ONE_BY_ONE:
                 servers = {**servers, **await self._master.servers_of(worker, changed)}
             else:
                 servers = await self._master.servers(worker)

@@ -23,7 +23,14 @@ _OF_PROTOCOL = {
     AppProtocol.H2C: " proto h2 on-marked-down shutdown-sessions",
 }
 _SMALLEST = 16
-_BACKEND = re.compile(r"^b(\d+)$")
+_COLUMNS = {
+    "be_name": r"(?P<backend>b\d+)",
+    "srv_name": r"(?P<name>\S+)",
+    "srv_addr": r"(?P<host>\S+)",
+    "srv_port": r"(?P<port>\d+)",
+    "srv_admin_state": r"(?P<state>\d+)",
+}
+"""Of the answer about servers, those that matter."""
 _ADMIN_MAINT = 1
 _MARK = "# Pools"
 _SECTION = re.compile(rf"^{_MARK}$.*\Z", re.MULTILINE | re.DOTALL)
@@ -75,7 +82,7 @@ def pools_section(layout: Layout) -> str:
     """Return the part of the configuration with the pools, empty without any."""
     if not layout.size:
         return ""
-    lines = [_MARK, _DEFAULTS]
+    lines = [_MARK, _POOL_DEFAULTS]
     for backend in map("b{}".format, range(layout.size)):
         lines.append(f"backend {backend} from pools")
         if pool := layout.pools.get(backend):
@@ -110,7 +117,7 @@ def grown(size: int, needed: int) -> int:
 
 # Each request has its own connection, so that none meets one that the app has just closed; in
 # HTTP/2, which says so before, connections are shared. The next try goes to another server.
-_DEFAULTS = """\
+_POOL_DEFAULTS = """\
 defaults pools from base
   no log
   balance leastconn
@@ -145,18 +152,13 @@ def parse_servers(text: str) -> dict[str, list[Server]] | None:
     head = re.search(r"^# (be_id .*)$", text, re.MULTILINE)
     if head is None:
         return None
-    columns = head[1].split()
-    backend, name, address, port, state = map(
-        columns.index, ("be_name", "srv_name", "srv_addr", "srv_port", "srv_admin_state")
-    )
+    # One expression for all rows: there may be thousands, and a switch waits for this.
+    row = " ".join(_COLUMNS.get(column, r"\S+") for column in head[1].split())
     found: dict[str, list[Server]] = {}
-    for line in text[head.end() :].splitlines():
-        row = line.split()
-        if len(row) < len(columns) or not _BACKEND.match(row[backend]):
-            continue
-        is_on = not int(row[state]) & _ADMIN_MAINT
-        server = Server(row[name], Endpoint(row[address], int(row[port])), is_on)
-        found.setdefault(row[backend], []).append(server)
+    for match in re.compile(f"^{row}", re.MULTILINE).finditer(text, head.end()):
+        is_on = not int(match["state"]) & _ADMIN_MAINT
+        server = Server(match["name"], Endpoint(match["host"], int(match["port"])), is_on)
+        found.setdefault(match["backend"], []).append(server)
     return found
 
 

@@ -13,7 +13,7 @@ from tagboat.ingress.pools import Pool
 # Nothing in a host can end its line of the map, or the command that it is a part of.
 _ROUTE_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?", re.ASCII)
 _MAX_PORT = 65535
-_INSTANCE = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
+_POOL_KEY = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
 _GOT = re.compile(r'^type=.*\bfound=(yes|no)\b(?:.*\bvalue="([^"]*)")?', re.MULTILINE)
 
 RoutingMap = Mapping[str, str]
@@ -109,7 +109,7 @@ def _refusal(route: Route) -> str | None:
         # HAProxy would look a name up once, and not start without an answer.
         if not is_ipv4(endpoint.host):
             return f"the route of {route.host} leads to {endpoint}; an IPv4 address is needed"
-    if _is_pooled(route) and not _INSTANCE.fullmatch(route.target.instance if route.target else ""):
+    if _is_pooled(route) and not _POOL_KEY.fullmatch(route.target.instance if route.target else ""):
         return f"the route of {route.host} leads to an instance without an id"
     return None
 

@@ -248,8 +248,7 @@ instances_table = Table(
     Column("container", Text, nullable=False),
     Column("container_id", Text, nullable=False, server_default=text("''")),
     Column("host_port", Integer, nullable=False),
-    # None where the port says all.
-    Column("endpoints", ENDPOINTS),
+    Column("endpoints", ENDPOINTS),  # None where the port says all
     Column("fingerprint", Text, nullable=False),
     Column("watched", Boolean, nullable=False, server_default=text("true")),
     Column("started_at", Instant, nullable=False),

@@ -50,7 +50,6 @@ def looks(world: World, *steps: tuple[TaskStatus, ...] | None) -> None:
 def begin_with(world: World, *tasks: TaskStatus) -> None:
     """Let the next workload have these tasks, and the runtime move them by itself."""
     world.runtime.self_healing = True
-    world.calls.intercept(world.runtime, "status")
 
     async def start() -> None:
         become(world, *tasks)
@@ -169,7 +168,7 @@ async def test_a_machine_that_is_lost_within_the_watch_takes_nothing_back(led: W
     # The task that took its place is followed.
     await reconcile(led.services)
     (live,) = await led.instances(InstanceState.LIVE)
-    assert live.endpoints == (ONE.endpoint, THREE.endpoint)
+    assert live.endpoints == of_tasks(ONE, THREE).endpoints
 
 
 async def test_a_task_that_is_never_replaced_ends_the_watch_in_the_end(led: World) -> None:
@@ -197,7 +196,7 @@ async def test_tasks_that_move_are_followed_on_record_and_in_the_route(led: Worl
     applied = len(led.ingress.journal)
     await reconcile(led.services)
     (moved,) = await led.instances(InstanceState.LIVE)
-    assert moved == replace(live, endpoints=(ONE.endpoint, THREE.endpoint))
+    assert moved == replace(live, endpoints=of_tasks(ONE, THREE).endpoints)
     assert len(led.ingress.journal) > applied
     # Until another task runs, requests wait where the last ones were.
     become(led, LOST)
