@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -33,6 +34,7 @@ from tagboat.deploy.edges import Edges
 from tagboat.deploy.engine_identity import claim_engine, once_claimed
 from tagboat.deploy.history import keep_forgetting
 from tagboat.deploy.images import keep_tidying
+from tagboat.deploy.logins import keep_logins_fresh
 from tagboat.deploy.networks import keep_networks_tidy
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import run_reconciler
@@ -42,6 +44,7 @@ from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
+from tagboat.engine_choice import RegistrySource, choose_engine
 from tagboat.first_start import open_backed_up, prepare, set_up_once
 from tagboat.front import build_front
 from tagboat.host_paths import host_paths
@@ -69,11 +72,13 @@ from tagboat.registry.login_pin import pin_login_service
 from tagboat.registry.password_command import bare_environment
 from tagboat.registry.passwords import CommandedPasswords
 from tagboat.registry.renewing_client import RenewingClient
-from tagboat.runtime.docker.engine import DockerRuntime
-from tagboat.runtime.docker.own_container import own_container
 from tagboat.settings import IN_THE_CLEAR, Settings
 from tagboat.store import SqlStore
 from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
+
+if TYPE_CHECKING:
+    from tagboat.runtime.docker.engine import DockerRuntime
+    from tagboat.runtime.swarm.runtime import SwarmRuntime
 
 DEPLOYS_GRACE_S = 4.0
 COLLECT_AFTER = 10_000
@@ -135,7 +140,7 @@ class Adapters:
     """The implementations of ports, and the values that all rooms share."""
 
     store: SqlStore
-    engine: DockerRuntime
+    engine: "DockerRuntime | SwarmRuntime"
     registry: RenewingClient
     ingress: HaproxyIngress | NoIngress
     traffic: Traffic
@@ -148,28 +153,22 @@ class Adapters:
 def build_adapters(settings: Settings, store: SqlStore, replica: str) -> Adapters:
     """Build the implementations that the settings ask for; none is connected yet."""
     edges = None if store.exclusive else Edges(store, replica)
-    clock, docker, ingress = partial(datetime.now, UTC), settings.docker, choose_ingress(settings)
+    clock, ingress = partial(datetime.now, UTC), choose_ingress(settings)
     passwords = CommandedPasswords(bare_environment(os.environ), clock)
     counters = Counters()
     store.on_deploy_end(partial(count_end, counters))
     client = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
+    registry = RenewingClient(client, passwords)
     return Adapters(
         store=store,
-        engine=DockerRuntime(
-            docker.url,
-            cert_path=docker.cert_path,
-            tls_verify=docker.tls_verify,
-            network_pool=settings.network_pool,
-            own_container=own_container(),
-            logins=passwords,
-        ),
-        registry=RenewingClient(client, passwords),
+        engine=choose_engine(settings, RegistrySource(store, registry), passwords),
+        registry=registry,
         ingress=ingress,
         traffic=Traffic(store, ingress, settings.base_domain, edges),
         queue=DeployQueue(clock),
         counters=counters,
         clock=clock,
-        host_path=host_paths(settings.bind_roots, docker.url, settings.data_dir).where,
+        host_path=host_paths(settings.bind_roots, settings.docker.url, settings.data_dir).where,
     )
 
 
@@ -200,7 +199,7 @@ def operation_services(
     """Return what operations need."""
     engine, registry, ingress = adapters.engine, adapters.registry, adapters.ingress
     has_trouble = isinstance(ingress, HaproxyIngress) or ingress.why
-    is_local = settings.docker.url.startswith("unix://")
+    is_local = settings.docker.url.startswith("unix://") and not engine.is_cluster
     return OperationServices(
         store=adapters.store,
         deployer=adapters.queue,
@@ -340,6 +339,8 @@ def _work(built: _Built, is_known: bool) -> Iterator[tuple[str, Callable[[], Awa
     for name, work in on_engine.items():
         yield name, work if is_known else partial(once_claimed, built.claim_engine, work)
     yield "poll", built.poller.run
+    if parts.runtime.is_cluster:
+        yield "logins", partial(keep_logins_fresh, parts.runtime, parts.installation)
     yield "measure", partial(keep_measuring, built.operations.machine, parts.store, parts.counters)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
     yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)

@@ -152,6 +152,11 @@ def parse_docker_host(text: str) -> str:
     return text
 
 
+def parse_docker_hosts(text: str) -> tuple[str, ...]:
+    """Return the addresses of the managers of a swarm, which are separated by commas."""
+    return tuple(dict.fromkeys(parse_docker_host(one.strip()) for one in text.split(",")))
+
+
 def parse_database_url(text: str) -> str:
     """Return a PostgreSQL URL with the scheme `postgresql://`."""
     scheme, separator, rest = text.partition("://")

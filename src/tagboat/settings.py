@@ -33,6 +33,7 @@ from tagboat.setting_values import (
     parse_bind_roots,
     parse_database_url,
     parse_docker_host,
+    parse_docker_hosts,
     parse_hosts,
     parse_http_url,
     parse_listen_address,
@@ -56,6 +57,13 @@ NO_HAPROXY = (
 _LOCAL_ENGINE = "unix:///var/run/docker.sock"
 # Debian installs haproxy in a directory that is not on a user's PATH.
 _SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+class EngineKind(StrEnum):
+    """The engine that runs apps: one Docker engine, or the managers of a Docker Swarm."""
+
+    DOCKER = "docker"
+    SWARM = "swarm"
 
 
 class IngressKind(StrEnum):
@@ -91,22 +99,26 @@ class DockerEndpoint:
     """The engine's address: `unix:///PATH`, `tcp://HOST[:PORT]` or `ssh://[USER@]HOST[:PORT]`.
 
     `tls_verify` means that tcp uses TLS; `cert_path` is the directory with `ca.pem`, `cert.pem` and
-    `key.pem` for it, None for the system's certificates.
+    `key.pem` for it, None for the system's certificates. `others` are the addresses of a swarm's
+    further managers.
     """
 
     url: str
+    others: tuple[str, ...] = ()
     tls_verify: bool = False
     cert_path: Path | None = None
 
     @property
     def is_exposed(self) -> bool:
         """True if the connection to the engine, secrets included, crosses a network unencrypted."""
-        host = urlsplit(self.url).hostname or ""
-        # A connection to loopback crosses no network.
-        local = host == "localhost" or (
-            is_ip_address(host) and ipaddress.ip_address(host).is_loopback
-        )
-        return self.url.startswith("tcp://") and not self.tls_verify and not local
+        return not self.tls_verify and any(map(_crosses_a_network, (self.url, *self.others)))
+
+
+def _crosses_a_network(url: str) -> bool:
+    """Return whether the address is `tcp://`, and not of the loopback."""
+    host = urlsplit(url).hostname or ""
+    local = host == "localhost" or (is_ip_address(host) and ipaddress.ip_address(host).is_loopback)
+    return url.startswith("tcp://") and not local
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +144,7 @@ class Settings:
     port: int
     data_dir: Path
     database_url: str | None = field(repr=False)
+    engine: EngineKind
     docker: DockerEndpoint
     proxies: Proxies
     public_url: str
@@ -193,6 +206,7 @@ def load_settings(
     ingress = _choose_ingress(variables)
     oidc = read_oidc(variables)
     base_domain = variables.parse("TAGBOAT_BASE_DOMAIN", parse_base_domain, default="localhost")
+    engine = variables.parse("TAGBOAT_ENGINE", choice_of(EngineKind), default="docker")
     return Settings(
         host=host,
         port=port,
@@ -200,7 +214,8 @@ def load_settings(
             "TAGBOAT_DATA_DIR", variables.path, default="~/.local/share/tagboat"
         ),
         database_url=variables.parse_secret("TAGBOAT_DATABASE_URL", parse_database_url),
-        docker=_read_docker(variables),
+        engine=engine,
+        docker=_read_docker(variables, engine),
         proxies=_read_proxies(variables),
         public_url=variables.parse(
             "TAGBOAT_PUBLIC_URL", parse_http_url, default=http_url(host, port)
@@ -261,17 +276,24 @@ def _read_hosts(variables: Variables, base_domain: str) -> tuple[str, ...]:
     return hosts
 
 
-def _read_docker(variables: Variables) -> DockerEndpoint:
+def _read_docker(variables: Variables, engine: EngineKind) -> DockerEndpoint:
     name = "TAGBOAT_DOCKER_HOST" if "TAGBOAT_DOCKER_HOST" in variables.values else "DOCKER_HOST"
-    url = variables.parse(name, parse_docker_host, default=_LOCAL_ENGINE)
+    several = engine is EngineKind.SWARM
+    parse = parse_docker_hosts if several else lambda text: (parse_docker_host(text),)
+    url, *others = variables.parse(name, parse, default=_LOCAL_ENGINE)
     # As in Docker's own client, any value enables TLS; unlike there, the server's certificate is
     # always verified.
     wants_tls = "DOCKER_TLS_VERIFY" in variables.values or "DOCKER_CERT_PATH" in variables.values
     if not (url.startswith("tcp://") and wants_tls):
-        return DockerEndpoint(url=url)
+        return DockerEndpoint(url=url, others=tuple(others))
     directory = variables.parse("DOCKER_CERT_PATH", variables.path, default="~/.docker")
     is_given = "DOCKER_CERT_PATH" in variables.values or (directory / "ca.pem").exists()
-    return DockerEndpoint(url=url, tls_verify=True, cert_path=directory if is_given else None)
+    return DockerEndpoint(
+        url=url,
+        others=tuple(others),
+        tls_verify=True,
+        cert_path=directory if is_given else None,
+    )
 
 
 def _read_proxies(variables: Variables) -> Proxies:

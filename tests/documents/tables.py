@@ -184,6 +184,23 @@ ELSEWHERE = (
         "test_everything_of_the_machine_that_may_be_given_is_there",
     ),
     Elsewhere(
+        "docker swarm",
+        "makes a swarm of the machine",
+        "tests/acceptance/test_swarm.py::"
+        "test_two_replicas_are_updated_and_lose_a_node_without_a_lost_request",
+    ),
+    Elsewhere(
+        "tagboat stages edit shop prod --set replicas",
+        "needs a swarm",
+        "tests/acceptance/test_swarm.py::"
+        "test_two_replicas_are_updated_and_lose_a_node_without_a_lost_request",
+    ),
+    Elsewhere(
+        "tagboat stages edit shop prod --set 'constraints",
+        "needs a swarm",
+        "tests/acceptance/test_swarm.py::test_an_app_with_data_needs_one_node_and_stays_on_it",
+    ),
+    Elsewhere(
         "docker tag",
         "is the engine's own",
         "tests/acceptance/test_push_to_running.py::test_the_registrys_own_notification_deploys",

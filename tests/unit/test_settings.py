@@ -12,6 +12,7 @@ from tagboat.core.principal import Role
 from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy
 from tagboat.settings import (
     DockerEndpoint,
+    EngineKind,
     IngressKind,
     LogFormat,
     LogLevel,
@@ -52,6 +53,7 @@ def test_defaults(cwd: Path) -> None:
         port=7070,
         data_dir=Path("/home/ada/.local/share/tagboat"),
         database_url=None,
+        engine=EngineKind.DOCKER,
         docker=DockerEndpoint(url="unix:///var/run/docker.sock"),
         proxies=NO_PROXIES,
         public_url="http://127.0.0.1:7070",
@@ -83,7 +85,8 @@ def test_everything_set(cwd: Path) -> None:
             "TAGBOAT_PORT": "8080",
             "TAGBOAT_DATA_DIR": "/var/lib/tagboat/",
             "TAGBOAT_DATABASE_URL": "postgres://boat:pw@db/boat",
-            "TAGBOAT_DOCKER_HOST": "tcp://engine:2376",
+            "TAGBOAT_ENGINE": "swarm",
+            "TAGBOAT_DOCKER_HOST": "tcp://engine:2376, tcp://other:2376",
             "DOCKER_HOST": "unix:///elsewhere.sock",
             "DOCKER_TLS_VERIFY": "1",
             "DOCKER_CERT_PATH": "certs",
@@ -118,7 +121,13 @@ def test_everything_set(cwd: Path) -> None:
         port=8080,
         data_dir=Path("/var/lib/tagboat"),
         database_url="postgresql://boat:pw@db/boat",
-        docker=DockerEndpoint(url="tcp://engine:2376", tls_verify=True, cert_path=cwd / "certs"),
+        engine=EngineKind.SWARM,
+        docker=DockerEndpoint(
+            url="tcp://engine:2376",
+            others=("tcp://other:2376",),
+            tls_verify=True,
+            cert_path=cwd / "certs",
+        ),
         proxies=Proxies(
             http=Proxy("proxy", 3128), https=Proxy("127.0.0.9", 80, "ann", "p@ss"), exempt_all=True
         ),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tagboat.api import values
-from tagboat.api.bodies import RequestModel, ResponseModel, unset
+from tagboat.api.bodies import RequestModel, ResponseModel, unset, with_tuples
 from tagboat.api.lenient import TooMuchRefusedError, accepted_part
 from tagboat.api.schemas import StageCreate
 from tagboat.core.adoption import FIRST_ADOPTED_STAGE, AdoptionWish
@@ -84,9 +84,7 @@ def screen_stage(fields: Mapping[str, Any]) -> tuple[Mapping[str, Any], Sequence
         stage, refused = accepted_part(StageCreate, dict(fields))
     except TooMuchRefusedError as error:
         raise ConflictError(f"the container cannot be described: {error}") from None
-    said = stage.given(tag_pattern="pattern")
-    if "domains" in said:
-        said["domains"] = tuple(said["domains"])
+    said = with_tuples(stage.given(tag_pattern="pattern"))
     return said, [f"{'.'.join(path)}: {reason}" for path, reason in refused]
 
 

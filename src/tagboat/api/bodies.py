@@ -3,6 +3,7 @@
 Validators are built at the first use: three megabytes that a server may never need.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,3 +37,9 @@ def unset() -> Any:  # noqa: ANN401 - stands where a value of any type was not s
 def write_only() -> Any:  # noqa: ANN401 - as above
     """Return such a field for a secret: it is not shown even where the body is printed."""
     return Field(default_factory=lambda: None, repr=False, json_schema_extra={"writeOnly": True})
+
+
+def with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields of a stage with tuples for its lists: values of the core are immutable."""
+    lists = ("domains", "constraints")
+    return {name: tuple(one) if name in lists else one for name, one in fields.items()}

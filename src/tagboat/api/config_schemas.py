@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tagboat.api import run_values, values
-from tagboat.api.bodies import RequestModel, ResponseModel, unset, write_only
+from tagboat.api.bodies import RequestModel, ResponseModel, unset, with_tuples, write_only
 from tagboat.api.run_schemas import RunModel
 from tagboat.core.catalog import DRAIN_TIMEOUT_S, HEALTH_TIMEOUT_S, WATCH_S, RegistryKind
 from tagboat.core.config_plan import PlannedAction, PlannedKind, WantedConfig, WantedProject
@@ -23,6 +23,8 @@ class StageConfig(RunModel):
     auto_deploy: bool = True
     allow_downgrade: bool = False
     max_instances: values.MaxInstances = 1
+    replicas: run_values.Replicas = 1
+    constraints: run_values.Constraints = Field(default_factory=list)
     domains: values.DomainNames = Field(default_factory=list)
     strategy: run_values.StageStrategy | None = None
     health_timeout_s: values.HealthTimeoutS = HEALTH_TIMEOUT_S
@@ -37,9 +39,7 @@ class StageConfig(RunModel):
     def to_fields(self) -> dict[str, Any]:
         """Return the fields of `Stage` that were given."""
         fields = _without_null_maps(self.given(tag_pattern="pattern"))
-        if "domains" in fields:
-            fields["domains"] = tuple(fields["domains"])
-        return fields
+        return with_tuples(fields)
 
 
 class ProjectConfig(RunModel):

@@ -24,6 +24,13 @@ from tagboat.api.values import (
 )
 from tagboat.core.catalog import Strategy
 from tagboat.core.errors import InvalidValueError
+from tagboat.core.placement import (
+    CONSTRAINT_PATTERN,
+    MAX_CONSTRAINT,
+    MOST_CONSTRAINTS,
+    MOST_REPLICAS,
+    parse_constraint,
+)
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.run_changes import MAX_ENV, MAX_LABELS, MAX_VOLUMES, refuse_one_path_twice
 
@@ -281,3 +288,16 @@ ProjectProtocol = Annotated[AppProtocol, Strict(strict=False)]
 StageStrategy = Annotated[Strategy, Strict(strict=False)]
 WatchSeconds = Annotated[int, Field(ge=0, le=3600), BeforeValidator(whole)]
 TimeToLive = Annotated[int, Field(ge=1, le=87_600), BeforeValidator(whole)]
+Replicas = Annotated[int, Field(ge=1, le=MOST_REPLICAS), BeforeValidator(whole)]
+Constraint = Annotated[
+    str,
+    Parsed(
+        parse_constraint,
+        {"pattern": CONSTRAINT_PATTERN, "minLength": 1, "maxLength": MAX_CONSTRAINT},
+    ),
+]
+Constraints = Annotated[
+    list[Constraint],
+    Field(max_length=MOST_CONSTRAINTS),
+    AfterValidator(without_repeats),
+]

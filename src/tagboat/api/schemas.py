@@ -119,6 +119,8 @@ class StageCreate(RunModel):
     auto_deploy: bool = True
     allow_downgrade: bool = False
     max_instances: values.MaxInstances = 1
+    replicas: run_values.Replicas = 1
+    constraints: run_values.Constraints = Field(default_factory=list)
     domains: values.DomainNames = Field(default_factory=list)
     # Null lets Tagboat choose by what the app keeps and which ports it publishes.
     strategy: run_values.StageStrategy | None = None
@@ -157,6 +159,8 @@ class StageUpdate(RunModel):
     auto_deploy: bool = unset()
     allow_downgrade: bool = unset()
     max_instances: values.MaxInstances = unset()
+    replicas: run_values.Replicas = unset()
+    constraints: run_values.Constraints = unset()
     domains: values.DomainNames = unset()
     strategy: run_values.StageStrategy | None = None
     health_timeout_s: values.HealthTimeoutS = unset()
@@ -180,6 +184,8 @@ class StageOut(RunOut):
     auto_deploy: bool
     allow_downgrade: bool
     max_instances: int
+    replicas: int
+    constraints: list[str]
     env: Mapping[str, str]
     domains: list[str]
     strategy: Strategy | None

@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 
 from tagboat.api import overview_schemas, schemas
 from tagboat.api.answers import problems
+from tagboat.api.bodies import with_tuples
 from tagboat.api.etags import Versioned
 from tagboat.api.filters import NameOrId, Only
 from tagboat.api.log_streams import LOG_STREAM, AskedLog, Stopping
@@ -137,11 +138,7 @@ async def read_stage_log(
 
 def stage_fields(body: schemas.StageCreate | schemas.StageUpdate) -> dict[str, Any]:
     """Return the fields that were sent, under the names of `Stage`."""
-    fields = body.given(tag_pattern="pattern")
-    # Values of the core are immutable.
-    if "domains" in fields:
-        fields["domains"] = tuple(fields["domains"])
-    return fields
+    return with_tuples(body.given(tag_pattern="pattern"))
 
 
 def _place(view: StageView) -> str:

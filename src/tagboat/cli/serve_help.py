@@ -8,6 +8,7 @@ SETTING_MEANINGS = {
     "TAGBOAT_DATA_DIR": "its data (~/.local/share/tagboat)",
     "TAGBOAT_DATABASE_URL": "postgresql://… (SQLite in the data dir)",
     "TAGBOAT_ADMIN_TOKEN": "a token for the API (none)",
+    "TAGBOAT_ENGINE": "docker or swarm (docker)",
     "TAGBOAT_DOCKER_HOST": "the engine (DOCKER_HOST, local socket)",
     "TAGBOAT_POLL_SCHEDULE": "when to poll registries (@every 5m)",
     "TAGBOAT_LOG_FORMAT": "console or json (console on a terminal)",

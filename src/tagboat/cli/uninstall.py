@@ -80,14 +80,15 @@ class _Options:
 
 
 async def _uninstall(settings: "Settings", login: Path, options: _Options) -> None:
+    from tagboat.core.registry_logins import StoredLogins
+    from tagboat.engine_choice import RegistrySource, choose_engine
     from tagboat.installation.uninstall import carry_out, plan_uninstall
-    from tagboat.runtime.docker.engine import DockerRuntime
 
-    docker, stored = settings.docker, read_login(login)
+    stored = read_login(login)
     # The login may be for a server elsewhere, which is not removed here.
     here = {settings.public_url, settings.listen_url}
     own_login = login if stored is not None and stored.url in here else None
-    runtime = DockerRuntime(docker.url, cert_path=docker.cert_path, tls_verify=docker.tls_verify)
+    runtime = choose_engine(settings, RegistrySource(), StoredLogins())
     try:
         plan = await plan_uninstall(database_place(settings), runtime, own_login)
         document = plan_document(plan, volumes=options.volumes)

@@ -113,6 +113,8 @@ class Stage:
     `healthcheck_request_timeout_s` seconds a request. A `strategy` of None depends on whether the
     app keeps data (see `tagboat.core.storage`).
 
+    `replicas` is how many tasks an instance has, on machines that fit `constraints`; more than 1,
+    and constraints, need an engine with several machines (see `tagboat.core.placement`).
     `image_volumes` are the VOLUMEs of the image that was started last, as in `RunConfig`.
     `adopted_volumes` maps paths of VOLUMEs, and names of `volumes`, to names of engine volumes that
     an earlier version of Tagboat or somebody else created and that stay in use.
@@ -141,6 +143,8 @@ class Stage:
     held_by: str | None = None
     stopped_at: datetime | None = None
     stopped_by: str | None = None
+    replicas: int = 1
+    constraints: tuple[str, ...] = ()
     image_volumes: tuple[str, ...] = ()
     adopted_volumes: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime
@@ -224,4 +228,6 @@ def run_config(project: Project, stage: Stage) -> RunConfig:
         env={**project.env, **stage.env},
         options=stage.run.over(project.run),
         image_volumes=stage.image_volumes,
+        replicas=stage.replicas,
+        constraints=stage.constraints,
     )

@@ -138,7 +138,8 @@ class RunConfig:
     """The configuration with which a deploy starts its containers: project and stage merged.
 
     It is stored with the deploy, so that a rollback can use it again. `image_volumes` are the
-    absolute paths that the image declares as VOLUMEs, as far as they are known.
+    absolute paths that the image declares as VOLUMEs, as far as they are known. `replicas` and
+    `constraints` are as in `Stage`.
     """
 
     port: int
@@ -147,6 +148,8 @@ class RunConfig:
     options: RunOptions = NO_OPTIONS
     image_volumes: tuple[str, ...] = ()
     protocol: AppProtocol = AppProtocol.HTTP
+    replicas: int = 1
+    constraints: tuple[str, ...] = ()
 
     @property
     def secret_values(self) -> tuple[str, ...]:
@@ -160,6 +163,10 @@ class RunConfig:
         # Left out at its default: fingerprints from before the field still hold.
         if self.protocol is not AppProtocol.HTTP:
             parts["protocol"] = self.protocol
+        if self.replicas != 1:
+            parts["replicas"] = self.replicas
+        if self.constraints:
+            parts["constraints"] = self.constraints
         if said := self.options.said:
             parts["options"] = {
                 **{name: getattr(self.options, name) for name in _FIRST_OPTIONS},

@@ -24,7 +24,8 @@ class WorkloadSpec:
     aliases with the same address, so that its connections last. Labels of the image other than
     `org.opencontainers.*` are kept only with `image_labels`. The rest is as in `RunOptions`: 0,
     empty and None keep the default of the runtime or of the image. Without `restarts` it runs once.
-    `replicas` is how many tasks run at once; a runtime of one machine runs one.
+    `replicas` is how many tasks run at once, on machines that fit `constraints`; a runtime of one
+    machine runs one.
     """
 
     name: str
@@ -62,6 +63,7 @@ class WorkloadSpec:
     stop_timeout_s: int | None = None
     restarts: bool = True
     replicas: int = 1
+    constraints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,8 @@ class WorkloadStatus:
     """The state of a workload, as the runtime reports it.
 
     `tasks` are those that were started and not yet replaced; so many are `wanted`. `waits_for` is
-    why further ones cannot be started yet, empty where that is not known. `restarts` counts the
+    why further ones cannot be started yet, empty where that is not known; `preparing` is True while
+    a machine pulls the image for one. `restarts` counts the
     restarts by the runtime: in the same task, or by another task after one that ended by itself.
     `started_at` is when it was last started, None if it never was. `health_said` is one line of the
     output of the last HEALTHCHECK. `unasked_volumes` maps paths to the names of the volumes that
@@ -110,6 +113,7 @@ class WorkloadStatus:
     tasks: tuple[TaskStatus, ...]
     wanted: int = 1
     waits_for: str = ""
+    preparing: bool = False
     restarts: int = 0
     host_ports: frozenset[int] = frozenset()
     started_at: datetime | None = None
@@ -126,6 +130,11 @@ class WorkloadStatus:
     def running(self) -> bool:
         """True if any of its tasks runs, as far as that is known."""
         return any(one.running for one in self.known_tasks)
+
+    @property
+    def ended(self) -> bool:
+        """True if it does not run, and will not: none of its tasks is yet to start, or lost."""
+        return not (self.running or self.restarting) and bool(self.known_tasks or not self.wanted)
 
     @property
     def restarting(self) -> bool:

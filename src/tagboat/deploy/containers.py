@@ -77,7 +77,13 @@ class Containers:
         )
         await self._record.put_instance(instance, new=context.own is None, config=config)
         spec = with_host_paths(
-            instance_spec(context, instance, self._services.installation, alone=self._alone),
+            instance_spec(
+                context,
+                instance,
+                self._services.installation,
+                alone=self._alone,
+                keeps_names=self._runtime.is_cluster,
+            ),
             self._services.host_path,
         )
         try:
@@ -98,11 +104,14 @@ class Containers:
         if container is None:
             container = await self._begin_release(context)
         limit_s = release_timeout_s(context.config.options)
+        lines: Collection[str] = ()
         try:
             # It only waits from here on: another deploy can have the place.
             async with self._services.places.rest():
                 status = await self._until_ended(container, limit_s)
         except TimeoutError:
+            # A cluster keeps nothing of what was told to stop.
+            lines = await last_words(self._runtime, container)
             await self._runtime.stop(container)
             reason = (
                 f"the release command was still running after {limit_s:g} s and was ended in the"
@@ -116,7 +125,7 @@ class Containers:
                 if status.exit_code
                 else ""
             )
-        lines = await last_words(self._runtime, container)
+        lines = await last_words(self._runtime, container) or lines
         if reason:
             # Its container stays until the failure is on record: after a death, the next try must
             # find the same end and not begin it again.
@@ -130,7 +139,7 @@ class Containers:
     async def take_names(self, context: DeployContext) -> bool:
         """Let the new instance be found by the stage's names; True where connections were cut."""
         own = context.own
-        if own is None or not waits_for_names(context, own):
+        if self._runtime.is_cluster or own is None or not waits_for_names(context, own):
             return False
         waiting = {
             name: aliases
@@ -258,7 +267,7 @@ class Containers:
                 raise ReleaseFailedError(
                     "the container of the release command was removed by somebody else", ()
                 )
-            if not status.running:
+            if status.ended:
                 return status
             # Not since this wait began: a restart of the server gives it no more time.
             began = status.started_at

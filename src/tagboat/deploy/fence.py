@@ -27,7 +27,8 @@ MayAct = Callable[[], Awaitable[None]]
 # All others change something, and so would a call that is added one day.
 READS = frozenset(
     {
-        *("self_healing", "probe", "version", "identity", "platform", "own_network", "root_dir"),
+        *("self_healing", "is_cluster", "probe", "version", "identity", "trouble", "platform"),
+        *("own_network", "root_dir"),
         *("disk_usage", "inspect_image", "log_in", "inspect_container", "status", "logs"),
         *("follow_logs", "run_healthcheck", "last_exit_code", "list_workloads", "watch_exits"),
         *("list_networks", "list_volumes"),

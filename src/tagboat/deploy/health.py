@@ -32,6 +32,9 @@ _FIRST_PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 1.0
 _WATCH_PAUSE_S = 0.5
 _SHORTEST_ASK_S = 1.0
+_PROMPT_S = 1.0
+_MOST_LENT_S = 900.0
+"""Seconds that a gate is longer at most because nodes pull the image, or the runtime is slow."""
 _TELL_EVERY_S = 1.0
 _ANSWERED = "answered HTTP "
 _SILENCES = 3
@@ -61,6 +64,7 @@ class Health:
         self._manner = manner(services, context)
         self._timeout_s = context.stage.health_timeout_s
         self._said: str | None = None
+        self._waited_s = 0.0
         self.seen: WorkloadStatus | None = None
         self.endpoints = instance.endpoints
 
@@ -76,9 +80,15 @@ class Health:
         limit_s = gate_limit_s(self._timeout_s, self._config.healthcheck, info)
         clock = asyncio.get_running_loop().time
         began, pause, tell_at = clock(), _FIRST_PAUSE_S, _TELL_EVERY_S
+        looked_at, to_lend_s = began, _MOST_LENT_S
         async with aclosing(self._selftest(presumed=False, failures_needed=1)) as test:
             while True:
                 report = await self._look(clock() - began, test, limit_s - (clock() - began))
+                # The time of the app is over, not that of a pull, or of a cluster without a leader.
+                is_pulled = self.seen is not None and self.seen.preparing
+                lost_s = clock() - looked_at if is_pulled else self._waited_s
+                lent_s = min(lost_s, to_lend_s)
+                began, to_lend_s, looked_at = began + lent_s, to_lend_s - lent_s, clock()
                 if report.state is HealthState.HEALTHY:
                     return report.reason
                 if report.state is HealthState.FAILED:
@@ -141,7 +151,10 @@ class Health:
     async def _look(self, running_s: float, test: SelfTest, left_s: float) -> HealthReport:
         """Look once; a request that is under way when the time is over is not waited for."""
         healthcheck = self._config.healthcheck
+        asked_at = asyncio.get_running_loop().time()
         self.seen = status = await self._runtime.status(self._instance.handle)
+        took_s = asyncio.get_running_loop().time() - asked_at
+        self._waited_s = took_s if took_s > _PROMPT_S else 0.0
         if status is not None and self._runtime.self_healing:
             self.endpoints = status.endpoints or self.endpoints
         signs = Signs(status=status, running_s=running_s)

@@ -51,6 +51,7 @@ async def tidy_networks(store: Store, runtime: Runtime, installation: str) -> No
 
     Raises EngineError and StoreUnavailableError.
     """
+    await runtime.sweep(network_labels(installation))
     names = await runtime.list_networks(network_labels(installation))
     # Read after the listing: a project is on record before its network is made.
     projects = await store.read(

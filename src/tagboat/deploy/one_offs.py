@@ -124,7 +124,7 @@ class OneOffRun:
                     " not known how the command ended"
                 )
             # It runs once: the engine does not start it again.
-            if not status.running:
+            if status.ended:
                 self.exit_code = status.exit_code
                 return
             # Not by a time-out around all of this: its last lines are to be read afterwards.

@@ -25,15 +25,28 @@ _OF_A_DEPLOY = frozenset({"tagboat.deploy", CLAIM})
 
 
 def instance_spec(
-    context: DeployContext, instance: Instance, installation: str, *, alone: bool = False
+    context: DeployContext,
+    instance: Instance,
+    installation: str,
+    *,
+    alone: bool = False,
+    keeps_names: bool = False,
 ) -> WorkloadSpec:
-    """Return the workload of an instance; `alone`: nothing else is on the project's network."""
+    """Return the workload of an instance; `alone`: nothing else is on the project's network.
+
+    `keeps_names`: its names on networks are those of its start.
+    """
     spec = as_instance(
         _common_spec(context, instance.container, installation, INSTANCE), context.config.options
     )
-    endpoint = only_loopback(instance.endpoints)
-    spec = replace(spec, port=context.config.port, endpoint=endpoint, aliases=context.aliases)
-    if not waits_for_names(context, instance):
+    spec = replace(
+        spec,
+        port=context.config.port,
+        endpoint=only_loopback(instance.endpoints),
+        aliases=context.aliases,
+        replicas=context.config.replicas,
+    )
+    if keeps_names or not waits_for_names(context, instance):
         return spec
     if alone:
         return replace(spec, aliases={context.network: context.aliases[context.network]})
@@ -92,6 +105,7 @@ def _common_spec(context: DeployContext, name: str, installation: str, role: str
         networks=options.networks,
         stop_signal=options.stop_signal,
         stop_timeout_s=options.stop_timeout_s,
+        constraints=context.config.constraints,
     )
     return with_surroundings(spec, options)
 

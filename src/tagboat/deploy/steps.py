@@ -24,6 +24,7 @@ from tagboat.core.errors import (
     NotFoundError,
     StoreUnavailableError,
 )
+from tagboat.core.placement import placement_trouble
 from tagboat.core.ports import Topic, Tx
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.containers import Containers
@@ -174,6 +175,11 @@ class DeploySteps:
         context, kept = await settle_storage(
             self._runtime, self._record, context, self._pulling.info
         )
+        field, why = placement_trouble(
+            context.stage, context.config, is_cluster=self._runtime.is_cluster
+        )
+        if field:
+            raise DeployFailedError(f"{field}: {why}")
         # From here on the deploy can disturb what serves.
         await counting
         # A version that is rolled back to, restarted or started again was released in its day; an

@@ -65,6 +65,8 @@ class HealthChecks:
         async def ask_engine() -> None:
             engine = self._services.engine
             await engine.version()
+            if words := await engine.trouble():
+                raise EngineError(words)
             # An engine that answers is of no use to a server in a container without its network.
             if words := elsewhere(await engine.own_network()):
                 raise EngineError(words)

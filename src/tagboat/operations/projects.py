@@ -18,7 +18,7 @@ from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
 from tagboat.operations.services import OperationServices, accept
 from tagboat.operations.stages import add_stage
-from tagboat.operations.validation import check_host_paths, check_project
+from tagboat.operations.validation import check_host_paths, check_placement, check_project
 from tagboat.operations.views import ProjectView, StageView, Views
 
 Fields = Mapping[str, Any]
@@ -163,6 +163,8 @@ def _check_project_saved(reader: Reader, services: OperationServices, project: P
             raise FieldError("registry", str(error)) from None
     stages = reader.stages(project.id)
     check_project(project, stages)
+    for stage in stages:
+        check_placement(project, stage, is_cluster=services.engine.is_cluster)
     if stages:
         # Hosts follow from the project's name: a new name moves those of all its stages.
         claims = HostClaims(reader, services.base_domain)

@@ -17,7 +17,7 @@ from tagboat.operations.host_claims import HostClaims, StageRef
 from tagboat.operations.queries.patterns import PatternPreview, preview_stage
 from tagboat.operations.services import OperationServices, accept
 from tagboat.operations.stage_actions import StageActions, words_for_released
-from tagboat.operations.validation import check_host_paths, check_stage
+from tagboat.operations.validation import check_host_paths, check_placement, check_stage
 from tagboat.operations.views import StageView, Views
 
 
@@ -134,4 +134,5 @@ def _check_saved(reader: Reader, services: OperationServices, stage: Stage) -> N
         raise ConflictError(f"the project has a stage named {stage.name} already")
     # Last: hosts follow from names that are known to be valid by then.
     check_stage(project, stage)
+    check_placement(project, stage, is_cluster=services.engine.is_cluster)
     HostClaims(reader, services.base_domain).check([StageRef(project, stage)])

@@ -5,9 +5,10 @@ All checks raise FieldError, which names the field.
 
 from collections.abc import Callable, Sequence
 
-from tagboat.core.catalog import Project, Stage, Strategy
+from tagboat.core.catalog import Project, Stage, Strategy, run_config
 from tagboat.core.errors import FieldError, InvalidValueError
 from tagboat.core.host_access import lies_within, parse_bind, parse_device
+from tagboat.core.placement import placement_trouble
 from tagboat.core.project_webhook import Signature
 from tagboat.core.run import RunOptions
 
@@ -50,6 +51,13 @@ def check_stage(project: Project, stage: Stage) -> None:
             "ttl_h", "would take the only instance away; it needs max_instances above 1, or null"
         )
     _check_run(project, stage)
+
+
+def check_placement(project: Project, stage: Stage, *, is_cluster: bool) -> None:
+    """Raise FieldError unless the engine can run the tasks of `stage` as it says."""
+    field, why = placement_trouble(stage, run_config(project, stage), is_cluster=is_cluster)
+    if field:
+        raise FieldError(field, why)
 
 
 def _check_run(project: Project, stage: Stage) -> None:

@@ -114,6 +114,8 @@ class MemoryState:
     container in which we are to run, None for none.
     """
 
+    is_cluster = False
+
     def __init__(self) -> None:
         self.journal: list[str] = []
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -132,6 +134,16 @@ class MemoryState:
         self._listeners: list[ExitListener] = []
         self._failures: dict[str, list[EngineError]] = {}
         self._made = 0
+
+    async def trouble(self) -> str:
+        """Return nothing: what is in memory is well."""
+        return ""
+
+    async def sweep(self, labels: Mapping[str, str]) -> None:
+        """Do nothing: nothing is made outside of the workloads."""
+
+    async def renew_logins(self, labels: Mapping[str, str]) -> None:
+        """Do nothing: images are pulled at once."""
 
     def publish(self, image: ImageName, digest: Digest, content: MemoryImage | None = None) -> None:
         """Put an image where `pull` finds it."""

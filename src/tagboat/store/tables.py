@@ -129,6 +129,8 @@ stages_table = Table(
     Column("held_by", Text),
     Column("stopped_at", Instant),
     Column("stopped_by", Text),
+    Column("replicas", Integer, nullable=False, server_default=text("1")),
+    Column("constraints", JSON_TUPLE, nullable=False, server_default=text("'[]'")),
     Column("image_volumes", JSON_TUPLE, nullable=False, server_default=text("'[]'")),
     Column("adopted_volumes", JSON, nullable=False, server_default=text("'{}'")),
     Column("created_at", Instant, nullable=False),

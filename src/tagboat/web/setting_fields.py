@@ -214,6 +214,13 @@ STAGE_GROUPS = (
         "Going live",
         (
             SettingField("max_instances", "Tags live side by side", WHOLE),
+            SettingField("replicas", "Replicas", WHOLE, "More than 1 needs Docker Swarm."),
+            SettingField(
+                "constraints",
+                "Placement constraints",
+                LINES,
+                "Nodes of Docker Swarm that fit, such as node.labels.zone==a; one on each line.",
+            ),
             SettingField(
                 "strategy",
                 "Strategy",

@@ -29,7 +29,7 @@ _LOG_PIECES = 256
 
 So many more are asked for than are kept.
 """
-_OVERLAP = 256
+LOG_OVERLAP = 256
 """Lines that two reads of one log have in common.
 
 Output and errors are stored by two threads, not always in the order of their times: a read from the
@@ -55,10 +55,10 @@ class ContainerLogs:
         """Yield the last lines, and what is written from then on until it is removed."""
         start = _start(since)
         multiplexed = not await self._has_terminal(container)
-        lines = await self._last(container, max(tail, _OVERLAP), start, multiplexed=multiplexed)
+        lines = await self._last(container, max(tail, LOG_OVERLAP), start, multiplexed=multiplexed)
         for line in lines[max(0, len(lines) - tail) :]:
             yield line.as_log_line()
-        shown = _Shown(lines, start)
+        shown = ShownLines(lines, start)
         while await self._runs_or_waits(container):
             new = self._new_lines(container, shown, multiplexed=multiplexed)
             # Its stream is left at once when the reader goes.
@@ -81,7 +81,7 @@ class ContainerLogs:
         return kept.lines()
 
     async def _new_lines(
-        self, container: str, shown: "_Shown", *, multiplexed: bool
+        self, container: str, shown: "ShownLines", *, multiplexed: bool
     ) -> AsyncGenerator[StampedLine, None]:
         """Yield what is written until the container ends."""
         reader = LineReader(multiplexed=multiplexed)
@@ -123,11 +123,11 @@ class ContainerLogs:
             return wire.has_terminal(await docker.containers.container(container).show())
 
 
-class _Shown:
+class ShownLines:
     """The last lines of a log that were read, and the time from which it is read again."""
 
     def __init__(self, lines: list[StampedLine], start: int | None) -> None:
-        self._lines = deque(lines, _OVERLAP)
+        self._lines = deque(lines, LOG_OVERLAP)
         self._start = start
 
     @property
@@ -136,6 +136,7 @@ class _Shown:
         return next((line.at for line in self._lines if line.at is not None), self._start)
 
     def add(self, line: StampedLine) -> None:
+        """Take the next line that was shown."""
         self._lines.append(line)
 
     def again(self) -> Counter[StampedLine]:

@@ -62,6 +62,7 @@ class DockerRuntime(DockerHoldings):
     """
 
     self_healing = False
+    is_cluster = False
 
     def __init__(
         self,
@@ -104,6 +105,16 @@ class DockerRuntime(DockerHoldings):
             if any("podman" in str(part.get("Name")).lower() for part in parts):
                 return ""
             return str((await docker.system.info()).get("ID") or "")
+
+    async def trouble(self) -> str:
+        """Return nothing: an engine that answers is well."""
+        return ""
+
+    async def sweep(self, labels: Mapping[str, str]) -> None:
+        """Do nothing: files are part of their container, and go with it."""
+
+    async def renew_logins(self, labels: Mapping[str, str]) -> None:
+        """Do nothing: the engine pulls at once, with a login that it does not keep."""
 
     async def platform(self) -> str:
         """System and processor of the engine's machine, such as `linux/amd64`.

@@ -1,0 +1,67 @@
+"""Placement: how many tasks a stage has, and on which machines of a cluster they may run."""
+
+import re
+from collections.abc import Sequence
+
+from tagboat.core.catalog import Stage, Strategy
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.run import RunConfig
+from tagboat.core.storage import kept, strategy_in_force
+
+MOST_REPLICAS = 100
+MOST_CONSTRAINTS = 20
+MAX_CONSTRAINT = 255
+
+# Keys and values as Docker Swarm takes them (`docker service create --constraint`).
+_KEY = (
+    r"node\.(?:id|hostname|ip|role|platform\.(?:os|arch)|labels\.[A-Za-z0-9._/-]+)"
+    r"|engine\.labels\.[A-Za-z0-9._/-]+"
+)
+CONSTRAINT_PATTERN = rf"^(?:{_KEY})(?:==|!=)[A-Za-z0-9:][A-Za-z0-9_.+:/-]*$"
+_CONSTRAINT = re.compile(CONSTRAINT_PATTERN.strip("^$"), re.ASCII)
+_ONE_NODE = ("node.hostname==", "node.id==")
+
+
+def parse_constraint(text: str) -> str:
+    """Return a placement constraint: `KEY==VALUE` or `KEY!=VALUE`, without spaces.
+
+    Raises InvalidValueError for anything else.
+    """
+    if len(text) > MAX_CONSTRAINT or not _CONSTRAINT.fullmatch(text):
+        raise InvalidValueError(
+            "must be KEY==VALUE or KEY!=VALUE with a key of Docker Swarm, such as"
+            " node.labels.zone==a or node.hostname==n1"
+        )
+    return text
+
+
+def names_one_node(constraints: Sequence[str]) -> bool:
+    """Return whether only one machine can fit."""
+    return any(one.startswith(_ONE_NODE) for one in constraints)
+
+
+def placement_trouble(stage: Stage, config: RunConfig, *, is_cluster: bool) -> tuple[str, str]:
+    """Return the field of a stage that its engine cannot do as asked, and why; empty for none.
+
+    `is_cluster` is True where the runtime runs tasks on several machines.
+    """
+    field, why = "", ""
+    if not is_cluster:
+        needs = "Docker Swarm (TAGBOAT_ENGINE=swarm), for this engine has one machine"
+        if config.replicas > 1:
+            field, why = "replicas", f"more than 1 needs {needs}: set it to 1"
+        elif config.constraints:
+            field, why = "constraints", f"they need {needs}: remove them"
+    elif not names_one_node(config.constraints):
+        name_it = "name it with a constraint such as node.hostname==n1"
+        if paths := ", ".join(kept(config)):
+            field = "constraints"
+            why = f"what the app keeps at {paths} is on one node: {name_it}, or keep nothing"
+        elif strategy_in_force(stage, config) is Strategy.RECREATE:
+            # Two copies ran for more than a minute where a node was cut off, and came back.
+            field = "constraints"
+            why = (
+                "an app that cannot run twice (strategy recreate) needs one node, since the swarm"
+                f" starts it again elsewhere when a node is cut off: {name_it}"
+            )
+    return field, why

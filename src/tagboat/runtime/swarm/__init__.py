@@ -1,0 +1,1 @@
+"""Docker Swarm as a runtime: a service for each workload."""

@@ -1,0 +1,94 @@
+"""The overlay networks of a swarm."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError
+from tagboat.runtime.docker.refusal import no_network
+from tagboat.runtime.docker.wire import Json
+from tagboat.runtime.swarm.managers import SwarmManagers
+
+_IN_USE = ("in use", "active endpoints")
+
+
+class SwarmNetworks:
+    """Makes, finds and removes networks that reach over all nodes."""
+
+    def __init__(self, managers: SwarmManagers) -> None:
+        self._managers = managers
+
+    async def ensure(self, name: str, labels: Mapping[str, str], notes: Mapping[str, str]) -> str:
+        """Make a network unless it exists, and return its id; see the port for the rest."""
+        found = await self._find(name)
+        if found is None:
+            body = {
+                "Name": name,
+                "CheckDuplicate": True,
+                "Driver": "overlay",
+                "Labels": {**notes, **labels},
+            }
+            doing = f"create the network {name}"
+            try:
+                await self._managers.ask(doing, "networks/create", "POST", body=body)
+            except NameTakenError:
+                pass  # another server was quicker, or the call was repeated
+            except EngineError as error:
+                if "already exists" not in str(error):
+                    raise
+            found = await self._find(name)
+        if found is None:
+            raise EngineError(f"the swarm could not create the network {name}: it does not list it")
+        if not labels.items() <= (found.get("Labels") or {}).items():
+            raise EngineError(
+                f"the swarm has a network {name} that Tagboat has not made and does not use:"
+                f" remove it with docker network rm {name}"
+            )
+        return str(found["Id"])
+
+    async def ids_of(self, names: Sequence[str], doing: str) -> list[str]:
+        """Return the ids of networks, in their order. Raises NetworkNotFoundError."""
+        ids = []
+        for name in names:
+            found = await self._find(name)
+            if found is None:
+                raise no_network(name, doing)
+            ids.append(str(found["Id"]))
+        return ids
+
+    async def remove(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Remove the network if it has these labels, and no service uses it; whether it is gone."""
+        found = await self._find(name)
+        if found is None:
+            return True
+        if not labels.items() <= (found.get("Labels") or {}).items():
+            return False
+        try:
+            await self._managers.ask(
+                f"remove the network {name}", f"networks/{found['Id']}", "DELETE"
+            )
+        except EngineNotFoundError:
+            return True
+        except EngineError as error:
+            if any(words in str(error) for words in _IN_USE):
+                return False
+            # It was removed, and the manager still lists it until the last task has left it.
+            if "not found" not in str(error):
+                raise
+        return True
+
+    async def labelled(self, labels: Mapping[str, str]) -> list[str]:
+        """Return the names of all networks of the swarm with these labels, in order."""
+        wanted = {
+            "label": [f"{name}={value}" for name, value in labels.items()],
+            "scope": ["swarm"],
+        }
+        return sorted(str(one["Name"]) for one in await self._list(wanted))
+
+    async def _find(self, name: str) -> Json | None:
+        found = await self._list({"name": [name], "scope": ["swarm"]})
+        # The engine finds it anywhere in a name.
+        return next((one for one in found if one["Name"] == name), None)
+
+    async def _list(self, wanted: Mapping[str, list[str]]) -> Sequence[Json]:
+        params = {"filters": json.dumps(wanted)}
+        return list(await self._managers.ask("list networks", "networks", params=params) or ())

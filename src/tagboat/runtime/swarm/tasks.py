@@ -1,0 +1,215 @@
+"""The tasks of services: what the managers say of them, read as the status of a workload. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from tagboat.core.endpoint import Endpoint
+from tagboat.core.workload import TaskStatus, WorkloadStatus
+from tagboat.runtime.docker.loglines import first_line
+from tagboat.runtime.docker.refusal import clean
+from tagboat.runtime.docker.wire import Json, parse_time
+from tagboat.runtime.swarm.service_wire import (
+    HEALTH_LABEL,
+    NAME_LABEL,
+    PORT_LABEL,
+    STARTED_LABEL,
+)
+
+_ENDED = frozenset({"complete", "failed"})
+_ACTIVE = frozenset({"starting", "running"})
+_ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not listened at
+_AFTERWARDS = timedelta(seconds=0.5)
+"""A task that ends is replaced in the same moment. One that was given up ends later than that."""
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmNode:
+    """A machine of the swarm: its name, address, and whether the managers hear of it."""
+
+    id: str
+    name: str
+    address: str
+    ready: bool
+    is_leader: bool = False
+    is_manager: bool = False
+
+
+def read_nodes(answer: Iterable[Json]) -> dict[str, SwarmNode]:
+    """Read the answer of NodeList, by id."""
+    return {one["ID"]: _read_node(one) for one in answer}
+
+
+def _read_node(answer: Json) -> SwarmNode:
+    status, manager = answer.get("Status") or {}, answer.get("ManagerStatus") or {}
+    address = str(status.get("Addr") or "")
+    if address in _ANY_ADDRESS:
+        # A manager that was made without an address to advertise.
+        address = str(manager.get("Addr") or "").rpartition(":")[0]
+    return SwarmNode(
+        id=answer["ID"],
+        name=str((answer.get("Description") or {}).get("Hostname") or answer["ID"]),
+        address=address,
+        ready=status.get("State") == "ready",
+        is_leader=bool(manager.get("Leader")),
+        is_manager=bool(manager),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmTask:
+    """One task. `node` is None before it has one, and where that was removed from the swarm.
+
+    `abandoned` is True once nobody waits for it any more: it was replaced before it ended.
+    """
+
+    id: str
+    slot: int
+    state: str
+    wanted: str
+    created_at: datetime
+    changed_at: datetime
+    node: SwarmNode | None
+    has_container: bool
+    exit_code: int
+    said: str
+    endpoint: Endpoint | None
+    abandoned: bool = False
+
+    @property
+    def node_lost(self) -> bool:
+        """True if it should run, on a machine that nobody hears of."""
+        return self.node is not None and not self.node.ready and self.state in _ACTIVE
+
+    @property
+    def is_up(self) -> bool:
+        """True if it has a process, as far as that is known."""
+        return self.state in _ACTIVE and self.has_container and not self.node_lost
+
+
+def read_tasks(
+    service: Json, answer: Iterable[Json], nodes: Mapping[str, SwarmNode]
+) -> list[SwarmTask]:
+    """Read the tasks of `service` in an answer of TaskList, the oldest first."""
+    port = int(_labels(service).get(PORT_LABEL) or 0)
+    found = sorted(
+        (one for one in answer if one.get("ServiceID") == service["ID"]),
+        key=lambda one: (_time(one.get("CreatedAt")), one["ID"]),
+    )
+    return [_read_task(one, nodes.get(one.get("NodeID") or ""), port) for one in found]
+
+
+def _read_task(answer: Json, node: SwarmNode | None, port: int) -> SwarmTask:
+    status = answer.get("Status") or {}
+    container = status.get("ContainerStatus") or {}
+    published = [
+        int(one.get("PublishedPort") or 0)
+        for one in (status.get("PortStatus") or {}).get("Ports") or ()
+        if one.get("TargetPort") == port and one.get("Protocol") == "tcp"
+    ]
+    # A fixed port that `publish` asks for comes first, and stays the same with the next task.
+    at = next(filter(None, reversed(published)), 0)
+    return SwarmTask(
+        id=answer["ID"],
+        slot=int(answer.get("Slot") or 0),
+        state=str(status.get("State") or "new"),
+        wanted=str(answer.get("DesiredState") or ""),
+        created_at=_time(answer.get("CreatedAt")),
+        changed_at=_time(answer.get("UpdatedAt")),
+        node=node,
+        has_container=bool(container.get("ContainerID")),
+        exit_code=int(container.get("ExitCode") or 0),
+        said=first_line(clean(str(status.get("Err") or ""))),
+        endpoint=Endpoint(node.address, at) if node is not None and at else None,
+    )
+
+
+def service_status(service: Json, tasks: Sequence[SwarmTask]) -> WorkloadStatus:
+    """Return the status of a workload by its service, and by its tasks, the oldest first."""
+    spec = service["Spec"]
+    labels, template = _labels(service), spec["TaskTemplate"]
+    wanted = int(spec["Mode"]["Replicated"].get("Replicas") or 0)
+    tested = labels.get(HEALTH_LABEL) == "true"
+    restarts = (template.get("RestartPolicy") or {}).get("Condition") != "none" and wanted > 0
+    slots: dict[int, list[SwarmTask]] = {}
+    for one in tasks:
+        slots.setdefault(one.slot, []).append(one)
+    found, waits = [], []
+    listens = bool(int(labels.get(PORT_LABEL) or 0))
+    for slot in sorted(slots):
+        status = _slot_status(slots[slot], tested=tested, restarts=restarts, listens=listens)
+        found += [status] if status else []
+        waits += [_why_waits(slots[slot])] if not (status and status.running) else []
+    return WorkloadStatus(
+        id=service["ID"],
+        name=labels.get(NAME_LABEL) or spec["Name"],
+        labels=template["ContainerSpec"].get("Labels") or {},
+        tasks=tuple(found),
+        wanted=wanted,
+        waits_for=next(filter(None, waits), ""),
+        preparing=wanted > 0 and any(some[-1].state == "preparing" for some in slots.values()),
+        restarts=sum(len(ends_of(some[:-1], some)) for some in slots.values()) if restarts else 0,
+        started_at=parse_time(labels.get(STARTED_LABEL) or ""),
+    )
+
+
+def ends_of(ended: Sequence[SwarmTask], slot: Sequence[SwarmTask]) -> list[SwarmTask]:
+    """Return those of the tasks of a slot that ended by themselves, the oldest first.
+
+    Not among them are those that were replaced first: their machine was lost or emptied, or they
+    were told to stop.
+    """
+    later = {one.id: after for one, after in pairwise(slot)}
+    return [
+        one
+        for one in ended
+        if one.state in _ENDED
+        and (one.id not in later or one.changed_at - later[one.id].created_at < _AFTERWARDS)
+    ]
+
+
+def _slot_status(
+    slot: Sequence[SwarmTask], *, tested: bool, restarts: bool, listens: bool
+) -> TaskStatus | None:
+    """Return the status of one place for a task, None before one was started there."""
+    task = slot[-1]
+    # Without its port, nobody could tell an app that listens from one that does not. With a
+    # HEALTHCHECK, a task is called running once that has passed.
+    if task.state == "running" and (task.endpoint is not None or not listens):
+        return TaskStatus(
+            id=task.id,
+            running=True,
+            health="healthy" if tested else None,
+            endpoint=task.endpoint,
+            node=task.node.name if task.node else "",
+            node_lost=task.node_lost,
+        )
+    ended = ends_of(slot, slot)
+    if not ended:
+        return None
+    last = ended[-1]
+    return TaskStatus(
+        id=last.id,
+        running=False,
+        restarting=restarts,
+        exit_code=last.exit_code,
+        node=last.node.name if last.node else "",
+    )
+
+
+def _why_waits(slot: Sequence[SwarmTask]) -> str:
+    """Return why no task runs in this place, empty where nothing says it."""
+    # The next try says nothing before it fails like the one before.
+    task = next((one for one in reversed(slot[-2:]) if one.said), slot[-1])
+    place = f"{task.node.name}: " if task.node else ""
+    return f"{place}{task.said}" if task.said else f"{place}the task is {task.state}"
+
+
+def _labels(service: Json) -> Mapping[str, str]:
+    return (service.get("Spec") or {}).get("Labels") or {}
+
+
+def _time(text: object) -> datetime:
+    return parse_time(str(text or "")) or _NEVER

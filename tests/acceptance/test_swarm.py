@@ -1,0 +1,217 @@
+"""A real Docker Swarm of three nodes behind the real process and ingress."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.traffic import page, traffic
+from tests.support.images import EXITS_AT_ONCE
+from tests.support.server import Server
+from tests.support.swarm_cluster import Cluster, Node, swarm_cluster
+from tests.support.swarm_run import EDGE, SwarmLane, new_swarm_lane, swarm_server
+
+DEPLOYS_UNDER_LOAD = 20
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with swarm_cluster(size=3, managers=3) as cluster:
+        cluster.host(EDGE, 90)
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with (
+        cluster.inside(EDGE),
+        swarm_server(cluster, tmp_path_factory.mktemp("tagboat")) as server,
+    ):
+        yield server
+
+
+@pytest.fixture
+def lane(cluster: Cluster, server: Server) -> Iterator[SwarmLane]:
+    lane = new_swarm_lane(cluster, server)
+    yield lane
+    for project in server.items("/api/projects"):
+        server.call("DELETE", f"/api/projects/{project['id']}")
+
+
+@pytest.fixture
+def back_again(cluster: Cluster) -> Iterator[None]:
+    """Let all nodes be there again after a test that loses one."""
+    yield
+    for node in cluster.nodes:
+        node.join_up()
+        if node.process is None or node.process.poll() is not None:
+            node.start()
+            node.await_answer()
+
+
+def other_than_leader(lane: SwarmLane) -> Node:
+    leader = lane.cluster.leader()
+    return next(node for node in lane.nodes_with_tasks() if node is not leader)
+
+
+@pytest.mark.usefixtures("back_again")
+def test_two_replicas_are_updated_and_lose_a_node_without_a_lost_request(lane: SwarmLane) -> None:
+    lane.bring("v1")
+    assert len(lane.nodes_with_tasks()) == 2
+    with traffic(lane.port, lane.host) as asked:
+        asked.goes_on()
+        lane.bring("v2")
+        asked.answers.clear()
+        assert asked.goes_on() == "v2"
+        assert set(asked.answers) == {"v2"}
+
+        failed = lane.bring("v3", "failed", cmd=EXITS_AT_ONCE)
+        assert "exited with code 3" in failed["reason"]
+        assert "no configuration found" in failed["log"]
+        assert len(lane.services()) == 1
+
+        other_than_leader(lane).lose_power()
+        lane.server.until(lambda: lane.running_tasks() == 2, "two tasks on the nodes left")
+        asked.goes_on(100)
+        assert set(asked.answers) == {"v2"}
+    assert not asked.failures
+    health = lane.server.call("GET", "/api/health")[1]
+    assert "do not answer" in health["checks"]["engine"]
+
+
+def reaches(lane: SwarmLane, deploy: str, step: str) -> None:
+    """Wait until a deploy has begun that step."""
+
+    def begun() -> bool:
+        steps = lane.server.call("GET", f"/api/deploys/{deploy}")[1]["steps"]
+        return any(one["name"] == step and one["status"] != "pending" for one in steps)
+
+    lane.server.until(begun, f"the step {step}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["pull", "start", "check", "switch", "retire"])
+def test_a_server_that_is_killed_carries_its_deploy_to_the_end(lane: SwarmLane, step: str) -> None:
+    lane.bring("v1")
+    lane.publish("v2")
+    with traffic(lane.port, lane.host) as asked:
+        asked.goes_on()
+        deploy = lane.order("v2")
+        reaches(lane, deploy, step)
+        lane.server.kill()
+        asked.goes_on()
+        lane.server.start()
+        ended = lane.server.ended(deploy)
+        assert ended["status"] == "succeeded", ended
+        asked.answers.clear()
+        assert asked.goes_on() == "v2"
+    assert not asked.failures
+    assert lane.live()["tag"] == "v2"
+    lane.server.until(lambda: len(lane.services()) == 1, "the old service to be gone")
+
+
+@pytest.mark.slow
+def test_many_deploys_under_load_lose_no_request(lane: SwarmLane) -> None:
+    lane.bring("v0")
+    with traffic(lane.port, lane.host) as asked:
+        for number in range(1, DEPLOYS_UNDER_LOAD + 1):
+            lane.bring(f"v{number}")
+        asked.answers.clear()
+        assert asked.goes_on() == f"v{DEPLOYS_UNDER_LOAD}"
+    assert not asked.failures
+    assert len(lane.services()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("back_again")
+@pytest.mark.parametrize("way", ["power", "cable", "freeze"])
+@pytest.mark.parametrize("step", ["start", "check"])
+def test_the_loss_of_the_leader_loses_no_deploy(lane: SwarmLane, step: str, way: str) -> None:
+    lane.bring("v1")
+    lane.publish("v2")
+    with traffic(lane.port, lane.host) as asked:
+        asked.goes_on()
+        deploy = lane.order("v2")
+        reaches(lane, deploy, step)
+        leader = lane.cluster.leader()
+        lose = {"power": leader.lose_power, "cable": leader.cut_off, "freeze": leader.freeze}
+        lose[way]()
+        try:
+            ended = lane.server.ended(deploy)
+            assert ended["status"] == "succeeded", (ended, lane.server.log()[-6000:])
+            asked.answers.clear()
+            assert asked.goes_on() == "v2"
+        finally:
+            leader.freeze(frozen=False)
+    assert not asked.failures
+    assert lane.live()["tag"] == "v2"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("back_again")
+def test_one_replica_is_back_on_another_node(cluster: Cluster, server: Server) -> None:
+    lane = new_swarm_lane(cluster, server, replicas=1)
+    lane.bring("v1")
+    (node,) = lane.nodes_with_tasks()
+    before = lane.live()["url"]
+    node.lose_power()
+
+    def back() -> bool:
+        return page(lane.port, lane.host) == (200, "v1") and node not in lane.nodes_with_tasks()
+
+    server.until(back, "the task to be back on another node")
+    server.until(lambda: bool(lane.live()["url"] != before), "its endpoint on record")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("back_again")
+def test_a_node_that_is_cut_off_keeps_its_tasks_until_it_is_back(lane: SwarmLane) -> None:
+    """Two more tasks than wanted run for that time, without traffic: as the documents say."""
+    lane.bring("v1")
+    node = other_than_leader(lane)
+    label = f"tagboat.project={lane.name}"
+    with traffic(lane.port, lane.host) as asked:
+        node.cut_off()
+        lane.server.until(lambda: lane.running_tasks() == 2, "a task in place of the one cut off")
+        asked.goes_on(50)
+        assert node.containers(label), "it runs on there"
+        node.join_up()
+        lane.server.until(lambda: lane.running_tasks() == 2, "two tasks, and no more")
+        lane.server.until(
+            lambda: sum(len(one.containers(label)) for one in lane.cluster.nodes) == 2,
+            "the one too many to be ended",
+        )
+        lane.bring("v2")
+    assert not asked.failures
+
+
+@pytest.mark.slow
+def test_an_app_with_data_needs_one_node_and_stays_on_it(cluster: Cluster, server: Server) -> None:
+    lane = new_swarm_lane(cluster, server, replicas=1)
+    path = f"/api/stages/{lane.stage}"
+    volumes = {"volumes": {"data": "/data"}}
+    status, refused = server.call("PATCH", path, volumes)
+    assert status == 422, refused
+    assert "node.hostname==n1" in str(refused)
+    placed = {**volumes, "constraints": ["node.hostname==n2"]}
+    assert server.call("PATCH", path, placed)[0] == 200
+    for tag in ("v1", "v2"):
+        lane.bring(tag)
+        assert [node.name for node in lane.nodes_with_tasks()] == ["n2"]
+
+
+@pytest.mark.slow
+def test_a_release_command_runs_once_with_secrets_and_its_failure_is_told(
+    cluster: Cluster, server: Server
+) -> None:
+    lane = new_swarm_lane(cluster, server)
+    command = ["/bin/sh", "-c", "cat /run/secrets/key; echo; exit 4"]
+    fields = {"release_command": command, "secret_files": {"key": "not-to-be-shown"}}
+    assert server.call("PATCH", f"/api/stages/{lane.stage}", fields)[0] == 200
+    failed = lane.bring("v1", "failed")
+    assert "the release command exited with code 4" in failed["reason"]
+    assert failed["log"].strip() == "***"
+    assert lane.services() == []
+    passes = {"release_command": ["/bin/sh", "-c", "test -s /run/secrets/key"]}
+    assert server.call("PATCH", f"/api/stages/{lane.stage}", passes)[0] == 200
+    lane.bring("v2")
+    assert len(lane.services()) == 1

@@ -1,0 +1,80 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from tagboat.core.catalog import Stage, Strategy
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.placement import names_one_node, parse_constraint, placement_trouble
+from tagboat.core.run import RunConfig, RunOptions
+from tagboat.core.tags import parse_tag_pattern
+
+STAGE = Stage(
+    id="s1",
+    project_id="p1",
+    name="dev",
+    pattern=parse_tag_pattern("*"),
+    created_at=datetime(2026, 11, 29, tzinfo=UTC),
+)
+PLAIN = RunConfig(port=8080, healthcheck="", env={})
+KEEPS = replace(PLAIN, options=RunOptions(volumes={"data": "/data"}))
+ONE_NODE = ("node.hostname==n1",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "node.labels.zone==a",
+        "node.role!=manager",
+        "node.hostname==n1.example.com",
+        "node.platform.os==linux",
+        "engine.labels.disk==ssd",
+    ],
+)
+def test_constraints_as_docker_swarm_takes_them(text: str) -> None:
+    assert parse_constraint(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "zone==a", "node.labels.zone=a", "node.labels.zone == a", "node.role==", "a\n==b"]
+)
+def test_what_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidValueError, match=r"node\.labels\.zone==a"):
+        parse_constraint(text)
+
+
+def test_only_hostname_and_id_name_one_node() -> None:
+    assert names_one_node(ONE_NODE)
+    assert names_one_node(("node.role==worker", "node.id==abc"))
+    assert not names_one_node(("node.labels.zone==a", "node.hostname!=n1"))
+
+
+def test_one_machine_runs_one_task_anywhere() -> None:
+    assert placement_trouble(STAGE, PLAIN, is_cluster=False) == ("", "")
+    several = replace(PLAIN, replicas=2)
+    field, why = placement_trouble(STAGE, several, is_cluster=False)
+    assert field == "replicas"
+    assert "TAGBOAT_ENGINE=swarm" in why
+    placed = replace(PLAIN, constraints=ONE_NODE)
+    assert placement_trouble(STAGE, placed, is_cluster=False)[0] == "constraints"
+
+
+def test_on_a_cluster_data_needs_one_node() -> None:
+    assert placement_trouble(STAGE, replace(PLAIN, replicas=2), is_cluster=True) == ("", "")
+    field, why = placement_trouble(STAGE, KEEPS, is_cluster=True)
+    assert field == "constraints"
+    assert "/data" in why
+    assert placement_trouble(STAGE, replace(KEEPS, constraints=ONE_NODE), is_cluster=True)[1] == ""
+
+
+def test_on_a_cluster_an_app_that_cannot_run_twice_needs_one_node() -> None:
+    stage = replace(STAGE, strategy=Strategy.RECREATE)
+    assert "recreate" in placement_trouble(stage, PLAIN, is_cluster=True)[1]
+    placed = replace(PLAIN, constraints=ONE_NODE)
+    assert placement_trouble(stage, placed, is_cluster=True) == ("", "")
+
+
+def test_what_nobody_has_set_does_not_change_the_fingerprint() -> None:
+    assert PLAIN.fingerprint == replace(PLAIN, replicas=1, constraints=()).fingerprint
+    assert PLAIN.fingerprint != replace(PLAIN, replicas=2).fingerprint
+    assert PLAIN.fingerprint != replace(PLAIN, constraints=ONE_NODE).fingerprint
