@@ -99,7 +99,7 @@ class WorkloadStatus:
 
     `tasks` are those that were started and not yet replaced; so many are `wanted`. `waits_for` is
     why further ones cannot be started yet, empty where that is not known; `preparing` is True while
-    a machine pulls the image for one. `restarts` counts the
+    a machine has yet to take one, or pulls its image. `restarts` counts the
     restarts by the runtime: in the same task, or by another task after one that ended by itself.
     `started_at` is when it was last started, None if it never was. `health_said` is one line of the
     output of the last HEALTHCHECK. `unasked_volumes` maps paths to the names of the volumes that

@@ -197,8 +197,7 @@ deploys_table = Table(
     Column("finished_at", Instant),
     Index(None, "stage_id", "id"),
     Index(None, "project_id", "id"),
-    # Few are ever open: the webhook path and the worker look them up among any number of finished
-    # ones.
+    # Few are ever open: webhook and worker look them up among any number of finished ones.
     Index("ix_deploys_open", "stage_id", sqlite_where=OPEN),
     # The worker goes through those that wait by age, and asks of each whether its stage is at work
     # or another goes first. With status and trigger in it too, SQLite answers from the index alone.
@@ -261,8 +260,7 @@ instances_table = Table(
     Index(None, "stage_id", "id"),
     Index("ix_instances_lived", "stage_id", "id", sqlite_where=text("live_at IS NOT NULL")),
     Index(None, "project_id", "id"),
-    # Few are ever active, among any number of ended ones: these find them, and those that ended
-    # last, without a walk through the history.
+    # Few are ever active: these find them, and those that ended last, without a long walk.
     Index(None, "state", "id"),
     Index(None, "stage_id", "state", "id"),
     Index(None, "stage_id", "state", "stopped_at"),

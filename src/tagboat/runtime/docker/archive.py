@@ -4,7 +4,7 @@ import io
 import tarfile
 from collections.abc import Mapping
 
-_READABLE_BY_ALL = 0o444
+READABLE_BY_ALL = 0o444
 """The app may run as any user.
 
 A user who can look into the container can read its environment as well.
@@ -24,6 +24,6 @@ def files_archive(files: Mapping[str, str]) -> bytes:
         for path, text in files.items():
             data = text.encode()
             entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.mode, entry.size = _READABLE_BY_ALL, len(data)
+            entry.mode, entry.size = READABLE_BY_ALL, len(data)
             archive.addfile(entry, io.BytesIO(data))
     return packed.getvalue()

@@ -22,7 +22,7 @@ from tagboat.runtime.docker.wire import Json, parse_time
 
 # The user name by which Docker marks a password that is a token.
 DOCKER_IDENTITY_TOKEN = "<token>"  # noqa: S105
-_LABELS_FOR_PEOPLE = "org.opencontainers."
+LABELS_FOR_PEOPLE = "org.opencontainers."
 _DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
 
 
@@ -61,7 +61,7 @@ def steering_labels(answer: Json) -> list[str]:
     Proxies and jobs of others may go by them.
     """
     labels = (answer.get("Config") or {}).get("Labels") or {}
-    return [name for name in labels if not name.startswith(_LABELS_FOR_PEOPLE)]
+    return [name for name in labels if not name.startswith(LABELS_FOR_PEOPLE)]
 
 
 def disk_usage(answer: Json) -> DiskUsage:

@@ -14,7 +14,7 @@ from tagboat.runtime.swarm.service_wire import SECRETS_BELOW, StoredFile, servic
 
 FILE_OF_LABEL = "tagboat.swarm.file_of"
 """The label of a secret or config with the name of the service that it was made for."""
-_KINDS = ("secrets", "configs")
+_FILE_KINDS = ("secrets", "configs")
 _BEFORE_ITS_SERVICE = timedelta(minutes=10)
 
 
@@ -37,13 +37,13 @@ class SwarmFiles:
 
     async def remove_for(self, service: str) -> None:
         """Remove the files that were made for the service of that name, which is gone."""
-        for kind in _KINDS:
+        for kind in _FILE_KINDS:
             for one in await self._list(kind, {FILE_OF_LABEL: service}):
                 await self._remove(kind, one["ID"])
 
     async def sweep(self, labels: Mapping[str, str], services: Collection[str]) -> None:
         """Remove files with these labels whose services are not among these names any more."""
-        for kind in _KINDS:
+        for kind in _FILE_KINDS:
             for one in await self._list(kind, labels):
                 owner = (one["Spec"].get("Labels") or {}).get(FILE_OF_LABEL)
                 made = parse_time(one.get("CreatedAt") or "")

@@ -14,7 +14,7 @@ from tagboat.runtime.docker.address import EngineAddress
 from tagboat.runtime.docker.connection import DockerConnection, Explain, StreamRequest
 from tagboat.runtime.docker.refusal import clean, refusal
 
-CALL_S = 5.0
+MANAGER_CALL_S = 5.0
 """Seconds for one manager: one that has no leader lets calls hang for 20 s."""
 PATIENCE_S = 30.0
 """Seconds in which all managers are asked again: a swarm elects a new leader in some 12 s."""
@@ -28,7 +28,7 @@ _LEADERLESS = re.compile(
     re.IGNORECASE,
 )
 _NO_MANAGER = re.compile(r"not a swarm manager|not part of a swarm", re.IGNORECASE)
-_NAME_TAKEN = re.compile(r"name conflicts with an existing object|already exists", re.IGNORECASE)
+_NAME_CONFLICT = re.compile(r"name conflicts with an existing object|already exists", re.IGNORECASE)
 _OUT_OF_SEQUENCE = re.compile(r"update out of sequence", re.IGNORECASE)
 
 
@@ -45,7 +45,7 @@ class SwarmManagers:
         self,
         addresses: Sequence[EngineAddress],
         *,
-        call_s: float = CALL_S,
+        call_s: float = MANAGER_CALL_S,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._connections = [DockerConnection(address) for address in addresses]
@@ -152,6 +152,6 @@ def refusal_of(error: DockerError, doing: str) -> EngineError:
         return OutOfSequenceError(f"the swarm could not {doing}: {said}")
     if _LEADERLESS.search(said):
         return EngineUnavailableError(f"the swarm could not {doing}: {said}")
-    if error.status == HTTPStatus.CONFLICT and _NAME_TAKEN.search(said):
+    if error.status == HTTPStatus.CONFLICT and _NAME_CONFLICT.search(said):
         return NameTakenError(f"the swarm could not {doing}: {said}")
     return refusal(error, doing)

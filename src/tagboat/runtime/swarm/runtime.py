@@ -32,6 +32,7 @@ from tagboat.runtime.docker import image_wire
 from tagboat.runtime.docker.networks import NO_LABELS
 from tagboat.runtime.docker.protocol_probe import ProtocolProbe
 from tagboat.runtime.docker.refusal import login_refusal
+from tagboat.runtime.docker.wire import DEFAULT_STOP_TIMEOUT_S
 from tagboat.runtime.swarm.files import SwarmFiles
 from tagboat.runtime.swarm.image_source import ImageSource, reference_of
 from tagboat.runtime.swarm.logins import renew_logins
@@ -47,14 +48,12 @@ from tagboat.runtime.swarm.services import SwarmServices
 from tagboat.runtime.swarm.task_logs import TaskLogs
 from tagboat.runtime.swarm.tasks import SwarmTask, ends_of, service_status
 
-LOOK_EVERY_S = 1.0
+TASKS_LOOK_S = 1.0
 """Seconds between two looks at all tasks: managers report no events of tasks."""
 _STOP_LOOK_S = 0.2
-_STOP_MARGIN_S = 20.0
-_DEFAULT_STOP_S = 10
+_TASKS_STOP_MARGIN_S = 20.0
 _LOGIN_S = 20.0
 _KNOWN_IMAGES = 256
-_LABELS_FOR_PEOPLE = "org.opencontainers."
 
 
 class SwarmRuntime:
@@ -69,7 +68,7 @@ class SwarmRuntime:
         source: ImageSource,
         *,
         logins: RegistryLogins | None = None,
-        look_every_s: float = LOOK_EVERY_S,
+        look_every_s: float = TASKS_LOOK_S,
     ) -> None:
         self._managers = managers
         self._source = source
@@ -186,7 +185,7 @@ class SwarmRuntime:
         steering = [
             label
             for label in (info.labels if info and not spec.image_labels else ())
-            if not label.startswith(_LABELS_FOR_PEOPLE)
+            if not label.startswith(image_wire.LABELS_FOR_PEOPLE)
         ]
         body = service_body(
             spec,
@@ -246,13 +245,15 @@ class SwarmRuntime:
         def end(spec: dict[str, Any]) -> bool:
             was = spec["Mode"]["Replicated"].get("Replicas")
             spec["Mode"]["Replicated"]["Replicas"] = 0
-            return was != 0
+            return bool(was)
 
         service = await self._services.change(workload, end)
         if service is None:
             return
         given = service["Spec"]["TaskTemplate"]["ContainerSpec"].get("StopGracePeriod")
-        limit_s = _STOP_MARGIN_S + (_DEFAULT_STOP_S if given is None else given / 10**9)
+        limit_s = _TASKS_STOP_MARGIN_S + (
+            DEFAULT_STOP_TIMEOUT_S if given is None else given / 10**9
+        )
         try:
             async with asyncio.timeout(limit_s):
                 # Managers report no events of tasks.

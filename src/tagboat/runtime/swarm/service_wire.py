@@ -8,6 +8,7 @@ from typing import Any
 
 from tagboat.core.errors import EngineError
 from tagboat.core.workload import WorkloadSpec
+from tagboat.runtime.docker.archive import READABLE_BY_ALL
 from tagboat.runtime.docker.wire import DROPPED_CAPABILITIES, GENEROUS_PIDS, Json
 
 NAME_LABEL = "tagboat.swarm.name"
@@ -15,7 +16,7 @@ ATTEMPT_LABEL = "tagboat.swarm.attempt"
 REPLICAS_LABEL = "tagboat.swarm.replicas"
 STARTED_LABEL = "tagboat.swarm.started"
 HEALTH_LABEL = "tagboat.swarm.healthcheck"
-PORT_LABEL = "tagboat.swarm.port"
+TASK_PORT_LABEL = "tagboat.swarm.port"
 LOGIN_LABEL = "tagboat.swarm.login"
 """Labels of services.
 
@@ -26,20 +27,19 @@ HEALTHCHECK; its port; and when its login was renewed.
 OWN_LABELS = frozenset(
     {
         *(NAME_LABEL, ATTEMPT_LABEL, REPLICAS_LABEL, STARTED_LABEL),
-        *(HEALTH_LABEL, PORT_LABEL, LOGIN_LABEL),
+        *(HEALTH_LABEL, TASK_PORT_LABEL, LOGIN_LABEL),
     }
 )
 
 SECRETS_BELOW = "/run/secrets/"
 _LONGEST_NAME = 63
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
-_NANOSECONDS = 1_000_000_000
+_NS_PER_S = 1_000_000_000
 _RESTART_DELAY_S = 1
-_BOUNDED_LOG = {"Name": "json-file", "Options": {"max-size": "10m", "max-file": "3"}}
+_LOG_DRIVER = {"Name": "json-file", "Options": {"max-size": "10m", "max-file": "3"}}
 _SIZE = re.compile(r"size=(\d+)([kmg]?)", re.IGNORECASE)
 _MODE = re.compile(r"mode=([0-7]{3,4})")
-_UNITS = {"": 0, "k": 10, "m": 20, "g": 30}
-_READABLE_BY_ALL = 0o444
+_SIZE_UNITS = {"": 0, "k": 10, "m": 20, "g": 30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def service_body(
         "ContainerSpec": _container(spec, files, image_labels),
         "Resources": {"Limits": _limits(spec)},
         "RestartPolicy": (
-            {"Condition": "any", "Delay": _RESTART_DELAY_S * _NANOSECONDS, "MaxAttempts": 0}
+            {"Condition": "any", "Delay": _RESTART_DELAY_S * _NS_PER_S, "MaxAttempts": 0}
             if spec.restarts
             else {"Condition": "none"}
         ),
@@ -103,7 +103,7 @@ def service_body(
             {"Target": network, "Aliases": list(spec.aliases.get(name, ()))}
             for name, network in zip(names, networks, strict=True)
         ],
-        "LogDriver": _BOUNDED_LOG,
+        "LogDriver": _LOG_DRIVER,
     }
     if spec.constraints:
         template["Placement"] = {"Constraints": list(spec.constraints)}
@@ -112,7 +112,7 @@ def service_body(
         ATTEMPT_LABEL: attempt,
         REPLICAS_LABEL: str(spec.replicas),
         HEALTH_LABEL: "true" if has_healthcheck else "",
-        PORT_LABEL: str(spec.port),
+        TASK_PORT_LABEL: str(spec.port),
     }
     return {
         "Name": service_name(spec.name),
@@ -160,8 +160,8 @@ def _container(
         "CapabilityAdd": [f"CAP_{name}" for name in spec.cap_add],
         # Engines before Docker 25 do not know it, and ignore it.
         "Privileges": {"NoNewPrivileges": True},
-        "Secrets": [_reference(one, "Secret") for one in files if one.is_secret],
-        "Configs": [_reference(one, "Config") for one in files if not one.is_secret],
+        "Secrets": [_file_reference(one, "Secret") for one in files if one.is_secret],
+        "Configs": [_file_reference(one, "Config") for one in files if not one.is_secret],
     }
     command, arguments = spec.entrypoint, spec.command
     if command == ():
@@ -177,14 +177,14 @@ def _container(
     }
     body |= {name: value for name, value in given.items() if value}
     if spec.stop_timeout_s is not None:
-        body["StopGracePeriod"] = spec.stop_timeout_s * _NANOSECONDS
+        body["StopGracePeriod"] = spec.stop_timeout_s * _NS_PER_S
     return body if spec.init is None else body | {"Init": spec.init}
 
 
 def _limits(spec: WorkloadSpec) -> dict[str, int]:
     limits = {
         "MemoryBytes": spec.memory,
-        "NanoCPUs": round(spec.cpus * _NANOSECONDS),
+        "NanoCPUs": round(spec.cpus * _NS_PER_S),
         "Pids": spec.pids or GENEROUS_PIDS,
     }
     return {name: value for name, value in limits.items() if value}
@@ -209,16 +209,16 @@ def _ports(spec: WorkloadSpec) -> list[dict[str, Any]]:
 def _tmpfs(options: str) -> dict[str, int]:
     found: dict[str, int] = {}
     if size := _SIZE.search(options):
-        found["SizeBytes"] = int(size[1]) << _UNITS[size[2].lower()]
+        found["SizeBytes"] = int(size[1]) << _SIZE_UNITS[size[2].lower()]
     if mode := _MODE.search(options):
         found["Mode"] = int(mode[1], 8)
     return found
 
 
-def _reference(file: StoredFile, kind: str) -> Json:
+def _file_reference(file: StoredFile, kind: str) -> Json:
     # Of a path below /run/secrets the engine takes the rest, of any other the whole.
     name = file.path.removeprefix(SECRETS_BELOW) if file.is_secret else file.path
-    target: Mapping[str, object] = {"Name": name, "UID": "0", "GID": "0", "Mode": _READABLE_BY_ALL}
+    target: Mapping[str, object] = {"Name": name, "UID": "0", "GID": "0", "Mode": READABLE_BY_ALL}
     return {"File": target, f"{kind}ID": file.id, f"{kind}Name": file.name}
 
 

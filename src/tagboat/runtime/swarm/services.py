@@ -22,7 +22,7 @@ from tagboat.runtime.swarm.tasks import (
 _CHANGE_TRIES = 20
 _AUTH_HEADER = "X-Registry-Auth"
 
-Change = Callable[[dict[str, Any]], bool]
+ServiceChange = Callable[[dict[str, Any]], bool]
 """Changes the spec of a service; returns False where that is as it is to be already."""
 
 
@@ -98,8 +98,10 @@ class SwarmServices:
             return str(found["ID"])
         return str(made.get("ID") or made["Id"])
 
-    async def change(self, workload: str, change: Change, auth: str | None = None) -> Json | None:
-        """Change a service as it is now, and return it; None where it is gone.
+    async def change(
+        self, workload: str, change: ServiceChange, auth: str | None = None
+    ) -> Json | None:
+        """ServiceChange a service as it is now, and return it; None where it is gone.
 
         What somebody else changes at the same time is kept, and the change is tried again.
         """

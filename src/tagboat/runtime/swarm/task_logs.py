@@ -44,7 +44,7 @@ class TaskLogs:
         tasks = await self._tasks(workload)
         read = await asyncio.gather(*(self._last(one, tail, start) for one in tasks if tail))
         lines = _in_order(
-            [_named(one, some, tasks) for one, some in zip(tasks, read, strict=False)]
+            [_with_place(one, some, tasks) for one, some in zip(tasks, read, strict=False)]
         )
         shown = [line.as_log_line() for line in lines[max(0, len(lines) - tail) :]]
         return [*map(LogLine, _left_out(tasks)), *shown]
@@ -66,7 +66,7 @@ class TaskLogs:
                 *(self._new(one, shown, max(tail, LOG_OVERLAP), start) for one in tasks)
             )
             lines = _in_order(
-                [_named(one, some, tasks) for one, some in zip(tasks, read, strict=True)]
+                [_with_place(one, some, tasks) for one, some in zip(tasks, read, strict=True)]
             )
             for line in lines[max(0, len(lines) - tail) :] if first else lines:
                 yield line.as_log_line()
@@ -130,7 +130,7 @@ def _in_order(read: Sequence[Sequence[StampedLine]]) -> list[StampedLine]:
     return list(heapq.merge(*read, key=lambda line: line.at or 0))
 
 
-def _named(
+def _with_place(
     task: SwarmTask, lines: Sequence[StampedLine], tasks: Sequence[SwarmTask]
 ) -> list[StampedLine]:
     """Return the lines of one task, with its number where there are several."""

@@ -13,16 +13,18 @@ from tagboat.runtime.docker.wire import Json, parse_time
 from tagboat.runtime.swarm.service_wire import (
     HEALTH_LABEL,
     NAME_LABEL,
-    PORT_LABEL,
     STARTED_LABEL,
+    TASK_PORT_LABEL,
 )
 
-_ENDED = frozenset({"complete", "failed"})
+_BY_ITSELF = frozenset({"complete", "failed"})
+_BEFORE_THE_APP = frozenset({"assigned", "accepted", "preparing"})
+"""States in which a node has yet to take a task, or pulls its image."""
 _ACTIVE = frozenset({"starting", "running"})
 _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not listened at
 _AFTERWARDS = timedelta(seconds=0.5)
 """A task that ends is replaced in the same moment. One that was given up ends later than that."""
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def read_tasks(
     service: Json, answer: Iterable[Json], nodes: Mapping[str, SwarmNode]
 ) -> list[SwarmTask]:
     """Read the tasks of `service` in an answer of TaskList, the oldest first."""
-    port = int(_labels(service).get(PORT_LABEL) or 0)
+    port = int(_labels(service).get(TASK_PORT_LABEL) or 0)
     found = sorted(
         (one for one in answer if one.get("ServiceID") == service["ID"]),
         key=lambda one: (_time(one.get("CreatedAt")), one["ID"]),
@@ -137,7 +139,7 @@ def service_status(service: Json, tasks: Sequence[SwarmTask]) -> WorkloadStatus:
     for one in tasks:
         slots.setdefault(one.slot, []).append(one)
     found, waits = [], []
-    listens = bool(int(labels.get(PORT_LABEL) or 0))
+    listens = bool(int(labels.get(TASK_PORT_LABEL) or 0))
     for slot in sorted(slots):
         status = _slot_status(slots[slot], tested=tested, restarts=restarts, listens=listens)
         found += [status] if status else []
@@ -149,7 +151,12 @@ def service_status(service: Json, tasks: Sequence[SwarmTask]) -> WorkloadStatus:
         tasks=tuple(found),
         wanted=wanted,
         waits_for=next(filter(None, waits), ""),
-        preparing=wanted > 0 and any(some[-1].state == "preparing" for some in slots.values()),
+        # A task that was tried in vain is no first one: a node may never get its image.
+        preparing=wanted > 0
+        and any(
+            some[-1].state in _BEFORE_THE_APP and not any(one.said for one in some)
+            for some in slots.values()
+        ),
         restarts=sum(len(ends_of(some[:-1], some)) for some in slots.values()) if restarts else 0,
         started_at=parse_time(labels.get(STARTED_LABEL) or ""),
     )
@@ -165,7 +172,7 @@ def ends_of(ended: Sequence[SwarmTask], slot: Sequence[SwarmTask]) -> list[Swarm
     return [
         one
         for one in ended
-        if one.state in _ENDED
+        if one.state in _BY_ITSELF
         and (one.id not in later or one.changed_at - later[one.id].created_at < _AFTERWARDS)
     ]
 
@@ -212,4 +219,4 @@ def _labels(service: Json) -> Mapping[str, str]:
 
 
 def _time(text: object) -> datetime:
-    return parse_time(str(text or "")) or _NEVER
+    return parse_time(str(text or "")) or _UNKNOWN_TIME

@@ -3,7 +3,7 @@ from typing import Any
 
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.workload import WorkloadStatus
-from tagboat.runtime.swarm.service_wire import HEALTH_LABEL, NAME_LABEL, PORT_LABEL
+from tagboat.runtime.swarm.service_wire import HEALTH_LABEL, NAME_LABEL, TASK_PORT_LABEL
 from tagboat.runtime.swarm.tasks import ends_of, read_nodes, read_tasks, service_status
 
 START = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)
@@ -18,12 +18,16 @@ def node(name: str, state: str = "ready", **manager: Any) -> dict[str, Any]:  # 
     }
 
 
-def service(replicas: int = 1, condition: str = "any", **labels: str) -> dict[str, Any]:
+def service(replicas: int = 1, condition: str = "any", *, tested: bool = False) -> dict[str, Any]:
     return {
         "ID": "s1",
         "Spec": {
             "Name": "web",
-            "Labels": {NAME_LABEL: "web", PORT_LABEL: "8080", **labels},
+            "Labels": {
+                NAME_LABEL: "web",
+                TASK_PORT_LABEL: "8080",
+                HEALTH_LABEL: "true" if tested else "",
+            },
             "Mode": {"Replicated": {"Replicas": replicas}},
             "TaskTemplate": {
                 "ContainerSpec": {"Labels": {"a": "b"}},
@@ -151,7 +155,7 @@ def test_a_task_that_ends_after_it_was_replaced_was_given_up() -> None:
 
 
 def test_with_a_healthcheck_a_task_is_up_once_that_has_passed() -> None:
-    tested = service(**{HEALTH_LABEL: "true"})
+    tested = service(tested=True)
     starts = status([task("a", "starting", 0)], of=tested)
     assert (starts.running, starts.tasks, starts.ended) == (False, (), False)
     assert status([task("a", "running", 0)], of=tested).health == "healthy"
@@ -163,6 +167,9 @@ def test_a_task_whose_port_is_not_known_yet_is_not_up() -> None:
 
 def test_a_pull_is_no_time_of_the_app() -> None:
     assert status([task("a", "preparing", 0)]).preparing
+    assert status([task("a", "assigned", 0)]).preparing, "its node has lost its manager"
+    in_vain = task("a", "rejected", 0, changed=1, wanted="shutdown", err="No such image: x")
+    assert not status([in_vain, task("b", "preparing", 1)]).preparing
     assert not status([task("a", "running", 0)]).preparing
 
 
