@@ -42,7 +42,7 @@ class Rollout:
         """
         failures: list[str] = []
         # All are queued before one is followed: a command that is interrupted has left none out.
-        queued = list(_queue_deploys(client, stages, failures))
+        queued = list(queue_deploys(client, stages, failures))
         ended = [one.deploy for one in queued]
         if self.as_json:
             if self.wait:
@@ -62,7 +62,7 @@ class Rollout:
             raise TagboatError("it is saved, but not live everywhere: " + "; ".join(failures))
 
 
-def _queue_deploys(
+def queue_deploys(
     client: Client, stages: Sequence[ApiObject], failures: list[str]
 ) -> Iterator[QueuedDeploy]:
     """Yield a deploy for each live digest of the stages that need it; note what is refused."""
