@@ -33,7 +33,7 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PIPX = "pipx>=1.7"
 _READY = re.compile(r"tagboat ready on (http://\S+)")
 _ASSET = re.compile(r'(?:href|src)="(/static/[^"]+)"')
-_STOPS_WITHIN_S = 20.0
+_STOPS_WITHIN_S = 120.0
 LIST_PACKAGES = (
     "import importlib.metadata as m; print(*(d.metadata['Name'] for d in m.distributions()))"
 )
@@ -176,7 +176,7 @@ def _run(command: list[str], environ: Mapping[str, str], folder: Path) -> str:
 
 
 def _fetch(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=120) as answer:
         content: bytes = answer.read()
     return content
 
