@@ -124,6 +124,7 @@ def test_what_was_only_taken_over_comes_up_by_the_command_that_the_restore_names
         (entry,) = old.items("/api/audit?action=server.backup")
         assert str(file) in entry["note"]
         assert old.terminate() == 0
+        end_haproxy(old.directory / "data" / "ingress")
     finally:
         docker(engine_url, "rm", "-f", name)
 
