@@ -56,6 +56,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.path in units,
             item.path in browser,
             item.path not in engine,
+            # The longest file of all: begun last, it would be waited for.
+            "image" not in item.path.parts,
         )
     )
 

@@ -134,7 +134,8 @@ def _count_go(tree: Tree, lines: Sequence[str], where: str) -> None:
         tree.comments += line.lstrip().startswith("//")
         if line.startswith("func "):
             began = number
-        if began and line.startswith("}"):
+        # A short body stands on the line of its head.
+        if began and (line.startswith("}") or (number == began and line.endswith("}"))):
             tree.functions.append((number - began + 1, f"{where}:{began}"))
             began = 0
 
@@ -178,6 +179,14 @@ def places(tree: Tree) -> Iterator[tuple[str, str]]:
             yield f"module over {LONG_MODULE} lines", f"{name}, {lines}"
 
 
+def print_table(trees: Sequence[Tree]) -> None:
+    """Print a table with a column for each tree."""
+    print("| | " + " | ".join(tree.name for tree in trees) + " |")
+    print("|---" * (len(trees) + 1) + "|")
+    for line in zip(*(rows(tree) for tree in trees), strict=True):
+        print(f"| {line[0][0]} | " + " | ".join(value for _, value in line) + " |")
+
+
 def main() -> None:
     """Measure each folder of the command line."""
     parser = argparse.ArgumentParser(
@@ -192,10 +201,7 @@ def main() -> None:
             for title, place in places(tree):
                 print(f"{title}: {place}")
         return
-    print("| | " + " | ".join(tree.name for tree in trees) + " |")
-    print("|---" * (len(trees) + 1) + "|")
-    for line in zip(*(rows(tree) for tree in trees), strict=True):
-        print(f"| {line[0][0]} | " + " | ".join(value for _, value in line) + " |")
+    print_table(trees)
 
 
 if __name__ == "__main__":

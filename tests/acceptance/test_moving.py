@@ -105,3 +105,39 @@ def test_every_live_stage_comes_up_elsewhere_and_nothing_is_left_at_the_end(
     assert our_processes((new.directory / "data" / "ingress").resolve()) == []
     again = new.cli("uninstall", "--yes")
     assert (again.returncode, "Nothing to remove" in again.stdout) == (0, True)
+
+
+def test_what_was_only_taken_over_comes_up_by_the_command_that_the_restore_names(
+    machines: tuple[Server, Server], registry: DockerRegistry, engine_url: str, tmp_path: Path
+) -> None:
+    old, new = machines
+    name, file = f"theirs-{uuid.uuid4().hex[:8]}", tmp_path / "backup.tar.gz"
+    image = f"{registry.host}/acme/{name}"
+    publish(image, "v1", body="adopted")
+    old.start()
+    port = f"127.0.0.1:{free_port()}:8080"
+    docker(engine_url, "run", "-d", "--name", name, "-p", port, f"{image}:v1")
+    try:
+        adopted = old.cli("adopt", name, "--project", "shop")
+        assert adopted.returncode == 0, adopted.stderr
+        assert old.cli("backup", str(file)).returncode == 0
+        (entry,) = old.items("/api/audit?action=server.backup")
+        assert str(file) in entry["note"]
+        assert old.terminate() == 0
+        end_haproxy(old.directory / "data" / "ingress")
+    finally:
+        docker(engine_url, "rm", "-f", name)
+
+    restored = new.cli("restore", str(file))
+
+    command = "tagboat deploy shop prod v1 --wait"
+    assert restored.stdout.splitlines()[-1].strip() == command
+    assert "every other live stage" in restored.stdout
+    new.start()
+    deployed = new.cli(*command.split()[1:])
+    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    (live,) = new.live()
+    assert (live["tag"], live["container"] != name) == ("v1", True)
+    assert new.items("/api/audit?action=server.restore")
+    new.clear()
+    assert new.terminate() == 0

@@ -1,5 +1,5 @@
 """The compose file with the image, as people run them: a deploy, and updates without a lost
-request.
+request. The image is built once; its base by debootstrap, where that cannot be pulled.
 """
 
 import os
@@ -113,6 +113,7 @@ def image(stack: Stack, docker_registry: DockerRegistry) -> str:
     image = f"{docker_registry.host}/acme/hello"
     publish(image, "v1", body="one")
     stack.tagboat("projects", "create", image)
+    stack.tagboat("stages", "edit", "hello", "dev", "--watch", "1")
     assert "v1" in stack.tagboat("deploy", "hello", "dev", "v1", "--wait")
     return image
 

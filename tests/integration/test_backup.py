@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import tagboat.installation.restore as restoring
+from tagboat.core.audit import AuditAction, AuditFilter
 from tagboat.core.catalog import Stage
 from tagboat.core.config import INSTALLATION_ID, WEBHOOK_SECRET
 from tagboat.core.errors import (
@@ -133,6 +134,8 @@ async def test_a_database_in_use_is_restored_with_its_secrets(
     restored = open_store(new.url, new.data_dir)
     assert await restored.read(read) == before
     assert await restored.read(lambda reader: reader.setting("later")) is None
+    (entry,) = await restored.read(lambda reader: reader.audit_entries(AuditFilter(), None, 9))
+    assert (entry.action, entry.actor_kind) == (AuditAction.SERVER_RESTORE, "local")
     restored.close()
 
 

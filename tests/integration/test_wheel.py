@@ -19,6 +19,8 @@ from tagboat import __version__
 from tools.install_check import (
     LIST_PACKAGES,
     clean_environ,
+    find_pythons,
+    install_with_pipx,
     install_with_uv,
     needed_packages,
     try_out,
@@ -30,6 +32,8 @@ PACKAGE = ROOT / "src" / "tagboat"
 CONTRIB = ROOT / "contrib"
 # A time, in seconds, that is none of those of the files.
 EPOCH = 1_750_000_000
+THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
+OTHERS = {version: python for version, python in find_pythons() if python and version != THIS}
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +121,20 @@ def test_it_serves_its_pages_and_finds_nothing_wrong(
     names = {re.sub(r"^/static/|[?].*", "", path) for path in trial.assets}
     assert any(name.endswith(".css") for name in names), names
     assert any("htmx" in name for name in names), names
+    assert all(trial.assets.values())
+    assert "All is well." in trial.doctor
+
+
+@pytest.mark.parametrize("version", [*OTHERS, "pipx"])
+def test_it_works_on_each_python_that_is_here_and_by_pipx(
+    version: str, wheel: Path, tmp_path: Path, engine_url: str
+) -> None:
+    if version == "pipx":
+        program = install_with_pipx(wheel, sys.executable, tmp_path)
+    else:
+        program = install_with_uv(wheel, OTHERS[version], tmp_path)
+    trial = try_out(program, tmp_path, engine_url)
+    assert trial.version.endswith(__version__)
     assert all(trial.assets.values())
     assert "All is well." in trial.doctor
 

@@ -2,8 +2,8 @@
 
 import itertools
 import re
-import shutil
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ from tests.support.monitoring import (
 
 UNITS = sorted(CONTRIB.glob("*.service"))
 COMPOSE: dict[str, Any] = yaml.safe_load((CONTRIB / "compose.yaml").read_text())
+PROD = '{project="shop",stage="prod"}'
+OTHER_STATUS = 'tagboat_deploys_total{status="succeeded"}'
+LAST_SUCCESS = "tagboat_stage_last_success_timestamp_seconds"
 # Settings that the image or the file itself decides, and those of commands on another machine.
 NOT_PASSED_ON = {
     "TAGBOAT_DATA_DIR",
@@ -138,13 +141,113 @@ def test_commands_in_alerts_exist() -> None:
     assert {command for command in commands if f"`tagboat {command}" not in listed} == set()
 
 
-def test_prometheus_accepts_the_alerts_where_its_tool_is_installed() -> None:
-    for asked in expressions():
-        for opening, closing in ("()", "{}", "[]"):
-            assert asked.expr.count(opening) == asked.expr.count(closing), asked.place
-    # Its package is 100 MB, which the tests do not ask for.
-    if promtool := shutil.which("promtool"):
-        subprocess.run([promtool, "check", "rules", str(ALERTS)], check=True, timeout=60)
+# Series, one value each minute, or in days each four: `0x5` is 0 and five more. The alert fires at
+# the end of the first ones, and not at that of the second ones.
+SERIES: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
+    "TagboatDown": ({'up{job="tagboat"}': "1 0x4"}, {'up{job="tagboat"}': "1 0x1 1x3"}),
+    "TagboatComponentDown": (
+        {'tagboat_component_up{component="engine"}': "1 0x4"},
+        {'tagboat_component_up{component="engine"}': "1 0 1x4"},
+    ),
+    "TagboatRegistryDown": (
+        {'tagboat_registry_up{registry="forge"}': "0x20"},
+        {'tagboat_registry_up{registry="forge"}': "0x10 1x10"},
+    ),
+    "TagboatDeployFailed": (
+        {'tagboat_deploys_total{status="failed"}': "0 0 1x5"},
+        {'tagboat_deploys_total{status="failed"}': "3x9", OTHER_STATUS: "0+1x9"},
+    ),
+    "TagboatDeployStuck": (
+        {'tagboat_deploys_open{status="running"}': "1x125"},
+        {'tagboat_deploys_open{status="running"}': "1x60 0 1x64"},
+    ),
+    "TagboatInstanceTroubled": (
+        {f"tagboat_stage_troubled_instances{PROD}": "1x4"},
+        {f"tagboat_stage_troubled_instances{PROD}": "0 1 0x3"},
+    ),
+    "TagboatStageDown": (
+        {f"tagboat_stage_live{PROD}": "1 0x7", f"{LAST_SUCCESS}{PROD}": "9x9"},
+        {
+            f"tagboat_stage_live{PROD}": "1 0x7",
+            f"{LAST_SUCCESS}{PROD}": "9x9",
+            f"tagboat_stage_stopped{PROD}": "1x9",
+        },
+    ),
+    "TagboatStageHeld": (
+        {f"tagboat_stage_held{PROD}": "1x1082"},
+        {f"tagboat_stage_held{PROD}": "1x60"},
+    ),
+    "TagboatErrorsServed": (
+        {
+            'tagboat_requests_total{stage="prod",code_class="5xx"}': "0+10x15",
+            'tagboat_requests_total{stage="prod",code_class="2xx"}': "0+100x15",
+        },
+        {
+            'tagboat_requests_total{stage="prod",code_class="5xx"}': "0+4x15",
+            'tagboat_requests_total{stage="prod",code_class="2xx"}': "0+100x15",
+            # Few requests: one error is a large share of them.
+            'tagboat_requests_total{stage="dev",code_class="5xx"}': "0x6 1x8",
+            'tagboat_requests_total{stage="dev",code_class="2xx"}': "0x15",
+        },
+    ),
+    "TagboatWebhookRefused": (
+        {'tagboat_webhook_calls_total{sender="gitea",status="422"}': "0+1x9"},
+        {
+            'tagboat_webhook_calls_total{sender="gitea",status="422"}': "0 1x9",
+            'tagboat_webhook_calls_total{sender="gitea",status="202"}': "0+5x9",
+        },
+    ),
+    "TagboatPollsFail": (
+        {
+            'tagboat_polls_total{outcome="failed"}': "0+1x90",
+            'tagboat_polls_total{outcome="done"}': "7x90",
+        },
+        {
+            'tagboat_polls_total{outcome="failed"}': "0+1x90",
+            'tagboat_polls_total{outcome="done"}': "0+5x90",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", alert_rules(), ids=lambda rule: str(rule["alert"]))
+def test_an_alert_fires_when_it_should_and_at_no_other_time(
+    rule: dict[str, object], tmp_path: Path
+) -> None:
+    asked = f'count(ALERTS{{alertname="{rule["alert"]}",alertstate="firing"}}) or vector(0)'
+    # Fewer steps for what takes days: each costs time.
+    step = 4 if str(rule.get("for")).endswith("d") else 1
+    tests = [
+        {
+            "interval": f"{step}m",
+            "input_series": [{"series": name, "values": one} for name, one in series.items()],
+            "promql_expr_test": [
+                {
+                    "expr": asked,
+                    "eval_time": f"{step * max(map(last_number, series.values()))}m",
+                    "exp_samples": [{"labels": "{}", "value": firing}],
+                }
+            ],
+        }
+        for firing, series in zip((1, 0), SERIES[str(rule["alert"])], strict=True)
+    ]
+    file = tmp_path / "test.yml"
+    pace = {"rule_files": ["rule.yml"], "evaluation_interval": f"{step}m"}
+    file.write_text(yaml.safe_dump({**pace, "tests": tests}))
+    # Without the other rules, which cost time at each step as well.
+    group = {"name": "tagboat", "rules": [rule]}
+    (tmp_path / "rule.yml").write_text(yaml.safe_dump({"groups": [group]}))
+    subprocess.run(["promtool", "test", "rules", str(file)], check=True, timeout=120)
+
+
+def last_number(values: str) -> int:
+    """The number of the last of some values, from 0 on, as Prometheus's tool counts them."""
+    runs = (part.partition("x")[2] for part in values.split())
+    return sum(int(run or 0) + 1 for run in runs) - 1
+
+
+def test_prometheus_accepts_the_alerts() -> None:
+    subprocess.run(["promtool", "check", "rules", str(ALERTS)], check=True, timeout=60)
 
 
 def test_the_dashboard_has_its_panels_side_by_side() -> None:

@@ -69,7 +69,9 @@ def backup_command(
     as_json: JsonOption = False,
 ) -> None:
     """See BACKUP_HELP."""
+    from tagboat.core.audit import AuditAction
     from tagboat.installation.backup import BackupOrder, pipe_backup, write_backup
+    from tagboat.store.local_audit import record_local_action
 
     if without_key and (encrypt or passphrase_file):
         raise typer.BadParameter("--without-key leaves nothing to encrypt", param_hint="--encrypt")
@@ -93,6 +95,14 @@ def backup_command(
         sys.stdout.buffer.flush()
     else:
         report = write_backup(place, Path(file), order, replace=force)
+    key = {"plain": "with the key", "passphrase": "with the key under a passphrase"}
+    target = "standard output" if file == PIPE else str(Path(file).resolve())
+    note = f"to {target}, {key.get(report.manifest.key, 'without the key')}"
+    try:
+        record_local_action(place.url, place.data_dir, AuditAction.SERVER_BACKUP, note)
+    except TagboatError as error:
+        # The backup is whole, and better than none.
+        show.progress(f"note: the audit has no entry of this backup: {error}")
     if as_json and file != PIPE:
         outside = [asdict(one) for one in report.outside]
         show.as_json({"file": file, **asdict(report.manifest), "volumes": outside})
@@ -172,16 +182,25 @@ def restore_command(
                 "installation": done.manifest.installation,
                 "made_at": done.manifest.made_at,
                 "kept_aside": aside,
+                "adopted": [asdict(one) for one in done.adopted],
             }
         )
         return
     show.line(f"{name}, made at {done.manifest.made_at}, is restored into {place.data_dir}.")
     if aside:
         show.line(f"What was there before is kept in {aside}. Delete it when it is not needed.")
+    others = " other" if done.adopted else ""
     show.line(
-        "'tagboat serve' starts every live stage again. The data in volumes was not in the backup, "
-        "nor were settings in the environment."
+        f"'tagboat serve' starts every{others} live stage again. The data in volumes was not in the"
+        " backup, nor were settings in the environment."
     )
+    if done.adopted:
+        show.line(
+            "These are live in containers that 'tagboat adopt' took over, and Tagboat did not make."
+            " It does not make them again: where such a container is gone, deploy its tag."
+        )
+    for one in done.adopted:
+        show.line(f"  tagboat deploy {one.project} {one.stage} {one.tag} --wait")
 
 
 def local_settings(context: CommandContext, what: str) -> "Settings":

@@ -15,14 +15,15 @@ from tagboat.cli.options import (
     ProjectArg,
     connect,
 )
+from tagboat.cli.rollout import DeploySavedOption, Rollout, WaitSavedOption
 from tagboat.cli.run_maps import (
     Changes,
     FromFileOption,
     change_maps,
     find_holder,
+    finish_change,
     read_pairs,
     remove_names,
-    show_saved_names,
 )
 
 ENV_LIST_HELP = """List environment variables, and where each comes from.
@@ -37,9 +38,13 @@ ENV_SET_HELP = """Set environment variables of a project or a stage.
 All others stay. Those of a project are for all its stages, and a stage's own replace them. Keep
 passwords with 'tagboat secrets set': the values here are shown to everybody who may look.
 
+With --deploy or --wait, stages where something saved is not live are deployed again: the same
+digest, while the old instance serves.
+
 \b
   tagboat env set shop LOG_LEVEL=info
   tagboat env set shop prod LOG_LEVEL=warning GREETING='Good morning'
+  tagboat env set shop prod LOG_LEVEL=debug --wait
   tagboat env set shop prod --from-file .env
 """
 ENV_UNSET_HELP = """Remove environment variables of a project or a stage.
@@ -95,6 +100,8 @@ def env_set(
     ] = None,
     *,
     from_file: FromFileOption = None,
+    deploy: DeploySavedOption = False,
+    wait: WaitSavedOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """See ENV_SET_HELP."""
@@ -119,12 +126,10 @@ def env_set(
 
     # What the server has already is left out: the audit shows what was changed.
     saved = change_maps(client, holder, plan)
-    if as_json:
-        show.as_json(saved)
-    elif changed:
-        show_saved_names(client, holder, changed, "saved", _ENV_MAPS)
-    else:
+    if not changed and not as_json:
         show.line(f"{holder.words} has these values already; nothing is changed")
+    rollout = Rollout(deploy, wait, as_json)
+    finish_change(client, holder, saved, changed, "saved", _ENV_MAPS, rollout)
 
 
 @app.command("unset", help=ENV_UNSET_HELP)
@@ -139,10 +144,12 @@ def env_unset(
         ),
     ],
     *,
+    deploy: DeploySavedOption = False,
+    wait: WaitSavedOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """See ENV_UNSET_HELP."""
-    remove_names(project, words, _ENV_MAPS, as_json=as_json)
+    remove_names(project, words, _ENV_MAPS, Rollout(deploy, wait, as_json))
 
 
 def _read_words(pairs: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from tagboat.cli.fields import fields_as_options
 from tagboat.cli.names import find_project, find_stage, no_such_stage
 from tagboat.cli.options import connect
 from tagboat.cli.prompts import read_piped_text, read_text_file
+from tagboat.cli.rollout import Rollout
 from tagboat.core.errors import InvalidValueError, NotFoundError, TagboatError
 from tagboat.core.naming import parse_name
 
@@ -113,7 +114,7 @@ def change_maps(
 
 
 def remove_names(
-    project: str, words: Sequence[str], fields: Sequence[str], *, as_json: bool
+    project: str, words: Sequence[str], fields: Sequence[str], rollout: Rollout
 ) -> None:
     """Remove the names in `words`, which may begin with a stage, from the maps `fields`.
 
@@ -138,10 +139,7 @@ def remove_names(
         return {field: {name: None for name in names if name in now[field]} for field in fields}
 
     saved = change_maps(client, holder, plan)
-    if as_json:
-        show.as_json(saved)
-    else:
-        show_saved_names(client, holder, names, "removed", fields)
+    finish_change(client, holder, saved, names, "removed", fields, rollout)
 
 
 def read_pairs(file: Path) -> dict[str, str]:
@@ -176,28 +174,37 @@ def names_in_words(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
 
 
-def show_saved_names(
-    client: Client, holder: MapHolder, names: Sequence[str], what: str, fields: Sequence[str]
+def finish_change(
+    client: Client,
+    holder: MapHolder,
+    saved: ApiObject,
+    names: Sequence[str],
+    what: str,
+    fields: Sequence[str],
+    rollout: Rollout,
 ) -> None:
-    """Print that names are `what`, and how that becomes live.
+    """Print that names are `what`, and how that becomes live; deploy it if that is asked for.
 
-    `fields` are the maps in which a stage may have its own value of them.
+    `saved` is the holder as it is now, `fields` the maps in which a stage may have its own value.
+    Raises TagboatError if a deploy does not succeed.
     """
-    verb = "is" if len(names) == 1 else "are"
-    show.line(f"{names_in_words(names)} of {holder.words} {verb} {what}")
-    if holder.stage is None:
-        stages = client.items(f"/api/projects/{holder.project['id']}/stages")
-        for stage in stages:
+    path = f"/api/projects/{holder.project['id']}/stages"
+    stages = client.items(path) if holder.stage is None else [holder.stage]
+    if names and not rollout.as_json:
+        verb = "is" if len(names) == 1 else "are"
+        show.line(f"{names_in_words(names)} of {holder.words} {verb} {what}")
+        for stage in stages if holder.stage is None else ():
             # Else somebody waits for a change that this stage never gets.
             if own := [name for name in names if any(name in stage[field] for field in fields)]:
                 show.progress(f"note: the stage {stage['name']} has its own {names_in_words(own)}")
-        if stages:
-            show.line(
-                "live in each stage from its next deploy on: 'tagboat restart"
-                f" {holder.words} STAGE' starts one"
-            )
-        return
-    if client.get("/api/instances", stage=holder.stage["id"], state="live")["items"]:
+    if rollout.is_asked:
+        rollout.finish(client, stages, saved)
+    elif rollout.as_json:
+        show.as_json(saved)
+    elif names and holder.stage is None and stages:
+        restart = f"'tagboat restart {holder.words} STAGE'"
+        show.line(f"live in each stage from its next deploy on: {restart} starts one")
+    elif names and client.get("/api/instances", stage=holder.own["id"], state="live")["items"]:
         show.line(f"live from the next deploy on: 'tagboat restart {holder.words}' starts one")
 
 

@@ -18,15 +18,16 @@ from tagboat.cli.options import (
     connect,
 )
 from tagboat.cli.prompts import is_interactive, prompt_secret
+from tagboat.cli.rollout import DeploySavedOption, Rollout, WaitSavedOption
 from tagboat.cli.run_maps import (
     STANDARD_INPUT,
     Changes,
     FromFileOption,
     change_maps,
     choose_holder,
+    finish_change,
     read_pairs,
     remove_names,
-    show_saved_names,
 )
 from tagboat.cli.secret_values import read_secret
 from tagboat.core.config_file import SECRET_MAPS
@@ -52,6 +53,7 @@ command: other users of the machine would see it, and the shell would keep it in
   tagboat secrets set shop prod DB_PASSWORD --value-file db.txt
   tagboat secrets set shop prod --from-file .env.secret
   tagboat secrets set shop prod --file tls.key=./tls.key
+  tagboat secrets set shop prod DB_PASSWORD --wait
 """
 SECRETS_UNSET_HELP = """Remove secrets of a project or a stage.
 
@@ -123,6 +125,8 @@ def secrets_set(
             "--file", metavar="NAME=PATH", help="A file for /run/secrets/NAME. Repeatable."
         ),
     ] = None,
+    deploy: DeploySavedOption = False,
+    wait: WaitSavedOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """See SECRETS_SET_HELP."""
@@ -147,12 +151,11 @@ def secrets_set(
         return {"secrets": given, "secret_files": contents}
 
     saved = change_maps(client, holder, plan)
-    if as_json:
-        show.as_json(saved)
-    elif given or contents:
-        show_saved_names(client, holder, [*given, *contents], "saved", SECRET_MAPS)
-    else:
+    names = [*given, *contents]
+    if not names and not as_json:
         show.line(f"{from_file} has no secret in it; nothing is changed")
+    rollout = Rollout(deploy, wait, as_json)
+    finish_change(client, holder, saved, names, "saved", SECRET_MAPS, rollout)
 
 
 @app.command("unset", help=SECRETS_UNSET_HELP)
@@ -167,10 +170,12 @@ def secrets_unset(
         ),
     ],
     *,
+    deploy: DeploySavedOption = False,
+    wait: WaitSavedOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """See SECRETS_UNSET_HELP."""
-    remove_names(project, words, SECRET_MAPS, as_json=as_json)
+    remove_names(project, words, SECRET_MAPS, Rollout(deploy, wait, as_json))
 
 
 def _refuse_values(words: Sequence[str]) -> None:

@@ -74,6 +74,8 @@ class AuditAction(StrEnum):
     TOKEN_CREATE = "token.create"  # noqa: S105 - the name of an action
     TOKEN_DELETE = "token.delete"  # noqa: S105 - the name of an action
     SERVER_ROTATE_KEY = "server.rotate-key"
+    SERVER_BACKUP = "server.backup"
+    SERVER_RESTORE = "server.restore"
 
     @property
     def changes_fields(self) -> bool:

@@ -8,12 +8,15 @@ and the same command again does the rest.
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tagboat import __version__
+from tagboat.core.audit import AuditAction
+from tagboat.core.deploy import InstanceState
 from tagboat.core.errors import ConflictError, InvalidValueError, SettingsError
+from tagboat.core.ports import Reader
 from tagboat.data_dir import RESTORING, open_data_dir
 from tagboat.installation.archive import DATABASE_NAME, OpenBackup, content_of
 from tagboat.installation.claim import claim_installation
@@ -23,6 +26,7 @@ from tagboat.private_files import sync_directory, write_private
 from tagboat.store.cipher import KEY_BYTES
 from tagboat.store.database import DATABASE_FILE, HEAD
 from tagboat.store.key_box import unlock_key
+from tagboat.store.local_audit import record_local_action
 from tagboat.store.pg_tools import check_dump, load_dump
 from tagboat.store.rotation import KEY_FILE
 from tagboat.store.snapshot import (
@@ -30,6 +34,7 @@ from tagboat.store.snapshot import (
     check_key_opens,
     id_of_key,
     read_facts,
+    read_record,
     require_empty_database,
 )
 
@@ -49,11 +54,25 @@ class KeySources:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptedLive:
+    """A tag that is live in a container which Tagboat did not make, with the names of its stage."""
+
+    project: str
+    stage: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class Restored:
-    """A restore that is done; `aside` is the folder with what was there before, or None."""
+    """A restore that is done.
+
+    `aside` is the folder with what was there before, or None. `adopted` is what no server starts
+    again by itself.
+    """
 
     manifest: BackupManifest
     aside: Path | None
+    adopted: tuple[AdoptedLive, ...]
 
 
 def restore_backup(
@@ -78,10 +97,23 @@ def restore_backup(
         unpacked = _unpack(place, backup, key)
         aside = _put_aside(place.data_dir, staging, unpacked)
         _put_in_place(place, staging, is_loaded=is_loaded)
+        adopted = read_record(place, key, adopted_live)
+        note = f"made at {manifest.made_at} by Tagboat {manifest.tagboat}, into {place.data_dir}"
+        record_local_action(place.url, place.data_dir, AuditAction.SERVER_RESTORE, note)
         # Last: this allows the server to start.
         shutil.rmtree(staging)
         sync_directory(place.data_dir)
-    return Restored(manifest, aside)
+    return Restored(manifest, aside, adopted)
+
+
+def adopted_live(reader: Reader) -> tuple[AdoptedLive, ...]:
+    """Return what is live in containers that Tagboat did not make, in order of its names."""
+    live = [one for one in reader.instances(states=[InstanceState.LIVE]) if one.adopted]
+    found = (
+        AdoptedLive(reader.project(one.project_id).name, reader.stage(one.stage_id).name, one.tag)
+        for one in live
+    )
+    return tuple(sorted(found, key=astuple))
 
 
 def _find_key(backup: OpenBackup, keys: KeySources) -> bytes:

@@ -7,20 +7,16 @@ and the next start puts it in its place.
 
 import secrets
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, update
 from sqlalchemy.exc import DBAPIError
 
-from tagboat.core.audit import AuditAction, AuditSubject, audit_entry
+from tagboat.core.audit import AuditAction
 from tagboat.core.errors import SettingsError, StoreUnavailableError
-from tagboat.core.principal import Principal, PrincipalKind, Role
 from tagboat.private_files import sync_directory, write_private
 from tagboat.store import tables
-from tagboat.store.audit_table import audit_table
-from tagboat.store.bulk import BulkInsert
 from tagboat.store.cipher import KEY_BYTES, Cipher, read_key
 from tagboat.store.database import (
     DATABASE_FILE,
@@ -31,6 +27,7 @@ from tagboat.store.database import (
     take_time,
 )
 from tagboat.store.identity_tables import session_origins_table
+from tagboat.store.local_audit import send_local_entry
 from tagboat.store.rows import (
     SEALED_SETTINGS,
     SIGNATURE_SETTING,
@@ -46,8 +43,6 @@ from tagboat.store.rows import (
 KEY_FILE, NEXT_KEY_FILE = "encryption.key", "encryption.key.next"
 KEY_ID_SETTING = "encryption_key_id"
 _RESEALED_AT_ONCE = 500
-# No server runs that would know the caller: who may write the data directory may do this.
-_OWNER = Principal(kind=PrincipalKind.LOCAL, name="the server's command line", role=Role.ADMIN)
 
 Seal = Callable[[bytes, str], bytes]
 """Function that seals with the new key what was sealed for a place with the old one."""
@@ -89,10 +84,7 @@ def rotate_encryption_key(url: str | None, data_dir: Path) -> int:
             count = reseal(connection, old, new)
             _set(connection, KEY_ID_SETTING, new.key_id.hex())
             note = f"{count} secrets are encrypted with a new key"
-            entry = audit_entry(
-                _OWNER, datetime.now(UTC), AuditAction.SERVER_ROTATE_KEY, AuditSubject(), note=note
-            )
-            BulkInsert(audit_table, connection.dialect).send(connection, [entry])
+            send_local_entry(connection, AuditAction.SERVER_ROTATE_KEY, note)
         # After the commit: until then the old key is the one in force.
         fitting_key(data_dir, new.key_id.hex())
     except DBAPIError as error:

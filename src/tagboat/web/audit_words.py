@@ -36,6 +36,8 @@ _ACTIONS: Mapping[str, str] = {
     AuditAction.SETTINGS_WEBHOOK_URL: "replaced the webhook URL for all images",
     AuditAction.SETTINGS_WEBHOOK_SIGNATURE: "changed the signature of the webhook",
     AuditAction.SERVER_ROTATE_KEY: "replaced the key of the database",
+    AuditAction.SERVER_BACKUP: "made a backup",
+    AuditAction.SERVER_RESTORE: "restored a backup",
     AuditAction.ACCOUNT_CREATE: "made the account",
     AuditAction.ACCOUNT_CHANGE: "changed the account",
     AuditAction.ACCOUNT_DELETE: "deleted the account",

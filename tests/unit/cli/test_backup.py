@@ -1,12 +1,16 @@
 """`tagboat backup` and `tagboat restore`, as a person types them."""
 
+import asyncio
 import json
 import resource
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tagboat.core.audit import AuditFilter
 from tagboat.data_dir import open_data_dir
 from tagboat.store import open_store
 from tests.unit.cli.conftest import PROGRAM, Tagboat
@@ -31,6 +35,47 @@ def test_a_backup_and_its_restore(here: Tagboat) -> None:
     assert "'tagboat serve' starts every live stage again" in done.stdout
     moved = json.loads(here("restore", "b.tar.gz", "--force", "--json").stdout)
     assert Path(moved["kept_aside"]).is_dir()
+
+
+def audit_of(data: Path) -> list[tuple[str, str, str]]:
+    """What is on record about backups, oldest first: kind of actor, action and note."""
+    store = open_store(None, data)
+    try:
+        entries = asyncio.run(
+            store.read(
+                lambda reader: reader.audit_entries(AuditFilter(), None, 9, oldest_first=True)
+            )
+        )
+    finally:
+        store.close()
+    return [(one.actor_kind, one.action, one.note) for one in entries]
+
+
+def test_both_are_in_the_audit(here: Tagboat) -> None:
+    data, other = here.directory / "data", here.directory / "other"
+    data.mkdir(mode=0o700)
+    open_store(None, data).close()
+    file = here.directory / "b.tar.gz"
+    assert here("backup", "b.tar.gz").returncode == 0
+    assert here("restore", "b.tar.gz", TAGBOAT_DATA_DIR=str(other)).returncode == 0
+    assert audit_of(data) == [("local", "server.backup", f"to {file}, with the key")]
+    # The backup itself was made before its entry.
+    ((kind, action, note),) = audit_of(other)
+    assert (kind, action, note.endswith(f"into {other}")) == ("local", "server.restore", True)
+    assert note.startswith("made at 20")
+
+
+def test_a_database_that_cannot_be_written_is_backed_up_all_the_same(here: Tagboat) -> None:
+    data = here.directory / "data"
+    data.mkdir(mode=0o700)
+    open_store(None, data).close()
+    with closing(sqlite3.connect(data / "tagboat.db", isolation_level=None)) as other:
+        # Somebody who writes, and does not end.
+        other.execute("BEGIN IMMEDIATE")
+        done = here("backup", "b.tar.gz")
+    assert (done.returncode, (here.directory / "b.tar.gz").exists()) == (0, True)
+    assert "note: the audit has no entry of this backup" in done.stderr
+    assert audit_of(data) == []
 
 
 def test_the_key_is_protected_by_a_passphrase(here: Tagboat) -> None:
