@@ -303,8 +303,15 @@ async def _serve_until_stopped(
     begin = offer_setup if settings.local_sign_in else end_sessions_with_passwords
     await begin(built.operations)
     loop = asyncio.get_running_loop()
+    stopped_at = float("inf")
+
+    def stop() -> None:
+        nonlocal stopped_at
+        stopped_at = min(stopped_at, loop.time())
+        server.stop()
+
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, server.stop)
+        loop.add_signal_handler(signal_number, stop)
     work = [asyncio.create_task(keep_going(name, part)) for name, part in _work(built, is_known)]
     for task in work:
         task.add_done_callback(server.stop_after_fault)
@@ -319,7 +326,8 @@ async def _serve_until_stopped(
         await asyncio.gather(*work, return_exceptions=True)
         # Last, when nothing can wake it any more. What it has to leave, the next start goes on
         # with.
-        await built.worker.close(DEPLOYS_GRACE_S)
+        took_s = max(0.0, loop.time() - stopped_at)
+        await built.worker.close(max(0.0, DEPLOYS_GRACE_S - took_s))
     log.info("stopped", action="stop")
     return 1 if server.faulty else 0
 

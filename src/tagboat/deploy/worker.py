@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -23,8 +24,11 @@ LOOK_EVERY_S = 1.0
 """Seconds before a look that failed is tried again."""
 LOOK_ALONE_EVERY_S = 30.0
 """Seconds between looks where no other server writes: all work is announced, or was there."""
-PARK_S = 4.5
-"""Seconds to park a deploy as the server stops; after that it is left as a death would leave it."""
+PARK_S, PARK_SHARED_S = 4.5, 3.5
+"""Seconds to park a deploy as the server stops; after that it is left as a death would leave it.
+
+The second is for a database that others share: one of them goes on with it, and it may be silent.
+"""
 LOOK_MIN_INTERVAL_S = 0.02
 """Seconds between two looks at least: thousands of pushes must not be thousands of looks."""
 
@@ -78,22 +82,28 @@ class Worker:
 
     async def close(self, grace_s: float) -> None:
         """Give the deploys in progress `grace_s` seconds, then park the rest for another start."""
+        store = self._services.store
 
-        async def park(deploy_id: str) -> None:
-            deploy, fence = self._deploys[deploy_id], self._fences[deploy_id]
+        async def park(deploy_id: str, names: asyncio.Task[dict[str, str]]) -> None:
+            fence = self._fences[deploy_id]
             try:
-                async with asyncio.timeout(PARK_S):
+                async with asyncio.timeout(PARK_S if store.exclusive else PARK_SHARED_S):
                     await _cancel([task for task in (self._tasks.get(deploy_id),) if task])
                     await Pipeline(self._services, deploy_id, fence).park()
             except (TagboatError, ClaimLostError, TimeoutError) as error:
-                words = {**await words_about(self._services.store, deploy), "reason": str(error)}
+                words = {**await names, "reason": str(error)}
                 log.warning("the deploy is left as it is", action="park", **words)
 
         # A copy, since each task takes itself out as it ends.
         tasks = dict(self._tasks)
-        if tasks:
-            _, left = await asyncio.wait(tasks.values(), timeout=grace_s)
-            await asyncio.gather(*(park(key) for key, task in tasks.items() if task in left))
+        if not tasks:
+            return
+        # Asked for by now: a database that is silent must not be waited for once more.
+        names = {key: asyncio.create_task(words_about(store, self._deploys[key])) for key in tasks}
+        _, left = await asyncio.wait(tasks.values(), timeout=grace_s)
+        parked = [key for key, task in tasks.items() if task in left]
+        await asyncio.gather(*(park(key, names[key]) for key in parked))
+        await _cancel(names.values())
 
     async def abandon(self, stage_ids: Iterable[str]) -> None:
         """Stop working on the deploys of these stages; the caller removes their containers."""
@@ -218,7 +228,7 @@ class Worker:
             await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     waiting = list(tasks)
     for task in waiting:
         task.cancel()
