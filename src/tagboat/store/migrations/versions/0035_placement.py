@@ -21,5 +21,5 @@ def upgrade() -> None:
     )
     op.add_column(
         "stages",
-        sa.Column("constraints", sa.JSON, nullable=False, server_default=sa.text("'[]'")),
+        sa.Column("constraints", sa.Text, nullable=False, server_default=sa.text("'[]'")),
     )
