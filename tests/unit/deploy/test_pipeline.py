@@ -87,6 +87,7 @@ async def test_the_container_is_named_labelled_and_configured(world: World) -> N
         "tagboat.stage": "dev",
         "tagboat.deploy": deploy.id,
         "tagboat.installation": INSTALLATION,
+        "tagboat.claim": "0",
         "tagboat.role": "instance",
     }
     assert held.spec.env == {"A": "project", "B": "stage"}
