@@ -23,7 +23,7 @@ _OF_PROTOCOL = {
     AppProtocol.H2C: " proto h2 on-marked-down shutdown-sessions",
 }
 _SMALLEST = 16
-_COLUMNS = {
+_SERVER_COLUMNS = {
     "be_name": r"(?P<backend>b\d+)",
     "srv_name": r"(?P<name>\S+)",
     "srv_addr": r"(?P<host>\S+)",
@@ -153,7 +153,7 @@ def parse_servers(text: str) -> dict[str, list[Server]] | None:
     if head is None:
         return None
     # One expression for all rows: there may be thousands, and a switch waits for this.
-    row = " ".join(_COLUMNS.get(column, r"\S+") for column in head[1].split())
+    row = " ".join(_SERVER_COLUMNS.get(column, r"\S+") for column in head[1].split())
     found: dict[str, list[Server]] = {}
     for match in re.compile(f"^{row}", re.MULTILINE).finditer(text, head.end()):
         is_on = not int(match["state"]) & _ADMIN_MAINT
