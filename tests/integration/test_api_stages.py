@@ -316,7 +316,7 @@ async def test_several_tasks_and_their_places_need_a_cluster(api: Api) -> None:
     assert (await api.caller.get(path)).json.items() >= wanted.items()
     exported = (await api.caller.get("/api/config")).json
     assert exported["projects"]["app"]["stages"]["dev"].items() >= wanted.items()
-    unchanged = await api.caller.post("/api/config/plan", {"config": exported})
+    unchanged = await api.caller.post("/api/config/plan", {"document": exported})
     assert unchanged.json["changes"] == []
 
 
