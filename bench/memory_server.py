@@ -42,7 +42,8 @@ class AlwaysPulled(MemoryRuntime):
 def main() -> int:
     """Serve as the environment says."""
     server: Any = import_module("tagboat.app")
-    server.DockerRuntime = AlwaysPulled
+    engines: Any = import_module("tagboat.engine_choice")
+    engines.DockerRuntime = AlwaysPulled
     code: int = server.serve(load_settings(os.environ, cwd=Path("/"), is_tty=False))
     return code
 

@@ -24,6 +24,7 @@ from tagboat.settings import load_settings
 
 THEIRS = "shop-web-1"
 SERVER: Any = import_module("tagboat.app")
+ENGINES: Any = import_module("tagboat.engine_choice")
 
 
 class ReadersRuntime(MemoryRuntime):
@@ -84,7 +85,7 @@ def serve(environ: dict[str, str], log: str) -> int:
     os.environ.update(environ)
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     _say(str(os.getpid()))
-    SERVER.DockerRuntime = ReadersRuntime
+    ENGINES.DockerRuntime = ReadersRuntime
     code: int = SERVER.serve(load_settings(os.environ, cwd=Path("/"), is_tty=False))
     return code
 

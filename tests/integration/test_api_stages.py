@@ -51,6 +51,8 @@ async def test_a_stage_has_the_contracts_fields_and_defaults(api: Api) -> None:
         "auto_deploy": True,
         "allow_downgrade": False,
         "max_instances": 1,
+        "replicas": 1,
+        "constraints": [],
         "env": {},
         "domains": [],
         "strategy": None,
@@ -295,3 +297,34 @@ async def test_a_stage_is_not_deleted_in_mid_deploy(api: Api) -> None:
     assert await api.engine.status(container) is not None
     assert (await api.caller.get(f"/api/deploys/{running.id}")).json["status"] == "running"
     assert api.abandoned == []
+
+
+async def test_several_tasks_and_their_places_need_a_cluster(api: Api) -> None:
+    path = f"/api/stages/{(await make(api, await project(api)))['id']}"
+    for field, value in (("replicas", 2), ("constraints", ["node.labels.zone==a"])):
+        refused = await api.caller.patch(path, {field: value})
+        assert refused.status == 422
+        (error,) = refused.json["errors"]
+        assert error["field"] == field
+        assert "TAGBOAT_ENGINE=swarm" in error["message"]
+    for wrong in ({"replicas": 0}, {"replicas": 101}, {"constraints": ["zone=a"]}):
+        assert (await api.caller.patch(path, wrong)).status == 422
+
+    api.engine.is_cluster = True
+    wanted = {"replicas": 2, "constraints": ["node.labels.zone==a"]}
+    assert (await api.caller.patch(path, wanted)).status == 200
+    assert (await api.caller.get(path)).json.items() >= wanted.items()
+    exported = (await api.caller.get("/api/config")).json
+    assert exported["projects"]["app"]["stages"]["dev"].items() >= wanted.items()
+    unchanged = await api.caller.post("/api/config/plan", {"document": exported})
+    assert unchanged.json["changes"] == []
+
+
+async def test_on_a_cluster_data_needs_one_node(api: Api) -> None:
+    api.engine.is_cluster = True
+    path = f"/api/stages/{(await make(api, await project(api)))['id']}"
+    refused = await api.caller.patch(path, {"volumes": {"data": "/data"}})
+    assert refused.status == 422
+    assert refused.json["errors"][0]["field"] == "constraints"
+    placed = {"volumes": {"data": "/data"}, "constraints": ["node.hostname==n1"]}
+    assert (await api.caller.patch(path, placed)).status == 200
