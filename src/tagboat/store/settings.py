@@ -117,7 +117,7 @@ class SettingWrites(SettingReads):
 
     def acquire_lease(self, name: str, holder: str, for_s: float) -> bool:
         """Take or renew a lease for `for_s` seconds; return False where another holds it."""
-        table, now = tables.leases_table, self._session.now()
+        table, now = upkeep_tables.leases_table, self._session.now()
         until = now + timedelta(seconds=for_s)
         # In one statement: two servers that look first would both find it free.
         row = {"name": name, "holder": holder, "until": until}

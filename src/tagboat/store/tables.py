@@ -44,8 +44,8 @@ OPEN = text("status IN ('queued', 'running')")
 """Condition on the table `deploys` for those that are queued or running."""
 UNSUCCESSFUL = text("status IN ('failed', 'superseded', 'cancelled')")
 """Condition on the table `deploys` for those that have ended without success."""
-HAS_FAILED, HAS_RELEASED = text("status = 'failed'"), text("release_id <> ''")
-HAS_SUCCEEDED = text("status = 'succeeded'")
+HAS_FAILED, HAS_SUCCEEDED = text("status = 'failed'"), text("status = 'succeeded'")
+HAS_RELEASED = text("release_id <> ''")
 # In literals: SQLite uses a partial index only for a condition that it can prove to be the same.
 
 metadata = MetaData(
@@ -375,14 +375,6 @@ registry_backoffs_table = Table(
     Column("error", Text, nullable=False),
     Column("retry_at", Instant),
     Column("refused_until", Instant),
-)
-
-leases_table = Table(
-    "leases",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("holder", Text, nullable=False),
-    Column("until", Instant, nullable=False),
 )
 
 events_table = Table(

@@ -76,3 +76,11 @@ one_offs_table = Table(
     Column("container_id", Text, nullable=False, server_default=text("''")),
     Column("kept_until", Instant, nullable=False),
 )
+
+leases_table = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Instant, nullable=False),
+)

@@ -100,9 +100,8 @@ class DockerRuntime(DockerHoldings):
     async def identity(self) -> str:
         """Return the engine's own id, which its data directory keeps; empty for Podman."""
         async with self._connection.use("tell its id", ASK_S) as docker:
-            parts = (await docker.version()).get("Components") or ()
             # Podman makes up another id for each answer.
-            if any("podman" in str(part.get("Name")).lower() for part in parts):
+            if "podman" in str((await docker.version()).get("Components")).lower():
                 return ""
             return str((await docker.system.info()).get("ID") or "")
 
