@@ -40,6 +40,10 @@ class Clock:
         """Return the time of day."""
         return START + timedelta(seconds=self._passed_s)
 
+    def seconds(self) -> float:
+        """Return seconds as time-outs count them: those slept, and those that really passed."""
+        return time.monotonic() + self._passed_s
+
     def move(self, seconds: float) -> None:
         """Let time pass."""
         self._passed_s += seconds

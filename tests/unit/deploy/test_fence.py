@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 CHANGES = {
     *("ensure_image", "remove_image", "create", "launch", "start", "stop", "remove", "set_aside"),
-    *("rejoin", "ensure_network", "remove_network", "remove_volume"),
+    *("rejoin", "ensure_network", "remove_network", "remove_volume", "sweep", "renew_logins"),
 }
 
 
