@@ -774,6 +774,8 @@ async def test_containers_are_found_by_all_of_their_labels(
     assert await names() == {runs.name, waits.name}
     assert await names(stage="prod") == {waits.name}
     assert await names(stage="test") == set()
+    # Between two looks, a node may have come further with a task.
+    await until_running(world.runtime, runs.name)
     (found,) = await world.runtime.list_workloads({TEST_LABEL: run, "stage": "dev"})
     assert found == await world.runtime.status(runs.name)
 

@@ -211,3 +211,22 @@ async def test_a_runtime_that_moves_nothing_is_not_followed(led: World) -> None:
     held.status = held.status.with_tasks(endpoint=Endpoint("10.0.0.9", 1))
     await reconcile(led.services)
     assert await led.instances(InstanceState.LIVE) == [live]
+
+
+async def test_the_time_of_a_pull_is_not_the_apps(led: World) -> None:
+    await led.change_stage(health_timeout_s=1)
+    begin_with(led, ONE)
+
+    def plan(*, preparing: bool, tasks: tuple[TaskStatus, ...]) -> None:
+        async def do() -> None:
+            become(led, *tasks)
+            held = list(led.runtime._containers.values())[-1]
+            held.status = replace(held.status, preparing=preparing)
+
+        led.calls.before("status", do)
+
+    # The pauses between so many looks are longer than the app has.
+    for _ in range(13):
+        plan(preparing=True, tasks=(ONE,))
+    plan(preparing=False, tasks=(ONE, TWO))
+    assert (await led.ship("v1")).endpoints == BOTH

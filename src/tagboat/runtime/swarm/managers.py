@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from aiodocker import Docker, DockerError
@@ -152,6 +151,7 @@ def refusal_of(error: DockerError, doing: str) -> EngineError:
         return OutOfSequenceError(f"the swarm could not {doing}: {said}")
     if _LEADERLESS.search(said):
         return EngineUnavailableError(f"the swarm could not {doing}: {said}")
-    if error.status == HTTPStatus.CONFLICT and _NAME_CONFLICT.search(said):
+    # Of networks it is told with the status 500.
+    if _NAME_CONFLICT.search(said):
         return NameTakenError(f"the swarm could not {doing}: {said}")
     return refusal(error, doing)

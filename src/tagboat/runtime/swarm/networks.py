@@ -1,13 +1,17 @@
 """The overlay networks of a swarm."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError
 from tagboat.runtime.docker.refusal import no_network
 from tagboat.runtime.docker.wire import Json
 from tagboat.runtime.swarm.managers import SwarmManagers
 
+_LOOKS = 10
+_LOOK_AGAIN_S = 0.3
 _IN_USE = ("in use", "active endpoints")
 
 
@@ -28,14 +32,15 @@ class SwarmNetworks:
                 "Labels": {**notes, **labels},
             }
             doing = f"create the network {name}"
-            try:
+            # Another server may be quicker, or the call may be repeated.
+            with suppress(NameTakenError):
                 await self._managers.ask(doing, "networks/create", "POST", body=body)
-            except NameTakenError:
-                pass  # another server was quicker, or the call was repeated
-            except EngineError as error:
-                if "already exists" not in str(error):
-                    raise
-            found = await self._find(name)
+            for _ in range(_LOOKS):
+                found = await self._find(name)
+                if found is not None:
+                    break
+                # A manager may list it a moment after another one has made it.
+                await asyncio.sleep(_LOOK_AGAIN_S)
         if found is None:
             raise EngineError(f"the swarm could not create the network {name}: it does not list it")
         if not labels.items() <= (found.get("Labels") or {}).items():
