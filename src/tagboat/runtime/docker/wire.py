@@ -186,11 +186,12 @@ def last_death(answer: Json) -> dict[str, str] | None:
     if ended is None or began is None:
         return None
     filters = json.dumps({"type": ["container"], "event": ["die"], "container": [answer["Id"]]})
-    # In whole seconds, with one to spare on each side of the two times.
+    # In whole seconds, with one to spare on each side. It may have ended again since it was seen
+    # running: then it began before.
     return {
         "filters": filters,
         "since": str(int(ended.timestamp()) - 1),
-        "until": str(int(began.timestamp()) + 1),
+        "until": str(int(max(ended, began).timestamp()) + 1),
     }
 
 

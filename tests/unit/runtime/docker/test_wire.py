@@ -384,3 +384,20 @@ def test_an_identity_token_goes_as_one() -> None:
         "identitytoken": "t",
         "serveraddress": "git.example.com",
     }
+
+
+@pytest.mark.parametrize(
+    ("ended", "began", "since", "until"),
+    [
+        # It runs again, and: it has ended again after a run of eight seconds.
+        ("2026-11-29T10:00:05Z", "2026-11-29T10:00:06Z", 4, 7),
+        ("2026-11-29T10:00:14Z", "2026-11-29T10:00:06Z", 13, 15),
+    ],
+)
+def test_the_last_death_is_looked_for_where_it_was(
+    ended: str, began: str, since: int, until: int
+) -> None:
+    hour = int(datetime(2026, 11, 29, 10, tzinfo=UTC).timestamp())
+    asked = wire.last_death({"Id": "c1", "State": {"FinishedAt": ended, "StartedAt": began}})
+    assert asked is not None
+    assert (asked["since"], asked["until"]) == (str(hour + since), str(hour + until))
