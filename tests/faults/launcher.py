@@ -148,9 +148,9 @@ def install_points(orders: Orders) -> None:
         put_around(HaproxyIngress, call, f"ingress.{call}", orders)
     setattr(SqlStore, SqlStore.write.__name__, with_points(SqlStore.write, name_of_write, orders))
     setattr(Master, Master._ask.__name__, with_points(Master._ask, name_of_question, orders))
-    haproxy: Any = import_module("tagboat.ingress.haproxy")
+    supervisor: Any = import_module("tagboat.ingress.supervisor")
     for call in ("write_files", "write_file"):
-        setattr(haproxy, call, _writing_with_points(getattr(haproxy, call), orders))
+        setattr(supervisor, call, _writing_with_points(getattr(supervisor, call), orders))
 
 
 def _writing_with_points(write: Callable[..., None], orders: Orders) -> Callable[..., None]:
