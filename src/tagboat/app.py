@@ -344,11 +344,11 @@ def _work(built: _Built, is_known: bool) -> Iterator[tuple[str, Callable[[], Awa
         "networks": networks,
         "remove": partial(_go_on_removing, built),
     }
+    if parts.runtime.is_cluster:
+        on_engine["logins"] = partial(keep_logins_fresh, parts.runtime, parts.installation)
     for name, work in on_engine.items():
         yield name, work if is_known else partial(once_claimed, built.claim_engine, work)
     yield "poll", built.poller.run
-    if parts.runtime.is_cluster:
-        yield "logins", partial(keep_logins_fresh, parts.runtime, parts.installation)
     yield "measure", partial(keep_measuring, built.operations.machine, parts.store, parts.counters)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
     yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)

@@ -101,7 +101,7 @@ class SwarmServices:
     async def change(
         self, workload: str, change: ServiceChange, auth: str | None = None
     ) -> Json | None:
-        """ServiceChange a service as it is now, and return it; None where it is gone.
+        """Change a service as it is now, and return it; None where it is gone.
 
         What somebody else changes at the same time is kept, and the change is tried again.
         """

@@ -1,0 +1,31 @@
+"""Managers of a swarm that only write down what is to change."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tagboat.core.errors import EngineUnavailableError
+
+
+class Calls:
+    """Managers that answer reads from `answers`, and write down what is to change."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self.answers = answers
+        self.changes: list[tuple[str, str, Any, Mapping[str, str]]] = []
+
+    async def ask(
+        self,
+        doing: str,
+        path: str,
+        method: str = "GET",
+        *,
+        params: Mapping[str, str] | None = None,  # noqa: ARG002 - everything has the labels
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:  # noqa: ANN401 - JSON
+        if method == "GET":
+            return self.answers[path]
+        if "broken" in path:
+            raise EngineUnavailableError(f"the swarm could not {doing}")
+        self.changes.append((method, path, body, headers or {}))
+        return {}
