@@ -111,6 +111,8 @@ def test_volumes_outlive_a_project_unless_they_shall_not(
             json.loads(call(engine_url, "GET", f"/volumes/{volume}")).get("Name") == volume
         ) == keep
         if keep:
-            taken = server.call("GET", "/api/disk?usage=true")[1]["taken"]
-            assert [one["project"] for one in taken["volumes"] if one["name"] == volume] == [None]
+            status, disk = server.call("GET", "/api/disk?usage=true")
+            assert status == 200, disk
+            left = [one for one in disk["taken"]["volumes"] if one["name"] == volume]
+            assert [one["project"] for one in left] == [None]
             call(engine_url, "DELETE", f"/volumes/{volume}")

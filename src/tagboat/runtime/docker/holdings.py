@@ -26,6 +26,8 @@ from tagboat.runtime.docker.progress import PullProgress
 from tagboat.runtime.docker.refusal import login_refusal, pull_refusal
 from tagboat.runtime.launch import ensure_pulled
 
+_COUNTING_LOOK_S = 0.5
+
 
 class DockerHoldings:
     """The calls about images, volumes and the disk of one engine.
@@ -158,8 +160,17 @@ class DockerHoldings:
     async def disk_usage(self) -> DiskUsage:
         """Return what images and volumes take; it looks at all of them, and may need long."""
         async with self._connection.use("tell what takes its disk", CHANGE_S) as docker:
-            # aiodocker has no call for it.
-            return image_wire.disk_usage(await docker._query_json("system/df"))  # noqa: SLF001
+            while True:
+                try:
+                    # aiodocker has no call for it.
+                    answer = await docker._query_json("system/df")  # noqa: SLF001
+                except DockerError as error:
+                    # Docker before 23 counts for one caller at a time, and refuses the others.
+                    if "already running" not in str(error.message):
+                        raise
+                    await asyncio.sleep(_COUNTING_LOOK_S)
+                else:
+                    return image_wire.disk_usage(answer)
 
     async def _follow_pull(
         self,

@@ -519,6 +519,20 @@ async def test_tcp_with_certificates_is_tls_on_both_sides(tmp_path: Path) -> Non
     await fake.stop()
 
 
+async def test_what_takes_the_disk_waits_for_another_caller_who_asks_it(
+    fake: FakeEngine, engine: DockerRuntime
+) -> None:
+    answers = iter(("a disk usage operation is already running", None))
+
+    async def count(_request: web.Request) -> web.Response:
+        if refused := next(answers):
+            return web.json_response({"message": refused}, status=500)
+        return web.json_response({"LayersSize": 7, "Images": [], "Volumes": []})
+
+    fake.routes["GET /system/df"] = count
+    assert (await engine.disk_usage()).layers == 7
+
+
 async def test_missing_certificates_are_named(tmp_path: Path) -> None:
     engine = DockerRuntime("tcp://127.0.0.1:1", cert_path=tmp_path)
     with pytest.raises(
