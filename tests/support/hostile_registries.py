@@ -11,6 +11,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 from aiohttp import web
 
@@ -111,11 +112,15 @@ def nested(size: int) -> Handler:
     return body(b'{"a": ' + b"[" * size)
 
 
+@cache
+def packed_blanks(size: int) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    return b"".join(packer.compress(b" " * MIB) for _ in range(size // MIB)) + packer.flush()
+
+
 def bomb(size: int, coding: str = "gzip") -> Handler:
     """`size` bytes of blanks, packed into next to nothing."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    packed = b"".join(packer.compress(b" " * MIB) for _ in range(size // MIB)) + packer.flush()
-    return body(packed, Content_Encoding=coding)
+    return body(packed_blanks(size), Content_Encoding=coding)
 
 
 def dripping(every_s: float) -> Handler:

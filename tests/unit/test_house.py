@@ -1,11 +1,11 @@
 """The rules of the code's style, held over the whole package by `tools/measure_style.py`."""
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
 
 import pytest
+
+from tools import measure_style as style
 
 ROOT = Path(__file__).parents[2]
 UNIT_TESTS = Path(__file__).parent
@@ -40,14 +40,10 @@ WITHOUT_MODULE = {
     "webhook/formats/test_senders.py": "all formats, with calls that senders changed",
 }
 
-_spec = importlib.util.spec_from_file_location("measure_style", ROOT / "tools" / "measure_style.py")
-assert _spec is not None
-assert _spec.loader is not None
-style = importlib.util.module_from_spec(_spec)
-sys.modules["measure_style"] = style
-_spec.loader.exec_module(style)
 
-TREE = style.measure(ROOT / "src" / "tagboat")
+@pytest.fixture(scope="module")
+def tree() -> style.Tree:
+    return style.measure(ROOT / "src" / "tagboat")
 
 
 def python_files() -> list[Path]:
@@ -66,30 +62,30 @@ def test_no_line_is_longer_than_100_columns() -> None:
     assert long_lines == []
 
 
-def test_no_top_level_name_is_defined_in_two_modules() -> None:
-    assert TREE.twice == {}
+def test_no_top_level_name_is_defined_in_two_modules(tree: style.Tree) -> None:
+    assert tree.twice == {}
 
 
-def test_no_docstring_opens_with_a_pronoun() -> None:
-    assert TREE.pronouns == []
+def test_no_docstring_opens_with_a_pronoun(tree: style.Tree) -> None:
+    assert tree.pronouns == []
 
 
-def test_functions_are_short() -> None:
-    assert [place for length, place in TREE.functions if length > MAX_FUNCTION] == []
-    assert TREE.p90 <= P90_FUNCTION
+def test_functions_are_short(tree: style.Tree) -> None:
+    assert [place for length, place in tree.functions if length > MAX_FUNCTION] == []
+    assert tree.p90 <= P90_FUNCTION
 
 
-def test_modules_are_short() -> None:
-    assert {name: lines for name, lines in TREE.modules.items() if lines > MAX_MODULE} == {}
+def test_modules_are_short(tree: style.Tree) -> None:
+    assert {name: lines for name, lines in tree.modules.items() if lines > MAX_MODULE} == {}
 
 
-def test_few_private_helpers_are_used_once() -> None:
-    assert style.share(len(TREE.once), len(TREE.functions)) <= MOST_ONCE
+def test_few_private_helpers_are_used_once(tree: style.Tree) -> None:
+    assert style.share(len(tree.once), len(tree.functions)) <= MOST_ONCE
 
 
-def test_comments_are_neither_rare_nor_everywhere() -> None:
+def test_comments_are_neither_rare_nor_everywhere(tree: style.Tree) -> None:
     low, high = COMMENTS
-    assert low <= style.share(TREE.comments, TREE.lines) <= high
+    assert low <= style.share(tree.comments, tree.lines) <= high
 
 
 @pytest.mark.parametrize("path", sorted(UNIT_TESTS.rglob("test_*.py")), ids=lambda path: path.stem)
