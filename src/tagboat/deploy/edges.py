@@ -1,7 +1,8 @@
-"""Edges: the ingresses of all servers on one database. A switch and a drain count at each of them.
+"""Edges: all ingresses on one database. A switch and a drain count at each of them.
 
-Each server reports which routes its ingress follows, and what it has in flight elsewhere. The id of
-the newest event is the version of the routes: no change of them goes without an event.
+Each server, and each `tagboat edge`, reports which routes its ingress follows, and what it has in
+flight elsewhere. The id of the newest event is the version of the routes: no change of them goes
+without an event.
 """
 
 import asyncio
@@ -88,8 +89,7 @@ class Edges:
             await asyncio.sleep(EDGES_LOOK_S)
         left = await self._behind(version, float("inf"))
         return "; ".join(
-            f"the ingress of server {one.id[:8]} was not waited for: it was last seen"
-            f" {one.age_s:.0f} s ago"
+            f"the ingress {one.id[:8]} was not waited for: it was last seen {one.age_s:.0f} s ago"
             for one in left
         )
 

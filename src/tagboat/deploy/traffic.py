@@ -218,17 +218,20 @@ class Traffic:
             await asyncio.sleep(_EDGES_PAUSE_S if self._edges else _DRAIN_PAUSE_S)
         return f"{left} still in flight after {limit_s:g} s"
 
-    async def run(self) -> None:
+    async def run(self, applied: Callable[[], None] = lambda: None) -> None:
         """Apply routes at once, on each change of them, and every minute; until cancelled.
 
-        Where other servers write too, every second.
+        Where other servers write too, every second. `applied` is called each time.
         """
 
         async def apply() -> float:
             if self._edges is None:
                 await self.apply_routes()
-                return APPLY_EVERY_S
-            return await self._follow(self._edges)
+                interval_s = APPLY_EVERY_S
+            else:
+                interval_s = await self._follow(self._edges)
+            applied()
+            return interval_s
 
         def rest_s(took_s: float) -> float:
             # With thousands of stages, changes must not have all of them read without a pause.
@@ -244,6 +247,9 @@ class Traffic:
 
         Where nothing was recorded, only a number is read.
         """
+        if not self._led:
+            # Before the first look: from now on a switch waits until we follow it.
+            await edges.report(0, {})
         async with self._turn:
             newest = await self._store.read(lambda reader: reader.last_event_id())
             is_due = asyncio.get_running_loop().time() - self._applied_at >= APPLY_EVERY_S

@@ -99,7 +99,7 @@ async def test_one_that_has_not_followed_counts_as_busy_and_has_its_time(led: Wo
     await here.apply_routes()
     said = await here.drained([instance], ALIVE_S / 2)
     assert clock() - began > GRACE_S - EDGES_LOOK_S
-    words = r"the ingress of server there-on was not waited for: it was last seen \d+ s ago"
+    words = r"the ingress there-on was not waited for: it was last seen \d+ s ago"
     assert re.search(words, said)
     edges = Edges(led.store, HERE)
     await report(led, 3, p9=1)
