@@ -39,7 +39,6 @@ class Site:
     port: int
     edge: EdgeRun
     relay: SilentRelay
-    database: str
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +54,15 @@ def site(
     with (
         silent_relay(postgres.port) as relay,
         running_server(tmp_path_factory.mktemp("tagboat"), engine_url, **environ) as server,
+        running_edge(folder, database.replace(str(postgres.port), str(relay.port))) as edge,
     ):
-        with running_edge(folder, database.replace(str(postgres.port), str(relay.port))) as edge:
-            yield Site(server, port, edge, relay, database)
-            relay.speak()
+        yield Site(server, port, edge, relay)
+        relay.speak()
 
 
 @pytest.fixture(scope="module")
 def lane(site: Site, docker_registry: DockerRegistry, engine_url: str) -> Lane:
-    """A stage whose secret the edge cannot read. One for all tests: deploys take most of the time."""
+    """A stage whose secret the edge cannot read. One for all tests: deploys take their time."""
     lane = new_lane(site.server, site.port, docker_registry, engine_url)
     lane.change(secrets={"TOKEN": "s3cret"}, drain_timeout_s=300, watch_s=0)
     lane.bring("v1", programs=WAITS_FOR_A_SIGN)

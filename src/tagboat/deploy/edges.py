@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from tagboat.core.edge import Edge
-from tagboat.core.ports import Store
+from tagboat.core.ports import Reader, Store
 
 ALIVE_S = 10.0
 """Seconds since its last report for which a switch waits for an ingress."""
@@ -40,6 +40,10 @@ class Edges:
         self._own = own
         self._reported: tuple[int, Mapping[str, int]] | None = None
         self._reported_at = 0.0
+
+    def are_seen(self, reader: Reader) -> bool:
+        """Return whether another ingress was seen in the last `GRACE_S` seconds."""
+        return any(one.id != self._own and one.age_s < GRACE_S for one in reader.edges())
 
     async def report(self, led: int, in_flight: Mapping[str, int]) -> None:
         """Report what our ingress follows and has in flight, if that is news or it is time."""
