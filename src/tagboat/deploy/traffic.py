@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from functools import partial
 
 import structlog
 
@@ -71,7 +70,9 @@ class Traffic:
 
     async def routes_requests(self) -> bool:
         """Return what `is_routed` says now. Raises StoreUnavailableError."""
-        return self.active or await self._store.read(self.is_routed)
+        if self.active or self._edges is None:
+            return self.active
+        return await self._store.read(self._edges.are_seen)
 
     async def apply_routes(self) -> None:
         """Return once all traffic follows the records, at the ingresses of other servers too.
@@ -235,6 +236,7 @@ class Traffic:
 
         Where other servers write too, every second. `applied` is called each time.
         """
+        said = ""
 
         async def apply() -> float:
             if self._edges is None:
@@ -242,14 +244,22 @@ class Traffic:
                 interval_s = APPLY_EVERY_S
             else:
                 interval_s = await self._follow(self._edges)
+            nonlocal said
+            said = ""
             applied()
             return interval_s
+
+        def warn(reason: str) -> None:
+            nonlocal said
+            # Once: the database may be away for long.
+            if reason != said:
+                log.warning("routing update failed", action="apply routes", reason=reason)
+            said = reason
 
         def rest_s(took_s: float) -> float:
             # With thousands of stages, changes must not have all of them read without a pause.
             return min(took_s * _REST, _LONGEST_REST_S) if took_s > _LONG_S else 0.0
 
-        warn = partial(log.warning, "routing update failed", action="apply routes")
         task = PeriodicTask(apply, retry_s=APPLY_RETRY_S, warn=warn, rest_s=rest_s)
         self._store.listen(Topic.ROUTES, task.wake)
         await task.run()
