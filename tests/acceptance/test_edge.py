@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -18,14 +19,16 @@ from tests.acceptance.test_push_to_running import publish
 from tests.acceptance.test_switching import Lane, new_lane, step
 from tests.support.docker_registry import DockerRegistry
 from tests.support.edge_run import EdgeRun, running_edge
+from tests.support.held import held_back, let_go
+from tests.support.images import DEFAULT_CMD
 from tests.support.ports import free_port
 from tests.support.postgres import Postgres
 from tests.support.server import Server, running_server
 from tests.support.silent_relay import SilentRelay, silent_relay
 
 WAITS_FOR_A_SIGN = {
-    "www/cgi-bin/slow": "#!/bin/sh\nuntil [ -e /go ]; do sleep 0.1; done; echo; echo done\n",
-    "www/cgi-bin/go": "#!/bin/sh\n: > /go; echo; echo gone\n",
+    "www/cgi-bin/slow": "#!/bin/sh\nuntil [ -e /sign ]; do sleep 0.1; done; echo; echo done\n",
+    "www/cgi-bin/go": "#!/bin/sh\n: > /sign; echo; echo gone\n",
 }
 STOPPED_S = 10.0
 """What Docker gives a container before it is killed."""
@@ -85,6 +88,10 @@ def live(lane: Lane) -> str:
     return tag
 
 
+def state_of(lane: Lane, deploy: str) -> dict[str, Any]:
+    return dict(lane.server.call("GET", f"/api/deploys/{deploy}")[1])
+
+
 def answer_of(lane: Lane) -> tuple[int, str]:
     try:
         return lane.ask()
@@ -97,13 +104,17 @@ def test_a_switch_waits_for_an_edge_that_does_not_follow(
 ) -> None:
     assert not (site.edge.directory / "data" / "encryption.key").exists()
     before = live(lane)
-    publish(lane.image, "v2", body="v2", programs=WAITS_FOR_A_SIGN)
-    site.relay.fall_silent()
+    waits = held_back(DEFAULT_CMD)
+    publish(lane.image, "v2", body="v2", programs=WAITS_FOR_A_SIGN, cmd=waits)
     deploy = lane.deploy("v2")["id"]
+    site.server.until(lambda: step(state_of(lane, deploy), "check")["status"] == "running", "it")
+    # Not before: a server forgets an edge that it has not seen for a minute.
+    site.relay.fall_silent()
+    let_go(site.server, deploy)
     site.server.until(lambda: lane.ask() == (200, "v2"), "the server's own ingress to switch")
     # Its HAProxy goes on, and the old instance with it.
     assert at_edge.ask() == (200, before)
-    assert lane.server.call("GET", f"/api/deploys/{deploy}")[1]["status"] == "running"
+    assert state_of(lane, deploy)["status"] == "running"
     site.relay.speak()
     ended = lane.server.ended(deploy)
     assert (ended["status"], at_edge.ask()) == ("succeeded", (200, "v2"))
@@ -122,11 +133,10 @@ def test_a_request_in_flight_at_the_edge_holds_the_drain(lane: Lane, at_edge: La
     publish(lane.image, "v3", body="v3")
     deploy = lane.deploy("v3")["id"]
 
-    def detail() -> str:
-        found = lane.server.call("GET", f"/api/deploys/{deploy}")[1]
-        return str(step(found, "drain")["detail"])
-
-    lane.server.until(lambda: detail() == f"1 request on {old['tag']}", "the drain to see it")
+    counted = f"1 request on {old['tag']}"
+    lane.server.until(
+        lambda: step(state_of(lane, deploy), "drain")["detail"] == counted, "the drain to see it"
+    )
     assert at_edge.ask() == (200, "v3")
     assert not answers
     with urllib.request.urlopen(f"{old['url']}/cgi-bin/go", timeout=60) as answer:

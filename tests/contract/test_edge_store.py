@@ -19,7 +19,7 @@ from tagboat.deploy.edges import Edges
 from tagboat.deploy.traffic import Traffic
 from tagboat.ingress.memory import MemoryIngress
 from tagboat.store import open_store
-from tagboat.store.database import HEAD
+from tagboat.store.database import HEAD, begin_write, open_database
 from tagboat.store.edge_store import EdgeStore
 from tests.support.postgres import Postgres
 
@@ -98,6 +98,18 @@ async def test_a_schema_of_another_release_is_refused_or_waited_for(
 def set_revision(database: str, revision: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
+
+
+async def test_an_edge_takes_no_turn_among_the_servers_that_write(
+    database: str, tmp_path: Path
+) -> None:
+    server = open_database(database, tmp_path)
+    with contextlib.closing(EdgeStore(database)) as store, server.begin() as connection:
+        begin_write(connection)
+        await store.write(lambda tx: tx.put_edge("this-edge", 7, {}))
+        (edge,) = await store.read(lambda reader: reader.edges())
+    server.dispose()
+    assert edge.led == 7
 
 
 async def test_a_database_that_is_away_is_said(postgres: Postgres) -> None:

@@ -3,7 +3,7 @@
 from tagboat.cli.context import CommandContext
 from tagboat.cli.serve import leave_out
 
-EDGE_HELP = """Run an ingress of its own, next to those of the servers, until it is stopped.
+EDGE_HELP = """Run only an ingress, which follows the servers elsewhere.
 
 For a second host in front of the same apps: HAProxy there follows the routes that the servers
 record in PostgreSQL, and their deploys wait for it. It needs the servers' TAGBOAT_DATABASE_URL and

@@ -191,11 +191,14 @@ class SqlStore:
                 return [outcome for work in works for outcome in self._commit([work])]
             return [(None, translate(error))]
 
+    def _begin(self, connection: Connection) -> None:
+        begin_write(connection)
+
     def _transact(self, works: Sequence[Work]) -> list[Any]:
         if not self.exclusive:
             self._memory = WriteMemory()
         with self._writing() as connection, connection.begin():
-            begin_write(connection)
+            self._begin(connection)
             unit = UnitOfWork(connection, self._rows, self._memory)
             results = [work(unit) for work in works]
             unit.flush()
