@@ -175,6 +175,7 @@ def test_it_serves_without_server_and_database_and_comes_back_right(
     assert at_edge.ask() == (200, "v4")
 
 
+@pytest.mark.slow
 def test_it_stops_in_time_while_the_database_is_silent(site: Site, at_edge: Lane) -> None:
     for attempt in range(3):  # the machine may be busy elsewhere
         if attempt:
