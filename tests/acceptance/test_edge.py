@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import psycopg
 import pytest
 
 from tagboat.ingress.process import running_master, send_signal
@@ -30,6 +31,7 @@ WAITS_FOR_A_SIGN = {
     "www/cgi-bin/slow": "#!/bin/sh\nuntil [ -e /sign ]; do sleep 0.1; done; echo; echo done\n",
     "www/cgi-bin/go": "#!/bin/sh\n: > /sign; echo; echo gone\n",
 }
+SILENT_S = 4.0
 STOPPED_S = 10.0
 """What Docker gives a container before it is killed."""
 
@@ -42,6 +44,16 @@ class Site:
     port: int
     edge: EdgeRun
     relay: SilentRelay
+    database: str
+
+    def last_seen_s(self) -> float:
+        """The seconds since the edge's last report."""
+        name = (self.edge.directory / "data" / "replica").read_text().strip()
+        query = b"SELECT extract(epoch FROM clock_timestamp() - seen_at) FROM edges WHERE id = %s"
+        with psycopg.connect(self.database) as connection:
+            row = connection.execute(query, [name]).fetchone()
+        assert row is not None
+        return float(row[0])
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +71,7 @@ def site(
         running_server(tmp_path_factory.mktemp("tagboat"), engine_url, **environ) as server,
         running_edge(folder, database.replace(str(postgres.port), str(relay.port))) as edge,
     ):
-        yield Site(server, port, edge, relay)
+        yield Site(server, port, edge, relay, database)
         relay.speak()
 
 
@@ -112,6 +124,8 @@ def test_a_switch_waits_for_an_edge_that_does_not_follow(
     site.relay.fall_silent()
     let_go(site.server, deploy)
     site.server.until(lambda: lane.ask() == (200, "v2"), "the server's own ingress to switch")
+    # Long enough for a deploy that waits for nobody.
+    site.server.until(lambda: site.last_seen_s() > SILENT_S, "the edge to be silent for a while")
     # Its HAProxy goes on, and the old instance with it.
     assert at_edge.ask() == (200, before)
     assert state_of(lane, deploy)["status"] == "running"
