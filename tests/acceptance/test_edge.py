@@ -49,7 +49,9 @@ class Site:
     def last_seen_s(self) -> float:
         """The seconds since the edge's last report."""
         name = (self.edge.directory / "data" / "replica").read_text().strip()
-        query = b"SELECT extract(epoch FROM clock_timestamp() - seen_at) FROM edges WHERE id = %s"
+        query = (
+            b"SELECT extract(epoch FROM clock_timestamp()) - seen_at / 1e6 FROM edges WHERE id = %s"
+        )
         with psycopg.connect(self.database) as connection:
             row = connection.execute(query, [name]).fetchone()
         assert row is not None
