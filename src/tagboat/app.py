@@ -8,7 +8,6 @@ import resource
 import secrets
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +27,6 @@ from tagboat.callers import (
     own_hosts,
 )
 from tagboat.core.counters import Counters
-from tagboat.core.errors import TagboatError
 from tagboat.data_dir import DataDir, open_data_dir
 from tagboat.deploy.edges import Edges
 from tagboat.deploy.engine_identity import claim_engine, once_claimed
@@ -59,13 +57,14 @@ from tagboat.intake.admit import Admission
 from tagboat.intake.inspector import EngineThenRegistry
 from tagboat.intake.prune import keep_pruning
 from tagboat.listener import bind_listener
-from tagboat.logs import LogCall, configure_logging
+from tagboat.logs import LogCall
 from tagboat.loops import keep_going
 from tagboat.operations.image_space import keep_measuring
 from tagboat.operations.operations import Operations
 from tagboat.operations.queries.metrics import count_end
 from tagboat.operations.services import OidcService, OperationServices
 from tagboat.polling.poller import Poller
+from tagboat.process import run_process
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.docker_config import login_for
 from tagboat.registry.login_pin import pin_login_service
@@ -93,20 +92,14 @@ log = structlog.get_logger("tagboat.app")
 
 def serve(settings: Settings) -> int:
     """Run the server until SIGTERM or SIGINT; return 0, or 1 if it could not start or go on."""
-    # The data directory may exist already, readable for all.
-    os.umask(0o077)
-    # The soft limit is for programs that use select(); this one takes what the system allows.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    log_call = configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
-    try:
+
+    def work(log_call: LogCall) -> int:
         # Lock and port first: a second server must not touch the database of the one that runs.
         with open_data_dir(settings.data_dir) as data_dir, bind_listener(settings) as listener:
             prepare(settings)
             return uvloop.run(_serve(settings, data_dir, listener, log_call))
-    except TagboatError as error:
-        print(f"tagboat: {error}", file=sys.stderr)  # noqa: T201 - for the person who starts it
-        return 1
+
+    return run_process(settings, work)
 
 
 async def _serve(

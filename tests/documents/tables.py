@@ -94,6 +94,11 @@ ELSEWHERE = (
         "tests/acceptance/test_start.py::test_ready_is_one_line_and_a_signal_the_end",
     ),
     Elsewhere(
+        "tagboat edge",
+        "runs until it is ended, and needs PostgreSQL and HAProxy",
+        "tests/acceptance/test_edge.py::test_a_switch_waits_for_an_edge_that_does_not_follow",
+    ),
+    Elsewhere(
         "tagboat ingress run",
         "runs until it is ended, and needs HAProxy",
         "tests/integration/test_ingress_run.py::test_servers_come_and_go_and_lead_the_one_haproxy",

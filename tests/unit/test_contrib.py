@@ -63,12 +63,12 @@ def test_systemd_finds_nothing_to_say_of_it(unit: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_both_services_work_with_the_same_settings_and_data() -> None:
-    server, ingress = (
+def test_all_services_work_with_the_same_settings_and_data() -> None:
+    server, ingress, edge = (
         [line for line in (CONTRIB / name).read_text().splitlines() if line.startswith(SAME)]
-        for name in ("tagboat.service", "tagboat-ingress.service")
+        for name in ("tagboat.service", "tagboat-ingress.service", "tagboat-edge.service")
     )
-    assert server == ingress
+    assert server == ingress == edge
     assert len(server) >= len(SAME)
 
 

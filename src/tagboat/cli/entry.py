@@ -24,6 +24,11 @@ def run() -> None:
                 from tagboat.cli.serve import serve_command
 
                 sys.exit(serve_command(current_context()))
+            if sys.argv[1:] == ["edge"]:
+                from tagboat.cli.context import current_context
+                from tagboat.cli.edge import edge_command
+
+                sys.exit(edge_command(current_context()))
             from tagboat.cli.main import app
 
             app(prog_name="tagboat")

@@ -30,6 +30,7 @@ from tagboat.cli.config_file import apply_command, diff_command, export_command
 from tagboat.cli.context import current_context
 from tagboat.cli.deploy import deploy_command, promote_command, rollback_command
 from tagboat.cli.doctor import doctor_command
+from tagboat.cli.edge import EDGE_HELP
 from tagboat.cli.explain import explain_command
 from tagboat.cli.hold import hold_command, release_command
 from tagboat.cli.images import images_command, tags_command
@@ -101,6 +102,13 @@ def _serve_lazily() -> None:
     from tagboat.cli.serve import serve_command
 
     raise typer.Exit(serve_command(current_context()))
+
+
+@app.command("edge", help=EDGE_HELP)
+def _edge_lazily() -> None:
+    from tagboat.cli.edge import edge_command
+
+    raise typer.Exit(edge_command(current_context()))
 
 
 # In the order of `tagboat --help`.

@@ -33,7 +33,7 @@ Examples:
   tagboat uninstall --dry-run
   tagboat uninstall --volumes
 """
-_SERVICES = ("tagboat.service", "tagboat-ingress.service")
+_SERVICES = ("tagboat.service", "tagboat-ingress.service", "tagboat-edge.service")
 _UNIT_FOLDER = Path("/etc/systemd/system")
 
 

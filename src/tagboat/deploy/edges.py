@@ -1,7 +1,8 @@
-"""Edges: the ingresses of all servers on one database. A switch and a drain count at each of them.
+"""Edges: all ingresses on one database. A switch and a drain count at each of them.
 
-Each server reports which routes its ingress follows, and what it has in flight elsewhere. The id of
-the newest event is the version of the routes: no change of them goes without an event.
+Each server, and each `tagboat edge`, reports which routes its ingress follows, and what it has in
+flight elsewhere. The id of the newest event is the version of the routes: no change of them goes
+without an event.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from tagboat.core.edge import Edge
-from tagboat.core.ports import Store
+from tagboat.core.ports import Reader, Store
 
 ALIVE_S = 10.0
 """Seconds since its last report for which a switch waits for an ingress."""
@@ -39,6 +40,10 @@ class Edges:
         self._own = own
         self._reported: tuple[int, Mapping[str, int]] | None = None
         self._reported_at = 0.0
+
+    def are_seen(self, reader: Reader) -> bool:
+        """Return whether another ingress was seen in the last `GRACE_S` seconds."""
+        return any(one.id != self._own and one.age_s < GRACE_S for one in reader.edges())
 
     async def report(self, led: int, in_flight: Mapping[str, int]) -> None:
         """Report what our ingress follows and has in flight, if that is news or it is time."""
@@ -88,8 +93,7 @@ class Edges:
             await asyncio.sleep(EDGES_LOOK_S)
         left = await self._behind(version, float("inf"))
         return "; ".join(
-            f"the ingress of server {one.id[:8]} was not waited for: it was last seen"
-            f" {one.age_s:.0f} s ago"
+            f"the ingress {one.id[:8]} was not waited for: it was last seen {one.age_s:.0f} s ago"
             for one in left
         )
 

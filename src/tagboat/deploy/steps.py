@@ -103,7 +103,7 @@ class DeploySteps:
         if all(one.deploy_id != deploy.id for one in starting):
             return deploy
         stage = tx.stage(deploy.stage_id)
-        proven = not self._services.traffic.active or not stage.watch_s
+        proven = not self._services.traffic.is_routed(tx) or not stage.watch_s
         now = self._services.clock()
         switched = switch_instances(tx, deploy, stage.max_instances, now, watched=proven)
         if stage.stopped:
@@ -221,7 +221,7 @@ class DeploySteps:
         context = await self._record.context()
         # Before any of them is stopped: from here on, requests wait instead of failing.
         await self._services.traffic.apply_stage_routes(context.stage.id)
-        if self._services.traffic.active:
+        if await self._services.traffic.routes_requests():
             old = context.others_that(InstanceState.DRAINING)
             async with self._services.places.rest():
                 await self._services.traffic.drained(old, context.stage.drain_timeout_s)
@@ -273,7 +273,7 @@ class DeploySteps:
     async def watch(self) -> Step:
         """Watch the new instance; raise SickenedError where it does not stay healthy."""
         context = await self._record.context()
-        if not self._services.traffic.active:
+        if not await self._services.traffic.routes_requests():
             return _skipped_step(
                 StepName.WATCH, "without an ingress there is no traffic to route back"
             )
@@ -328,7 +328,7 @@ class DeploySteps:
         """Wait until the instances to be retired have answered their requests."""
         context = await self._record.context()
         traffic = self._services.traffic
-        if not traffic.active:
+        if not await traffic.routes_requests():
             return _skipped_step(
                 StepName.DRAIN, "without an ingress there is no traffic to route away"
             )

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from functools import partial
 
 import structlog
 
@@ -62,8 +61,18 @@ class Traffic:
 
     @property
     def active(self) -> bool:
-        """False without an ingress: then there is nothing to route, to count or to wait for."""
+        """False without an ingress of this server: then it has nothing to route or to count."""
         return self._ingress.routes_traffic
+
+    def is_routed(self, reader: Reader) -> bool:
+        """Return whether requests reach instances through an ingress, ours or one of others."""
+        return self.active or (self._edges is not None and self._edges.are_seen(reader))
+
+    async def routes_requests(self) -> bool:
+        """Return what `is_routed` says now. Raises StoreUnavailableError."""
+        if self.active or self._edges is None:
+            return self.active
+        return await self._store.read(self._edges.are_seen)
 
     async def apply_routes(self) -> None:
         """Return once all traffic follows the records, at the ingresses of other servers too.
@@ -74,6 +83,8 @@ class Traffic:
             async with self._turn:
                 await self._apply_all()
             await self._until_followed(self._led)
+        elif self._edges is not None:
+            await self._until_followed(await self._store.read(_newest))
 
     async def apply_stage_routes(self, stage_id: str) -> None:
         """Return once one stage's traffic follows the records, without a look at any other.
@@ -84,6 +95,8 @@ class Traffic:
             async with self._turn:
                 version = await self._apply_one(stage_id)
             await self._until_followed(version)
+        else:
+            await self.apply_routes()
 
     async def _until_followed(self, version: int) -> None:
         self._asked = max(self._asked, version)
@@ -179,7 +192,7 @@ class Traffic:
         `tell` is called with the number of requests as long as there are some. An ingress of
         another server that has not followed counts as busy, and is waited for a while longer.
         """
-        if not self.active:
+        if not await self.routes_requests():
             return ""
         # Taken first: switches that follow do not concern these instances.
         version = self._asked
@@ -218,23 +231,35 @@ class Traffic:
             await asyncio.sleep(_EDGES_PAUSE_S if self._edges else _DRAIN_PAUSE_S)
         return f"{left} still in flight after {limit_s:g} s"
 
-    async def run(self) -> None:
+    async def run(self, applied: Callable[[], None] = lambda: None) -> None:
         """Apply routes at once, on each change of them, and every minute; until cancelled.
 
-        Where other servers write too, every second.
+        Where other servers write too, every second. `applied` is called each time.
         """
+        said = ""
 
         async def apply() -> float:
             if self._edges is None:
                 await self.apply_routes()
-                return APPLY_EVERY_S
-            return await self._follow(self._edges)
+                interval_s = APPLY_EVERY_S
+            else:
+                interval_s = await self._follow(self._edges)
+            nonlocal said
+            said = ""
+            applied()
+            return interval_s
+
+        def warn(reason: str) -> None:
+            nonlocal said
+            # Once: the database may be away for long.
+            if reason != said:
+                log.warning("routing update failed", action="apply routes", reason=reason)
+            said = reason
 
         def rest_s(took_s: float) -> float:
             # With thousands of stages, changes must not have all of them read without a pause.
             return min(took_s * _REST, _LONGEST_REST_S) if took_s > _LONG_S else 0.0
 
-        warn = partial(log.warning, "routing update failed", action="apply routes")
         task = PeriodicTask(apply, retry_s=APPLY_RETRY_S, warn=warn, rest_s=rest_s)
         self._store.listen(Topic.ROUTES, task.wake)
         await task.run()
@@ -244,11 +269,18 @@ class Traffic:
 
         Where nothing was recorded, only a number is read.
         """
+        if not self._led:
+            # Before the first look: from now on a switch waits until we follow it.
+            await edges.report(0, {})
         async with self._turn:
-            newest = await self._store.read(lambda reader: reader.last_event_id())
+            newest = await self._store.read(_newest)
             is_due = asyncio.get_running_loop().time() - self._applied_at >= APPLY_EVERY_S
             if is_due or self._owners is None or newest != self._led:
                 await self._apply_all()
         in_flight = await self._left.count(self._ingress.in_flight)
         await edges.report(self._led, in_flight)
         return _EDGES_PAUSE_S if in_flight else FOLLOW_S
+
+
+def _newest(reader: Reader) -> int:
+    return reader.last_event_id()

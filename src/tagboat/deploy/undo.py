@@ -160,7 +160,7 @@ class Undo:
     async def _remove_own(self, context: DeployContext) -> None:
         """Remove the new instance, after it has answered the requests it got while it was live."""
         made = await self._record.made_live()
-        if made is not None and self._services.traffic.active:
+        if made is not None and await self._services.traffic.routes_requests():
             async with self._services.places.rest():
                 await self._services.traffic.drained([made], context.stage.drain_timeout_s)
         await self._containers.discard(context, self._record.keep_log)

@@ -19,7 +19,7 @@ from tagboat.core.request_counts import CodeClasses, ProcessCounts
 from tagboat.core.route import Route, Target
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.answers import AnswersByHost
-from tagboat.ingress.config import HOLD_S, TRUSTED_FRONTS, ConfigInput, pools_in
+from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput, pools_in
 from tagboat.ingress.counting import counting_key
 from tagboat.ingress.master import Master, WorkerSilentError
 from tagboat.ingress.pools import (
@@ -102,6 +102,11 @@ class HaproxyIngress:
         self._refused: Sequence[str] = []
         self._trouble = ""
         self._answers = AnswersByHost()
+
+    @property
+    def has_routes(self) -> bool:
+        """True if routes of an earlier run are on disk, with which HAProxy would start."""
+        return (self._directory / MAP_FILE).exists()
 
     def address(self, project: Project, stage: Stage) -> str | None:
         """Return the URL of the stage, whether or not it has a live instance."""

@@ -129,7 +129,7 @@ def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> None
     if revision == HEAD:
         return
     if revision is not None and back_up is not None:
-        _refuse_newer(revision)
+        refuse_newer(revision)
         # Before the lock: other servers go on writing, however long it takes.
         back_up()
     with engine.begin() as connection:
@@ -138,7 +138,7 @@ def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> None
         take_time(connection)
         revision = _revision(connection)
         if revision is not None:
-            _refuse_newer(revision)
+            refuse_newer(revision)
         if revision is None:
             metadata.create_all(connection)
             _make_partial_indexes_last(connection)
@@ -150,7 +150,8 @@ def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> None
             upgrade(connection)
 
 
-def _refuse_newer(revision: str) -> None:
+def refuse_newer(revision: str) -> None:
+    """Raise SettingsError for a schema that only a newer Tagboat knows."""
     scripts = (path.name for path in (_MIGRATIONS / "versions").iterdir())
     if not any(name.startswith(f"{revision}_") for name in scripts):
         raise SettingsError(

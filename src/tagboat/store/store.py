@@ -175,7 +175,7 @@ class SqlStore:
             with self._reads.connect() as connection:
                 return work(SqlReader(connection, self._rows))
         except DBAPIError as error:
-            raise _translate(error) from error
+            raise translate(error) from error
 
     def _commit(self, works: Sequence[Work]) -> Sequence[WorkOutcome]:
         """Carry out a batch; where one piece spoils the transaction, each again in its own."""
@@ -184,18 +184,21 @@ class SqlStore:
         except OperationalError as error:
             # Not the fault of a piece. Each by itself would wait as long for a lock, one by one.
             self._memory = WriteMemory()
-            return [(None, _translate(error)) for _ in works]
+            return [(None, translate(error)) for _ in works]
         except BaseException as error:  # noqa: BLE001 - it belongs to the caller that waits
             self._memory = WriteMemory()
             if len(works) > 1:
                 return [outcome for work in works for outcome in self._commit([work])]
-            return [(None, _translate(error))]
+            return [(None, translate(error))]
+
+    def _begin(self, connection: Connection) -> None:
+        begin_write(connection)
 
     def _transact(self, works: Sequence[Work]) -> list[Any]:
         if not self.exclusive:
             self._memory = WriteMemory()
         with self._writing() as connection, connection.begin():
-            begin_write(connection)
+            self._begin(connection)
             unit = UnitOfWork(connection, self._rows, self._memory)
             results = [work(unit) for work in works]
             unit.flush()
@@ -254,7 +257,7 @@ def open_store(
                     " from a backup"
                 ) from None
             hint = "; check TAGBOAT_DATABASE_URL" if url else ""
-            raise StoreUnavailableError(f"{_translate(error)}{hint}") from error
+            raise StoreUnavailableError(f"{translate(error)}{hint}") from error
         raise
     return SqlStore(engine, open_reading(engine, data_dir), cipher)
 
@@ -324,7 +327,7 @@ def _seal_settings(engine: Engine, cipher: Cipher) -> None:
             raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _translate(error: BaseException) -> BaseException:
+def translate(error: BaseException) -> BaseException:
     """Return our error for an error of the database; any other is returned as it is."""
     if isinstance(error, IntegrityError):
         return ConflictError("it clashes with something that exists already")

@@ -548,8 +548,8 @@ def test_each_command_has_json() -> None:
         if isinstance(context.command, TyperCommand)
         and not any("--json" in param.opts for param in context.command.params)
     }
-    # Both run until somebody ends them.
-    assert without == {"tagboat serve", "tagboat ingress run"}
+    # They run until somebody ends them.
+    assert without == {"tagboat serve", "tagboat edge", "tagboat ingress run"}
 
 
 def completes(param: Any) -> bool:  # noqa: ANN401 - typer has its own parameters

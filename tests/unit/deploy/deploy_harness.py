@@ -35,6 +35,7 @@ from tagboat.core.ports import Topic
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.core.workload import WorkloadSpec
+from tagboat.deploy.edges import Edges
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.services import DeployServices
@@ -179,6 +180,7 @@ class World:
     counters: Counters = field(default_factory=Counters)
     calls: CallInterceptor = field(default_factory=CallInterceptor)
     ingress: MemoryIngress | None = None
+    edges: Edges | None = None
     cut: list[str] = field(default_factory=list)
     _news: threading.Event = field(default_factory=threading.Event)
 
@@ -192,7 +194,7 @@ class World:
             clock=self.clock.now,
             installation=INSTALLATION,
             counters=self.counters,
-            traffic=Traffic(self.store, self.ingress or NoIngress(), BASE_DOMAIN),
+            traffic=Traffic(self.store, self.ingress or NoIngress(), BASE_DOMAIN, self.edges),
             base_domain=BASE_DOMAIN,
         )
 

@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from tagboat.core.deploy import InstanceState
+from tagboat.core.deploy import InstanceState, StepName, StepStatus
 from tagboat.deploy.edges import ALIVE_S, EDGES_LOOK_S, GRACE_S, REPORT_EVERY_S, Busy, Edges
 from tagboat.deploy.traffic import Traffic
 from tagboat.ingress.memory import MemoryIngress
 from tests.support.endpoints import port_of
-from tests.unit.deploy.deploy_harness import BASE_DOMAIN, HOST, World
+from tests.unit.deploy.deploy_harness import BASE_DOMAIN, HOST, World, statuses
 
 pytestmark = pytest.mark.anyio
 
@@ -99,7 +99,7 @@ async def test_one_that_has_not_followed_counts_as_busy_and_has_its_time(led: Wo
     await here.apply_routes()
     said = await here.drained([instance], ALIVE_S / 2)
     assert clock() - began > GRACE_S - EDGES_LOOK_S
-    words = r"the ingress of server there-on was not waited for: it was last seen \d+ s ago"
+    words = r"the ingress there-on was not waited for: it was last seen \d+ s ago"
     assert re.search(words, said)
     edges = Edges(led.store, HERE)
     await report(led, 3, p9=1)
@@ -151,3 +151,40 @@ async def test_a_server_that_was_restarted_counts_what_drains(led: World) -> Non
         await follow(again)
     (edge,) = await led.store.read(lambda reader: reader.edges())
     assert edge.in_flight == {}
+
+
+async def test_before_its_first_look_an_ingress_is_waited_for(led: World) -> None:
+    assert led.ingress is not None
+    await led.ship("v1")
+    seen: list[tuple[str, int]] = []
+
+    async def note() -> None:
+        seen.extend((one.id, one.led) for one in await led.store.read(lambda tx: tx.edges()))
+
+    led.calls.before("apply_routes", note)
+    await follow(traffic_at(led, THERE, led.ingress))
+    assert seen == [(THERE, 0)]
+
+
+async def test_a_server_without_an_ingress_waits_for_those_of_others(world: World) -> None:
+    world.edges = Edges(world.store, HERE)
+    alone = await world.queue("v0")
+    world.publish("v0")
+    assert statuses(await world.carry_out(alone))[StepName.WATCH] is StepStatus.SKIPPED
+    await report(world, await newest(world))
+    waited: list[float] = []
+    sleep = world.clock._wake_at_once
+
+    async def follow_late(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(seconds)
+        await report(world, await newest(world))
+
+    world.clock._monkeypatch.setattr("asyncio.sleep", follow_late)
+    world.publish("v1")
+    ended = await world.carry_out(await world.queue("v1"))
+    assert ended.status.value == "succeeded", ended.reason
+    assert {statuses(ended)[one] for one in (StepName.WATCH, StepName.DRAIN)} == {StepStatus.DONE}
+    assert EDGES_LOOK_S in waited
+    drain = next(step for step in ended.steps if step.name is StepName.DRAIN)
+    assert drain.detail.startswith("no request was in flight any more")
