@@ -9,6 +9,7 @@ import structlog
 
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import IngressUnavailableError
+from tagboat.core.events import EventTopic
 from tagboat.core.ingress import Ingress
 from tagboat.core.ports import Reader, Store, Topic
 from tagboat.core.request_counts import CodeClasses, ProcessCounts
@@ -25,6 +26,12 @@ FOLLOW_S = 1.0
 APPLY_RETRY_S = 1.0
 _LONG_S = 0.1
 _REST = 4
+_MOST_EVENTS = 500
+"""Events by which is found out whose routes have changed; after more, all are read again."""
+_MOST_STAGES = 20
+"""Stages whose routes are read one by one, as above."""
+_OF_A_STAGE = frozenset({EventTopic.DEPLOY, EventTopic.STEP, EventTopic.INSTANCE})
+_OF_SEVERAL = frozenset({EventTopic.STAGE, EventTopic.PROJECT})
 _LONGEST_REST_S = 5.0
 _DRAIN_PAUSE_S = 0.05
 _EDGES_PAUSE_S = 0.2
@@ -57,6 +64,8 @@ class Traffic:
         self._turn = asyncio.Lock()
         # The stage that owns each host, None while it is not known which routes are in force.
         self._owners: dict[str, str] | None = None
+        # The routes of each stage that the ingress follows, as far as they are known.
+        self._in_force: dict[str, frozenset[Route]] = {}
         # None before the first routes.
         self._answers: AnswersByStage | None = None
 
@@ -102,16 +111,23 @@ class Traffic:
                 reader.last_event_id() if self._edges else 0,
             )
         )
+        await self._change(stage_id, found, owners)
+        return version
+
+    async def _change(
+        self, stage_id: str, found: Sequence[Route], owners: Mapping[str, str]
+    ) -> None:
+        """Have the ingress route a stage as `found`; `owners` is who owns the hosts until then."""
         hosts = {route.host for route in found}
         gone = {host for host, owner in owners.items() if owner == stage_id} - hosts
         left = {host: owner for host, owner in owners.items() if host not in gone}
-        owners = left | dict.fromkeys(hosts, stage_id)
-        await self._count_before(owners)
+        after = left | dict.fromkeys(hosts, stage_id)
+        await self._count_before(after)
         self._owners = None  # if the next call fails, nobody knows what is in force
         await self._ingress.change_routes(found, gone)
-        self._own(owners)
+        self._own(after)
+        self._in_force[stage_id] = frozenset(found)
         self._left.route(stage_id, found)
-        return version
 
     async def _apply_all(self) -> None:
         # Until it has succeeded: a call that fails may have applied a part.
@@ -130,6 +146,7 @@ class Traffic:
         await self._count_before(owners)
         await self._ingress.apply_routes([route for some in found.values() for route in some])
         self._own(owners)
+        self._in_force = {stage_id: frozenset(some) for stage_id, some in found.items()}
         earlier = [Target(one.id, one.endpoints) for one in draining if one.endpoints]
         self._left.route_all(found, earlier)
         self._led, self._applied_at = version, asyncio.get_running_loop().time()
@@ -242,13 +259,39 @@ class Traffic:
     async def _follow(self, edges: Edges) -> float:
         """Apply what others have recorded, and report it; return the seconds until the next look.
 
-        Where nothing was recorded, only a number is read.
+        Where nothing was recorded, only a number is read; where it concerns few stages, theirs.
         """
         async with self._turn:
-            newest = await self._store.read(lambda reader: reader.last_event_id())
             is_due = asyncio.get_running_loop().time() - self._applied_at >= APPLY_EVERY_S
-            if is_due or self._owners is None or newest != self._led:
+            if is_due or self._owners is None or not await self._apply_recorded():
                 await self._apply_all()
         in_flight = await self._left.count(self._ingress.in_flight)
         await edges.report(self._led, in_flight)
         return _EDGES_PAUSE_S if in_flight else FOLLOW_S
+
+    async def _apply_recorded(self) -> bool:
+        """Apply what the events since the last look concern; False where all is to be read."""
+
+        def work(reader: Reader) -> tuple[int, Mapping[str, Sequence[Route]] | None]:
+            newest = reader.last_event_id()
+            news = reader.events(self._led, _MOST_EVENTS) if newest != self._led else []
+            stages = {one.stage_id for one in news if one.topic in _OF_A_STAGE and one.stage_id}
+            if (
+                len(news) == _MOST_EVENTS
+                or len(stages) > _MOST_STAGES
+                or any(one.topic in _OF_SEVERAL for one in news)
+            ):
+                return newest, None
+            return newest, {one: routes_of_stage(reader, one, self._base_domain) for one in stages}
+
+        newest, changed = await self._store.read(work)
+        for stage_id, found in (changed or {}).items():
+            before = self._in_force.get(stage_id, frozenset())
+            # A host that this one gives up may be that of another stage from now on.
+            if self._owners is None or {one.host for one in before} - {one.host for one in found}:
+                return False
+            if before != frozenset(found):
+                await self._change(stage_id, found, self._owners)
+        if changed is not None:
+            self._led = newest
+        return changed is not None

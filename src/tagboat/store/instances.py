@@ -4,13 +4,14 @@ from collections.abc import Collection
 
 from sqlalchemy import and_, not_, select
 
-from tagboat.core.deploy import Instance, InstanceState, Version
+from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState, Version
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.events import instance_change
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.store_port import Topic
 from tagboat.store import tables
 from tagboat.store.part import ReadPart, newest_first
-from tagboat.store.rows import to_row
+from tagboat.store.rows import endpoints_of, to_row
 from tagboat.store.session import WriteSession
 
 
@@ -82,6 +83,17 @@ class InstanceReads(ReadPart):
         table = tables.instances_table
         query = select(table).where(table.c.deploy_id == deploy_id)
         return self._session.first(Instance, query.order_by(table.c.id.desc()))
+
+    def active_endpoints(self) -> frozenset[Endpoint]:
+        """Return the endpoints of all instances that have, or may have, a container."""
+        table = tables.instances_table
+        columns = select(table.c.host_port, table.c.endpoints)
+        return frozenset(
+            endpoint
+            for state in ACTIVE_STATES
+            for port, others in self._session.execute(columns.where(table.c.state == state))
+            for endpoint in endpoints_of(port, others)
+        )
 
     def unwatched_instances(self) -> list[Instance]:
         """Return the live instances that were not watched yet for as long as their stages ask."""

@@ -100,9 +100,7 @@ def _opened(known: _Known, offered: str) -> Access | None:
     return known.hooks.get(hash_secret(offered))
 
 
-def _still_opened(
-    reader: Reader, asked: Sequence[tuple[Access, str]]
-) -> Sequence[Access | None]:
+def _still_opened(reader: Reader, asked: Sequence[tuple[Access, str]]) -> Sequence[Access | None]:
     """Return what secrets open now, each of which has opened the access next to it."""
     everywhere = _read_global(reader)
     # Of the webhooks, those are read that are asked about, however many there are.
