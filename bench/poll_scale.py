@@ -222,6 +222,7 @@ def fill_registry(registry: DockerRegistry, data: Path, count: int) -> Digest:
 
 
 def repository_name(number: int) -> str:
+    """Return the name of a repository in the registry."""
     return f"bench/r{number:04d}"
 
 

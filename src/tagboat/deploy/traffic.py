@@ -30,8 +30,6 @@ _MOST_EVENTS = 500
 """Events by which is found out whose routes have changed; after more, all are read again."""
 _MOST_STAGES = 20
 """Stages whose routes are read one by one, as above."""
-_OF_A_STAGE = frozenset({EventTopic.DEPLOY, EventTopic.STEP, EventTopic.INSTANCE})
-_OF_SEVERAL = frozenset({EventTopic.STAGE, EventTopic.PROJECT})
 _LONGEST_REST_S = 5.0
 _DRAIN_PAUSE_S = 0.05
 _EDGES_PAUSE_S = 0.2
@@ -84,6 +82,16 @@ class Traffic:
                 await self._apply_all()
             await self._until_followed(self._led)
 
+    async def apply_changes(self) -> None:
+        """Do the same where the ingress mostly follows already: read only what has changed since.
+
+        All is read once a minute, and after a failure.
+        """
+        if self.active:
+            async with self._turn:
+                await self._catch_up()
+            await self._until_followed(self._led)
+
     async def apply_stage_routes(self, stage_id: str) -> None:
         """Return once one stage's traffic follows the records, without a look at any other.
 
@@ -129,15 +137,47 @@ class Traffic:
         self._in_force[stage_id] = frozenset(found)
         self._left.route(stage_id, found)
 
+    async def _catch_up(self) -> None:
+        """Apply what was recorded since the last time, stage by stage unless all is due."""
+
+        def work(reader: Reader) -> tuple[int, Mapping[str, Sequence[Route]] | None]:
+            newest = reader.last_event_id()
+            news = reader.events(self._led, _MOST_EVENTS) if newest != self._led else []
+            stages = {one.stage_id for one in news if one.stage_id}
+            # A new name of a project gives all its stages new hosts.
+            projects = {one.project_id for one in news if one.topic is EventTopic.PROJECT}
+            for project_id in projects if len(projects) <= _MOST_STAGES else ():
+                stages |= {stage.id for stage in reader.stages(project_id or "")}
+            if len(news) == _MOST_EVENTS or max(len(stages), len(projects)) > _MOST_STAGES:
+                return newest, None
+            return newest, {one: routes_of_stage(reader, one, self._base_domain) for one in stages}
+
+        is_due = asyncio.get_running_loop().time() - self._applied_at >= APPLY_EVERY_S
+        newest, changed = 0, None
+        if self._owners is not None and not is_due:
+            newest, changed = await self._store.read(work)
+        for stage_id, found in (changed or {}).items():
+            before = self._in_force.get(stage_id, frozenset())
+            # A host that this one gives up may be that of another stage from now on.
+            if self._owners is None or {one.host for one in before} - {one.host for one in found}:
+                changed = None
+                break
+            if before != frozenset(found):
+                await self._change(stage_id, found, self._owners)
+        if changed is None:
+            await self._apply_all()
+        else:
+            self._led = newest
+
     async def _apply_all(self) -> None:
         # Until it has succeeded: a call that fails may have applied a part.
         self._owners = None
 
         def work(reader: Reader) -> tuple[Mapping[str, Sequence[Route]], int, Sequence[Instance]]:
-            if self._edges is None:
-                return routes_by_stage(reader, self._base_domain), 0, ()
-            # An earlier process may have routed to these.
-            draining = () if self._led else reader.instances(states=[InstanceState.DRAINING])
+            draining: Sequence[Instance] = ()
+            if self._edges is not None and not self._led:
+                # An earlier process may have routed to these.
+                draining = reader.instances(states=[InstanceState.DRAINING])
             found = routes_by_stage(reader, self._base_domain)
             return found, reader.last_event_id(), draining
 
@@ -243,7 +283,7 @@ class Traffic:
 
         async def apply() -> float:
             if self._edges is None:
-                await self.apply_routes()
+                await self.apply_changes()
                 return APPLY_EVERY_S
             return await self._follow(self._edges)
 
@@ -262,36 +302,7 @@ class Traffic:
         Where nothing was recorded, only a number is read; where it concerns few stages, theirs.
         """
         async with self._turn:
-            is_due = asyncio.get_running_loop().time() - self._applied_at >= APPLY_EVERY_S
-            if is_due or self._owners is None or not await self._apply_recorded():
-                await self._apply_all()
+            await self._catch_up()
         in_flight = await self._left.count(self._ingress.in_flight)
         await edges.report(self._led, in_flight)
         return _EDGES_PAUSE_S if in_flight else FOLLOW_S
-
-    async def _apply_recorded(self) -> bool:
-        """Apply what the events since the last look concern; False where all is to be read."""
-
-        def work(reader: Reader) -> tuple[int, Mapping[str, Sequence[Route]] | None]:
-            newest = reader.last_event_id()
-            news = reader.events(self._led, _MOST_EVENTS) if newest != self._led else []
-            stages = {one.stage_id for one in news if one.topic in _OF_A_STAGE and one.stage_id}
-            if (
-                len(news) == _MOST_EVENTS
-                or len(stages) > _MOST_STAGES
-                or any(one.topic in _OF_SEVERAL for one in news)
-            ):
-                return newest, None
-            return newest, {one: routes_of_stage(reader, one, self._base_domain) for one in stages}
-
-        newest, changed = await self._store.read(work)
-        for stage_id, found in (changed or {}).items():
-            before = self._in_force.get(stage_id, frozenset())
-            # A host that this one gives up may be that of another stage from now on.
-            if self._owners is None or {one.host for one in before} - {one.host for one in found}:
-                return False
-            if before != frozenset(found):
-                await self._change(stage_id, found, self._owners)
-        if changed is not None:
-            self._led = newest
-        return changed is not None

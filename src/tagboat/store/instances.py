@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import and_, not_, select
+from sqlalchemy import and_, exists, not_, select
 
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState, Version
 from tagboat.core.endpoint import Endpoint
@@ -96,10 +96,14 @@ class InstanceReads(ReadPart):
         )
 
     def unwatched_instances(self) -> list[Instance]:
-        """Return the live instances that were not watched yet for as long as their stages ask."""
-        table = tables.instances_table
+        """Return the live instances that were not watched yet for as long as their stages ask.
+
+        A deploy that is still at work watches its instance itself: those are left out.
+        """
+        table, deploys = tables.instances_table, tables.deploys_table
+        at_work = exists().where(deploys.c.id == table.c.deploy_id, tables.OPEN)
         query = select(table).where(table.c.state == InstanceState.LIVE, not_(table.c.watched))
-        return self._session.all(Instance, query)
+        return self._session.all(Instance, query.where(~at_work))
 
     def previous_instance(
         self, stage_id: str, without: Collection[Version] = ()
