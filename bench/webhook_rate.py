@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 
+from bench.rest import cpu_s
 from bench.rig import BenchError, Server, await_value, end, free_port, remove_images, show, tagboat
 from tests.support.docker_registry import docker_registry
 from tests.support.images import push_image
@@ -22,6 +23,7 @@ LOAD_S = 3
 ROUNDS = 3
 CONCURRENCY = 32
 _BODY_BYTES = 500
+_AIM = 2_000
 SCRIPT = """
 local threads = 0
 function setup(thread) thread:set("number", threads); threads = threads + 1 end
@@ -80,13 +82,19 @@ def measure_on_postgres(folder: Path) -> None:
             hook = f"http://127.0.0.1:{server.port}{server.webhook_path()}"
             try:
                 for tags in ("same", "distinct"):
-                    own, floor = list[Load](), list[float]()
+                    own, floor, cpu = list[Load](), list[float](), list[float]()
                     for turn in range(ROUNDS):
+                        before = cpu_s(server.pid)
                         own.append(load(script, hook, (image, f"p{turn}", tags)))
+                        calls = own[-1].rate * LOAD_S
+                        cpu.append((cpu_s(server.pid) - before) / calls * 1e6)
                         floor.append(_committed(postgres.new_database()))
                     rates = [one.rate for one in own]
                     name = f"PostgreSQL, {tags} tag{'s' if tags == 'distinct' else ''}"
                     show(name, rates, f"{CONCURRENCY} rows a commit", floor, "calls/s", "> 2000")
+                    # What a busy machine does not change.
+                    aim = [1e6 / _AIM]
+                    show(f"{name}: server's CPU a call", cpu, f"a core, {_AIM}/s", aim, "us")
                     p99 = [one.p99_ms for one in own]
                     commit = [CONCURRENCY / rate * 1000 for rate in floor]
                     show(f"{name}: p99", p99, "such a commit", commit, "ms")
@@ -154,6 +162,7 @@ def load(script: Path, url: str, words: tuple[str, ...]) -> Load:
         "-t2",
         f"-c{CONCURRENCY}",
         f"-d{LOAD_S}s",
+        "--timeout=10s",
         "-s",
         str(script),
         url,

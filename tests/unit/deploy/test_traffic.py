@@ -461,10 +461,10 @@ async def test_of_many_stages_the_changed_one_is_read(
         await traffic.apply_changes()
         new = await another_project(led, "other", "dev", age_h=1)
         await traffic.apply_changes()
-        assert led.routes == {HOST: "none", "other-dev.localhost": "none"}
+        assert led.routes == {HOST: "none", f"other-dev.{BASE_DOMAIN}": "none"}
         await an_instance(led, "v1", 40001, stage=new)
         await traffic.apply_changes()
-        assert led.routes == {HOST: "none", "other-dev.localhost": "40001"}
+        assert led.routes == {HOST: "none", f"other-dev.{BASE_DOMAIN}": "40001"}
         applied = led.calls.calls.count("apply_routes")
         # Others' changes, and the same routes once more, are no news for the ingress.
         await led.store.write(lambda tx: tx.put_setting("auto_create", value=False))
@@ -478,7 +478,7 @@ async def test_a_new_name_of_a_project_is_led_to_for_each_stage(led: World) -> N
     await traffic.apply_changes()
     await led.store.write(lambda tx: tx.put_project(replace(tx.project(led.project.id), name="x")))
     await traffic.apply_changes()
-    assert led.routes == {"x-dev.localhost": "none"}
+    assert led.routes == {f"x-dev.{BASE_DOMAIN}": "none"}
 
 
 async def test_a_stage_that_is_deleted_is_led_to_no_more(led: World) -> None:
