@@ -236,7 +236,8 @@ def _revived_ms(engine: StubEngine) -> float:
 
 def _route_ms(server: Server, port: int, number: int) -> float:
     """Give a stage one more domain; return the milliseconds until the ingress routes it."""
-    (stage,) = server.call("GET", f"/api/projects/{_name(number)}/stages")["items"]
+    project = server.call("GET", f"/api/projects?limit={ROUNDS}")["items"][number]
+    (stage,) = server.call("GET", f"/api/projects/{project['id']}/stages")["items"]
     domain = f"d{number}.bench.example.com"
     began = time.monotonic()
     server.call("PATCH", f"/api/stages/{stage['id']}", {"domains": [domain]})

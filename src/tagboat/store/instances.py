@@ -91,8 +91,8 @@ class InstanceReads(ReadPart):
         return frozenset(
             endpoint
             for state in ACTIVE_STATES
-            for port, others in self._session.execute(columns.where(table.c.state == state))
-            for endpoint in endpoints_of(port, others)
+            for row in self._session.rows(columns.where(table.c.state == state))
+            for endpoint in endpoints_of(row["host_port"], row["endpoints"])
         )
 
     def unwatched_instances(self) -> list[Instance]:
