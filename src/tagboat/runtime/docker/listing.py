@@ -25,7 +25,7 @@ _COMPARED = ("Names", "Labels", "Ports", "Mounts")
 
 
 @dataclass(slots=True)
-class _Known:
+class _KnownContainer:
     """A status, with what its listing says of the rest, and when both were seen, in seconds."""
 
     status: WorkloadStatus
@@ -50,7 +50,7 @@ class ContainerListing:
         self._connection = connection
         self._inspect = inspect
         self._clock = clock
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _KnownContainer] = {}
 
     async def read(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
         """Return all containers, running or not, that bear every one of `labels`."""
@@ -85,7 +85,7 @@ class ContainerListing:
         # Its health must show in listings as well: then they show a change of it.
         health = "healthy" if calm is not None and calm[1] else None
         if status is not None and calm is not None and _is_well(status, health):
-            self._known[key] = _Known(status, compared, now, now)
+            self._known[key] = _KnownContainer(status, compared, now, now)
         return status
 
 
