@@ -28,7 +28,6 @@ from bench.stub_engine import READY
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageName
-from tagboat.core.polling import PollState
 from tagboat.core.ports import Tx
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.ingress.process import our_processes
@@ -41,7 +40,7 @@ STAGES = 60
 PROJECTS = 10_000
 REST_S = 60.0
 _START_S = 30.0
-"""Seconds after which a start is over: routes are applied, and no registry is polled any more."""
+"""Seconds after which a start is over."""
 _SETTLE_S = 5.0
 _LOOK_S = 30.0
 _DEPLOYS = (500, 1000)
@@ -118,7 +117,7 @@ async def _fill(data_dir: Path, url: str | None, count: int) -> None:
 
     def work(numbers: range, tx: Tx) -> None:
         for number in numbers:
-            # Nobody listens there: after a few polls in vain, that registry is left alone.
+            # Never pushed, nor polled: only the schedule polls them, once an hour.
             image = ImageName("127.0.0.1:1", f"bench/rest{number}")
             project = Project(id=new_id(), name=f"rest{number}", image=image, created_at=now)
             tx.add_project(project)
@@ -128,7 +127,6 @@ async def _fill(data_dir: Path, url: str | None, count: int) -> None:
                     id=new_id(), project_id=project.id, name="dev", pattern=pattern, created_at=now
                 )
             )
-            tx.put_poll_state(PollState(project_id=project.id, first_done=True, last_at=now))
 
     store = open_store(url, data_dir)
     try:
