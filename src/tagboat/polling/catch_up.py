@@ -108,23 +108,30 @@ class CatchUp:
             polls.create_task(self._poll_host(host, at_host))
 
     async def _poll_host(self, host: str, due: Mapping[str, _PendingPoll]) -> None:
-        began = self._clock()
+        began, retry_at = self._clock(), None
         try:
             await self._poll(host, list(due), START_OVER_S)
-            states = await self._store.read(lambda reader: reader.poll_states(due.keys()))
+            states, retry_at = await self._store.read(
+                lambda reader: (
+                    reader.poll_states(due.keys()),
+                    reader.registry_backoff(host).retry_at,
+                )
+            )
         except StoreUnavailableError:
             states = {}
         finally:
             self._polling -= due.keys()
         now = asyncio.get_running_loop().time()
+        # Until then all of them would be read, and skipped.
+        left_s = (retry_at - self._clock()).total_seconds() if retry_at else 0.0
         for project_id, pending in due.items():
             state = states.get(project_id)
             last_at = state.last_at if state and state.error is None else None
             # Skipped polls, during a backoff, leave `last_at` as it was.
             is_done = last_at is not None and last_at >= began
             if not is_done and pending.tries + 1 < _MAX_TRIES:
-                retry_at = now + _FIRST_RETRY_S * 2**pending.tries
-                self._pending[project_id] = _PendingPoll(retry_at, pending.tries + 1)
+                pause_s = max(_FIRST_RETRY_S * 2**pending.tries, left_s)
+                self._pending[project_id] = _PendingPoll(now + pause_s, pending.tries + 1)
 
 
 def known_projects(reader: Reader) -> list[str]:
