@@ -16,11 +16,10 @@ SEEN_WITHIN_S = 150.0
 INSPECTED_WITHIN_S = 3600.0
 """Seconds after which a container is inspected again, whatever its listings show."""
 
-# Three minutes or longer. More than `SEEN_WITHIN_S`, so that a restart since then shows.
-_CALM = re.compile(
-    r"Up (?:[3-9] minutes|\d\d minutes|About an hour|\d+ (?:hours|days|weeks|months|years))"
-    r"( \(healthy\))?"
-)
+_UP = re.compile(r"Up (\d+|About an?) (second|minute|hour|day|week|month|year)s?( \(healthy\))?")
+# The engine rounds down, but hours, and days that are made of them, to the nearest.
+_UNIT_S = {"second": 1, "minute": 60, "hour": 3600}
+_LONG_S = 24 * 3600
 _COMPARED = ("Names", "Labels", "Ports", "Mounts")
 
 
@@ -37,8 +36,9 @@ class _KnownContainer:
 class ContainerListing:
     """Lists containers, and has those inspected by `inspect` that may have changed.
 
-    A listing leaves out exit codes, restarts and health. But a container that is up for minutes,
-    was seen by then, and is well has the status that it had. `clock` is monotonic, in seconds.
+    A listing leaves out exit codes, restarts and health. But a container that is up for longer than
+    since it was last seen, and is well, has the status that it had. `clock` is monotonic, in
+    seconds.
     """
 
     def __init__(
@@ -55,39 +55,48 @@ class ContainerListing:
     async def read(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
         """Return all containers, running or not, that bear every one of `labels`."""
         wanted = json.dumps({"label": [f"{name}={value}" for name, value in labels.items()]})
-        # Before the answer: what was seen is at least as old as that.
-        now = self._clock()
+        # From before the answer on: it was seen then, or later.
+        began = self._clock()
         async with self._connection.use("list containers", ASK_S) as docker:
             found = await docker._query_json(  # noqa: SLF001 - its list() hides what was answered
                 "containers/json", method="GET", params={"all": "1", "filters": wanted}
             )
         self._known = {
-            key: one for key, one in self._known.items() if now - one.seen_at <= SEEN_WITHIN_S
+            key: one for key, one in self._known.items() if began - one.seen_at <= SEEN_WITHIN_S
         }
-        statuses = await asyncio.gather(*(self._status(one, now) for one in found))
+        statuses = await asyncio.gather(*(self._status(one, began) for one in found))
         return [status for status in statuses if status is not None]
 
-    async def _status(self, listed: wire.Json, now: float) -> WorkloadStatus | None:
+    async def _status(self, listed: wire.Json, began: float) -> WorkloadStatus | None:
         key, said = str(listed["Id"]), str(listed.get("Status") or "")
         compared = tuple(listed.get(name) for name in _COMPARED)
-        calm = _CALM.fullmatch(said) if listed.get("State") == "running" else None
+        up = _UP.fullmatch(said) if listed.get("State") == "running" else None
         known = self._known.get(key)
         if (
             known is not None
-            and calm is not None
+            and up is not None
             and known.listed == compared
-            and now - known.inspected_at <= INSPECTED_WITHIN_S
+            and began - known.inspected_at <= INSPECTED_WITHIN_S
+            # If it had been restarted since, it would be up for less than that.
+            and _at_least_s(up) > self._clock() - known.seen_at
         ):
-            known.seen_at = now
+            known.seen_at = began
             return known.status
         self._known.pop(key, None)
         status = await self._inspect(key)
         # Its health must show in listings as well: then they show a change of it.
-        health = "healthy" if calm is not None and calm[1] else None
-        if status is not None and calm is not None and _is_well(status, health):
-            self._known[key] = _KnownContainer(status, compared, now, now)
+        health = "healthy" if up is not None and up[3] else None
+        is_well = (
+            status is not None and status.running and not status.paused and status.health == health
+        )
+        if status is not None and up is not None and is_well:
+            self._known[key] = _KnownContainer(status, compared, began, began)
         return status
 
 
-def _is_well(status: WorkloadStatus, health: str | None) -> bool:
-    return status.running and not status.paused and status.health == health
+def _at_least_s(up: re.Match[str]) -> float:
+    """Return the seconds for which a container is up, as the engine's words say; 0 for unknown."""
+    count = 1 if up[1].startswith("About") else int(up[1])
+    unit_s = _UNIT_S.get(up[2], _LONG_S)
+    # An hour is only called so when it is over.
+    return (count - 0.5 if unit_s > 60 and count > 1 else count) * unit_s  # noqa: PLR2004

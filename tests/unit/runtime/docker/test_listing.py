@@ -78,7 +78,7 @@ async def test_of_a_thousand_the_one_is_inspected_that_has_changed() -> None:
     engine.said["c7"] = "Up 2 seconds"
     assert await engine.look(listing) == ["c7"]
     engine.said |= {"c7": "Up 3 minutes", "c8": "Exited (1) 3 seconds ago"}
-    assert await engine.look(listing) == ["c7", "c8"]
+    assert await engine.look(listing) == ["c8"]
     # One that does not run may be started, and end again, between two looks.
     assert await engine.look(listing) == ["c8"]
 
@@ -101,7 +101,6 @@ async def test_the_status_is_the_one_that_was_found_last() -> None:
         "Up 1 second",
         "Up 59 seconds",
         "Up About a minute",
-        "Up 2 minutes",
         "Up 5 minutes (unhealthy)",
         "Up 5 minutes (health: starting)",
         "Up 5 minutes (Paused)",
@@ -127,6 +126,20 @@ async def test_one_that_is_well_is_not(uptime: str) -> None:
     assert await engine.look(listing) == []
     engine.said["c"], engine.health["c"] = f"Up {uptime} (unhealthy)", "unhealthy"
     assert await engine.look(listing) == ["c"]
+
+
+async def test_while_much_is_deployed_new_ones_are_not_inspected_every_second() -> None:
+    engine = Engine({f"c{number}": f"Up {number} seconds" for number in range(5, 60)})
+    listing = engine.listing()
+    assert len(await engine.look(listing)) == 55
+    engine.said = {f"c{number}": f"Up {number + 1} seconds" for number in range(5, 60)}
+    engine.said["c59"] = "Up About a minute"
+    assert await engine.look(listing, 1.0) == []
+    # One restarted since; and after a longer pause nobody knows that of the youngest.
+    engine.said["c30"] = "Up 1 second"
+    assert await engine.look(listing, 1.0) == ["c30"]
+    engine.said = {f"c{number}": f"Up {number + 12} seconds" for number in range(5, 48)}
+    assert await engine.look(listing, 20.0) == [f"c{number}" for number in range(5, 9)]
 
 
 async def test_health_that_no_listing_shows_is_asked_for() -> None:
