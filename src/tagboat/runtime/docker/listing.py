@@ -19,7 +19,7 @@ INSPECTED_WITHIN_S = 3600.0
 _UP = re.compile(r"Up (\d+|About an?) (second|minute|hour|day|week|month|year)s?( \(healthy\))?")
 # The engine rounds down, but hours, and days that are made of them, to the nearest.
 _UNIT_S = {"second": 1, "minute": 60, "hour": 3600}
-_LONG_S = 24 * 3600
+_DAY_S = 24 * 3600
 _COMPARED = ("Names", "Labels", "Ports", "Mounts")
 
 
@@ -97,6 +97,6 @@ class ContainerListing:
 def _at_least_s(up: re.Match[str]) -> float:
     """Return the seconds for which a container is up, as the engine's words say; 0 for unknown."""
     count = 1 if up[1].startswith("About") else int(up[1])
-    unit_s = _UNIT_S.get(up[2], _LONG_S)
+    unit_s = _UNIT_S.get(up[2], _DAY_S)
     # An hour is only called so when it is over.
     return (count - 0.5 if unit_s > 60 and count > 1 else count) * unit_s  # noqa: PLR2004
