@@ -1,4 +1,4 @@
-"""`python -m bench`: all measurements in about twenty minutes.
+"""`python -m bench`: all measurements in about an hour.
 
 Needs a Docker engine and the programs of `make test`.
 """
@@ -21,6 +21,8 @@ from bench import (
     pools,
     push_time,
     rest,
+    scale,
+    swarm_scale,
     webhook_flood,
     webhook_rate,
 )
@@ -47,6 +49,7 @@ def main() -> int:
             poll_scale.measure(folder)
             print("Webhook calls, each answered once it is on disk", flush=True)
             webhook_rate.measure(folder, used)
+            webhook_rate.measure_on_postgres(folder)
             print("Right webhook calls, while others flood the webhook", flush=True)
             webhook_flood.measure(folder)
             print("Right webhook calls, while registries that mean harm are polled", flush=True)
@@ -59,6 +62,10 @@ def main() -> int:
             fronts.measure(folder)
             print("Pools in the ingress", flush=True)
             pools.measure(folder)
+            print(f"{scale.MANY} stages on one server", flush=True)
+            scale.measure(folder)
+            print("Many services on a swarm of three nodes", flush=True)
+            swarm_scale.measure(folder)
             print("Start and rest", flush=True)
             idle.measure(folder, used)
             rest.measure(folder)

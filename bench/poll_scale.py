@@ -6,7 +6,6 @@ one tag, which a stage names, so that a poll is a listing and a HEAD of the tag.
 
 import asyncio
 import json
-import os
 import re
 import shutil
 import statistics
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.rest import cpu_s
 from bench.rig import BenchError, Server, await_value, rss_mb, show, tagboat
 from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.config import POLL_SCHEDULE
@@ -104,7 +104,7 @@ def measure(folder: Path) -> None:
     """Print the cost of a poll, its rate and the registry's maximum, and memory of few and many."""
     data = folder / "scale-registry"
     with docker_registry(data=data) as registry:
-        digest = _fill_registry(registry, data)
+        digest = fill_registry(registry, data, MANY)
         with _filled(folder / "few", registry, digest, FEW) as poller:
             for _ in range(1 + ROUNDS):
                 _cycle(poller, FEW)
@@ -176,13 +176,7 @@ def _moment(poller: _Poller) -> _Moment:
     counts = dict(_POLLS.findall(poller.metrics()))
     if float(counts.get("failed", 0)):
         raise BenchError(f"{counts['failed']} polls failed; the server's log says why")
-    return _Moment(int(float(counts.get("done", 0))), _cpu_s(poller.server.pid), time.monotonic())
-
-
-def _cpu_s(pid: int) -> float:
-    """The processor time of a process so far: fields 14 and 15 of proc(5)'s stat."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return _Moment(int(float(counts.get("done", 0))), cpu_s(poller.server.pid), time.monotonic())
 
 
 def _asked(registry: DockerRegistry) -> int:
@@ -212,20 +206,23 @@ def _ceiling(registry: DockerRegistry, script: Path) -> float:
     return float(rate)
 
 
-def _fill_registry(registry: DockerRegistry, data: Path) -> Digest:
-    """Fill it; the digest that the tag has in each repository."""
-    digest = push_image(registry.host, _repository(0), "v1")
+def fill_registry(registry: DockerRegistry, data: Path, count: int) -> Digest:
+    """Fill it with `count` repositories; the digest that the tag v1 has in each."""
+    digest = push_image(registry.host, repository_name(0), "v1")
     repositories = data / "docker/registry/v2/repositories"
-    for number in range(1, MANY):
+    for number in range(1, count):
         # What only a push or a pull needs is left out.
         unneeded = shutil.ignore_patterns("_layers", "_uploads", "index")
         shutil.copytree(
-            repositories / _repository(0), repositories / _repository(number), ignore=unneeded
+            repositories / repository_name(0),
+            repositories / repository_name(number),
+            ignore=unneeded,
         )
     return digest
 
 
-def _repository(number: int) -> str:
+def repository_name(number: int) -> str:
+    """Return the name of a repository in the registry."""
     return f"bench/r{number:04d}"
 
 
@@ -252,7 +249,7 @@ async def _fill_store(data_dir: Path, host: str, digest: Digest, count: int) -> 
             project = Project(
                 id=new_id(),
                 name=f"r{number}",
-                image=ImageName(host, _repository(number)),
+                image=ImageName(host, repository_name(number)),
                 created_at=now,
             )
             tx.add_project(project)

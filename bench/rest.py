@@ -1,10 +1,16 @@
-"""The cost of sixty live stages at rest, and memory after a thousand deploys."""
+"""The cost of sixty live stages at rest, and memory after a thousand deploys.
 
+Also at rest: ten thousand projects, on SQLite and on PostgreSQL, next to one.
+"""
+
+import asyncio
 import os
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bench.rig import (
@@ -19,16 +25,36 @@ from bench.rig import (
     tagboat,
 )
 from bench.stub_engine import READY
+from tagboat.core.catalog import Project, Stage
+from tagboat.core.ids import new_id
+from tagboat.core.image import ImageName
+from tagboat.core.ports import Tx
+from tagboat.core.tags import parse_tag_pattern
 from tagboat.ingress.process import our_processes
+from tagboat.store import open_store
 from tests.support.docker_registry import docker_registry
 from tests.support.images import push_image
+from tests.support.postgres import running_postgres
 
 STAGES = 60
+PROJECTS = 10_000
+REST_S = 60.0
+_START_S = 30.0
+"""Seconds after which a start is over."""
 _SETTLE_S = 5.0
 _LOOK_S = 30.0
 _DEPLOYS = (500, 1000)
 _TICKS = os.sysconf("SC_CLK_TCK")
 _STUB_ENGINE = Path(__file__).with_name("stub_engine.py")
+
+
+@dataclass(frozen=True, slots=True)
+class AtRest:
+    """A server at rest: processor in percent of a core, wake-ups a second, and memory in MB."""
+
+    cpu: float
+    wakes: float
+    rss_mb: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +66,8 @@ class Spent:
 
 
 def measure(folder: Path) -> None:
-    """Print both."""
+    """Print all three."""
+    _many_projects(folder)
     with docker_registry() as registry:
         for number in range(STAGES):
             push_image(registry.host, f"bench/rest{number}", "v1", body="at rest")
@@ -49,6 +76,64 @@ def measure(folder: Path) -> None:
         finally:
             remove_images(f"{registry.host}/")
         _after_deploys(folder, registry.host)
+
+
+def _many_projects(folder: Path) -> None:
+    with running_postgres() as postgres:
+        for name in ("SQLite", "PostgreSQL"):
+            one, many = (
+                _projects_at_rest(
+                    folder / f"rest-{name}-{count}",
+                    postgres.new_database() if name == "PostgreSQL" else None,
+                    count,
+                )
+                for count in (1, PROJECTS)
+            )
+            beside = "one project"
+            title = f"{name}, {PROJECTS} projects"
+            show(title, [many.cpu], beside, [one.cpu], "% core", "<= 0.5 %")
+            show(f"{title}: woken", [many.wakes], beside, [one.wakes], "a s", "< 10 a second")
+            show(f"{title}: memory", [many.rss_mb], beside, [one.rss_mb], "MB")
+
+
+def _projects_at_rest(data_dir: Path, url: str | None, count: int) -> AtRest:
+    data_dir.mkdir(mode=0o700)
+    asyncio.run(_fill(data_dir, url, count))
+    database = {"TAGBOAT_DATABASE_URL": url} if url else {}
+    with tagboat(data_dir, free_port(), in_memory=True, **database) as server:
+        time.sleep(_START_S)
+        before = _spent([server.pid])
+        time.sleep(REST_S)
+        after = _spent([server.pid])
+        return AtRest(
+            (after.cpu_s - before.cpu_s) / REST_S * 100,
+            (after.wakes - before.wakes) / REST_S,
+            rss_mb(server.pid),
+        )
+
+
+async def _fill(data_dir: Path, url: str | None, count: int) -> None:
+    now = datetime.now(UTC)
+
+    def work(numbers: range, tx: Tx) -> None:
+        for number in numbers:
+            # Never pushed, nor polled: only the schedule polls them, once an hour.
+            image = ImageName("127.0.0.1:1", f"bench/rest{number}")
+            project = Project(id=new_id(), name=f"rest{number}", image=image, created_at=now)
+            tx.add_project(project)
+            pattern = parse_tag_pattern("*")
+            tx.add_stage(
+                Stage(
+                    id=new_id(), project_id=project.id, name="dev", pattern=pattern, created_at=now
+                )
+            )
+
+    store = open_store(url, data_dir)
+    try:
+        for first in range(0, count, 200):
+            await store.write(partial(work, range(first, min(first + 200, count))))
+    finally:
+        store.close()
 
 
 def _at_rest(data_dir: Path, host: str) -> None:

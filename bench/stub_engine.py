@@ -1,17 +1,19 @@
 """`stub_engine.py SOCKET`: the part of a Docker engine that a deploy needs, as a process.
 
 It starts nothing. A container is a port that answers each request, so a server may deploy a
-thousand times within minutes,
-and none of what the engine keeps is in the memory of the server that is measured.
+thousand times within minutes, and none of what the engine keeps is in the memory of the server that
+is measured. Below `/bench` it counts its calls (GET `calls`), makes all containers older (POST
+`age`), reports news of one that has none (POST `news`), and has one end (POST `end`).
 """
 
 import asyncio
 import json
 import secrets
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -24,6 +26,8 @@ _VERSION = {
     "Os": "linux",
     "Arch": "amd64",
 }
+AGE_S = 600
+"""Seconds by which `age` makes containers older."""
 _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
 
 Json = dict[str, Any]
@@ -36,7 +40,7 @@ class _Container:
     id: str
     name: str
     body: Json
-    started_at: str = ""
+    started_at: datetime | None = None
     app: asyncio.Server | None = None
 
     @property
@@ -54,7 +58,8 @@ class _Container:
         self.app = None
 
     def shown(self) -> Json:
-        state = {"Running": self.app is not None, "StartedAt": self.started_at, "ExitCode": 0}
+        began = self.started_at.isoformat() if self.started_at else ""
+        state = {"Running": self.app is not None, "StartedAt": began, "ExitCode": 0}
         config = {"Labels": self.body["Labels"], "Image": self.body["Image"]}
         ports = self.body["HostConfig"].get("PortBindings", {})
         networks = {"Ports": ports, "Networks": {}}
@@ -67,10 +72,26 @@ class _Container:
         }
         return named | {"HostConfig": self.body["HostConfig"], "NetworkSettings": networks}
 
+    def listed(self) -> Json:
+        """Return its part of a list, with the engine's words for how long it runs."""
+        shown = self.shown()
+        named = {"Id": self.id, "Names": [shown["Name"]], "Labels": self.body["Labels"]}
+        if self.app is None or self.started_at is None:
+            return named | {"State": "exited", "Status": "Exited (0) 1 second ago"}
+        up_s = int((datetime.now(UTC) - self.started_at).total_seconds())
+        words = f"{up_s} seconds" if up_s < 60 else f"{up_s // 60} minutes"  # noqa: PLR2004
+        return named | {"State": "running", "Status": f"Up {words}"}
+
 
 @dataclass(slots=True)
 class _Engine:
-    """The state: names of images, containers by id, and (always empty) networks by name."""
+    """The state: names of images, containers by id, and (always empty) networks by name.
+
+    `calls` counts them by what they ask for; `news` has the followers of events.
+    """
+
+    calls: Counter[str] = field(default_factory=Counter)
+    news: set[asyncio.Queue[str]] = field(default_factory=set)
 
     images: set[str] = field(default_factory=set)
     held: dict[str, _Container] = field(default_factory=dict)
@@ -78,6 +99,8 @@ class _Engine:
 
     def find(self, request: web.Request) -> _Container:
         wanted = request.match_info["container"]
+        if wanted in self.held:
+            return self.held[wanted]
         for one in self.held.values():
             if wanted in {one.id, one.name}:
                 return one
@@ -87,6 +110,9 @@ class _Engine:
 
     async def version(self, _request: web.Request) -> web.Response:
         return web.json_response(_VERSION)
+
+    async def info(self, _request: web.Request) -> web.Response:
+        return web.json_response({"ID": "bench", "DockerRootDir": "/nowhere"})
 
     async def image(self, request: web.Request) -> web.Response:
         name = request.match_info["image"]
@@ -119,7 +145,7 @@ class _Engine:
         found = self.find(request)
         if found.app is None and found.port:
             found.app = await asyncio.start_server(_answer, "127.0.0.1", found.port)
-        found.started_at = datetime.now(UTC).isoformat()
+        found.started_at = datetime.now(UTC)
         return web.Response(status=204)
 
     async def stop(self, request: web.Request) -> web.Response:
@@ -139,11 +165,12 @@ class _Engine:
         wanted: Mapping[str, Any] = json.loads(request.query.get("filters", "{}"))
         pairs = dict(label.split("=", 1) for label in wanted.get("label", ()))
         shown = [
-            one.shown() for one in self.held.values() if pairs.items() <= one.body["Labels"].items()
+            one
+            for one in self.held.values()
+            if pairs.items() <= one.body["Labels"].items()
+            and one.body["Image"] in wanted.get("ancestor", (one.body["Image"],))
         ]
-        if "ancestor" in wanted:
-            shown = [one for one in shown if one["Config"]["Image"] in wanted["ancestor"]]
-        return web.json_response(shown)
+        return web.json_response([one.listed() for one in shown])
 
     async def list_networks(self, _request: web.Request) -> web.Response:
         return web.json_response(list(self.networks.values()))
@@ -166,9 +193,51 @@ class _Engine:
     async def events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        if "until" not in request.query:
-            await asyncio.Event().wait()
-        return response
+        if "until" in request.query:
+            return response
+        names = asyncio.Queue[str]()
+        self.news.add(names)
+        try:
+            while True:
+                actor = {"ID": "", "Attributes": {"name": await names.get()}}
+                event = {"Type": "container", "Action": "die", "Actor": actor}
+                await response.write(json.dumps(event).encode() + b"\n")
+        finally:
+            self.news.discard(names)
+
+    async def count(self, _request: web.Request) -> web.Response:
+        return web.json_response(dict(self.calls))
+
+    async def age(self, _request: web.Request) -> web.Response:
+        for one in self.held.values():
+            if one.started_at is not None:
+                one.started_at -= timedelta(seconds=AGE_S)
+        return web.Response(status=204)
+
+    async def tell(self, _request: web.Request) -> web.Response:
+        self._tell(next(iter(self.held.values())).name)
+        return web.Response(status=204)
+
+    async def end_one(self, _request: web.Request) -> web.Response:
+        found = next(one for one in self.held.values() if one.app is not None)
+        await found.stop()
+        self._tell(found.name)
+        return web.json_response({"Name": found.name})
+
+    def _tell(self, name: str) -> None:
+        for names in self.news:
+            names.put_nowait(name)
+
+    def counted(
+        self, kind: str, answer: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """Return a handler that counts its calls."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self.calls[kind] += 1
+            return await answer(request)
+
+        return handle
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -187,6 +256,7 @@ def _app() -> web.Application:
     engine, app = _Engine(), web.Application()
     routes = (
         ("GET", "/version", engine.version),
+        ("GET", "/info", engine.info),
         ("GET", "/images/{image:.+}/json", engine.image),
         ("POST", "/images/create", engine.pull),
         ("DELETE", "/images/{image:.+}", engine.remove_image),
@@ -203,8 +273,13 @@ def _app() -> web.Application:
         ("GET", "/events", engine.events),
     )
     for method, path, answer in routes:
-        app.router.add_route(method, path, answer)
-        app.router.add_route(method, "/{version:v[0-9.]+}" + path, answer)
+        handler = engine.counted(f"{method} {path}", answer)
+        app.router.add_route(method, path, handler)
+        app.router.add_route(method, "/{version:v[0-9.]+}" + path, handler)
+    app.router.add_get("/bench/calls", engine.count)
+    app.router.add_post("/bench/age", engine.age)
+    app.router.add_post("/bench/news", engine.tell)
+    app.router.add_post("/bench/end", engine.end_one)
     return app
 
 

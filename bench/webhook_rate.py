@@ -1,19 +1,29 @@
-"""Durable webhook calls a second, compared with Debian's `webhook`, which stores nothing."""
+"""Durable webhook calls a second, on SQLite next to Debian's `webhook`, which stores nothing.
+
+On PostgreSQL, next to a program that only commits as many rows at once.
+"""
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
+from bench.rest import cpu_s
 from bench.rig import BenchError, Server, await_value, end, free_port, remove_images, show, tagboat
 from tests.support.docker_registry import docker_registry
 from tests.support.images import push_image
+from tests.support.postgres import running_postgres
 
 LOAD_S = 3
 ROUNDS = 3
 CONCURRENCY = 32
+_BODY_BYTES = 500
+_AIM = 2_000
 SCRIPT = """
 local threads = 0
 function setup(thread) thread:set("number", threads); threads = threads + 1 end
@@ -55,6 +65,57 @@ def measure(folder: Path, data_dir: Path) -> None:
         finally:
             server.remove_projects()
             remove_images(f"{registry.host}/")
+
+
+def measure_on_postgres(folder: Path) -> None:
+    """Print the same on PostgreSQL; its peer commits the rows of as many calls at once."""
+    script = folder / "load-postgres.lua"
+    script.write_text(SCRIPT)
+    with docker_registry() as registry, running_postgres(durable=True) as postgres:
+        url = postgres.new_database()
+        with tagboat(folder / "hooked-postgres", TAGBOAT_DATABASE_URL=url) as server:
+            image = f"{registry.host}/bench/hooked"
+            push_image(registry.host, "bench/hooked", "v1")
+            stage = server.push(f"{image}:v1")["stage"]["id"]
+            server.await_rest()
+            server.call("PATCH", f"/api/stages/{stage}", {"auto_deploy": False})
+            hook = f"http://127.0.0.1:{server.port}{server.webhook_path()}"
+            try:
+                for tags in ("same", "distinct"):
+                    own, floor, cpu = list[Load](), list[float](), list[float]()
+                    for turn in range(ROUNDS):
+                        before = cpu_s(server.pid)
+                        own.append(load(script, hook, (image, f"p{turn}", tags)))
+                        calls = own[-1].rate * LOAD_S
+                        cpu.append((cpu_s(server.pid) - before) / calls * 1e6)
+                        floor.append(_committed(postgres.new_database()))
+                    rates = [one.rate for one in own]
+                    name = f"PostgreSQL, {tags} tag{'s' if tags == 'distinct' else ''}"
+                    show(name, rates, f"{CONCURRENCY} rows a commit", floor, "calls/s", "> 2000")
+                    # What a busy machine does not change.
+                    aim = [1e6 / _AIM]
+                    show(f"{name}: server's CPU a call", cpu, f"a core, {_AIM}/s", aim, "us")
+                    p99 = [one.p99_ms for one in own]
+                    commit = [CONCURRENCY / rate * 1000 for rate in floor]
+                    show(f"{name}: p99", p99, "such a commit", commit, "ms")
+            finally:
+                server.remove_projects()
+                remove_images(f"{registry.host}/")
+
+
+def _committed(url: str) -> float:
+    """Return how many rows a second are committed, `CONCURRENCY` at a time."""
+    rows = [(f"{number}", "x" * _BODY_BYTES) for number in range(CONCURRENCY)]
+    done, began = 0, time.monotonic()
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE calls (id text, body text)")
+        connection.commit()
+        while time.monotonic() - began < LOAD_S:
+            with connection.cursor() as cursor:
+                cursor.executemany("INSERT INTO calls VALUES (%s, %s)", rows)
+            connection.commit()
+            done += CONCURRENCY
+    return done / (time.monotonic() - began)
 
 
 def _by_turns(server: Server, stage: str, script: Path, image: str) -> None:
@@ -101,6 +162,7 @@ def load(script: Path, url: str, words: tuple[str, ...]) -> Load:
         "-t2",
         f"-c{CONCURRENCY}",
         f"-d{LOAD_S}s",
+        "--timeout=10s",
         "-s",
         str(script),
         url,

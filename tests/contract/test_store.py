@@ -62,6 +62,7 @@ from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.store import SqlStore, open_store, session, tables
 from tagboat.store.unit import UnitOfWork
+from tests.support.endpoints import at
 from tests.support.notifications import at_rest
 from tests.support.postgres import Postgres, running_postgres
 
@@ -928,6 +929,39 @@ async def test_instances_that_ended_last_come_first_whenever_they_began(store: S
     assert await recent([InstanceState.STOPPED, InstanceState.FAILED], 2) == [first, second]
     assert await recent([InstanceState.STOPPED], 2) == [first, third]
     assert await recent([InstanceState.LIVE], 2) == []
+
+
+async def test_endpoints_in_use_are_those_of_all_that_may_have_a_container(
+    store: SqlStore,
+) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    places = [(at(20001),), (Endpoint("10.0.0.7", 8080), Endpoint("10.0.0.8", 8080)), (), (at(9),)]
+    instances = [
+        replace(an_instance(deploy, state), endpoints=endpoints)
+        for state, endpoints in zip(
+            (*ACTIVE_STATES, InstanceState.STOPPED),
+            places,
+            strict=True,
+        )
+    ]
+    await add(store, project, stage, deploy, *instances)
+    found = await store.read(lambda reader: reader.active_endpoints())
+    assert found == {*places[0], *places[1]}
+
+
+async def test_what_a_deploy_at_work_watches_itself_is_left_to_it(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    ended = a_deploy(stage, status=DeployStatus.SUCCEEDED)
+    running = a_deploy(stage, status=DeployStatus.RUNNING)
+    unwatched, its_own = an_instance(ended), an_instance(running)
+    watched = replace(an_instance(ended), watched=True)
+    draining = replace(an_instance(ended, InstanceState.DRAINING), watched=False)
+    live = [replace(one, watched=False) for one in (unwatched, its_own)]
+    await add(store, project, stage, ended, running, *live, watched, draining)
+    assert await store.read(lambda reader: reader.unwatched_instances()) == live[:1]
 
 
 # Hosts.

@@ -45,9 +45,9 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(*, durable: bool = False) -> Iterator[Postgres]:
     """Run a server until the block ends. Where the tests run as root, it runs as the user
-    `postgres`.
+    `postgres`. Only a `durable` one waits for the disk.
     """
     with tempfile.TemporaryDirectory(prefix="tagboat-postgres-") as folder:
         home = Path(folder)
@@ -58,7 +58,10 @@ def running_postgres() -> Iterator[Postgres]:
         server = Postgres(free_port())
         with log.open("wb") as output:
             process = subprocess.Popen(
-                _server_command(data, home, server.port), cwd=home, stdout=output, stderr=output
+                _server_command(data, home, server.port, durable=durable),
+                cwd=home,
+                stdout=output,
+                stderr=output,
             )
         try:
             _await_answer(process, server, log)
@@ -98,12 +101,12 @@ def _initialise(data: Path) -> None:
         raise RuntimeError(f"initdb ended with status {made.returncode}:\n{made.stderr}")
 
 
-def _server_command(data: Path, sockets: Path, port: int) -> list[str]:
+def _server_command(data: Path, sockets: Path, port: int, *, durable: bool) -> list[str]:
     settings = [
         "listen_addresses=127.0.0.1",
         f"port={port}",
         f"unix_socket_directories={sockets}",
-        "fsync=off",
+        f"fsync={'on' if durable else 'off'}",
     ]
     flags = [part for setting in settings for part in ("-c", setting)]
     return _unprivileged([str(_program("postgres")), "-D", str(data), *flags])

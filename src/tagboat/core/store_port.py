@@ -22,6 +22,7 @@ from tagboat.core.delivery import (
 )
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack, Version
 from tagboat.core.edge import Edge
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.events import Event
 from tagboat.core.generics import T
 from tagboat.core.health import Vitals
@@ -135,6 +136,8 @@ class DeployReader(Protocol):
         limit: int | None = None,
     ) -> list[Instance]: ...
     def instance_of(self, deploy_id: str) -> Instance | None: ...
+    # No instance is read for it, however many there are: each launch asks.
+    def active_endpoints(self) -> frozenset[Endpoint]: ...
     def unwatched_instances(self) -> list[Instance]: ...
     def previous_instance(
         self, stage_id: str, without: Collection[Version] = ()

@@ -35,7 +35,7 @@ READS = frozenset(
     }
 )
 """The calls of a runtime that change nothing."""
-_TRAFFIC_CHANGES = frozenset({"apply_routes", "apply_stage_routes"})
+_TRAFFIC_CHANGES = frozenset({"apply_routes", "apply_changes", "apply_stage_routes"})
 
 
 class ClaimLostError(Exception):

@@ -153,7 +153,7 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
     if await follow_moves(services, workloads) or revivals or removals or desired.drained:
         # A revived instance may be at another endpoint; and nothing is removed before it is known
         # that requests go elsewhere.
-        await services.traffic.apply_routes()
+        await services.traffic.apply_changes()
     failures += await _do_all(removals)
     for one in desired.drained:
         drains.begin(one, desired.stages[one.stage_id].drain_timeout_s)

@@ -7,7 +7,6 @@ from typing import Any
 
 from tagboat.core.catalog import KnownTag, Project
 from tagboat.core.deploy import (
-    ACTIVE_STATES,
     Deploy,
     DeployStatus,
     Instance,
@@ -308,8 +307,7 @@ class DeployRecord:
 
     async def endpoints_taken(self) -> frozenset[Endpoint]:
         """Return the endpoints of all instances that have, or may have, a container."""
-        active = await self._store.read(lambda reader: reader.instances(states=ACTIVE_STATES))
-        return frozenset(endpoint for one in active for endpoint in one.endpoints)
+        return await self._store.read(lambda reader: reader.active_endpoints())
 
     async def fill_project(self, fill: Callable[[Project], Project]) -> None:
         """Set the project to what its newest image says."""

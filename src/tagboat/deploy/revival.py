@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
+from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import ConflictError, EndpointTakenError, NetworkNotFoundError
 from tagboat.core.host_access import parse_published
@@ -136,11 +136,8 @@ async def _make_again(services: DeployServices, instance: Instance) -> None:
     )
     spec = instance_spec(as_it_was, instance, services.installation)
     await ensure_project_network(services.runtime, services.installation, context.project)
-    active = await services.store.read(lambda reader: reader.instances(states=ACTIVE_STATES))
-    launched = await services.runtime.launch(
-        with_host_paths(spec, services.host_path),
-        {endpoint for one in active for endpoint in one.endpoints},
-    )
+    taken = await services.store.read(lambda reader: reader.active_endpoints())
+    launched = await services.runtime.launch(with_host_paths(spec, services.host_path), taken)
     await _change(services, instance, container_id=launched.id, endpoints=launched.endpoints)
 
 

@@ -8,6 +8,7 @@ import structlog
 
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import IngressUnavailableError
+from tagboat.core.events import EventTopic
 from tagboat.core.ingress import Ingress
 from tagboat.core.ports import Reader, Store, Topic
 from tagboat.core.request_counts import CodeClasses, ProcessCounts
@@ -24,6 +25,10 @@ FOLLOW_S = 1.0
 APPLY_RETRY_S = 1.0
 _LONG_S = 0.1
 _REST = 4
+_MOST_EVENTS = 500
+"""Events by which is found out whose routes have changed; after more, all are read again."""
+_MOST_STAGES = 20
+"""Stages whose routes are read one by one, as above."""
 _LONGEST_REST_S = 5.0
 _DRAIN_PAUSE_S = 0.05
 _EDGES_PAUSE_S = 0.2
@@ -56,6 +61,8 @@ class Traffic:
         self._turn = asyncio.Lock()
         # The stage that owns each host, None while it is not known which routes are in force.
         self._owners: dict[str, str] | None = None
+        # The routes of each stage that the ingress follows, as far as they are known.
+        self._in_force: dict[str, frozenset[Route]] = {}
         # None before the first routes.
         self._answers: AnswersByStage | None = None
 
@@ -84,7 +91,19 @@ class Traffic:
                 await self._apply_all()
             await self._until_followed(self._led)
         elif self._edges is not None:
-            await self._until_followed(await self._store.read(_newest))
+            await self._until_followed(
+                await self._store.read(lambda reader: reader.last_event_id())
+            )
+
+    async def apply_changes(self) -> None:
+        """Do the same where the ingress mostly follows already: read only what has changed since.
+
+        All is read once a minute, and after a failure.
+        """
+        if self.active:
+            async with self._turn:
+                await self._catch_up()
+            await self._until_followed(self._led)
 
     async def apply_stage_routes(self, stage_id: str) -> None:
         """Return once one stage's traffic follows the records, without a look at any other.
@@ -115,26 +134,65 @@ class Traffic:
                 reader.last_event_id() if self._edges else 0,
             )
         )
+        await self._change(stage_id, found, owners)
+        return version
+
+    async def _change(
+        self, stage_id: str, found: Sequence[Route], owners: Mapping[str, str]
+    ) -> None:
+        """Have the ingress route a stage as `found`; `owners` is who owns the hosts until then."""
         hosts = {route.host for route in found}
         gone = {host for host, owner in owners.items() if owner == stage_id} - hosts
         left = {host: owner for host, owner in owners.items() if host not in gone}
-        owners = left | dict.fromkeys(hosts, stage_id)
-        await self._count_before(owners)
+        after = left | dict.fromkeys(hosts, stage_id)
+        await self._count_before(after)
         self._owners = None  # if the next call fails, nobody knows what is in force
         await self._ingress.change_routes(found, gone)
-        self._own(owners)
+        self._own(after)
+        self._in_force[stage_id] = frozenset(found)
         self._left.route(stage_id, found)
-        return version
+
+    async def _catch_up(self) -> None:
+        """Apply what was recorded since the last time, stage by stage unless all is due."""
+
+        def work(reader: Reader) -> tuple[int, Mapping[str, Sequence[Route]] | None]:
+            newest = reader.last_event_id()
+            news = reader.events(self._led, _MOST_EVENTS) if newest != self._led else []
+            stages = {one.stage_id for one in news if one.stage_id}
+            # A new name of a project gives all its stages new hosts.
+            projects = {one.project_id for one in news if one.topic is EventTopic.PROJECT}
+            for project_id in projects if len(projects) <= _MOST_STAGES else ():
+                stages |= {stage.id for stage in reader.stages(project_id or "")}
+            if len(news) == _MOST_EVENTS or max(len(stages), len(projects)) > _MOST_STAGES:
+                return newest, None
+            return newest, {one: routes_of_stage(reader, one, self._base_domain) for one in stages}
+
+        is_due = asyncio.get_running_loop().time() - self._applied_at >= APPLY_EVERY_S
+        newest, changed = 0, None
+        if self._owners is not None and not is_due:
+            newest, changed = await self._store.read(work)
+        for stage_id, found in (changed or {}).items():
+            before = self._in_force.get(stage_id, frozenset())
+            # A host that this one gives up may be that of another stage from now on.
+            if self._owners is None or {one.host for one in before} - {one.host for one in found}:
+                changed = None
+                break
+            if before != frozenset(found):
+                await self._change(stage_id, found, self._owners)
+        if changed is None:
+            await self._apply_all()
+        else:
+            self._led = newest
 
     async def _apply_all(self) -> None:
         # Until it has succeeded: a call that fails may have applied a part.
         self._owners = None
 
         def work(reader: Reader) -> tuple[Mapping[str, Sequence[Route]], int, Sequence[Instance]]:
-            if self._edges is None:
-                return routes_by_stage(reader, self._base_domain), 0, ()
-            # An earlier process may have routed to these.
-            draining = () if self._led else reader.instances(states=[InstanceState.DRAINING])
+            draining: Sequence[Instance] = ()
+            if self._edges is not None and not self._led:
+                # An earlier process may have routed to these.
+                draining = reader.instances(states=[InstanceState.DRAINING])
             found = routes_by_stage(reader, self._base_domain)
             return found, reader.last_event_id(), draining
 
@@ -143,6 +201,7 @@ class Traffic:
         await self._count_before(owners)
         await self._ingress.apply_routes([route for some in found.values() for route in some])
         self._own(owners)
+        self._in_force = {stage_id: frozenset(some) for stage_id, some in found.items()}
         earlier = [Target(one.id, one.endpoints) for one in draining if one.endpoints]
         self._left.route_all(found, earlier)
         self._led, self._applied_at = version, asyncio.get_running_loop().time()
@@ -240,7 +299,7 @@ class Traffic:
 
         async def apply() -> float:
             if self._edges is None:
-                await self.apply_routes()
+                await self.apply_changes()
                 interval_s = APPLY_EVERY_S
             else:
                 interval_s = await self._follow(self._edges)
@@ -267,20 +326,13 @@ class Traffic:
     async def _follow(self, edges: Edges) -> float:
         """Apply what others have recorded, and report it; return the seconds until the next look.
 
-        Where nothing was recorded, only a number is read.
+        Where nothing was recorded, only a number is read; where it concerns few stages, theirs.
         """
         if not self._led:
             # Before the first look: from now on a switch waits until we follow it.
             await edges.report(0, {})
         async with self._turn:
-            newest = await self._store.read(_newest)
-            is_due = asyncio.get_running_loop().time() - self._applied_at >= APPLY_EVERY_S
-            if is_due or self._owners is None or newest != self._led:
-                await self._apply_all()
+            await self._catch_up()
         in_flight = await self._left.count(self._ingress.in_flight)
         await edges.report(self._led, in_flight)
         return _EDGES_PAUSE_S if in_flight else FOLLOW_S
-
-
-def _newest(reader: Reader) -> int:
-    return reader.last_event_id()

@@ -19,7 +19,7 @@ from tagboat.core.deploy import (
 )
 from tagboat.core.errors import DeployFailedError, EngineError, NotFoundError, TagboatError
 from tagboat.core.masking import mask_values
-from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.core.ports import Topic, Tx
 from tagboat.deploy.containers import last_words
 from tagboat.deploy.context import read_context
 from tagboat.deploy.health import Health
@@ -39,15 +39,10 @@ async def keep_vigil(services: DeployServices) -> None:
     """Watch every instance that needs it, from when its deploy has ended; until cancelled."""
     watching: dict[str, asyncio.Task[None]] = {}
 
-    def find_unwatched(reader: Reader) -> list[Instance]:
-        # A deploy that is still at work watches its instance itself.
-        found = reader.unwatched_instances()
-        return [one for one in found if reader.deploy(one.deploy_id).status.final]
-
     async def begin_watches() -> float:
         for instance_id in [key for key, watch in watching.items() if watch.done()]:
             del watching[instance_id]
-        for one in await services.store.read(find_unwatched):
+        for one in await services.store.read(lambda reader: reader.unwatched_instances()):
             if one.id not in watching:
                 watching[one.id] = asyncio.create_task(_watch_retrying(services, one))
         return VIGIL_EVERY_S

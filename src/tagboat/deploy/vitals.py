@@ -1,11 +1,14 @@
 """The vitals of live instances: the last status of each is kept, and trouble is logged once."""
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
 from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.errors import NotFoundError
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.masking import mask_values
 from tagboat.core.ports import Reader, Tx
@@ -13,6 +16,8 @@ from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.log_words import words_about
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.wellbeing import observed
+
+_KEPT_AT_ONCE = 50
 
 log = structlog.get_logger("tagboat.vitals")
 
@@ -45,18 +50,19 @@ async def look_after(
 
     statuses = {one.id: listed.get(one.handle) or await look_again(one) for one in live}
 
-    def keep(tx: Tx) -> None:
-        # One that was retired since the look gets no vitals any more.
-        there = {one.id for one in tx.instances(states=[InstanceState.LIVE])}
-        for change in changes:
-            if change.instance.id in there:
-                tx.put_vitals(change.after)
+    def keep(some: Sequence[VitalsChange], tx: Tx) -> None:
+        for change in some:
+            # One that was retired or deleted since the look gets no vitals any more.
+            with contextlib.suppress(NotFoundError):
+                if tx.instance(change.instance.id).state is InstanceState.LIVE:
+                    tx.put_vitals(change.after)
 
     changes = await services.store.read(
         lambda reader: _find_changes(reader, services, live, statuses)
     )
-    if changes:
-        await services.store.write(keep)
+    # A few at a time: after a start all are new, and other writers are to have their turn.
+    for first in range(0, len(changes), _KEPT_AT_ONCE):
+        await services.store.write(partial(keep, changes[first : first + _KEPT_AT_ONCE]))
     for change in changes:
         instance, vitals = change.instance, change.after
         was = change.before.trouble if change.before is not None else Trouble.NONE

@@ -13,7 +13,7 @@ from datetime import datetime
 import structlog
 
 from tagboat.core.errors import StoreUnavailableError
-from tagboat.core.ports import Reader, Store, Tx
+from tagboat.core.ports import Reader, Store, Topic, Tx
 
 START_AFTER_S = 5.0
 """Seconds after the start before images are polled: a crash loop then asks no registry."""
@@ -22,6 +22,8 @@ START_OVER_S = 40.0
 FIRST_POLL_AFTER_S = 7.0
 """Seconds between the first push of an image and its first poll, for pushes that come together."""
 CHECK_EVERY_S = 3.0
+_LOOK_ANYWAY = 20
+"""Checks after which is looked for images never polled, although no call has come."""
 _MAX_TRIES = 5
 _FIRST_RETRY_S = 15.0
 _PROJECTS_AT_A_TIME = 200
@@ -61,36 +63,50 @@ class CatchUp:
         self._poll = poll
         self._pending: dict[str, _PendingPoll] = {}
         self._polling: set[str] = set()
+        self._heard = True
 
     async def run(self, polls: asyncio.TaskGroup) -> None:
         """Start polls as tasks of `polls`, until cancelled."""
+
+        def hear() -> None:
+            self._heard = True
+
         loop = asyncio.get_running_loop()
-        began, started = loop.time(), False
+        began, started, checks = loop.time(), False, 0
+        self._store.listen(Topic.DELIVERIES, hear)
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
-            now = loop.time()
+            now, checks = loop.time(), checks + 1
+            firsts = any(pending.is_first for pending in self._pending.values())
             try:
                 if not started and now - began >= START_AFTER_S:
                     known = await self._store.read(known_projects)
                     self._pending |= dict.fromkeys(known, _PendingPoll(now))
                     started = True
-                unpolled = await self._store.read(
-                    lambda reader: reader.unpolled_projects(_PROJECTS_AT_A_TIME)
-                )
-                # Another poll, on schedule or asked for, has made their first one needless.
-                needless = [
-                    project_id
-                    for project_id, pending in self._pending.items()
-                    if pending.is_first and project_id not in unpolled
-                ]
-                for project_id in needless:
-                    del self._pending[project_id]
-                for project_id in set(unpolled) - self._pending.keys() - self._polling:
-                    first = _PendingPoll(now + FIRST_POLL_AFTER_S, is_first=True)
-                    self._pending[project_id] = first
+                # It looks at every project there is: only where it may find one.
+                if self._heard or firsts or self._polling or checks % _LOOK_ANYWAY == 0:
+                    self._heard = False
+                    unpolled = await self._store.read(
+                        lambda reader: reader.unpolled_projects(_PROJECTS_AT_A_TIME)
+                    )
+                    self._note_unpolled(unpolled, now)
                 await self._start_due(polls, now)
             except StoreUnavailableError as error:
+                self._heard = True
                 log.warning("not polled", action="poll", reason=str(error))
+
+    def _note_unpolled(self, unpolled: Sequence[str], now: float) -> None:
+        # Another poll, on schedule or asked for, has made their first one needless.
+        needless = [
+            project_id
+            for project_id, pending in self._pending.items()
+            if pending.is_first and project_id not in unpolled
+        ]
+        for project_id in needless:
+            del self._pending[project_id]
+        for project_id in set(unpolled) - self._pending.keys() - self._polling:
+            first = _PendingPoll(now + FIRST_POLL_AFTER_S, is_first=True)
+            self._pending[project_id] = first
 
     async def _start_due(self, polls: asyncio.TaskGroup, now: float) -> None:
         due = {key: pending for key, pending in self._pending.items() if pending.at <= now}
@@ -108,23 +124,30 @@ class CatchUp:
             polls.create_task(self._poll_host(host, at_host))
 
     async def _poll_host(self, host: str, due: Mapping[str, _PendingPoll]) -> None:
-        began = self._clock()
+        began, retry_at = self._clock(), None
         try:
             await self._poll(host, list(due), START_OVER_S)
-            states = await self._store.read(lambda reader: reader.poll_states(due.keys()))
+            states, retry_at = await self._store.read(
+                lambda reader: (
+                    reader.poll_states(due.keys()),
+                    reader.registry_backoff(host).retry_at,
+                )
+            )
         except StoreUnavailableError:
             states = {}
         finally:
             self._polling -= due.keys()
         now = asyncio.get_running_loop().time()
+        # Until then all of them would be read, and skipped.
+        left_s = (retry_at - self._clock()).total_seconds() if retry_at else 0.0
         for project_id, pending in due.items():
             state = states.get(project_id)
             last_at = state.last_at if state and state.error is None else None
             # Skipped polls, during a backoff, leave `last_at` as it was.
             is_done = last_at is not None and last_at >= began
             if not is_done and pending.tries + 1 < _MAX_TRIES:
-                retry_at = now + _FIRST_RETRY_S * 2**pending.tries
-                self._pending[project_id] = _PendingPoll(retry_at, pending.tries + 1)
+                pause_s = max(_FIRST_RETRY_S * 2**pending.tries, left_s)
+                self._pending[project_id] = _PendingPoll(now + pause_s, pending.tries + 1)
 
 
 def known_projects(reader: Reader) -> list[str]:

@@ -2,15 +2,16 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import and_, not_, select
+from sqlalchemy import and_, exists, not_, select
 
-from tagboat.core.deploy import Instance, InstanceState, Version
+from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState, Version
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.events import instance_change
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.store_port import Topic
 from tagboat.store import tables
 from tagboat.store.part import ReadPart, newest_first
-from tagboat.store.rows import to_row
+from tagboat.store.rows import endpoints_of, to_row
 from tagboat.store.session import WriteSession
 
 
@@ -83,11 +84,26 @@ class InstanceReads(ReadPart):
         query = select(table).where(table.c.deploy_id == deploy_id)
         return self._session.first(Instance, query.order_by(table.c.id.desc()))
 
-    def unwatched_instances(self) -> list[Instance]:
-        """Return the live instances that were not watched yet for as long as their stages ask."""
+    def active_endpoints(self) -> frozenset[Endpoint]:
+        """Return the endpoints of all instances that have, or may have, a container."""
         table = tables.instances_table
+        columns = select(table.c.host_port, table.c.endpoints)
+        return frozenset(
+            endpoint
+            for state in ACTIVE_STATES
+            for row in self._session.rows(columns.where(table.c.state == state))
+            for endpoint in endpoints_of(row["host_port"], row["endpoints"])
+        )
+
+    def unwatched_instances(self) -> list[Instance]:
+        """Return the live instances that were not watched yet for as long as their stages ask.
+
+        A deploy that is still at work watches its instance itself: those are left out.
+        """
+        table, deploys = tables.instances_table, tables.deploys_table
+        at_work = exists().where(deploys.c.id == table.c.deploy_id, tables.OPEN)
         query = select(table).where(table.c.state == InstanceState.LIVE, not_(table.c.watched))
-        return self._session.all(Instance, query)
+        return self._session.all(Instance, query.where(~at_work))
 
     def previous_instance(
         self, stage_id: str, without: Collection[Version] = ()

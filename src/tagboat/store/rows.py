@@ -10,7 +10,7 @@ import msgspec
 from tagboat.core.catalog import Project, Registry, Stage, Strategy
 from tagboat.core.config import WEBHOOK_SECRET
 from tagboat.core.deploy import Instance
-from tagboat.core.endpoint import loopback_endpoint, only_loopback
+from tagboat.core.endpoint import Endpoint, loopback_endpoint, only_loopback
 from tagboat.core.errors import SettingsError
 from tagboat.core.generics import T
 from tagboat.core.identities import SessionOrigin
@@ -44,9 +44,14 @@ def to_row(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the core's da
 def from_row(kind: type[T], row: dict[str, Any]) -> T:
     """Return the value of a row without secrets. Most instances have only their loopback port."""
     if kind is Instance:
-        own = loopback_endpoint(row.pop("host_port"))
-        row["endpoints"] = (own,) if own else row["endpoints"] or ()
+        row["endpoints"] = endpoints_of(row.pop("host_port"), row["endpoints"])
     return kind(**row)
+
+
+def endpoints_of(host_port: int, others: tuple[Endpoint, ...] | None) -> tuple[Endpoint, ...]:
+    """Return the endpoints of an instance by its columns."""
+    own = loopback_endpoint(host_port)
+    return (own,) if own else others or ()
 
 
 class SealedRows:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -134,6 +135,59 @@ async def test_at_rest_the_routes_are_not_read_again(led: World) -> None:
     await led.change_stage(domains=("shop.example.com",))
     await follow(there)
     assert led.calls.calls.count("apply_routes") == before + 1
+
+
+async def test_after_a_deploy_elsewhere_the_routes_of_its_stage_alone_are_read(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await led.ship("v1")
+    other = MemoryIngress()
+    there = traffic_at(led, THERE, other)
+    await follow(there)
+    await led.ship("v2")
+    with monkeypatch.context() as patched:
+        patched.delattr("tagboat.deploy.traffic.routes_by_stage")
+        await follow(there)
+        assert other.routes == led.routes
+        changes = len(other.journal)
+        await led.store.write(lambda tx: tx.put_setting("auto_create", value=False))
+        await follow(there)
+        assert len(other.journal) == changes
+    # It reports that it follows.
+    (edge,) = await led.store.read(lambda reader: reader.edges())
+    assert edge.led == await newest(led)
+
+
+async def test_after_very_many_events_all_routes_are_read(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await led.ship("v1")
+    other = MemoryIngress()
+    there = traffic_at(led, THERE, other)
+    await follow(there)
+    await led.ship("v2")
+    monkeypatch.setattr("tagboat.deploy.traffic._MOST_EVENTS", 3)
+    await follow(there)
+    assert other.routes == led.routes
+
+
+async def test_a_host_that_a_stage_gives_up_goes_to_the_next_that_claims_it(led: World) -> None:
+    """The host of an instance of a deleted tag may be that of another stage."""
+    await led.change_stage(max_instances=3)
+    await led.ship("v1")
+    instance = await led.ship("v2")
+    other = MemoryIngress()
+    there = traffic_at(led, THERE, other)
+    await follow(there)
+    assert len(other.routes) > 1
+    stopped = replace(instance, state=InstanceState.STOPPED)
+    await led.store.write(lambda tx: tx.put_instance(stopped))
+    before = led.calls.calls.count("read")
+    await follow(there)
+    assert led.calls.calls.count("read") > before
+    fresh = MemoryIngress()
+    await traffic_at(led, "a-third-one", fresh).apply_routes()
+    assert other.routes == fresh.routes
 
 
 async def test_a_server_that_was_restarted_counts_what_drains(led: World) -> None:

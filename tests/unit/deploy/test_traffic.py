@@ -14,8 +14,9 @@ from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressUnavailableError, StoreUnavailableError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
+from tagboat.core.ports import Reader
 from tagboat.core.route import Route, RouteState
-from tagboat.deploy.routes import routes
+from tagboat.deploy.routes import routes, routes_by_stage
 from tagboat.deploy.traffic import APPLY_EVERY_S, APPLY_RETRY_S, Traffic
 from tagboat.ingress.routing import routing_map
 from tagboat.store.reader import SqlReader
@@ -448,6 +449,72 @@ async def test_a_new_domain_is_led_at_once(led: World) -> None:
         await led_once.wait()
     running.cancel()
     assert led.routes == {HOST: "none", "new.example.com": "none"}
+
+
+async def test_of_many_stages_the_changed_one_is_read(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traffic = led.services.traffic
+    await traffic.apply_changes()
+    with monkeypatch.context() as patched:
+        patched.delattr("tagboat.deploy.traffic.routes_by_stage")
+        await traffic.apply_changes()
+        new = await another_project(led, "other", "dev", age_h=1)
+        await traffic.apply_changes()
+        assert led.routes == {HOST: "none", f"other-dev.{BASE_DOMAIN}": "none"}
+        await an_instance(led, "v1", 40001, stage=new)
+        await traffic.apply_changes()
+        assert led.routes == {HOST: "none", f"other-dev.{BASE_DOMAIN}": "40001"}
+        applied = led.calls.calls.count("apply_routes")
+        # Others' changes, and the same routes once more, are no news for the ingress.
+        await led.store.write(lambda tx: tx.put_setting("auto_create", value=False))
+        await led.store.write(lambda tx: tx.put_stage(tx.stage(new.id)))
+        await traffic.apply_changes()
+        assert led.calls.calls.count("apply_routes") == applied
+
+
+async def test_a_new_name_of_a_project_is_led_to_for_each_stage(led: World) -> None:
+    traffic = led.services.traffic
+    await traffic.apply_changes()
+    await led.store.write(lambda tx: tx.put_project(replace(tx.project(led.project.id), name="x")))
+    await traffic.apply_changes()
+    assert led.routes == {f"x-dev.{BASE_DOMAIN}": "none"}
+
+
+async def test_a_stage_that_is_deleted_is_led_to_no_more(led: World) -> None:
+    traffic = led.services.traffic
+    gone = await another_project(led, "other", "dev", age_h=1)
+    await traffic.apply_changes()
+    assert len(led.routes) == 2
+    await led.store.write(lambda tx: tx.delete_project(gone.project_id))
+    await traffic.apply_changes()
+    assert led.routes == {HOST: "none"}
+
+
+async def test_after_a_failure_and_each_minute_all_routes_are_read(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert led.ingress is not None
+    traffic = led.services.traffic
+    await traffic.apply_changes()
+    read: list[str] = []
+
+    def all_of_them(reader: Reader, base_domain: str) -> dict[str, list[Route]]:
+        read.append(base_domain)
+        return routes_by_stage(reader, base_domain)
+
+    monkeypatch.setattr("tagboat.deploy.traffic.routes_by_stage", all_of_them)
+    await traffic.apply_changes()
+    assert not read
+    led.ingress.fail("change_routes", AWAY)
+    await led.change_stage(domains=("shop.example.com",))
+    with pytest.raises(IngressUnavailableError):
+        await traffic.apply_changes()
+    await traffic.apply_changes()
+    assert (len(read), len(led.routes)) == (1, 2)
+    led.clock.move(APPLY_EVERY_S)
+    await traffic.apply_changes()
+    assert len(read) == 2
 
 
 # Draining.

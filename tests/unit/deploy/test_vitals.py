@@ -14,6 +14,7 @@ from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.wellbeing import CRASHES, PEACE, observed
 from tagboat.runtime.memory import MemoryImage
+from tagboat.store.instances import InstanceWrites
 from tests.support.endpoints import at
 from tests.unit.deploy.deploy_harness import World
 from tests.unit.deploy.interceptor import START
@@ -112,6 +113,17 @@ def test_the_last_end_of_a_crash_loop_is_told_where_it_is_known() -> None:
 
 async def known_of(world: World, instance: Instance) -> Vitals:
     return (await world.store.read(lambda reader: reader.vitals([instance.id])))[instance.id]
+
+
+async def test_the_writer_looks_at_no_instance_that_has_not_changed(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = await led.ship("v1")
+    led.runtime.set_health(live.container, "unhealthy")
+    # A scan over all that is live would hold up every webhook call.
+    monkeypatch.setattr(InstanceWrites, "instances", None, raising=False)
+    await reconcile(led.services)
+    assert (await known_of(led, live)).health == "unhealthy"
 
 
 async def test_the_deploy_itself_leaves_the_first_word(led: World) -> None:

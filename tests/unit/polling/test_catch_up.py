@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +14,13 @@ import pytest
 
 from tagboat.core.catalog import KnownTag, Project
 from tagboat.core.image import ImageName
-from tagboat.core.polling import PollState
-from tagboat.core.ports import Tx
+from tagboat.core.polling import PollState, RegistryBackoff
+from tagboat.core.ports import Topic, Tx
 from tagboat.core.push import Source
 from tagboat.polling import catch_up
 from tagboat.polling.catch_up import CatchUp
 from tagboat.store import SqlStore, open_store
+from tagboat.store.reader import SqlReader
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
@@ -48,6 +49,7 @@ def add(name: str, tx: Tx, *, heard_by: Source | None = None, host: str = HOST) 
         tx.record_tag(
             KnownTag(project_id=name, tag="v1", digest=None, first_seen=NOW, source=heard_by)
         )
+        tx.announce(Topic.DELIVERIES)
 
 
 @dataclass
@@ -169,6 +171,39 @@ async def test_what_fails_is_tried_a_few_times_more(store: SqlStore) -> None:
         await asked(polls, 4)
         await settle()
     assert polls.asked == [(HOST, ["heard"])] * 4
+
+
+async def test_what_waits_for_a_registry_that_is_backed_off_is_not_read_until_then(
+    store: SqlStore,
+) -> None:
+    away = RegistryBackoff(host=HOST, failures=3, retry_at=NOW + timedelta(hours=1))
+    await store.write(partial(add, "shop", heard_by=Source.WEBHOOK))
+    await store.write(lambda tx: tx.put_registry_backoff(away))
+    polls = Polls(store, error="it does not answer")
+    async with catching(polls):
+        await asked(polls, 1)
+        await settle()
+    assert len(polls.asked) == 1
+
+
+async def test_without_a_call_the_projects_are_not_looked_through(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    look = SqlReader.unpolled_projects
+
+    def noted(reader: SqlReader, limit: int) -> list[str]:
+        looks.append(limit)
+        return look(reader, limit)
+
+    monkeypatch.setattr(SqlReader, "unpolled_projects", noted)
+    monkeypatch.setattr(catch_up, "_LOOK_ANYWAY", 1_000_000)
+    async with catching(Polls(store)):
+        await settle()
+        assert len(looks) == 1
+        await store.write(lambda tx: tx.announce(Topic.DELIVERIES))
+        await settle()
+        assert len(looks) == 2
 
 
 async def test_while_it_is_another_servers_turn_nothing_is_polled(store: SqlStore) -> None:

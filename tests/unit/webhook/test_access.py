@@ -79,6 +79,17 @@ async def test_what_another_server_has_made_anew_counts_from_the_next_call_on(
     assert await access.find(new) is not None
 
 
+async def test_calls_at_the_same_time_share_a_read(store: SqlStore) -> None:
+    secret = await regenerate_webhook_secret(store)
+    shared = Shared(store)
+    access = AccessCheck(shared)  # type: ignore[arg-type]  # as above
+    assert await access.find(secret) is not None
+    shared.reads = 0
+    found = await asyncio.gather(*(access.find(secret) for _ in range(500)))
+    assert found == [Access(None, None)] * 500
+    assert shared.reads <= 2
+
+
 async def test_one_call_does_not_read_all_hooks(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

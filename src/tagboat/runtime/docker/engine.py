@@ -1,7 +1,5 @@
 """The Docker engine as a `Runtime`, through aiodocker. Every call is limited in time."""
 
-import asyncio
-import json
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -37,6 +35,7 @@ from tagboat.runtime.docker.container_wire import container_facts
 from tagboat.runtime.docker.health_runs import HealthTests
 from tagboat.runtime.docker.holdings import DockerHoldings, unless_gone
 from tagboat.runtime.docker.host_ports import free_loopback_port
+from tagboat.runtime.docker.listing import ContainerListing
 from tagboat.runtime.docker.networks import NO_LABELS, DockerNetworks
 from tagboat.runtime.docker.protocol_probe import ProtocolProbe
 from tagboat.runtime.launch import FreePort, launch_at_free_port
@@ -83,6 +82,7 @@ class DockerRuntime(DockerHoldings):
         )
         self._tests = HealthTests(self._connection)
         self._logs = ContainerLogs(self._connection)
+        self._listing = ContainerListing(self._connection, self.status)
         self._own_container = own_container
         self._free_port = free_port
         self._platform = ""
@@ -294,12 +294,7 @@ class DockerRuntime(DockerHoldings):
 
     async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
         """Return all containers, running or not, that bear every one of `labels`."""
-        wanted = json.dumps({"label": [f"{name}={value}" for name, value in labels.items()]})
-        async with self._connection.use("list containers", ASK_S) as docker:
-            found = await docker.containers.list(all=True, filters=wanted)
-        # The list leaves out exit codes, restarts and health.
-        statuses = await asyncio.gather(*(self.status(container.id) for container in found))
-        return [status for status in statuses if status is not None]
+        return await self._listing.read(labels)
 
     async def watch_exits(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """Return the names of containers with all of `labels` that are news; see the port.
