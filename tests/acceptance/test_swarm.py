@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from demo.swarm_cluster import Cluster, swarm_cluster
+from demo.swarm_node import Node
 from tests.faults.traffic import page, traffic
 from tests.support.images import EXITS_AT_ONCE
 from tests.support.server import Server
-from tests.support.swarm_cluster import Cluster, Node, swarm_cluster
 from tests.support.swarm_run import EDGE, SwarmLane, new_swarm_lane, swarm_server
 
 DEPLOYS_UNDER_LOAD = 20
@@ -43,7 +44,7 @@ def back_again(cluster: Cluster) -> Iterator[None]:
     yield
     for node in cluster.nodes:
         node.join_up()
-        if node.process is None or node.process.poll() is not None:
+        if not node.runs:
             node.start()
             node.await_answer()
 
