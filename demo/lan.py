@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, TypeVar
 
+from demo.show import DemoError
+
 LAN = "198.18.77"
 _CLONE_NEWNET = 0x40000000
 
@@ -34,14 +36,14 @@ class Lan:
             f"ip -n {lan} link add br0 type bridge",
             f"ip -n {lan} link set br0 up",
         ):
-            subprocess.run(line.split(), check=True)
+            _run(line)
 
     def remove(self) -> None:
         """Remove it with all of its hosts; what is gone already is no trouble."""
         listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
         for line in listed.stdout.splitlines():
             if line.startswith(f"{self.mark}-"):
-                subprocess.run(["ip", "netns", "delete", line.split()[0]], check=True)
+                _run(f"ip netns delete {line.split()[0]}")
 
     def namespace(self, host: str) -> str:
         """Return the name of the network namespace of a host."""
@@ -58,7 +60,7 @@ class Lan:
             f"ip -n {own} addr add {LAN}.{number}/24 dev eth0",
             f"ip -n {own} link set eth0 up",
         ):
-            subprocess.run(line.split(), check=True)
+            _run(line)
 
     def within(self, host: str, *command: str) -> list[str]:
         """Return a command that runs `command` in the network of a host."""
@@ -100,8 +102,16 @@ class Lan:
 
     def cable(self, host: str, state: str) -> None:
         """Let the cable of a host be `up` or `down`."""
-        link = ["ip", "-n", self.namespace("lan"), "link", "set", f"v-{host}", state]
-        subprocess.run(link, check=True)
+        _run(f"ip -n {self.namespace('lan')} link set v-{host} {state}")
+
+
+def _run(line: str) -> None:
+    done = subprocess.run(line.split(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DemoError(
+            f"“{line}” failed: {done.stderr.strip()}",
+            "network namespaces need a machine, or a container that is privileged",
+        )
 
 
 def _set_network(network: TextIO) -> None:

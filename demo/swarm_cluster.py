@@ -171,6 +171,7 @@ def new_cluster(size: int = 3, managers: int = 3) -> Cluster:
     """
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         raise DemoError("a swarm of one's own needs root, dockerd and docker-registry")
+    # The path of a socket has 107 bytes at most, and a checkout may be anywhere.
     return Cluster(
         size, managers, Path(tempfile.mkdtemp(prefix="tbs-")), f"tbs{uuid.uuid4().hex[:6]}"
     )
