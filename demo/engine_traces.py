@@ -1,6 +1,11 @@
 """The traces of an engine with its own folder and control group, for one that was killed."""
 
+from contextlib import suppress
 from pathlib import Path
+
+from demo.waiting import await_value
+
+_GONE_S = 60.0
 
 
 def mounts_below(folder: Path) -> list[str]:
@@ -20,3 +25,18 @@ def cgroups_of(name: str) -> list[Path]:
     # Version 1 has a hierarchy for each kind of resource, version 2 one for all.
     roots = Path("/sys/fs/cgroup")
     return [*roots.glob(name), *roots.glob(f"*/{name}")]
+
+
+def remove_cgroups(name: str) -> None:
+    """Remove the control groups `name` with all below them. Raises DemoError if one stays."""
+
+    def look() -> bool | None:
+        for root in cgroups_of(name):
+            folders = sorted((one for one in root.rglob("*") if one.is_dir()), reverse=True)
+            for folder in (*folders, root):
+                # One whose last process has just been killed is in use for a moment.
+                with suppress(OSError):
+                    folder.rmdir()
+        return None if cgroups_of(name) else True
+
+    await_value(look, _GONE_S, f"the removal of the control groups {name}")

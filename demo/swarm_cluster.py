@@ -17,7 +17,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from demo.engine_traces import cgroups_of, engine_cgroup_pids, mounts_below
+from demo.engine_traces import engine_cgroup_pids, mounts_below, remove_cgroups
 from demo.lan import LAN, Lan
 from demo.processes import Processes
 from demo.registry import PROGRAM, REGISTRY
@@ -74,6 +74,15 @@ class Cluster(Lan):
         """Return the services of a project of Tagboat's."""
         found = self.leader().read("/services")
         return [one for one in found if one["Spec"]["Labels"].get("tagboat.project") == project]
+
+    def ready_nodes(self) -> list[Node]:
+        """Return the nodes that the managers hear of."""
+        found = self.leader().read("/nodes")
+        return [
+            self.node(one["Description"]["Hostname"])
+            for one in found
+            if one["Status"]["State"] == "ready"
+        ]
 
     def task_nodes(self, project: str, *, ready: bool = False) -> list[Node]:
         """Return the node of each task of a project that is to run, and does, in their order.
@@ -156,12 +165,8 @@ class Cluster(Lan):
         for mount in mounts_below(self.dir):
             subprocess.run(["umount", "--lazy", mount], check=False)
         self.remove()
-        for cgroup in cgroups_of(f"{self.mark}-*"):
-            folders = sorted((one for one in cgroup.rglob("*") if one.is_dir()), reverse=True)
-            for folder in (*folders, cgroup):
-                with suppress(OSError):
-                    folder.rmdir()
         shutil.rmtree(self.dir, ignore_errors=True)
+        remove_cgroups(f"{self.mark}-*")
 
 
 def new_cluster(size: int = 3, managers: int = 3) -> Cluster:

@@ -86,9 +86,17 @@ def swarm_server(cluster: Cluster, directory: Path, **environ: str) -> Iterator[
         yield server
 
 
-def new_swarm_lane(cluster: Cluster, server: Server, **fields: Any) -> SwarmLane:  # noqa: ANN401 - any field of a stage
-    """Make a project with a stage of two replicas, or as `fields` say."""
-    image = f"{cluster.registry}/acme/app-{uuid.uuid4().hex[:8]}"
+def new_swarm_lane(
+    cluster: Cluster,
+    server: Server,
+    registry: str = "",
+    **fields: Any,  # noqa: ANN401 - any field of a stage
+) -> SwarmLane:
+    """Make a project with a stage of two replicas, or as `fields` say.
+
+    Its image is in the registry at that host, or in that of the cluster.
+    """
+    image = f"{registry or cluster.registry}/acme/app-{uuid.uuid4().hex[:8]}"
     name = image.rpartition("/")[2]
     body = {"name": name, "image": image, "port": 8080, "healthcheck": "/"}
     status, project = server.call("POST", "/api/projects", body)
