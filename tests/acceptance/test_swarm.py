@@ -187,6 +187,9 @@ def test_a_private_image_is_pulled_where_a_task_moves_to(
     lane.bring("v1", auth=private.login)
     # All that the other nodes have to pull with is the login of the service.
     moves(lane)
+    for node in cluster.nodes:
+        if node not in lane.nodes_with_tasks():
+            forget_images(node)
 
     private.stop()
     private.change_login("deploy", "second-password")
@@ -200,6 +203,13 @@ def test_a_private_image_is_pulled_where_a_task_moves_to(
     server.start()  # it renews all logins at once, and then hourly
     server.until(lambda: login_notes(lane) != before, "new logins")
     moves(lane)
+
+
+def forget_images(node: Node) -> None:
+    """Let a node have to pull whatever it is to run."""
+    for image in node.read("/images/json"):
+        node.call("DELETE", f"/images/{image['Id']}?force=1")
+    assert node.read("/images/json") == []
 
 
 def login_notes(lane: SwarmLane) -> list[object]:
