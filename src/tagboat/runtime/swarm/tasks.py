@@ -218,6 +218,8 @@ def _why_waits(slot: Sequence[SwarmTask]) -> str:
     # The next try says nothing before it fails like the one before.
     task = next((one for one in reversed(slot[-2:]) if one.said), slot[-1])
     place = f"{task.node.name}: " if task.node else ""
+    if task.state == "running":
+        return f"{place}the task runs, but the managers do not know at which port"
     return f"{place}{task.said}" if task.said else f"{place}the task is {task.state}"
 
 
