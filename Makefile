@@ -1,6 +1,6 @@
 # The commands for people. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop run test faults check format bench screenshots reference site
+.PHONY: help demo demo-stop demo-swarm demo-swarm-stop run test faults check format bench screenshots reference site
 .PHONY: install-check wheel image image-check release lock vendor clean install
 
 BIN := .venv/bin
@@ -14,7 +14,7 @@ SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder --max-wo
 help: ## Show this help
 	@printf 'Tagboat: push an image, and it is live, or the old one still is.\n\n'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
-		printf '  make %-13s %s\n' "$$name" "$$what"; done
+		printf '  make %-15s %s\n' "$$name" "$$what"; done
 	@printf '\nEverything goes into .venv; the first call takes a minute to make it. See CONTRIBUTING.md.\n'
 
 demo: $(STAMP) ## See images pushed, deployed and replaced under load, and bad ones taken back (a minute)
@@ -23,6 +23,13 @@ demo: $(STAMP) ## See images pushed, deployed and replaced under load, and bad o
 
 demo-stop: $(STAMP) ## End the demo and remove everything that it created
 	@$(BIN)/python -m demo stop
+
+demo-swarm: $(STAMP) ## See an app on a Docker Swarm of three nodes lose a node under load (root; two minutes)
+	@tools/install-demo swarm
+	@$(BIN)/python -m demo swarm
+
+demo-swarm-stop: $(STAMP) ## End the demo of the swarm and remove everything that it created
+	@$(BIN)/python -m demo swarm stop
 
 run: $(STAMP) ## Run the server here, with settings from the environment and .env
 	@$(BIN)/tagboat serve

@@ -1,7 +1,8 @@
 """`python -m demo` shows Tagboat at work and keeps running; `python -m demo stop` ends it.
 
 Everything it creates is in the folder `.demo` of the checkout, listens on 127.0.0.1 only, and is
-removed by `stop`.
+removed by `stop`. With the word `swarm` before, this is about the demo in `swarm_demo.py`, whose
+folder is `.demo-swarm`.
 """
 
 import shutil
@@ -10,11 +11,12 @@ import time
 from io import TextIOWrapper
 from pathlib import Path
 
+from demo import swarm_demo
 from demo.engine import DOCKERD, Engine, ensure_engine, find_engine
 from demo.processes import Processes
 from demo.registry import REGISTRY, Registry
 from demo.sample_image import PushError
-from demo.server import SERVER, Server, program
+from demo.server import SERVER, Server, program, say_link
 from demo.show import DemoError, doing, say, title
 from demo.story import REPOSITORY, Story
 from demo.waiting import free_port
@@ -23,7 +25,8 @@ FOLDER = Path(__file__).resolve().parent.parent / ".demo"
 _TAGBOAT_PORT = 7070
 _INGRESS_PORT = 7080
 _ACCOUNT = "demo"
-_USAGE = "usage: python -m demo [stop]"
+_STOP = "make demo-stop"
+_USAGE = "usage: python -m demo [swarm] [stop]"
 
 
 def main(arguments: list[str]) -> int:
@@ -31,21 +34,27 @@ def main(arguments: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # where there is no ✓, another sign does
-    if arguments not in ([], ["stop"]):
+    on_swarm = arguments[:1] == ["swarm"]
+    if arguments[on_swarm:] not in ([], ["stop"]):
         print(_USAGE, file=sys.stderr)
         return 2
+    start, end, folder, how_to_end = (
+        (swarm_demo.run, swarm_demo.stop, swarm_demo.FOLDER, swarm_demo.STOP)
+        if on_swarm
+        else (run, stop, FOLDER, _STOP)
+    )
     try:
-        (stop if arguments else run)()
+        (end if arguments[on_swarm:] else start)()
     except KeyboardInterrupt:
-        print("\nInterrupted. The demo still runs; make demo-stop ends it.", file=sys.stderr)
+        print(f"\nInterrupted. The demo still runs; {how_to_end} ends it.", file=sys.stderr)
         return 130
     except (DemoError, PushError, OSError, ValueError) as error:
         print(f"\n  ✗ {error}", file=sys.stderr)
         if remedy := getattr(error, "remedy", ""):
             print(f"    What to do: {remedy}", file=sys.stderr)
-        if FOLDER.exists():
+        if folder.exists():
             print(
-                f"    Logs are in {FOLDER}. make demo-stop ends the demo and removes everything.",
+                f"    Logs are in {folder}. {how_to_end} ends the demo and removes everything.",
                 file=sys.stderr,
             )
         return 1
@@ -74,7 +83,7 @@ def run() -> None:
     with doing(f"a registry runs on {registry.host} and notifies Tagboat of each push"):
         registry.start(server.webhook_url())
     server.add_account(_ACCOUNT)
-    _say_link(server, "Watch it in your browser, from here on:")
+    say_link(server, _ACCOUNT, "Watch it in your browser, from here on:")
     address = Story(server, registry).tell()
     _say_where(server, registry, address, time.monotonic() - began)
 
@@ -152,7 +161,7 @@ def _say_where(server: Server, registry: Registry, page_url: str, seconds: float
     }
     for name, value in rows.items():
         say(f"{name:12} {value}")
-    _say_link(server, "See it in your browser:")
+    say_link(server, _ACCOUNT, "See it in your browser:")
     title("Look around on the command line:")
     token = f"$(cat {server.token_file})"
     say(f"export TAGBOAT_DATA_DIR={server.data_dir}")
@@ -173,13 +182,7 @@ def _say_where(server: Server, registry: Registry, page_url: str, seconds: float
     )
     say("                               poll changes it")
     say("tagboat release hello dev      lets pushes and polls deploy again")
-    title("Stop it: make demo-stop")
-
-
-def _say_link(server: Server, heading: str) -> None:
-    title(heading)
-    say(server.sign_in_link(_ACCOUNT))
-    say(f"It signs you in as the admin “{_ACCOUNT}”, once, within an hour.")
+    title(f"Stop it: {_STOP}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,16 +75,18 @@ class Processes:
         running = self._read().get(name)
         return running if running and running.is_alive else None
 
-    def end(self, name: str) -> bool:
+    def end(self, name: str, limit_s: float = _STOP_TIMEOUT_S) -> bool:
         """End the process of that name and wait for it; whether there was one.
 
-        Raises DemoError if it does not end.
+        One that runs on for `limit_s` after the polite signal is killed. Raises DemoError if it
+        does not end.
         """
         running = self.get(name)
         if running:
             for number in (signal.SIGTERM, signal.SIGKILL):
-                os.kill(running.pid, number)
-                if _await_end(running):
+                with suppress(ProcessLookupError):
+                    os.kill(running.pid, number)
+                if _await_end(running, limit_s):
                     break
             else:
                 raise DemoError(f"{name} (process {running.pid}) does not end")
@@ -124,8 +127,8 @@ def _began(pid: int) -> int | None:
     return None if fields[0] in {"Z", "X"} else int(fields[19])
 
 
-def _await_end(running: Running) -> bool:
-    deadline = time.monotonic() + _STOP_TIMEOUT_S
+def _await_end(running: Running, limit_s: float) -> bool:
+    deadline = time.monotonic() + limit_s
     while running.is_alive:
         if time.monotonic() > deadline:
             return False

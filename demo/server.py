@@ -8,32 +8,45 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from demo.processes import Processes, Running
-from demo.show import DemoError
+from demo.show import DemoError, say, title
 from demo.waiting import await_value
 from tagboat.ingress.process import end_haproxy
 
 SERVER = "tagboat"
 READY = "tagboat ready on "
-_START_TIMEOUT_S = 30.0
-_CALL_TIMEOUT_S = 30.0
-_DEPLOY_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 180.0
+_CALL_TIMEOUT_S = 60.0
+_DEPLOY_TIMEOUT_S = 180.0
 _PAGE_TIMEOUT_S = 10.0
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """A proxy of the environment has no business with loopback."""
 
 
 class Server:
-    """A Tagboat server with its data in the demo's folder."""
+    """A Tagboat server with its data in the demo's folder.
 
-    def __init__(self, folder: Path, processes: Processes) -> None:
+    `before` are the words of a program that runs it, `environ` more settings.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        processes: Processes,
+        before: Sequence[str] = (),
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.data_dir = folder / "data"
         self.token_file = folder / "token"
         self.url = ""
         self._processes = processes
+        self._before = before
+        self._given = environ
         self._token = secrets.token_urlsafe(24)
 
     def start(self, port: int, ingress_port: int, engine_url: str) -> None:
@@ -41,7 +54,9 @@ class Server:
         self.token_file.touch(mode=0o600)
         self.token_file.write_text(self._token + "\n")
         running = self._processes.start(
-            SERVER, [str(program()), "serve"], self._environ(port, ingress_port, engine_url)
+            SERVER,
+            [*self._before, str(program()), "serve"],
+            self._environ(port, ingress_port, engine_url),
         )
         log = self._processes.log(SERVER)
         self.url = await_value(
@@ -126,6 +141,7 @@ class Server:
             "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{ingress_port}",
             "TAGBOAT_ADMIN_TOKEN_FILE": str(self.token_file),
             "TAGBOAT_LOG_FORMAT": "console",
+            **self._given,
         }
 
     def _look(self, running: Running) -> str | None:
@@ -136,6 +152,13 @@ class Server:
         if not running.is_alive:
             raise DemoError(f"Tagboat ended at once:\n{self._processes.tail(SERVER)}")
         return None
+
+
+def say_link(server: Server, account: str, heading: str) -> None:
+    """Print a new link that signs a browser in as an account."""
+    title(heading)
+    say(server.sign_in_link(account))
+    say(f"It signs you in as the admin “{account}”, once, within an hour.")
 
 
 def program() -> Path:

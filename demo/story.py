@@ -1,15 +1,15 @@
 """The demo's story: three ways in which a push arrives, and two pushes that fail."""
 
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from demo.registry import Registry
-from demo.sample_image import DEFAULT_CMD, SampleApp, build_image, push
-from demo.server import Server, ask, page
+from demo.sample_project import SampleProject, expect, report
+from demo.server import Server, page
 from demo.show import DemoError, doing, done, say, title
 from demo.waiting import await_value
-from demo.witness import Seen, Witness
+from demo.witness import Witness
 
 REPOSITORY = "demo/hello"
 _NEWS_TIMEOUT_S = 20.0
@@ -30,7 +30,6 @@ sleep {_DIES_AFTER_S} & wait $!
 echo 'error: the connection to the database is lost'; exit 1
 """
 _DIES = ("/bin/sh", "-c", _DIES_LINE)
-_LABELS = {"tagboat.healthcheck": "/health"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +40,9 @@ class Story:
     registry: Registry
 
     @property
-    def image(self) -> str:
-        """The image's name, without a tag."""
-        return f"{self.registry.host}/{REPOSITORY}"
+    def app(self) -> SampleProject:
+        """The image that it pushes."""
+        return SampleProject(self.server, self.registry.host, REPOSITORY)
 
     def tell(self) -> str:
         """Run the whole story and return the address of the stage; raise DemoError if it fails."""
@@ -56,13 +55,11 @@ class Story:
         with Witness(stage["address"]) as witness:
             self._by_webhook(stage)
             self._by_poll(project, stage)
-            switched = self._report(witness, "v1 → v2 → v3", {"v1", "v2", "v3"})
+            switched = report(witness, "v1 → v2 → v3", {"v1", "v2", "v3"})
             self._refuse_broken(stage)
-            refused = self._report(witness, "while v4 was tried", {"v3"})
+            refused = report(witness, "while v4 was tried", {"v3"})
             self._roll_back_dying(stage)
-            died = self._report(
-                witness, "from v3 to v5 and back", {"v3", "v5"}, may_lose=_MOST_LOST
-            )
+            died = report(witness, "from v3 to v5 and back", {"v3", "v5"}, may_lose=_MOST_LOST)
         if died.lost:
             say("v5 was handling the lost requests when it crashed; v3, still running, took over.")
         sent = sum(seen.asked for seen in (switched, refused, died))
@@ -75,14 +72,14 @@ class Story:
         title("v1: the registry notifies Tagboat of the push")
         say("Tagboat does not know this image. Only the registry's notifications are configured.")
         with doing("") as line:
-            self._push("v1")
+            self.app.push("v1")
             project = await_value(
                 self._find_project, _NEWS_TIMEOUT_S, "the registry's notification"
             )
             (stage,) = self.server.call("GET", f"/api/projects/{project['id']}/stages")["items"]
             stage = self.server.call("PATCH", f"/api/stages/{stage['id']}", {"watch_s": _WATCH_S})
             (first,) = self.server.call("GET", f"/api/deploys?project={project['id']}")["items"]
-            self._expect(self.server.await_live(first["id"]), stage, "v1")
+            expect(self.server.await_live(first["id"]), stage, "v1")
             if first["trigger"] != "webhook":
                 raise DemoError(
                     "v1 must be deployed by the notification, but its trigger is "
@@ -115,46 +112,47 @@ class Story:
 
     def _by_webhook(self, stage: Any) -> None:  # noqa: ANN401 - JSON
         title("v2: a CI job calls the webhook")
-        say('One call, {"image": "' + f"{self.image}:v2" + '"}, to a URL that contains the secret.')
+        call = json.dumps({"image": f"{self.app.image}:v2"})
+        say(f"One call, {call}, to a URL that contains the secret.")
         with doing("") as line:
-            self._push("v2")
-            self._expect(self.server.await_live(self._call_webhook("v2")), stage, "v2")
+            self.app.push("v2")
+            expect(self.server.await_live(self.app.call_webhook("v2")), stage, "v2")
             line.text = "v2 is live; v1 has finished its requests, and is removed"
 
     def _by_poll(self, project: Any, stage: Any) -> None:  # noqa: ANN401 - JSON
         title("v3: no notification, and polling finds it")
         say("Tagboat lists the tags every five minutes. We do not wait, and request a poll now.")
         with doing("") as line:
-            self._push("v3")
+            self.app.push("v3")
             report = self._poll(project)
             if report["new_tags"] != ["v3"] or len(report["deploys"]) != 1:
                 raise DemoError(f"the poll must find only v3, but its report is {report}")
-            self._expect(self.server.await_live(report["deploys"][0]), stage, "v3")
+            expect(self.server.await_live(report["deploys"][0]), stage, "v3")
             line.text = f"v3 is live: {stage['address']} says “{page(stage['address'])}”"
         done("the poll did not deploy v2 again, which the webhook had brought")
 
     def _refuse_broken(self, stage: Any) -> None:  # noqa: ANN401 - JSON
         title("v4 is broken: it exits as soon as it starts")
         with doing("") as line:
-            self._push("v4", _BROKEN)
+            self.app.push("v4", _BROKEN)
             deploy = self._await_failure("v4")
             line.text = "v4 got no request: its deploy failed, and its container was removed"
         self._explain(deploy)
-        self._expect(self.server.live(stage["id"]), stage, "v3")
+        expect(self.server.live(stage["id"]), stage, "v3")
 
     def _roll_back_dying(self, stage: Any) -> None:  # noqa: ANN401 - JSON
         title(f"v5 is worse: it is healthy, gets the traffic, and crashes after {_DIES_AFTER_S} s")
         with doing("") as line:
-            self._push("v5", _DIES)
+            self.app.push("v5", _DIES)
             deploy = self._await_failure("v5")
             line.text = (
                 "v5 was watched, so v3 was still running: traffic went back to it automatically"
             )
         self._explain(deploy)
-        self._expect(self.server.live(stage["id"]), stage, "v3")
+        expect(self.server.live(stage["id"]), stage, "v3")
 
     def _await_failure(self, tag: str) -> Any:  # noqa: ANN401 - JSON
-        deploy = self.server.await_end(self._call_webhook(tag))
+        deploy = self.server.await_end(self.app.call_webhook(tag))
         if deploy["status"] != "failed":
             raise DemoError(f"{tag} must fail, but its deploy {deploy['status']}")
         return deploy
@@ -164,65 +162,12 @@ class Story:
         for number, text in enumerate(deploy["log"].splitlines()[-3:]):
             say(f"{'' if number else 'last log lines:':15} {text}")
 
-    def _report(self, witness: Witness, when: str, tags: set[str], may_lose: int = 0) -> Seen:
-        """Print the client's results.
-
-        Raises DemoError if it lost more than allowed, or if other tags than `tags` answered.
-        """
-        seen = witness.seen()
-        if seen.lost > may_lose or set(seen.answers) != {_body(tag) for tag in tags}:
-            raise DemoError(
-                f"{when}, {seen.lost} of {seen.asked} requests were lost: {dict(seen.losses)} "
-                f"{dict(seen.answers)}"
-            )
-        counts = ", ".join(
-            f"{count} by {text.rpartition(' ')[2]}" for text, count in sorted(seen.answers.items())
-        )
-        done(f"the client, {when}: {seen.asked} requests, {seen.lost} lost (answered {counts})")
-        return seen
-
     def _find_project(self) -> Any:  # noqa: ANN401 - JSON
         projects = self.server.call("GET", "/api/projects")["items"]
-        return next((project for project in projects if project["image"] == self.image), None)
+        return next((project for project in projects if project["image"] == self.app.image), None)
 
     def _poll(self, project: Any) -> Any:  # noqa: ANN401 - JSON
         report = self.server.call("POST", f"/api/projects/{project['id']}/poll")
         if report["error"]:
             raise DemoError(f"the poll failed: {report['error']}")
         return report
-
-    def _call_webhook(self, tag: str) -> str:
-        """Call the webhook like a CI job; return the id of the queued deploy."""
-        headers = {"Content-Type": "application/json"}
-        receipt = ask("POST", self.server.webhook_url(), headers, {"image": f"{self.image}:{tag}"})
-        (answer,) = receipt["pushes"]
-        if answer["outcome"] != "queued":
-            raise DemoError(
-                f"the push of {tag} must be queued, but it is {answer['outcome']}: "
-                f"{answer['reason']}"
-            )
-        return str(answer["deploy"])
-
-    def _push(self, tag: str, cmd: Sequence[str] = DEFAULT_CMD) -> None:
-        push(
-            self.registry.host,
-            REPOSITORY,
-            tag,
-            build_image(SampleApp(body=_body(tag) + "\n", labels=_LABELS, cmd=cmd)),
-        )
-
-    def _expect(self, instance: Any, stage: Any, tag: str) -> None:  # noqa: ANN401 - JSON
-        """Raise DemoError unless the instance is `tag` and the stage's address shows its page."""
-        try:
-            said = page(stage["address"])
-        except OSError as error:
-            said = f"no page ({error})"
-        if instance["tag"] != tag or said != _body(tag):
-            raise DemoError(
-                f"{tag} must be live, but {instance['container']} is {instance['tag']} and says "
-                f"{said}"
-            )
-
-
-def _body(tag: str) -> str:
-    return f"hello from {tag}"

@@ -60,6 +60,12 @@ class Witness:
             seen, self._seen = self._seen, Seen()
             return seen
 
+    @property
+    def asked(self) -> int:
+        """How many requests were sent since the last call of `seen`."""
+        with self._lock:
+            return self._seen.asked
+
     def _watch(self) -> None:
         while not self._stop.is_set():
             began = time.monotonic()

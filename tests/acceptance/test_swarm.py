@@ -1,13 +1,18 @@
 """A real Docker Swarm of three nodes behind the real process and ingress."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
+from demo.lan import LAN
+from demo.swarm_cluster import HUB, Cluster, swarm_cluster
+from demo.swarm_node import Node
+from tagboat.runtime.swarm.service_wire import LOGIN_LABEL
 from tests.faults.traffic import page, traffic
+from tests.support.docker_registry import DockerRegistry, docker_registry
 from tests.support.images import EXITS_AT_ONCE
 from tests.support.server import Server
-from tests.support.swarm_cluster import Cluster, Node, swarm_cluster
 from tests.support.swarm_run import EDGE, SwarmLane, new_swarm_lane, swarm_server
 
 DEPLOYS_UNDER_LOAD = 20
@@ -43,7 +48,7 @@ def back_again(cluster: Cluster) -> Iterator[None]:
     yield
     for node in cluster.nodes:
         node.join_up()
-        if node.process is None or node.process.poll() is not None:
+        if not node.runs:
             node.start()
             node.await_answer()
 
@@ -151,15 +156,81 @@ def test_the_loss_of_the_leader_loses_no_deploy(lane: SwarmLane, step: str, way:
 def test_one_replica_is_back_on_another_node(cluster: Cluster, server: Server) -> None:
     lane = new_swarm_lane(cluster, server, replicas=1)
     lane.bring("v1")
-    (node,) = lane.nodes_with_tasks()
     before = lane.live()["url"]
+    moves(lane)
+    server.until(lambda: bool(lane.live()["url"] != before), "its endpoint on record")
+
+
+@pytest.fixture
+def private(cluster: Cluster) -> Iterator[DockerRegistry]:
+    """A registry of the hub that wants a login."""
+    with ExitStack() as stack:
+        with cluster.inside(HUB):
+            login = ("deploy", "first-password")
+            made = docker_registry(login=login, address=f"{LAN}.100")
+            registry = stack.enter_context(made)
+        yield registry
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("back_again")
+def test_a_private_image_is_pulled_where_a_task_moves_to(
+    cluster: Cluster, server: Server, private: DockerRegistry
+) -> None:
+    """Also after its password has changed: the login of the service is renewed."""
+    assert private.login is not None
+    fields = {"name": "private", "url": private.url, "kind": "oci"}
+    login = {"username": private.login[0], "password": private.login[1]}
+    status, known = server.call("POST", "/api/registries", {**fields, **login})
+    assert status == 201, known
+    lane = new_swarm_lane(cluster, server, private.host, replicas=1)
+    lane.bring("v1", auth=private.login)
+    # All that the other nodes have to pull with is the login of the service.
+    moves(lane)
+    for node in cluster.nodes:
+        if node not in lane.nodes_with_tasks():
+            forget_images(node)
+
+    private.stop()
+    private.change_login("deploy", "second-password")
+    with cluster.inside(HUB):
+        private.start()
+    path = f"/api/registries/{known['id']}"
+    status, said = server.call("PATCH", path, {"password": "second-password"})
+    assert status == 200, said
+    before = login_notes(lane)
+    server.kill()
+    server.start()  # it renews all logins at once, and then hourly
+    server.until(lambda: login_notes(lane) != before, "new logins")
+    moves(lane)
+
+
+def forget_images(node: Node) -> None:
+    """Let a node have to pull whatever it is to run."""
+    for image in node.read("/images/json"):
+        node.call("DELETE", f"/images/{image['Id']}?force=1")
+    assert node.read("/images/json") == []
+
+
+def login_notes(lane: SwarmLane) -> list[object]:
+    """When each service got its login."""
+    return [one["Spec"]["Labels"].get(LOGIN_LABEL) for one in lane.services()]
+
+
+def moves(lane: SwarmLane) -> None:
+    """Let the node of the only task lose its power, see the task elsewhere, and the node back."""
+    (node,) = lane.nodes_with_tasks()
     node.lose_power()
 
-    def back() -> bool:
+    def elsewhere() -> bool:
         return page(lane.port, lane.host) == (200, "v1") and node not in lane.nodes_with_tasks()
 
-    server.until(back, "the task to be back on another node")
-    server.until(lambda: bool(lane.live()["url"] != before), "its endpoint on record")
+    lane.server.until(elsewhere, "the task to be on another node", 360)
+    node.join_up()
+    node.start()
+    node.await_answer()
+    # With two managers left, the next one that dies would leave none that leads.
+    lane.server.until(lambda: len(lane.cluster.ready_nodes()) == 3, "all nodes to be there", 360)
 
 
 @pytest.mark.slow

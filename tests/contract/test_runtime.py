@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 import aiodocker
 import pytest
 
+from demo.swarm_cluster import Cluster, swarm_cluster
 from tagboat.core.catalog import Registry
 from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import (
@@ -39,7 +40,6 @@ from tests.support.dockerd import call, remove_images_of, remove_labelled
 from tests.support.endpoints import at, port_of
 from tests.support.images import DEFAULT_CMD, EXITS_AT_ONCE, push_image
 from tests.support.logs import log_of
-from tests.support.swarm_cluster import Cluster, swarm_cluster
 
 pytestmark = pytest.mark.anyio
 

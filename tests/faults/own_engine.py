@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from demo.engine_traces import mounts_below
 from tests.support.dockerd import answers
 
 _UP_S = 60.0
@@ -105,12 +106,6 @@ def own_engine() -> Iterator[OwnEngine]:
     finally:
         engine.stop()
         subprocess.run(["ip", "link", "delete", bridge], check=True)
-        for mount in _mounts_below(directory):
+        for mount in mounts_below(directory):
             subprocess.run(["umount", "--lazy", mount], check=True)
         shutil.rmtree(directory)
-
-
-def _mounts_below(directory: Path) -> list[str]:
-    """Deepest first; what was killed has not unmounted them."""
-    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    return sorted((place for place in mounted if place.startswith(f"{directory}/")), reverse=True)

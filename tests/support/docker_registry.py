@@ -47,16 +47,18 @@ class DockerRegistry:
         tls: Certificate | None,
         token: Mapping[str, str] | None,
         data: Path | None,
+        address: str,
     ) -> None:
-        self.host = f"127.0.0.1:{free_port()}"
+        self.host = f"{address}:{free_port()}"
         self.url = f"{'https' if tls else 'http'}://{self.host}"
         self.login = login
         self.data = data or folder / "data"
         self._config = folder / "config.yml"
         self._log = folder / "registry.log"
+        self._passwords = folder / "htpasswd"
         self._process: subprocess.Popen[bytes] | None = None
         if login:
-            (folder / "htpasswd").write_text(_htpasswd(*login))
+            self._passwords.write_text(_htpasswd(*login))
         # JSON is YAML, and needs no writer for it.
         self._config.write_text(
             json.dumps(_config(self.host, self.data, endpoints, tls, _auth(folder, login, token)))
@@ -83,6 +85,11 @@ class DockerRegistry:
                     f"docker-registry did not answer within {_START_TIMEOUT_S:.0f} s:\n{self.log}"
                 )
             time.sleep(0.02)
+
+    def change_login(self, username: str, password: str) -> None:
+        """Take only this login from the next `start` on."""
+        self._passwords.write_text(_htpasswd(username, password))
+        self.login = username, password
 
     def stop(self) -> None:
         """End it and wait until its port is closed; nothing if it is not running."""
@@ -118,8 +125,9 @@ def docker_registry(
     tls: Certificate | None = None,
     token: Mapping[str, str] | None = None,
     data: Path | None = None,
+    address: str = "127.0.0.1",
 ) -> Iterator[DockerRegistry]:
-    """Run a registry until the block ends.
+    """Run a registry at an address of this network until the block ends.
 
     `login` makes it ask for that username and password (htpasswd, bcrypt).
 
@@ -128,7 +136,13 @@ def docker_registry(
     """
     with tempfile.TemporaryDirectory(prefix="tagboat-registry-") as folder:
         registry = DockerRegistry(
-            Path(folder), login=login, endpoints=endpoints, tls=tls, token=token, data=data
+            Path(folder),
+            login=login,
+            endpoints=endpoints,
+            tls=tls,
+            token=token,
+            data=data,
+            address=address,
         )
         registry.start()
         try:

@@ -129,20 +129,6 @@ def _image_names(url: str) -> list[str]:
     ]
 
 
-def mounts_below(folder: Path) -> list[str]:
-    """The mount points below a folder, the innermost first."""
-    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    return sorted((place for place in mounted if place.startswith(f"{folder}/")), reverse=True)
-
-
-def engine_cgroup_pids(parent: str) -> list[int]:
-    """The processes of the containers of an engine whose `--cgroup-parent` is `/parent`."""
-    # Version 1 has a hierarchy for each kind of resource, version 2 one for all.
-    roots = list(Path("/sys/fs/cgroup").glob(f"*/{parent}"))
-    files = {file for root in roots[:1] for file in root.rglob("cgroup.procs")}
-    return [int(pid) for file in files for pid in file.read_text().split()]
-
-
 class EngineCallError(Exception):
     """The engine refused a call of the tests' own."""
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from demo.swarm_cluster import Cluster
+from demo.swarm_node import Node
 from tests.support.images import push_image
 from tests.support.server import Server, running_server
-from tests.support.swarm_cluster import Cluster, Node
 
 EDGE = "edge"
 INGRESS_PORT = 7080
@@ -59,42 +60,15 @@ class SwarmLane:
         return dict(live)
 
     def services(self) -> list[dict[str, Any]]:
-        manager = self.cluster.leader()
-        status, found = manager.call("GET", "/services")
-        assert status == 200, found
-        labels = "tagboat.project", self.name
-        return [one for one in found if one["Spec"]["Labels"].get(labels[0]) == labels[1]]
+        return self.cluster.services(self.name)
 
     def nodes_with_tasks(self) -> list[Node]:
         """The nodes on which its tasks run, each once, in the order of their names."""
-        manager = self.cluster.leader()
-        names = {
-            one["ID"]: one["Description"]["Hostname"] for one in manager.call("GET", "/nodes")[1]
-        }
-        ids = {one["ID"] for one in self.services()}
-        found = {
-            names[one["NodeID"]]
-            for one in manager.call("GET", "/tasks")[1]
-            if one["ServiceID"] in ids
-            and (one["Status"]["State"], one["DesiredState"]) == ("running", "running")
-        }
-        return [self.cluster.node(name) for name in sorted(found)]
+        return list(dict.fromkeys(self.cluster.task_nodes(self.name)))
 
     def running_tasks(self) -> int:
         """How many of its tasks are to run, and do, on nodes that answer."""
-        manager = self.cluster.leader()
-        ready = {
-            one["ID"]
-            for one in manager.call("GET", "/nodes")[1]
-            if one["Status"]["State"] == "ready"
-        }
-        ids = {one["ID"] for one in self.services()}
-        return sum(
-            one["ServiceID"] in ids
-            and one.get("NodeID") in ready
-            and (one["Status"]["State"], one["DesiredState"]) == ("running", "running")
-            for one in manager.call("GET", "/tasks")[1]
-        )
+        return len(self.cluster.task_nodes(self.name, ready=True))
 
 
 @contextmanager
@@ -112,9 +86,17 @@ def swarm_server(cluster: Cluster, directory: Path, **environ: str) -> Iterator[
         yield server
 
 
-def new_swarm_lane(cluster: Cluster, server: Server, **fields: Any) -> SwarmLane:  # noqa: ANN401 - any field of a stage
-    """Make a project with a stage of two replicas, or as `fields` say."""
-    image = f"{cluster.registry}/acme/app-{uuid.uuid4().hex[:8]}"
+def new_swarm_lane(
+    cluster: Cluster,
+    server: Server,
+    registry: str = "",
+    **fields: Any,  # noqa: ANN401 - any field of a stage
+) -> SwarmLane:
+    """Make a project with a stage of two replicas, or as `fields` say.
+
+    Its image is in the registry at that host, or in that of the cluster.
+    """
+    image = f"{registry or cluster.registry}/acme/app-{uuid.uuid4().hex[:8]}"
     name = image.rpartition("/")[2]
     body = {"name": name, "image": image, "port": 8080, "healthcheck": "/"}
     status, project = server.call("POST", "/api/projects", body)

@@ -95,6 +95,25 @@ def test_what_needs_a_person(
     assert bool(known.detail) is (trouble is not Trouble.NONE)
 
 
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (None, "its container does not run; it is started again once a minute"),
+        (
+            RUNNING.with_tasks(node="n2", node_lost=True),
+            "none of its tasks runs (n2 does not answer); the swarm starts them again",
+        ),
+        (
+            replace(RUNNING, tasks=(), waits_for="no suitable node"),
+            "none of its tasks runs (no suitable node); the swarm starts them again",
+        ),
+    ],
+)
+def test_who_starts_it_again_is_said(status: WorkloadStatus | None, words: str) -> None:
+    known = course((0, status))
+    assert (known.trouble, known.detail) == (Trouble.DOWN, words)
+
+
 def test_what_has_not_changed_is_the_same_value_and_trouble_keeps_its_beginning() -> None:
     unwell = replace(RUNNING.with_tasks(health="unhealthy"), health_said="no such table")
     assert course((0, RUNNING), (60, RUNNING)) == course((0, RUNNING))

@@ -103,7 +103,7 @@ class SwarmRuntime:
         nodes = sorted((await self._services.nodes()).values(), key=lambda one: one.name)
         if not any(one.is_leader for one in nodes):
             return "the swarm has no leader; 'docker node ls' on a manager says which are there"
-        down = ", ".join(one.name for one in nodes if not one.ready)
+        down = ", ".join(one.name for one in nodes if one.lost)
         return f"nodes of the swarm that do not answer: {down}" if down else ""
 
     async def own_network(self) -> str | None:

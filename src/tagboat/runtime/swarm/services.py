@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError
 from tagboat.core.workload import WorkloadStatus
 from tagboat.runtime.docker.wire import Json
@@ -20,6 +22,7 @@ from tagboat.runtime.swarm.tasks import (
 )
 
 _CHANGE_TRIES = 20
+_KNOWN_TASKS = 10_000
 _AUTH_HEADER = "X-Registry-Auth"
 
 ServiceChange = Callable[[dict[str, Any]], bool]
@@ -31,6 +34,7 @@ class SwarmServices:
 
     def __init__(self, managers: SwarmManagers) -> None:
         self._managers = managers
+        self._endpoints: dict[str, Endpoint] = {}
 
     async def nodes(self) -> dict[str, SwarmNode]:
         """Return the machines of the swarm, by id."""
@@ -63,7 +67,30 @@ class SwarmServices:
             )
         except EngineNotFoundError:
             return []
-        return read_tasks(service, found or (), nodes)
+        return self._read_tasks(service, found or (), nodes)
+
+    def _read_tasks(
+        self, service: Json, answer: Iterable[Json], nodes: Mapping[str, SwarmNode]
+    ) -> list[SwarmTask]:
+        """Read tasks; one whose port the managers have forgotten has the endpoint it had before.
+
+        A node that reports to a new leader may leave the ports of its running tasks out. A task
+        keeps its ports as long as it runs.
+        """
+        tasks = read_tasks(service, answer, nodes)
+        for one in tasks:
+            if one.endpoint is not None:
+                # Taken out first, so that those that were seen last are the last ones.
+                self._endpoints.pop(one.id, None)
+                self._endpoints[one.id] = one.endpoint
+        while len(self._endpoints) > _KNOWN_TASKS:
+            self._endpoints.pop(next(iter(self._endpoints)))
+        return [
+            replace(one, endpoint=self._endpoints[one.id])
+            if one.endpoint is None and one.state == "running" and one.id in self._endpoints
+            else one
+            for one in tasks
+        ]
 
     async def statuses(self, services: Sequence[Json]) -> list[WorkloadStatus]:
         """Return the statuses of several services, in their order."""
@@ -74,7 +101,7 @@ class SwarmServices:
         for one in found or ():
             by_service.setdefault(str(one.get("ServiceID")), []).append(one)
         return [
-            service_status(one, read_tasks(one, by_service.get(one["ID"], ()), nodes))
+            service_status(one, self._read_tasks(one, by_service.get(one["ID"], ()), nodes))
             for one in services
         ]
 

@@ -21,6 +21,7 @@ _BY_ITSELF = frozenset({"complete", "failed"})
 _BEFORE_THE_APP = frozenset({"assigned", "accepted", "preparing"})
 """States in which a node has yet to take a task, or pulls its image."""
 _ACTIVE = frozenset({"starting", "running"})
+_LOST = frozenset({"down", "disconnected"})
 _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not listened at
 _AFTERWARDS = timedelta(seconds=0.5)
 """A task that ends is replaced in the same moment. One that was given up ends later than that."""
@@ -29,12 +30,17 @@ _UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class SwarmNode:
-    """A machine of the swarm: its name, address, and whether the managers hear of it."""
+    """A machine of the swarm: its name, address, and whether the managers hear of it.
+
+    After an election the new leader has yet to hear of each machine, dead or not: until then it is
+    neither `ready` nor `lost`.
+    """
 
     id: str
     name: str
     address: str
     ready: bool
+    lost: bool = False
     is_leader: bool = False
     is_manager: bool = False
 
@@ -55,6 +61,7 @@ def _read_node(answer: Json) -> SwarmNode:
         name=str((answer.get("Description") or {}).get("Hostname") or answer["ID"]),
         address=address,
         ready=status.get("State") == "ready",
+        lost=status.get("State") in _LOST,
         is_leader=bool(manager.get("Leader")),
         is_manager=bool(manager),
     )
@@ -82,8 +89,8 @@ class SwarmTask:
 
     @property
     def node_lost(self) -> bool:
-        """True if it should run, on a machine that nobody hears of."""
-        return self.node is not None and not self.node.ready and self.state in _ACTIVE
+        """True if it should run, on a machine that nobody hears of any more."""
+        return self.node is not None and self.node.lost and self.state in _ACTIVE
 
     @property
     def is_up(self) -> bool:
@@ -211,6 +218,8 @@ def _why_waits(slot: Sequence[SwarmTask]) -> str:
     # The next try says nothing before it fails like the one before.
     task = next((one for one in reversed(slot[-2:]) if one.said), slot[-1])
     place = f"{task.node.name}: " if task.node else ""
+    if task.state == "running":
+        return f"{place}the task runs, but the managers do not know at which port"
     return f"{place}{task.said}" if task.said else f"{place}the task is {task.state}"
 
 

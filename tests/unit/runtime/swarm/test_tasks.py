@@ -176,3 +176,19 @@ def test_a_pull_is_no_time_of_the_app() -> None:
 def test_a_stopped_service_has_no_tasks() -> None:
     seen = status([], of=service(0))
     assert (seen.running, seen.restarting, seen.wanted) == (False, False, 0)
+
+
+def test_a_new_leader_that_has_yet_to_hear_of_a_node_has_not_lost_it() -> None:
+    """For these seconds each live instance would be down."""
+    heard = [node("n1", "unknown"), node("n2")]
+    found = status([task("a", "running", 0)], heard)
+    assert found.running
+    assert found.endpoints == (Endpoint("198.18.0.1", 32768),)
+    for state in ("down", "disconnected"):
+        assert not status([task("a", "running", 0)], [node("n1", state), node("n2")]).running
+    assert not read_nodes(heard)["id-n1"].ready
+
+
+def test_no_task_is_paused_as_far_as_managers_know() -> None:
+    """So nobody is advised to type `docker unpause`, which works on a node only."""
+    assert not status([task("a", "running", 0)]).paused
