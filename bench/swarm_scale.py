@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench.rest import cpu_s
 from bench.rig import BenchError, Server, rss_mb, show, tagboat
+from demo.swarm_cluster import Cluster, swarm_cluster
 from tests.support.images import push_image
-from tests.support.swarm_cluster import Cluster, swarm_cluster
 
 SERVICES = 90
 AT_ONCE = 15

@@ -51,7 +51,9 @@ class AccessCheck:
         self._known: _Known | None = None
         self._changes = 0
         self._unknown = Bucket(UNKNOWN.burst)
-        self._checks = BatchedCalls(self._check)
+        self._checks = BatchedCalls[tuple[Access, str], Access | None](
+            lambda asked: store.read(lambda reader: _still_opened(reader, asked))
+        )
 
     async def find(self, offered: str) -> Access | None:
         """Return what `offered` opens, None if nothing; compared in constant time."""
@@ -68,9 +70,6 @@ class AccessCheck:
             return None
         self._unknown.tokens -= 1
         return _opened(await self._load(), offered)
-
-    async def _check(self, asked: Sequence[tuple[Access, str]]) -> Sequence[Access | None]:
-        return await self._store.read(lambda reader: _still_opened(reader, asked))
 
     async def _load(self) -> _Known:
         def forget() -> None:

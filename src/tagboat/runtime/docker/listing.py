@@ -78,7 +78,7 @@ class ContainerListing:
             and known.listed == compared
             and began - known.inspected_at <= INSPECTED_WITHIN_S
             # If it had been restarted since, it would be up for less than that.
-            and _at_least_s(up) > self._clock() - known.seen_at
+            and shortest_uptime_s(up) > self._clock() - known.seen_at
         ):
             known.seen_at = began
             return known.status
@@ -94,8 +94,8 @@ class ContainerListing:
         return status
 
 
-def _at_least_s(up: re.Match[str]) -> float:
-    """Return the seconds for which a container is up, as the engine's words say; 0 for unknown."""
+def shortest_uptime_s(up: re.Match[str]) -> float:
+    """Return the fewest seconds for which a container is up, as the engine's words say; 0 for unknown."""
     count = 1 if up[1].startswith("About") else int(up[1])
     unit_s = _UNIT_S.get(up[2], _DAY_S)
     # An hour is only called so when it is over.
