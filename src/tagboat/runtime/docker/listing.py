@@ -95,7 +95,7 @@ class ContainerListing:
 
 
 def shortest_uptime_s(up: re.Match[str]) -> float:
-    """Return the fewest seconds for which a container is up, as the engine's words say; 0 for unknown."""
+    """Return the fewest seconds that a container is up, by the engine's words; 0 for unknown."""
     count = 1 if up[1].startswith("About") else int(up[1])
     unit_s = _UNIT_S.get(up[2], _DAY_S)
     # An hour is only called so when it is over.
