@@ -18,7 +18,7 @@ _CLAIM_DIGITS = 10
 
 
 def own_labels(installation: str) -> dict[str, str]:
-    """Return the labels by which this installation's workloads are told from others."""
+    """Return the labels by which what this installation makes on an engine is told from others."""
     return {"tagboat.managed": "true", "tagboat.installation": installation}
 
 

@@ -14,7 +14,6 @@ from tagboat.core.ports import Reader
 from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
 from tagboat.core.workload import WorkloadStatus
-from tagboat.deploy.networks import network_labels
 from tagboat.deploy.one_offs import is_made_for
 from tagboat.deploy.ownership import made_here, own_labels
 from tagboat.store.snapshot import DatabasePlace, read_record
@@ -97,7 +96,7 @@ async def find_traces(
         },
     )
     # Of networks and volumes there is no record; nobody but Tagboat makes them with these labels.
-    networks = await runtime.list_networks(network_labels(record.installation))
+    networks = await runtime.list_networks(own_labels(record.installation))
     images = [one for one in record.images if await runtime.inspect_image(one) is not None]
     usage = await runtime.disk_usage()
     # By their label, those of stages that were deleted before; the stages' own by their names.
@@ -129,7 +128,7 @@ async def remove_traces(
         await runtime.remove(container.id)
 
     async def free(network: str) -> None:
-        if not await runtime.remove_network(network, network_labels(installation)):
+        if not await runtime.remove_network(network, own_labels(installation)):
             in_use.append(network)
 
     async def drop_image(image: str) -> None:

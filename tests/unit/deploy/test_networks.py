@@ -7,7 +7,8 @@ import pytest
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.errors import EngineUnavailableError
 from tagboat.core.workload import WorkloadSpec
-from tagboat.deploy.networks import network_labels, tidy_networks
+from tagboat.deploy.networks import tidy_networks
+from tagboat.deploy.ownership import own_labels
 from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.removal import Removal
 from tests.unit.deploy.deploy_harness import INSTALLATION, World
@@ -37,7 +38,7 @@ async def test_a_project_has_a_network_that_bears_its_labels(led: World) -> None
     live = await led.ship("v1")
     assert led.runtime.spec(live.container).network == network_of(led)
     assert await led.runtime.list_networks(
-        {**network_labels(INSTALLATION), "tagboat.project": "app"}
+        {**own_labels(INSTALLATION), "tagboat.project": "app"}
     ) == [network_of(led)]
 
 
@@ -74,7 +75,7 @@ async def test_one_that_somebody_removed_is_made_again_by_the_next_deploy(led: W
     await led.ship("v1")
     led.runtime.drop_network(network_of(led))
     await led.ship("v2")
-    assert await led.runtime.list_networks(network_labels(INSTALLATION)) == [network_of(led)]
+    assert await led.runtime.list_networks(own_labels(INSTALLATION)) == [network_of(led)]
 
 
 async def test_an_instance_that_does_not_run_comes_back_though_its_network_is_gone(
@@ -101,7 +102,7 @@ async def removal(led: World) -> Removal:
 async def test_it_goes_with_its_project(led: World, removal: Removal) -> None:
     await led.ship("v1")
     await removal.remove_project(led.project.id)
-    assert await led.runtime.list_networks(network_labels(INSTALLATION)) == []
+    assert await led.runtime.list_networks(own_labels(INSTALLATION)) == []
 
 
 async def test_what_a_death_or_an_engine_that_is_away_has_left_is_tidied(
@@ -110,15 +111,15 @@ async def test_what_a_death_or_an_engine_that_is_away_has_left_is_tidied(
     await led.ship("v1")
     led.runtime.fail("remove_network", EngineUnavailableError("away"))
     await removal.remove_project(led.project.id)
-    assert await led.runtime.list_networks(network_labels(INSTALLATION)) == [network_of(led)]
+    assert await led.runtime.list_networks(own_labels(INSTALLATION)) == [network_of(led)]
     await tidy_networks(led.store, led.runtime, INSTALLATION)
-    assert await led.runtime.list_networks(network_labels(INSTALLATION)) == []
+    assert await led.runtime.list_networks(own_labels(INSTALLATION)) == []
 
 
 async def test_tidying_leaves_those_of_projects_of_others_and_those_in_use(led: World) -> None:
     await led.ship("v1")
-    await led.runtime.ensure_network("tagboat-gone", network_labels(INSTALLATION))
-    await led.runtime.ensure_network("tagboat-another", network_labels("another"))
+    await led.runtime.ensure_network("tagboat-gone", own_labels(INSTALLATION))
+    await led.runtime.ensure_network("tagboat-another", own_labels("another"))
     await somebody_on(led, "tagboat-gone")
     await tidy_networks(led.store, led.runtime, INSTALLATION)
     assert set(led.runtime._networks) == {network_of(led), "tagboat-gone", "tagboat-another"}

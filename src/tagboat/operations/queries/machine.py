@@ -11,7 +11,7 @@ from tagboat.core.keeping import Disk, DiskUsage
 from tagboat.core.naming import project_of_network
 from tagboat.core.ports import Reader
 from tagboat.core.request_counts import CodeClasses
-from tagboat.deploy.networks import network_labels
+from tagboat.deploy.ownership import own_labels
 from tagboat.operations.services import OperationServices
 
 # As `volume_name` makes them: the id of the stage, then the name that the person gave.
@@ -78,7 +78,7 @@ class MachineQueries:
         """Return the networks that Tagboat made, in order of project. Raises EngineError."""
         store = self.services.store
         installation = await store.read(lambda reader: reader.setting(INSTALLATION_ID))
-        names = await self.services.engine.list_networks(network_labels(str(installation)))
+        names = await self.services.engine.list_networks(own_labels(str(installation)))
         projects = await store.read(
             lambda reader: reader.projects_by_id([project_of_network(name) for name in names])
         )
