@@ -215,6 +215,7 @@ def waits(server: Server, deploy: str) -> list[float]:
     return [line["wait_s"] for line in lines if line.get("deploy") == deploy and "wait_s" in line]
 
 
+@pytest.mark.slow
 def test_a_registry_that_stays_away(lanes: Lanes, own_registry: DockerRegistry) -> None:
     server, image = lanes.server, own_image(own_registry)
     publish(image, "v1", body="old")

@@ -107,6 +107,7 @@ def test_every_live_stage_comes_up_elsewhere_and_nothing_is_left_at_the_end(
     assert (again.returncode, "Nothing to remove" in again.stdout) == (0, True)
 
 
+@pytest.mark.slow
 def test_what_was_only_taken_over_comes_up_by_the_command_that_the_restore_names(
     machines: tuple[Server, Server], registry: DockerRegistry, engine_url: str, tmp_path: Path
 ) -> None:

@@ -101,7 +101,7 @@ def metrics_of(lane: Lane) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_receipt_is_what_the_client_has_counted(lane: Lane, *, killed: bool) -> None:
     lane.bring("v1", programs=PROGRAMS)
     # With all that is sent in it, and the start of a server.

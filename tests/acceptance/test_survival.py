@@ -27,6 +27,8 @@ def test_killed_right_after_the_202(server: Server, image: str, engine_url: str)
     assert len(containers(push["project"]["name"], engine_url)) == 1
 
 
+# The fault tests kill it at many more points.
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["start", "check"])
 def test_killed_before_the_switch(server: Server, image: str, engine_url: str, step: str) -> None:
     publish(image, "v1", body="old")
@@ -49,6 +51,7 @@ def test_killed_before_the_switch(server: Server, image: str, engine_url: str, s
     assert (instance["tag"], len(containers(push["project"]["name"], engine_url))) == ("v2", 1)
 
 
+@pytest.mark.slow
 def test_told_to_stop_in_the_middle_of_a_deploy(server: Server, image: str) -> None:
     publish(image, "v1", cmd=listens_late(12))
     deploy = server.push(f"{image}:v1")["deploy"]
