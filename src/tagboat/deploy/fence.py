@@ -5,11 +5,14 @@ earlier, by a clock that goes on while the process or the machine sleeps. Before
 act; after it, the database is asked first, and says so only if nobody has come after us.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, cast
 
+from tagboat.core.errors import StoreUnavailableError
+from tagboat.core.generics import T
 from tagboat.core.ports import Store
 from tagboat.core.runtime import Runtime
 from tagboat.deploy.services import DeployServices
@@ -20,9 +23,10 @@ CLAIM_S = 15.0
 MARGIN_S = 3.0
 """Seconds by which our own deadline is earlier, so that a call has ended before others begin."""
 RECONCILE_LEASE = "reconcile"
-
-MayAct = Callable[[], Awaitable[None]]
-"""Returns if this server may act; else raises ClaimLostError, or StoreUnavailableError."""
+_CONFIRMED_WITHIN_S = 2.0
+"""Less than the margin: a call under way has then been ended before others begin."""
+_CLOCK_LOOK_S = 1.0
+"""Timers do not count the sleep of a machine."""
 
 # All others change something, and so would a call that is added one day.
 READS = frozenset(
@@ -63,7 +67,10 @@ class Fence:
         self.until = until
 
     async def check(self) -> None:
-        """Return if this server may act for the deploy; otherwise see `MayAct`."""
+        """Return if this server may act for the deploy.
+
+        Else raises ClaimLostError, or StoreUnavailableError.
+        """
         began, claim = awake_s(), self.claim
         if began < self.until or claim is None:
             return
@@ -76,14 +83,15 @@ class Fence:
 class Lease:
     """The turn of one server among those that share a database, to do what one at a time may do.
 
-    `holder` names this server. Where no other server writes to the database, it is always held.
+    `holder` names this server. Where no other server writes to the database, it is always held;
+    `until` is as in a fence.
     """
 
     def __init__(self, store: Store, name: str, holder: str) -> None:
         self._store = store
         self._name = name
         self._holder = holder
-        self._until = 0.0
+        self.until = float("inf") if store.exclusive else 0.0
 
     async def acquire(self) -> bool:
         """Take or renew it; return False where another server has it."""
@@ -93,21 +101,47 @@ class Lease:
         held = await self._store.write(
             lambda tx: tx.acquire_lease(self._name, self._holder, CLAIM_S)
         )
-        self._until = began + CLAIM_S - MARGIN_S if held else 0.0
+        self.until = began + CLAIM_S - MARGIN_S if held else 0.0
         return held
 
     async def check(self) -> None:
-        """Return if this server may act, which renews the lease in time; otherwise see `MayAct`."""
-        if awake_s() >= self._until and not await self.acquire():
+        """Return if this server may act, which renews the lease in time. Raises as a fence."""
+        if awake_s() >= self.until and not await self.acquire():
             raise ClaimLostError
 
 
-class _Fenced:
-    """Another object, of which all calls but those that `is_free` accepts are checked first."""
+async def within(claim: Fence | Lease, work: Awaitable[T]) -> T:
+    """Return what `work` does while the claim lasts: a call may try again for long.
 
-    def __init__(self, inner: object, check: MayAct, is_free: Callable[[str], bool]) -> None:
+    It is cancelled before others may act, unless the claim can be renewed in time. Raises what
+    `claim.check` raises.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            left_s = min(claim.until - awake_s(), _CLOCK_LOOK_S)
+            if left_s > 0:
+                await asyncio.wait({task}, timeout=left_s)
+                continue
+            try:
+                async with asyncio.timeout(_CONFIRMED_WITHIN_S):
+                    await claim.check()
+            except TimeoutError:
+                raise StoreUnavailableError(
+                    "the database did not confirm in time that this server may go on"
+                ) from None
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class _Fenced:
+    """Another object, of which all calls but those that `is_free` accepts need the claim."""
+
+    def __init__(self, inner: object, claim: Fence | Lease, is_free: Callable[[str], bool]) -> None:
         self._inner = inner
-        self._check = check
+        self._claim = claim
         self._is_free = is_free
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the other one has
@@ -116,23 +150,23 @@ class _Fenced:
             return found
 
         async def call(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever it takes
-            await self._check()
+            await self._claim.check()
             if name == "launch":
                 # Between the two calls of the engine that it makes as well.
-                named["before_start"] = self._check
-            return await found(*args, **named)
+                named["before_start"] = self._claim.check
+            return await within(self._claim, found(*args, **named))
 
         return call
 
 
-def fenced(services: DeployServices, check: MayAct) -> DeployServices:
-    """Return the services with a runtime and a traffic that change nothing unless `check` allows.
+def fenced(services: DeployServices, claim: Fence | Lease) -> DeployServices:
+    """Return the services with a runtime and a traffic that change nothing without the claim.
 
-    Their changing calls raise what it raises.
+    Their changing calls raise what its `check` raises, also while they are under way.
     """
-    traffic = _Fenced(services.traffic, check, lambda name: name not in _TRAFFIC_CHANGES)
+    traffic = _Fenced(services.traffic, claim, lambda name: name not in _TRAFFIC_CHANGES)
     return replace(
         services,
-        runtime=cast("Runtime", _Fenced(services.runtime, check, READS.__contains__)),
+        runtime=cast("Runtime", _Fenced(services.runtime, claim, READS.__contains__)),
         traffic=cast("Traffic", traffic),
     )

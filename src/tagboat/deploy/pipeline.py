@@ -62,7 +62,7 @@ class Pipeline:
         self, services: DeployServices, deploy_id: str, fence: Fence | None = None
     ) -> None:
         self._record = DeployRecord(services.store, services.clock, deploy_id, fence)
-        services = fenced(services, self._record.fence.check)
+        services = fenced(services, self._record.fence)
         self._services, self._deploy_id = services, deploy_id
         self._containers = Containers(services, self._record)
         requests = RequestCount(services.store, services.traffic, services.clock, deploy_id)

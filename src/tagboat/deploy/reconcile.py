@@ -45,7 +45,7 @@ async def run_reconciler(services: DeployServices, holder: str) -> None:
     After a failure it comes sooner. `holder` names this server: one at a time reconciles.
     """
     lease = Lease(services.store, RECONCILE_LEASE, holder)
-    leased = fenced(services, lease.check)
+    leased = fenced(services, lease)
     drains = Drains(leased)
 
     async def reconcile_once() -> float:

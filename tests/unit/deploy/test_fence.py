@@ -1,5 +1,6 @@
 """Fences: a server acts for a deploy only with the last claim on it."""
 
+import asyncio
 import inspect
 from typing import Any
 
@@ -9,7 +10,16 @@ from tagboat.core.deploy import DeployStatus, InstanceState, StepName
 from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.runtime import Runtime
 from tagboat.deploy import fence as fence_module
-from tagboat.deploy.fence import CLAIM_S, MARGIN_S, READS, ClaimLostError, Fence, Lease, fenced
+from tagboat.deploy.fence import (
+    CLAIM_S,
+    MARGIN_S,
+    READS,
+    ClaimLostError,
+    Fence,
+    Lease,
+    fenced,
+    within,
+)
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.worker import Worker
 from tests.unit.deploy.deploy_harness import World, assert_only
@@ -83,10 +93,11 @@ async def test_without_the_database_nobody_acts_after_the_deadline(world: World)
 
 @pytest.mark.parametrize("call", sorted(CHANGES))
 async def test_each_change_of_the_runtime_is_checked(world: World, call: str) -> None:
-    async def refuse() -> None:
-        raise ClaimLostError
+    class Lost(Fence):
+        async def check(self) -> None:
+            raise ClaimLostError
 
-    services = fenced(world.services, refuse)
+    services = fenced(world.services, Lost(world.store, "none"))
     before = list(world.runtime.journal)
     arguments: Any = [None] * 3
     with pytest.raises(ClaimLostError):
@@ -116,8 +127,76 @@ async def test_a_server_that_slept_before_a_call_does_nothing_more(led: World, c
     await assert_only(led, await led.instance_of(ended))
 
 
-async def test_what_a_later_claim_has_made_is_not_made_way(world: World) -> None:
+class LongCall:
+    """A call that tries again and again, as one to a cluster without a leader does."""
+
+    def __init__(self) -> None:
+        self.begun, self.done = asyncio.Event(), asyncio.Event()
+        self.cancelled = False
+
+    async def work(self) -> str:
+        self.begun.set()
+        try:
+            await self.done.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        return "done"
+
+
+async def test_a_call_under_way_is_ended_before_another_server_acts(world: World) -> None:
     deploy_id, fence = await begun(world)
+    call = LongCall()
+    task = asyncio.create_task(within(fence, call.work()))
+    await call.begun.wait()
+    world.clock.move(2 * CLAIM_S)
+    await taken_over(world, deploy_id)
+    with pytest.raises(ClaimLostError):
+        await task
+    assert call.cancelled
+
+
+async def test_a_call_under_way_is_ended_if_the_claim_cannot_be_confirmed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, fence = await begun(world)
+    monkeypatch.setattr(fence_module, "_CONFIRMED_WITHIN_S", 0.01)
+    monkeypatch.setattr(fence, "check", asyncio.Event().wait)
+    call = LongCall()
+    task = asyncio.create_task(within(fence, call.work()))
+    await call.begun.wait()
+    world.clock.move(2 * CLAIM_S)
+    with pytest.raises(StoreUnavailableError, match="did not confirm in time"):
+        await task
+    assert call.cancelled
+
+
+async def test_a_call_under_way_goes_on_while_the_claim_is_renewed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, fence = await begun(world)
+    call, renewed, check = LongCall(), asyncio.Event(), fence.check
+
+    async def checked() -> None:
+        await check()
+        renewed.set()
+
+    monkeypatch.setattr(fence, "check", checked)
+    task = asyncio.create_task(within(fence, call.work()))
+    await call.begun.wait()
+    world.clock.move(2 * CLAIM_S)
+    await renewed.wait()
+    assert not task.done()
+    call.done.set()
+    assert await task == "done"
+
+
+async def test_what_a_later_claim_has_made_is_not_made_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy_id, fence = await begun(world)
+    # A request that is on its way to the engine cannot be ended.
+    monkeypatch.setattr(fence_module, "within", lambda _, work: work)
 
     async def let_another_finish() -> None:
         world.clock.move(2 * CLAIM_S)
@@ -147,8 +226,12 @@ async def test_a_container_that_comes_too_late_is_not_started(world: World) -> N
     world.calls.after("create", sleep_too_long)
     with pytest.raises(ClaimLostError):
         await Pipeline(world.services, deploy_id, fence).carry_out()
-    assert await world.containers() == []
     assert not any(line.startswith("start ") for line in world.runtime.journal)
+    # The other one makes its own in the place of it.
+    await Pipeline(world.services, deploy_id).carry_out()
+    ended = await world.deploy(deploy_id)
+    assert ended.status is DeployStatus.SUCCEEDED
+    await assert_only(world, await world.instance_of(ended))
 
 
 async def test_a_worker_carries_on_with_its_own_claim_only(world: World) -> None:
