@@ -135,6 +135,8 @@ def parse_http_url(text: str) -> str:
 
 def parse_docker_host(text: str) -> str:
     """Return the address of a Docker engine: `unix://`, `tcp://` or `ssh://`."""
+    if re.search(r",\s*[a-z]+://", text):
+        raise ValueError("several addresses are for TAGBOAT_ENGINE=swarm: name one")
     expected = ValueError("unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST is expected")
     try:
         parts = urlsplit(text)

@@ -17,7 +17,14 @@ def faults_of(page: Page, width: int) -> list[str]:
 
 
 # Colours and widths have nothing to do with each other: two of the four pairs try all of them.
-@pytest.mark.parametrize(("width", "height", "colours"), [(390, 844, "light"), (1440, 900, "dark")])
+@pytest.mark.parametrize(
+    ("width", "height", "colours"),
+    [
+        # Both take minutes: one of them is for `make faults`.
+        pytest.param(390, 844, "light", marks=pytest.mark.slow),
+        (1440, 900, "dark"),
+    ],
+)
 def test_each_page(site: Site, width: int, height: int, colours: str) -> None:
     site.windows.allowed.append("no-such-page")
     page = site.context(

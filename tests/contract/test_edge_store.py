@@ -1,6 +1,7 @@
 """The store of an edge on PostgreSQL: no key, no migration, and rights to one table only."""
 
 import contextlib
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,11 +37,14 @@ PROJECT = Project(
 STAGE = Stage(
     id="s1", project_id="p1", name="dev", pattern=parse_tag_pattern("*"), created_at=START
 )
-# As in docs/several-machines.md.
-RIGHTS = """
-GRANT SELECT ON alembic_version, projects, stages, instances, deploys, events TO {};
-GRANT SELECT, INSERT, UPDATE, DELETE ON edges TO {};
-"""
+DOCUMENT = Path(__file__).parents[2] / "docs" / "several-machines.md"
+
+
+def documented_rights(role: str) -> bytes:
+    """The lines of the document that give an edge its rights, for another role."""
+    lines = re.findall(r"^GRANT .* TO tagboat_edge;$", DOCUMENT.read_text(), re.MULTILINE)
+    assert len(lines) == 2
+    return "\n".join(lines).replace("tagboat_edge", role).encode()
 
 
 @pytest.fixture
@@ -58,7 +62,7 @@ async def test_an_edge_needs_no_key_and_few_rights(database: str, tmp_path: Path
     role = f"edge_of_{urlsplit(database).path.removeprefix('/')}"
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {role} LOGIN".encode())
-        connection.execute(RIGHTS.format(role, role).encode())
+        connection.execute(documented_rights(role))
     url = urlsplit(database)
     own = url._replace(netloc=f"{role}@{url.netloc.rpartition('@')[2]}").geturl()
     with contextlib.closing(EdgeStore(own)) as store:
@@ -67,6 +71,15 @@ async def test_an_edge_needs_no_key_and_few_rights(database: str, tmp_path: Path
         traffic = Traffic(store, ingress, "example.com", edges := Edges(store, "this-edge"))
         await traffic._follow(edges)
         assert traffic._owners == {"shop-dev.example.com": "s1"}
+        # The first look reads all routes, later ones those of the stages that have changed.
+        with contextlib.closing(open_store(database, tmp_path)) as server:
+            await server.write(lambda tx: tx.put_stage(replace(STAGE, name="prod")))
+            await traffic._follow(edges)
+            assert traffic._owners == {"shop-prod.example.com": "s1"}
+            await server.write(lambda tx: tx.put_stage(replace(STAGE, domains=("shop.test",))))
+            for _ in range(2):
+                await traffic._follow(edges)
+            assert {"shop-dev.example.com", "shop.test"} <= traffic._owners.keys()
         (edge,) = await store.read(lambda reader: reader.edges())
         assert (edge.id, edge.led > 0) == ("this-edge", True)
         found = await store.read(lambda reader: reader.project("p1"))

@@ -338,6 +338,7 @@ class TestSecretFiles:
                 "tcp://h:0",
             )
         ],
+        ("TAGBOAT_DOCKER_HOST", "tcp://a:2376, tcp://b:2376", "are for TAGBOAT_ENGINE=swarm"),
         ("DOCKER_HOST", "npipe:////./pipe/docker_engine", "unix:///PATH"),
         ("TAGBOAT_HOSTS", "boat.lan, https://x", "tagboat.lan,192.168.1.5"),
         ("TAGBOAT_HOSTS", "boat.localhost", "is below TAGBOAT_BASE_DOMAIN (localhost)"),

@@ -165,11 +165,12 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
 
 
 def _looked_after(workloads: Iterable[WorkloadStatus], *, self_healing: bool) -> set[str]:
-    # A runtime that heals itself starts again what has ended: only what is gone is made again.
+    # A runtime that heals itself starts again what has ended: only what is gone is made again, and
+    # what somebody has set to no replicas is started.
     return {
         key
         for one in workloads
-        if one.running or one.restarting or self_healing
+        if one.running or one.restarting or (self_healing and one.wanted)
         for key in (one.id, one.name)
     }
 

@@ -149,6 +149,9 @@ class Traffic:
         self._owners = None  # if the next call fails, nobody knows what is in force
         await self._ingress.change_routes(found, gone)
         self._own(after)
+        if gone:
+            # They may be those of another stage from now on: all are read at the next look.
+            self._applied_at = -APPLY_EVERY_S
         self._in_force[stage_id] = frozenset(found)
         self._left.route(stage_id, found)
 
@@ -163,7 +166,10 @@ class Traffic:
             projects = {one.project_id for one in news if one.topic is EventTopic.PROJECT}
             for project_id in projects if len(projects) <= _MOST_STAGES else ():
                 stages |= {stage.id for stage in reader.stages(project_id or "")}
-            if len(news) == _MOST_EVENTS or max(len(stages), len(projects)) > _MOST_STAGES:
+            # A database that was restored has an older event as its newest.
+            if newest < self._led or len(news) == _MOST_EVENTS:
+                return newest, None
+            if max(len(stages), len(projects)) > _MOST_STAGES:
                 return newest, None
             return newest, {one: routes_of_stage(reader, one, self._base_domain) for one in stages}
 

@@ -68,7 +68,7 @@ def _trouble(
     if not found.running and not found.restarting:
         lost = sorted({one.node for one in status.tasks if one.node_lost}) if status else []
         why = f"{', '.join(lost)} does not answer" if lost else status.waits_for if status else ""
-        if why:
+        if status and status.wanted and why:
             # Only a cluster has either, and starts tasks itself.
             return Trouble.DOWN, f"none of its tasks runs ({why}); the swarm starts them again"
         return Trouble.DOWN, "its container does not run; it is started again once a minute"

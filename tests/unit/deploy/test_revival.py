@@ -4,7 +4,7 @@ What has stopped comes back as it was, what has outlived its time goes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +20,7 @@ from tagboat.core.errors import (
     IngressUnavailableError,
 )
 from tagboat.core.run import RunOptions
+from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.reconcile import RECONCILE_EVERY_S, reconcile, run_reconciler
 from tagboat.runtime.memory import MemoryImage
 from tests.support.endpoints import at, port_of
@@ -141,6 +142,22 @@ async def test_a_runtime_that_heals_itself_only_gets_back_what_is_gone(led: Worl
     assert led.runtime.journal[began:] == []
 
     await led.runtime.remove(live.container)
+    await reconcile(led.services)
+    assert await led.is_running(live.container)
+
+
+async def test_what_somebody_has_set_to_no_replicas_is_started(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    led.runtime.self_healing = True
+    live = await led.ship("v1")
+    await led.runtime.stop(live.container)
+    listed = led.runtime.list_workloads
+
+    async def at_none(labels: Mapping[str, str]) -> list[WorkloadStatus]:
+        return [one if one.running else replace(one, wanted=0) for one in await listed(labels)]
+
+    monkeypatch.setattr(led.runtime, "list_workloads", at_none)
     await reconcile(led.services)
     assert await led.is_running(live.container)
 

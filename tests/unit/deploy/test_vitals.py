@@ -107,6 +107,10 @@ def test_what_needs_a_person(
             replace(RUNNING, tasks=(), waits_for="no suitable node"),
             "none of its tasks runs (no suitable node); the swarm starts them again",
         ),
+        (
+            replace(RUNNING, tasks=(), wanted=0, waits_for="n2: the task is shutdown"),
+            "its container does not run; it is started again once a minute",
+        ),
     ],
 )
 def test_who_starts_it_again_is_said(status: WorkloadStatus | None, words: str) -> None:

@@ -119,15 +119,25 @@ class SwarmManagers:
         clock = asyncio.get_running_loop().time
         end = clock() + self._patience_s
         while True:
+            failures = dict.fromkeys(self._connections, "")
             for _ in self._connections:
                 connection = self._connections[self._current]
                 try:
                     return await attempt(connection)
                 except EngineUnavailableError as error:
                     failure = error
+                    failures[connection] = str(error)
                     self._pass_on(connection)
             if clock() >= end:
-                raise failure
+                # One of them may say why the others do not matter: that there is no leader.
+                said = dict.fromkeys(filter(None, failures.values()))
+                raise (
+                    failure
+                    if len(said) == 1
+                    else EngineUnavailableError(
+                        f"no manager of the swarm does it (TAGBOAT_DOCKER_HOST): {'; '.join(said)}"
+                    )
+                )
             await asyncio.sleep(_ROUND_PAUSE_S)
 
     def _pass_on(self, failed: DockerConnection) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiodocker import DockerError
@@ -84,6 +85,19 @@ async def test_all_are_asked_again_until_the_patience_is_over() -> None:
             await swarm.ask("list nodes", "nodes")
         assert second.calls
         await swarm.close()
+
+
+async def test_what_each_of_them_says_is_told(tmp_path: Path) -> None:
+    leaderless = Manager(LEADERLESS)
+    async with serving(leaderless) as urls:
+        swarm = managers_at([*urls, f"unix://{tmp_path}/gone.sock"], patience_s=0.1)
+        with pytest.raises(EngineUnavailableError) as caught:
+            await swarm.ask("list nodes", "nodes")
+        await swarm.close()
+    said = str(caught.value)
+    assert said.startswith("no manager of the swarm does it (TAGBOAT_DOCKER_HOST): ")
+    assert "does not have a leader" in said
+    assert "gone.sock" in said
 
 
 @pytest.mark.parametrize(
