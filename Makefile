@@ -24,7 +24,7 @@ demo: $(STAMP) ## See images pushed, deployed and replaced under load, and bad o
 demo-stop: $(STAMP) ## End the demo and remove everything that it created
 	@$(BIN)/python -m demo stop
 
-demo-swarm: $(STAMP) ## See an app on a Docker Swarm of three nodes lose a node under load (root; two minutes)
+demo-swarm: $(STAMP) ## See an app on a Docker Swarm of three nodes lose a node under load (root; some minutes)
 	@tools/install-demo swarm
 	@$(BIN)/python -m demo swarm
 

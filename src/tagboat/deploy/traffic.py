@@ -166,10 +166,9 @@ class Traffic:
             projects = {one.project_id for one in news if one.topic is EventTopic.PROJECT}
             for project_id in projects if len(projects) <= _MOST_STAGES else ():
                 stages |= {stage.id for stage in reader.stages(project_id or "")}
+            too_many = len(news) == _MOST_EVENTS or max(len(stages), len(projects)) > _MOST_STAGES
             # A database that was restored has an older event as its newest.
-            if newest < self._led or len(news) == _MOST_EVENTS:
-                return newest, None
-            if max(len(stages), len(projects)) > _MOST_STAGES:
+            if too_many or newest < self._led:
                 return newest, None
             return newest, {one: routes_of_stage(reader, one, self._base_domain) for one in stages}
 
