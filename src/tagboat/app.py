@@ -71,12 +71,12 @@ from tagboat.registry.login_pin import pin_login_service
 from tagboat.registry.password_command import bare_environment
 from tagboat.registry.passwords import CommandedPasswords
 from tagboat.registry.renewing_client import RenewingClient
+from tagboat.runtime.engines import Engines
 from tagboat.settings import IN_THE_CLEAR, Settings
 from tagboat.store import SqlStore
 from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 
 if TYPE_CHECKING:
-    from tagboat.runtime.docker.engine import DockerRuntime
     from tagboat.runtime.swarm.runtime import SwarmRuntime
 
 DEPLOYS_GRACE_S = 4.0
@@ -133,7 +133,7 @@ class Adapters:
     """The implementations of ports, and the values that all rooms share."""
 
     store: SqlStore
-    engine: "DockerRuntime | SwarmRuntime"
+    engine: "Engines | SwarmRuntime"
     registry: RenewingClient
     ingress: HaproxyIngress | NoIngress
     traffic: Traffic
@@ -335,10 +335,9 @@ def _work(built: _Built, is_known: bool) -> Iterator[tuple[str, Callable[[], Awa
         "vigil": partial(keep_vigil, parts),
         "tidy": partial(keep_tidying, parts),
         "networks": networks,
+        "logins": partial(keep_logins_fresh, parts.runtime, parts.installation),
         "remove": partial(_go_on_removing, built),
     }
-    if parts.runtime.is_cluster:
-        on_engine["logins"] = partial(keep_logins_fresh, parts.runtime, parts.installation)
     for name, work in on_engine.items():
         yield name, work if is_known else partial(once_claimed, built.claim_engine, work)
     yield "poll", built.poller.run

@@ -1,4 +1,4 @@
-"""Which engine the server uses: one Docker engine, or a swarm, whose code only then is loaded."""
+"""Which engines the server uses. The code of a swarm is loaded only once one is asked for."""
 
 from typing import TYPE_CHECKING
 
@@ -7,9 +7,11 @@ from tagboat.core.errors import RegistryNotFoundError
 from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import Reader, Store, TagSource
 from tagboat.core.registry_logins import RegistryLogins
+from tagboat.core.run import EngineKind
 from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.docker.own_container import own_container
-from tagboat.settings import EngineKind, Settings
+from tagboat.runtime.engines import Engines
+from tagboat.settings import Settings
 
 if TYPE_CHECKING:
     from tagboat.runtime.swarm.runtime import SwarmRuntime
@@ -17,27 +19,35 @@ if TYPE_CHECKING:
 
 def choose_engine(
     settings: Settings, source: "RegistrySource", logins: RegistryLogins
-) -> "DockerRuntime | SwarmRuntime":
-    """Return the engine that the settings name; it is not connected yet."""
-    docker = settings.docker
-    if settings.engine is EngineKind.DOCKER:
-        return DockerRuntime(
-            docker.url,
-            cert_path=docker.cert_path,
-            tls_verify=docker.tls_verify,
-            network_pool=settings.network_pool,
-            own_container=own_container(),
-            logins=logins,
-        )
-    from tagboat.runtime.docker.address import parse_engine_address  # noqa: PLC0415 - see above
-    from tagboat.runtime.swarm.managers import SwarmManagers  # noqa: PLC0415
-    from tagboat.runtime.swarm.runtime import SwarmRuntime  # noqa: PLC0415
+) -> "Engines | SwarmRuntime":
+    """Return the engine that the settings name; it is not connected yet.
 
-    addresses = [
-        parse_engine_address(url, cert_path=docker.cert_path, tls_verify=docker.tls_verify)
-        for url in (docker.url, *docker.others)
-    ]
-    return SwarmRuntime(SwarmManagers(addresses), source, logins=logins)
+    Next to one Docker engine is the swarm that it manages, for stages that ask for that.
+    """
+    docker = settings.docker
+
+    def swarm() -> "SwarmRuntime":
+        from tagboat.runtime.docker.address import parse_engine_address  # noqa: PLC0415 - see above
+        from tagboat.runtime.swarm.managers import SwarmManagers  # noqa: PLC0415
+        from tagboat.runtime.swarm.runtime import SwarmRuntime  # noqa: PLC0415
+
+        addresses = [
+            parse_engine_address(url, cert_path=docker.cert_path, tls_verify=docker.tls_verify)
+            for url in (docker.url, *docker.others)
+        ]
+        return SwarmRuntime(SwarmManagers(addresses), source, logins=logins)
+
+    if settings.engine is EngineKind.SWARM:
+        return swarm()
+    one = DockerRuntime(
+        docker.url,
+        cert_path=docker.cert_path,
+        tls_verify=docker.tls_verify,
+        network_pool=settings.network_pool,
+        own_container=own_container(),
+        logins=logins,
+    )
+    return Engines(one, swarm)
 
 
 class RegistrySource:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from tagboat.core.errors import SettingsError
 from tagboat.core.oidc import OidcSettings
 from tagboat.core.proxies import Proxies, Proxy, parse_exemptions, parse_proxy
+from tagboat.core.run import EngineKind
 from tagboat.core.schedule import parse_schedule
 from tagboat.oidc_settings import parse_boolean, read_local_sign_in, read_oidc
 from tagboat.setting_values import (
@@ -57,13 +58,6 @@ NO_HAPROXY = (
 _LOCAL_ENGINE = "unix:///var/run/docker.sock"
 # Debian installs haproxy in a directory that is not on a user's PATH.
 _SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
-
-
-class EngineKind(StrEnum):
-    """The engine that runs apps: one Docker engine, or the managers of a Docker Swarm."""
-
-    DOCKER = "docker"
-    SWARM = "swarm"
 
 
 class IngressKind(StrEnum):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -286,3 +287,47 @@ def test_a_release_command_runs_once_with_secrets_and_its_failure_is_told(
     assert server.call("PATCH", f"/api/stages/{lane.stage}", passes)[0] == 200
     lane.bring("v2")
     assert len(lane.services()) == 1
+
+
+@pytest.mark.slow
+def test_an_app_moves_from_one_machine_to_the_swarm_and_back_without_a_lost_request(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    manager = cluster.node("n1")
+    with ExitStack() as stack:
+        stack.enter_context(cluster.inside(manager.name))
+        server = stack.enter_context(
+            swarm_server(
+                cluster, tmp_path, TAGBOAT_ENGINE="docker", TAGBOAT_DOCKER_HOST=manager.url
+            )
+        )
+        lane = new_swarm_lane(cluster, server, replicas=1)
+        path, label = f"/api/stages/{lane.stage}", f"tagboat.project={lane.name}"
+        lane.bring("v1")
+        assert lane.services() == []
+        with traffic(lane.port, lane.host) as asked:
+            asked.goes_on()
+            wanted = {"engine": "swarm", "replicas": 2}
+            assert server.call("PATCH", path, wanted)[0] == 200
+            lane.bring("v2")
+            assert len(lane.services()) == 1
+            assert lane.running_tasks() == 2
+            # What was started before knows nothing of the swarm by itself.
+            server.kill()
+            server.start()
+            asked.goes_on(50)
+            assert lane.server.call("GET", "/api/health")[1]["checks"]["engine"] == "ok"
+            failed = lane.bring("v3", "failed", cmd=EXITS_AT_ONCE)
+            assert "exited with code 3" in failed["reason"]
+
+            assert server.call("PATCH", path, {"engine": None, "replicas": 1})[0] == 200
+            lane.bring("v4")
+            asked.answers.clear()
+            assert asked.goes_on() == "v4"
+        assert not asked.failures
+        assert lane.services() == []
+        assert len(manager.containers(label)) == 1
+        rolled = server.call("POST", f"{path}/rollback", {})
+        assert server.ended(rolled[1]["id"])["status"] == "succeeded"
+        assert lane.live()["tag"] == "v2"
+        assert len(lane.services()) == 1

@@ -51,6 +51,7 @@ async def test_a_stage_has_the_contracts_fields_and_defaults(api: Api) -> None:
         "auto_deploy": True,
         "allow_downgrade": False,
         "max_instances": 1,
+        "engine": None,
         "replicas": 1,
         "constraints": [],
         "env": {},
@@ -318,6 +319,28 @@ async def test_several_tasks_and_their_places_need_a_cluster(api: Api) -> None:
     assert exported["projects"]["app"]["stages"]["dev"].items() >= wanted.items()
     unchanged = await api.caller.post("/api/config/plan", {"document": exported})
     assert unchanged.json["changes"] == []
+
+
+async def test_a_stage_may_ask_for_an_engine_of_its_own(api: Api) -> None:
+    path = f"/api/stages/{(await make(api, await project(api)))['id']}"
+    assert (await api.caller.get(path)).json["engine"] is None
+    wanted = {"engine": "swarm", "replicas": 2}
+    assert (await api.caller.patch(path, wanted)).status == 200
+    assert (await api.caller.get(path)).json.items() >= wanted.items()
+    exported = (await api.caller.get("/api/config")).json
+    assert exported["projects"]["app"]["stages"]["dev"].items() >= wanted.items()
+    unchanged = await api.caller.post("/api/config/plan", {"document": exported})
+    assert unchanged.json["changes"] == []
+    # With one machine again, two replicas are too many.
+    refused = await api.caller.patch(path, {"engine": None})
+    assert refused.json["errors"][0]["field"] == "replicas"
+    assert (await api.caller.patch(path, {"engine": None, "replicas": 1})).status == 200
+    assert (await api.caller.get(path)).json["engine"] is None
+    assert (await api.caller.patch(path, {"engine": "podman"})).status == 422
+
+    api.engine.is_cluster = True
+    refused = await api.caller.patch(path, {"engine": "docker"})
+    assert refused.json["errors"][0]["field"] == "engine"
 
 
 async def test_on_a_cluster_data_needs_one_node(api: Api) -> None:

@@ -19,6 +19,7 @@ PROGRAMS = ("bench", "demo", "tools")
 # Unit tests that belong to no single module, each with its reason.
 WITHOUT_MODULE = {
     "deploy/test_deaths.py": "a whole deploy, killed after each change outside",
+    "deploy/test_engines.py": "whole deploys on a Docker engine and its swarm",
     "deploy/test_kept_promises.py": "queue and worker: nothing accepted is lost or doubled",
     "deploy/test_masking.py": "all places where a deploy could show secrets",
     "deploy/test_recreate.py": "a whole deploy of an app that cannot run twice",

@@ -10,9 +10,9 @@ from tagboat.core.errors import SettingsError
 from tagboat.core.oidc import OidcSettings
 from tagboat.core.principal import Role
 from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy
+from tagboat.core.run import EngineKind
 from tagboat.settings import (
     DockerEndpoint,
-    EngineKind,
     IngressKind,
     LogFormat,
     LogLevel,

@@ -23,6 +23,7 @@ class StageConfig(RunModel):
     auto_deploy: bool = True
     allow_downgrade: bool = False
     max_instances: values.MaxInstances = 1
+    engine: run_values.StageEngine | None = None
     replicas: run_values.Replicas = 1
     constraints: run_values.Constraints = Field(default_factory=list)
     domains: values.DomainNames = Field(default_factory=list)

@@ -32,6 +32,7 @@ from tagboat.core.placement import (
     parse_constraint,
 )
 from tagboat.core.protocol import AppProtocol
+from tagboat.core.run import EngineKind
 from tagboat.core.run_changes import MAX_ENV, MAX_LABELS, MAX_VOLUMES, refuse_one_path_twice
 
 Path = TypeVar("Path", str, str | None)
@@ -286,6 +287,7 @@ ShmSize = Annotated[
 ]
 ProjectProtocol = Annotated[AppProtocol, Strict(strict=False)]
 StageStrategy = Annotated[Strategy, Strict(strict=False)]
+StageEngine = Annotated[EngineKind, Strict(strict=False)]
 WatchSeconds = Annotated[int, Field(ge=0, le=3600), BeforeValidator(whole)]
 TimeToLive = Annotated[int, Field(ge=1, le=87_600), BeforeValidator(whole)]
 Replicas = Annotated[int, Field(ge=1, le=MOST_REPLICAS), BeforeValidator(whole)]

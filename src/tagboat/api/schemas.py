@@ -15,6 +15,7 @@ from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatu
 from tagboat.core.health import REQUEST_TIMEOUT_S
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Outcome
+from tagboat.core.run import EngineKind
 
 MOST_FIRST_STAGES = 20
 """Stages that can be made in one call with their project."""
@@ -119,6 +120,7 @@ class StageCreate(RunModel):
     auto_deploy: bool = True
     allow_downgrade: bool = False
     max_instances: values.MaxInstances = 1
+    engine: run_values.StageEngine | None = None
     replicas: run_values.Replicas = 1
     constraints: run_values.Constraints = Field(default_factory=list)
     domains: values.DomainNames = Field(default_factory=list)
@@ -159,6 +161,7 @@ class StageUpdate(RunModel):
     auto_deploy: bool = unset()
     allow_downgrade: bool = unset()
     max_instances: values.MaxInstances = unset()
+    engine: run_values.StageEngine | None = None
     replicas: run_values.Replicas = unset()
     constraints: run_values.Constraints = unset()
     domains: values.DomainNames = unset()
@@ -184,6 +187,7 @@ class StageOut(RunOut):
     auto_deploy: bool
     allow_downgrade: bool
     max_instances: int
+    engine: EngineKind | None
     replicas: int
     constraints: list[str]
     env: Mapping[str, str]

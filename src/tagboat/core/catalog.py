@@ -9,7 +9,7 @@ from tagboat.core.health import REQUEST_TIMEOUT_S
 from tagboat.core.image import DOCKER_HUB, ImageName, is_docker_hub
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import PushVerdict
-from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
+from tagboat.core.run import NO_OPTIONS, EngineKind, RunConfig, RunOptions
 from tagboat.core.tags import TagPattern
 
 HEALTH_TIMEOUT_S = 60
@@ -113,8 +113,9 @@ class Stage:
     `healthcheck_request_timeout_s` seconds a request. A `strategy` of None depends on whether the
     app keeps data (see `tagboat.core.storage`).
 
-    `replicas` is how many tasks an instance has, on machines that fit `constraints`; more than 1,
-    and constraints, need an engine with several machines (see `tagboat.core.placement`).
+    `engine` is the one that runs it, None for that of the server. `replicas` is how many tasks an
+    instance has, on machines that fit `constraints`; more than 1, and constraints, need an engine
+    with several machines (see `tagboat.core.placement`).
     `image_volumes` are the VOLUMEs of the image that was started last, as in `RunConfig`.
     `adopted_volumes` maps paths of VOLUMEs, and names of `volumes`, to names of engine volumes that
     an earlier version of Tagboat or somebody else created and that stay in use.
@@ -143,6 +144,7 @@ class Stage:
     held_by: str | None = None
     stopped_at: datetime | None = None
     stopped_by: str | None = None
+    engine: EngineKind | None = None
     replicas: int = 1
     constraints: tuple[str, ...] = ()
     image_volumes: tuple[str, ...] = ()
@@ -228,6 +230,7 @@ def run_config(project: Project, stage: Stage) -> RunConfig:
         env={**project.env, **stage.env},
         options=stage.run.over(project.run),
         image_volumes=stage.image_volumes,
+        engine=stage.engine,
         replicas=stage.replicas,
         constraints=stage.constraints,
     )

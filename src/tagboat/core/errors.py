@@ -176,6 +176,10 @@ class EngineUnavailableError(EngineError):
     retryable = True
 
 
+class EngineMissingError(EngineError):
+    """A stage asks for an engine that this server does not have."""
+
+
 class EngineNotFoundError(EngineError):
     """No such container or image on the engine."""
 

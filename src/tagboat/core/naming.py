@@ -72,6 +72,11 @@ def project_network(project_id: str) -> str:
     return f"{_NETWORK_PREFIX}{project_id}"
 
 
+def is_project_network(name: str) -> bool:
+    """Return whether `name` is that of a project's own network."""
+    return name.startswith(_NETWORK_PREFIX)
+
+
 def project_of_network(name: str) -> str:
     """Return the id of the project whose network is called `name`."""
     return name.removeprefix(_NETWORK_PREFIX)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tagboat.core.catalog import Stage, Strategy
 from tagboat.core.errors import InvalidValueError
-from tagboat.core.run import RunConfig
+from tagboat.core.run import EngineKind, RunConfig
 from tagboat.core.storage import kept, strategy_in_force
 
 MOST_REPLICAS = 100
@@ -43,11 +43,20 @@ def names_one_node(constraints: Sequence[str]) -> bool:
 def placement_trouble(stage: Stage, config: RunConfig, *, is_cluster: bool) -> tuple[str, str]:
     """Return the field of a stage that its engine cannot do as asked, and why; empty for none.
 
-    `is_cluster` is True where the runtime runs tasks on several machines.
+    `is_cluster` is True where the server's engine runs tasks on several machines.
     """
     field, why = "", ""
-    if not is_cluster:
-        needs = "Docker Swarm (TAGBOAT_ENGINE=swarm), for this engine has one machine"
+    if is_cluster and config.engine is EngineKind.DOCKER:
+        field = "engine"
+        why = (
+            "the server uses a swarm only (TAGBOAT_ENGINE=swarm): leave it out, or start the server"
+            " with TAGBOAT_ENGINE=docker and set swarm in the stages that are to run there"
+        )
+    elif not is_cluster and config.engine is not EngineKind.SWARM:
+        needs = (
+            "Docker Swarm (set engine to swarm, or TAGBOAT_ENGINE=swarm for the server), for this"
+            " engine has one machine"
+        )
         if config.replicas > 1:
             field, why = "replicas", f"more than 1 needs {needs}: set it to 1"
         elif config.constraints:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from tagboat.core.protocol import AppProtocol
@@ -29,6 +30,13 @@ _FIRST_OPTIONS = (
     *("stop_signal", "stop_timeout_s", "release_command"),
 )
 """Options that are in every fingerprint with options, even if they are not set."""
+
+
+class EngineKind(StrEnum):
+    """The engine that runs an app: one Docker engine, or the managers of a Docker Swarm."""
+
+    DOCKER = "docker"
+    SWARM = "swarm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +146,8 @@ class RunConfig:
     """The configuration with which a deploy starts its containers: project and stage merged.
 
     It is stored with the deploy, so that a rollback can use it again. `image_volumes` are the
-    absolute paths that the image declares as VOLUMEs, as far as they are known. `replicas` and
-    `constraints` are as in `Stage`.
+    absolute paths that the image declares as VOLUMEs, as far as they are known. `engine`,
+    `replicas` and `constraints` are as in `Stage`.
     """
 
     port: int
@@ -150,6 +158,7 @@ class RunConfig:
     protocol: AppProtocol = AppProtocol.HTTP
     replicas: int = 1
     constraints: tuple[str, ...] = ()
+    engine: EngineKind | None = None
 
     @property
     def secret_values(self) -> tuple[str, ...]:
@@ -167,6 +176,8 @@ class RunConfig:
             parts["replicas"] = self.replicas
         if self.constraints:
             parts["constraints"] = self.constraints
+        if self.engine is not None:
+            parts["engine"] = self.engine
         if said := self.options.said:
             parts["options"] = {
                 **{name: getattr(self.options, name) for name in _FIRST_OPTIONS},

@@ -11,6 +11,7 @@ from tagboat.core.health import Manner, TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage
 from tagboat.core.protocol import AppProtocol
+from tagboat.core.run import EngineKind
 from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatus
 
 BeforePull = Callable[[], Awaitable[None]]
@@ -44,9 +45,9 @@ class Runtime(Protocol):
 
     A workload is named by the runtime's id of it, or by the name in its spec before that is known.
 
-    - `self_healing`: tasks that end are started again by the runtime, at another place if need be,
-      so that the endpoints of an instance are those of its status. Where False, reconcile starts
-      workloads that end, and an instance stays at the endpoint of its launch.
+    - `on` returns the runtime on which workloads and networks are made, and images are got, for a
+      stage with that `engine`; None is the server's. Raises EngineMissingError where there is none.
+      All other calls know the workloads of each.
     - `is_cluster`: tasks are placed on several machines, by `replicas` and `constraints` of the
       spec. A workload has its aliases from its start, and `rejoin` does nothing.
     - `trouble` is what is wrong although it answers, such as machines that are down; empty for
@@ -96,11 +97,11 @@ class Runtime(Protocol):
     """
 
     @property
-    def self_healing(self) -> bool: ...
-    @property
     def is_cluster(self) -> bool: ...
     @property
     def probe(self) -> Probe: ...
+
+    async def on(self, engine: EngineKind | None) -> "Runtime": ...
 
     async def version(self) -> str: ...
     async def identity(self) -> str: ...

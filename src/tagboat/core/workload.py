@@ -104,7 +104,9 @@ class WorkloadStatus:
     `started_at` is when it was last started, None if it never was. `health_said` is one line of the
     output of the last HEALTHCHECK. `unasked_volumes` maps paths to the names of the volumes that
     the runtime made by itself for VOLUMEs of the image. `host_ports` are all ports of the runtime's
-    machine that it has, empty where the runtime gives it none.
+    machine that it has, empty where the runtime gives it none. With `self_healing`, the runtime
+    starts tasks that end again, at another place if need be, so that the endpoints are those of the
+    status; else reconcile does that, and they stay those of the launch.
     """
 
     id: str
@@ -114,6 +116,7 @@ class WorkloadStatus:
     wanted: int = 1
     waits_for: str = ""
     preparing: bool = False
+    self_healing: bool = False
     restarts: int = 0
     host_ports: frozenset[int] = frozenset()
     started_at: datetime | None = None

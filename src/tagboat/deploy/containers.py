@@ -55,8 +55,9 @@ class Containers:
         if context.own is not None:
             await self._remove_own(deploy.id, INSTANCE)
         taken = await self._record.endpoints_taken() if config.port else frozenset()
+        runtime = await self._runtime.on(config.engine)
         members = await ensure_project_network(
-            self._runtime, self._services.installation, context.project
+            runtime, self._services.installation, context.project
         )
         # Where only the stage's own instances are on the network, nobody can be misled by a name.
         self._alone = members <= {one.container_id for one in context.others}
@@ -82,12 +83,12 @@ class Containers:
                 instance,
                 self._services.installation,
                 alone=self._alone,
-                keeps_names=self._runtime.is_cluster,
+                keeps_names=runtime.is_cluster,
             ),
             self._services.host_path,
         )
         try:
-            launched = await self._in_its_name(spec, lambda: self._runtime.launch(spec, taken))
+            launched = await self._in_its_name(spec, lambda: runtime.launch(spec, taken))
         except EndpointTakenError as error:
             # If publish asks for the port, another endpoint would not help.
             unless_published(str(error), config)
@@ -138,8 +139,8 @@ class Containers:
 
     async def take_names(self, context: DeployContext) -> bool:
         """Let the new instance be found by the stage's names; True where connections were cut."""
-        own = context.own
-        if self._runtime.is_cluster or own is None or not waits_for_names(context, own):
+        own, runtime = context.own, await self._runtime.on(context.config.engine)
+        if runtime.is_cluster or own is None or not waits_for_names(context, own):
             return False
         waiting = {
             name: aliases
@@ -148,7 +149,7 @@ class Containers:
             if not (self._alone and name == context.network)
         }
         for network, aliases in waiting.items():
-            await self._runtime.rejoin(own.handle, network, aliases)
+            await runtime.rejoin(own.handle, network, aliases)
         return bool(waiting)
 
     async def forget_release(self, deploy_id: str) -> None:
@@ -204,13 +205,14 @@ class Containers:
 
     async def _begin_release(self, context: DeployContext) -> str:
         installation = self._services.installation
-        await ensure_project_network(self._runtime, installation, context.project)
+        runtime = await self._runtime.on(context.config.engine)
+        await ensure_project_network(runtime, installation, context.project)
         spec = with_host_paths(release_spec(context, installation), self._services.host_path)
-        container = await self._in_its_name(spec, lambda: self._runtime.create(spec))
+        container = await self._in_its_name(spec, lambda: runtime.create(spec))
         # On record before it is started: from now on it is found again, and never run twice.
         await self._record.change(release_id=container)
         try:
-            await self._runtime.start(spec.name)
+            await runtime.start(spec.name)
         except EngineError as error:
             # The next try finds how far this one came: see `_begun_release`.
             if error.retryable:

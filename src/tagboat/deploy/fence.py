@@ -14,6 +14,7 @@ from typing import Any, cast
 from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.generics import T
 from tagboat.core.ports import Store
+from tagboat.core.run import EngineKind
 from tagboat.core.runtime import Runtime
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.traffic import Traffic
@@ -31,7 +32,7 @@ _CLOCK_LOOK_S = 1.0
 # All others change something, and so would a call that is added one day.
 READS = frozenset(
     {
-        *("self_healing", "is_cluster", "probe", "version", "identity", "trouble", "platform"),
+        *("on", "is_cluster", "probe", "version", "identity", "trouble", "platform"),
         *("own_network", "root_dir"),
         *("disk_usage", "inspect_image", "log_in", "inspect_container", "status", "logs"),
         *("follow_logs", "run_healthcheck", "last_exit_code", "list_workloads", "watch_exits"),
@@ -146,6 +147,12 @@ class _Fenced:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the other one has
         found = getattr(self._inner, name)
+        if name == "on":
+            # Another runtime, for which the same holds.
+            async def on(engine: EngineKind | None) -> _Fenced:
+                return _Fenced(await found(engine), self._claim, self._is_free)
+
+            return on
         if self._is_free(name):
             return found
 

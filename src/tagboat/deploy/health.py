@@ -155,7 +155,7 @@ class Health:
         self.seen = status = await self._runtime.status(self._instance.handle)
         took_s = asyncio.get_running_loop().time() - asked_at
         self._waited_s = took_s if took_s > _PROMPT_S else 0.0
-        if status is not None and self._runtime.self_healing:
+        if status is not None and status.self_healing:
             self.endpoints = status.endpoints or self.endpoints
         signs = Signs(status=status, running_s=running_s)
         if status is not None and status.running and status.restarts:

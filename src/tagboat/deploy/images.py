@@ -17,6 +17,7 @@ from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import PulledImage
 from tagboat.core.ports import Topic, Tx
+from tagboat.core.run import EngineKind
 from tagboat.deploy.services import DeployServices
 from tagboat.loops import PeriodicTask
 
@@ -55,10 +56,15 @@ async def until_not_removed(services: DeployServices, image: ImageName, digest: 
 
 
 async def ensure_image(
-    services: DeployServices, image: ImageName, digest: Digest, registry: Registry | None
+    services: DeployServices,
+    image: ImageName,
+    digest: Digest,
+    registry: Registry | None,
+    engine: EngineKind | None,
 ) -> None:
-    """Make an image available to the runtime. Raises EngineError."""
-    await services.runtime.ensure_image(
+    """Make an image available to the runtime of that engine. Raises EngineError."""
+    runtime = await services.runtime.on(engine)
+    await runtime.ensure_image(
         image,
         digest,
         registry,

@@ -24,9 +24,10 @@ async def follow_moves(services: DeployServices, workloads: Iterable[WorkloadSta
     An instance without any task keeps the endpoints that it had: others are being started, and
     requests wait for them in the ingress. Does nothing where the runtime moves no tasks.
     """
-    if not services.runtime.self_healing:
+    movable = [one for one in workloads if one.self_healing and one.endpoints]
+    found = {key: one for one in movable for key in (one.id, one.name)}
+    if not found:
         return False
-    found = {key: one for one in workloads if one.endpoints for key in (one.id, one.name)}
 
     def moved(reader: Reader) -> list[tuple[Instance, tuple[Endpoint, ...]]]:
         return [

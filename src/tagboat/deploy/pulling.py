@@ -64,6 +64,7 @@ class Pulling:
         if digest is None:
             raise DeployFailedError("the deploy has no digest to pull")
         latest, pulled = "", False
+        runtime = await self._runtime.on(context.config.engine)
 
         def take(words: str) -> None:
             nonlocal latest
@@ -75,7 +76,7 @@ class Pulling:
             await note_pull(self._services, context.repository, digest)
 
         pulling = asyncio.ensure_future(
-            self._runtime.ensure_image(
+            runtime.ensure_image(
                 context.repository,
                 digest,
                 context.registry,

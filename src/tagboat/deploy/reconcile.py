@@ -130,7 +130,7 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
     workloads = await services.runtime.list_workloads(own_labels(services.installation))
     # Read after the listing: a workload is on record before it is made, so all of these are known.
     desired = await services.store.read(read_desired_state)
-    looked_after = _looked_after(workloads, self_healing=services.runtime.self_healing)
+    looked_after = _looked_after(workloads)
     # One without an id was launched by a server that died before it recorded where.
     revivals = [
         partial(start_theirs if one.adopted else revive, services, one)
@@ -164,13 +164,13 @@ async def _reconcile(services: DeployServices, drains: Drains) -> float:
     return KEPT_FOR.total_seconds() if desired.one_offs else RECONCILE_EVERY_S
 
 
-def _looked_after(workloads: Iterable[WorkloadStatus], *, self_healing: bool) -> set[str]:
+def _looked_after(workloads: Iterable[WorkloadStatus]) -> set[str]:
     # A runtime that heals itself starts again what has ended: only what is gone is made again, and
     # what somebody has set to no replicas is started.
     return {
         key
         for one in workloads
-        if one.running or one.restarting or (self_healing and one.wanted)
+        if one.running or one.restarting or (one.self_healing and one.wanted)
         for key in (one.id, one.name)
     }
 

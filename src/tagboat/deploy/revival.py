@@ -51,8 +51,8 @@ async def revive(services: DeployServices, instance: Instance) -> None:
                 context = await services.store.read(
                     lambda reader: read_context(reader, current.deploy_id)
                 )
-                installation, project = services.installation, context.project
-                await ensure_project_network(services.runtime, installation, project)
+                runtime = await services.runtime.on(context.config.engine)
+                await ensure_project_network(runtime, services.installation, context.project)
                 names = context.aliases[context.network]
                 await services.runtime.rejoin(current.handle, context.network, names)
                 await services.runtime.start(current.handle)
@@ -129,15 +129,17 @@ async def _make_again(services: DeployServices, instance: Instance) -> None:
     """Launch it as it was, at its endpoint if that is free; its image may have been removed."""
     context = await services.store.read(lambda reader: read_context(reader, instance.deploy_id))
     image = instance.image or context.project.image
-    await ensure_image(services, image, instance.digest, context.registry)
+    engine = context.config.engine
+    await ensure_image(services, image, instance.digest, context.registry, engine)
     deploy = replace(context.deploy, image=image, digest=instance.digest)
     as_it_was, _ = await with_storage(
         services.runtime, replace(context, own=instance, deploy=deploy)
     )
     spec = instance_spec(as_it_was, instance, services.installation)
-    await ensure_project_network(services.runtime, services.installation, context.project)
+    runtime = await services.runtime.on(engine)
+    await ensure_project_network(runtime, services.installation, context.project)
     taken = await services.store.read(lambda reader: reader.active_endpoints())
-    launched = await services.runtime.launch(with_host_paths(spec, services.host_path), taken)
+    launched = await runtime.launch(with_host_paths(spec, services.host_path), taken)
     await _change(services, instance, container_id=launched.id, endpoints=launched.endpoints)
 
 

@@ -175,9 +175,8 @@ class DeploySteps:
         context, kept = await settle_storage(
             self._runtime, self._record, context, self._pulling.info
         )
-        field, why = placement_trouble(
-            context.stage, context.config, is_cluster=self._runtime.is_cluster
-        )
+        runtime = await self._runtime.on(context.config.engine)
+        field, why = placement_trouble(context.stage, context.config, is_cluster=runtime.is_cluster)
         if field:
             raise DeployFailedError(f"{field}: {why}")
         # From here on the deploy can disturb what serves.
@@ -202,10 +201,11 @@ class DeploySteps:
         except EngineNotFoundError:
             await raise_if_moved_on(self._services.tag_source, await self._record.context())
             digest = context.deploy.digest
-            if digest is None or await self._runtime.inspect_image(context.image) is not None:
+            if digest is None or await runtime.inspect_image(context.image) is not None:
                 raise
             # Somebody has removed the image since it was pulled.
-            await ensure_image(self._services, context.repository, digest, context.registry)
+            engine, registry = context.config.engine, context.registry
+            await ensure_image(self._services, context.repository, digest, registry, engine)
             context = await self._record.context_with(context.config)
             self._made = await self._containers.start(context)
         return Step(StepName.START, StepStatus.DONE, detail=f"started {self._made.container}{kept}")

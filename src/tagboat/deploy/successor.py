@@ -92,5 +92,6 @@ class Successor:
             by_news and any(version.digest == digest for version in taken_back)
         ):
             return False
-        await ensure_image(self._services, context.repository, digest, context.registry)
+        engine = context.config.engine
+        await ensure_image(self._services, context.repository, digest, context.registry, engine)
         return True

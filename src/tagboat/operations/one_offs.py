@@ -69,9 +69,10 @@ class OneOffOperations:
         installation = str(
             await services.store.read(lambda reader: reader.setting(INSTALLATION_ID))
         )
-        run = OneOffRun(services.store, services.engine, services.clock, one_off, limit_s)
+        runtime = await services.engine.on(context.config.engine)
+        run = OneOffRun(services.store, runtime, services.clock, one_off, limit_s)
         try:
-            await ensure_project_network(services.engine, installation, context.project)
+            await ensure_project_network(runtime, installation, context.project)
             spec = one_off_spec(context, one_off, installation, command)
             await run.start(with_host_paths(spec, services.host_path))
         except BaseException as error:

@@ -18,6 +18,7 @@ from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import (
     EndpointTakenError,
     EngineError,
+    EngineMissingError,
     EngineNotFoundError,
     EngineUnavailableError,
     NameTakenError,
@@ -26,6 +27,7 @@ from tagboat.core.errors import (
 from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
+from tagboat.core.run import EngineKind
 from tagboat.core.runtime import BeforePull, BeforeStart
 from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.launch import ensure_pulled, launch_at_free_port
@@ -44,7 +46,12 @@ __all__ = ["MemoryImage", "MemoryRuntime"]
 class MemoryRuntime(MemoryState):
     """A runtime that is only a memory; see `MemoryState` for what tests can do to it."""
 
-    self_healing = False
+    async def on(self, engine: EngineKind | None) -> "MemoryRuntime":
+        """Return itself; it plays one engine. Raises EngineMissingError for the other kind."""
+        own = EngineKind.SWARM if self.is_cluster else EngineKind.DOCKER
+        if engine not in {None, own}:
+            raise EngineMissingError(f"there is no engine {engine}")
+        return self
 
     async def version(self) -> str:
         """Return `memory`."""
@@ -142,7 +149,9 @@ class MemoryRuntime(MemoryState):
         self._need_networks(spec)
         # Counted, not random: a test sees the same ids in each run.
         self._made += 1
-        container_id = hashlib.sha256(f"container {self._made}".encode()).hexdigest()
+        digits = hashlib.sha256(f"container {self._made}".encode()).hexdigest()
+        # A swarm gives its services shorter ids than an engine its containers.
+        container_id = digits[:25] if self.is_cluster else digits
         image = self._images[spec.image]
         status = created_status(container_id, spec, image)
         self._containers[container_id] = MemoryContainer(spec, image, status, image.test)
@@ -256,7 +265,7 @@ class MemoryRuntime(MemoryState):
         """Return what is known of the container of that name or id, None when it is gone."""
         self.raise_failure("status")
         found = self._find(workload)
-        return found.status if found else None
+        return replace(found.status, self_healing=self.self_healing) if found else None
 
     async def run_healthcheck(self, workload: str) -> TestRun | None:
         """Return what `set_test` or the image says.
@@ -313,7 +322,10 @@ class MemoryRuntime(MemoryState):
     async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
         """Return all containers, running or not, that bear every one of `labels`."""
         self.raise_failure("list_workloads")
-        statuses = [held.status for held in self._containers.values()]
+        statuses = [
+            replace(held.status, self_healing=self.self_healing)
+            for held in self._containers.values()
+        ]
         return [status for status in statuses if labels.items() <= dict(status.labels).items()]
 
     async def list_volumes(self, prefix: str) -> list[str]:

@@ -115,6 +115,7 @@ class MemoryState:
     """
 
     is_cluster = False
+    self_healing = False
 
     def __init__(self) -> None:
         self.journal: list[str] = []

@@ -27,6 +27,7 @@ from tagboat.core.events import EventTopic
 from tagboat.core.health import Trouble
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Outcome
+from tagboat.core.run import EngineKind
 from tagboat.store.columns import (
     ENDPOINTS,
     IMAGE,
@@ -129,6 +130,7 @@ stages_table = Table(
     Column("held_by", Text),
     Column("stopped_at", Instant),
     Column("stopped_by", Text),
+    Column("engine", Coded(str, EngineKind)),
     Column("replicas", Integer, nullable=False, server_default=text("1")),
     Column("constraints", JSON_TUPLE, nullable=False, server_default=text("'[]'")),
     Column("image_volumes", JSON_TUPLE, nullable=False, server_default=text("'[]'")),

@@ -7,6 +7,7 @@ from typing import Any
 
 from tagboat.core.catalog import Strategy
 from tagboat.core.protocol import AppProtocol
+from tagboat.core.run import EngineKind
 from tagboat.web import setting_texts as texts
 
 YES_NO = (("yes", "yes"), ("no", "no"))
@@ -214,6 +215,17 @@ STAGE_GROUPS = (
         "Going live",
         (
             SettingField("max_instances", "Tags live side by side", WHOLE),
+            SettingField(
+                "engine",
+                "Engine",
+                CHOICE,
+                "Docker Swarm needs an engine that is a manager of a swarm.",
+                (
+                    ("", "of the server"),
+                    (EngineKind.DOCKER.value, "Docker"),
+                    (EngineKind.SWARM.value, "Docker Swarm"),
+                ),
+            ),
             SettingField("replicas", "Replicas", WHOLE, "More than 1 needs Docker Swarm."),
             SettingField(
                 "constraints",

@@ -6,7 +6,7 @@ import pytest
 from tagboat.core.catalog import Stage, Strategy
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.placement import names_one_node, parse_constraint, placement_trouble
-from tagboat.core.run import RunConfig, RunOptions
+from tagboat.core.run import EngineKind, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 
 STAGE = Stage(
@@ -59,6 +59,19 @@ def test_one_machine_runs_one_task_anywhere() -> None:
     assert placement_trouble(STAGE, placed, is_cluster=False)[0] == "constraints"
 
 
+def test_the_engine_of_a_stage_is_asked_for_where_it_differs_from_the_servers() -> None:
+    there = replace(PLAIN, engine=EngineKind.SWARM, replicas=2, constraints=ONE_NODE)
+    assert placement_trouble(STAGE, there, is_cluster=False) == ("", "")
+    assert placement_trouble(STAGE, there, is_cluster=True) == ("", "")
+    keeps = replace(KEEPS, engine=EngineKind.SWARM)
+    assert placement_trouble(STAGE, keeps, is_cluster=False)[0] == "constraints"
+    here = replace(PLAIN, engine=EngineKind.DOCKER)
+    assert placement_trouble(STAGE, here, is_cluster=False) == ("", "")
+    field, why = placement_trouble(STAGE, here, is_cluster=True)
+    assert field == "engine"
+    assert "TAGBOAT_ENGINE=docker" in why
+
+
 def test_on_a_cluster_data_needs_one_node() -> None:
     assert placement_trouble(STAGE, replace(PLAIN, replicas=2), is_cluster=True) == ("", "")
     field, why = placement_trouble(STAGE, KEEPS, is_cluster=True)
@@ -76,5 +89,6 @@ def test_on_a_cluster_an_app_that_cannot_run_twice_needs_one_node() -> None:
 
 def test_what_nobody_has_set_does_not_change_the_fingerprint() -> None:
     assert PLAIN.fingerprint == replace(PLAIN, replicas=1, constraints=()).fingerprint
+    assert PLAIN.fingerprint != replace(PLAIN, engine=EngineKind.SWARM).fingerprint
     assert PLAIN.fingerprint != replace(PLAIN, replicas=2).fingerprint
     assert PLAIN.fingerprint != replace(PLAIN, constraints=ONE_NODE).fingerprint

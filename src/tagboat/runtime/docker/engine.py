@@ -60,7 +60,6 @@ class DockerRuntime(DockerHoldings):
     container. `logins` has the passwords that are not on record.
     """
 
-    self_healing = False
     is_cluster = False
 
     def __init__(

@@ -5,14 +5,16 @@ import json
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
+from typing import Self
 
 from aiodocker import DockerError
 
 from tagboat.core.catalog import Registry
-from tagboat.core.errors import EngineDeniedError, EngineUnavailableError
+from tagboat.core.errors import EngineDeniedError, EngineMissingError, EngineUnavailableError
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage
 from tagboat.core.registry_logins import RegistryLogins
+from tagboat.core.run import EngineKind
 from tagboat.core.runtime import BeforePull
 from tagboat.runtime.docker import image_wire
 from tagboat.runtime.docker.connection import (
@@ -42,6 +44,18 @@ class DockerHoldings:
         self._connection = connection
         self._pull_idle_s = pull_idle_s
         self._logins = logins
+
+    async def on(self, engine: EngineKind | None) -> Self:
+        """Return itself. Raises EngineMissingError for a swarm, which `Engines` has."""
+        if engine is EngineKind.SWARM:
+            raise EngineMissingError("the stage asks for a swarm, and there is one Docker engine")
+        return self
+
+    async def manages_swarm(self) -> bool:
+        """Return whether the engine is a manager of a swarm."""
+        async with self._connection.use("tell of its swarm", ASK_S) as docker:
+            swarm = (await docker.system.info()).get("Swarm") or {}
+            return bool(swarm.get("ControlAvailable"))
 
     async def inspect_image(self, image: str) -> ImageInfo | None:
         """Return the description of `NAME:TAG` or `NAME@DIGEST`, None when it is not there."""

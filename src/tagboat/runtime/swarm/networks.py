@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError
+from tagboat.core.naming import is_project_network
 from tagboat.runtime.docker.refusal import no_network
 from tagboat.runtime.docker.wire import Json
 from tagboat.runtime.swarm.managers import SwarmManagers
 
 _LOOKS = 10
 _LOOK_AGAIN_S = 0.3
+# Containers of a manager may have a network of the same name, and an engine takes it only once.
+_OVERLAY = "-swarm"
 _IN_USE = ("in use", "active endpoints")
 
 
@@ -26,7 +29,7 @@ class SwarmNetworks:
         found = await self._find(name)
         if found is None:
             body = {
-                "Name": name,
+                "Name": _overlay_name(name),
                 "CheckDuplicate": True,
                 "Driver": "overlay",
                 "Labels": {**notes, **labels},
@@ -44,9 +47,10 @@ class SwarmNetworks:
         if found is None:
             raise EngineError(f"the swarm could not create the network {name}: it does not list it")
         if not labels.items() <= (found.get("Labels") or {}).items():
+            overlay = found["Name"]
             raise EngineError(
-                f"the swarm has a network {name} that Tagboat has not made and does not use:"
-                f" remove it with docker network rm {name}"
+                f"the swarm has a network {overlay} that Tagboat has not made and does not use:"
+                f" remove it with docker network rm {overlay}"
             )
         return str(found["Id"])
 
@@ -87,13 +91,19 @@ class SwarmNetworks:
             "label": [f"{name}={value}" for name, value in labels.items()],
             "scope": ["swarm"],
         }
-        return sorted(str(one["Name"]) for one in await self._list(wanted))
+        found = await self._list(wanted)
+        return sorted({str(one["Name"]).removesuffix(_OVERLAY) for one in found})
 
     async def _find(self, name: str) -> Json | None:
-        found = await self._list({"name": [name], "scope": ["swarm"]})
+        overlay = _overlay_name(name)
+        found = await self._list({"name": [overlay], "scope": ["swarm"]})
         # The engine finds it anywhere in a name.
-        return next((one for one in found if one["Name"] == name), None)
+        return next((one for one in found if one["Name"] == overlay), None)
 
     async def _list(self, wanted: Mapping[str, list[str]]) -> Sequence[Json]:
         params = {"filters": json.dumps(wanted)}
         return list(await self._managers.ask("list networks", "networks", params=params) or ())
+
+
+def _overlay_name(name: str) -> str:
+    return f"{name}{_OVERLAY}" if is_project_network(name) else name

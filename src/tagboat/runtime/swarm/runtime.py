@@ -16,6 +16,7 @@ from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import (
     EngineDeniedError,
     EngineError,
+    EngineMissingError,
     EngineNotFoundError,
     EngineUnavailableError,
     RegistryDeniedError,
@@ -26,6 +27,7 @@ from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.keeping import DiskUsage
 from tagboat.core.registry_logins import RegistryLogins, StoredLogins
+from tagboat.core.run import EngineKind
 from tagboat.core.runtime import BeforePull, BeforeStart
 from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.docker import image_wire
@@ -59,7 +61,6 @@ _KNOWN_IMAGES = 256
 class SwarmRuntime:
     """A swarm, through its managers. `source` knows the registries, `logins` their passwords."""
 
-    self_healing = True
     is_cluster = True
 
     def __init__(
@@ -80,6 +81,15 @@ class SwarmRuntime:
         self._logs = TaskLogs(managers, self._tasks_of)
         self._infos: dict[str, ImageInfo] = {}
         self.probe = ProtocolProbe()
+
+    async def on(self, engine: EngineKind | None) -> "SwarmRuntime":
+        """Return itself. Raises EngineMissingError for one Docker engine."""
+        if engine is EngineKind.DOCKER:
+            raise EngineMissingError(
+                "the stage asks for the engine docker, and the server uses a swarm only"
+                " (TAGBOAT_ENGINE=swarm)"
+            )
+        return self
 
     async def close(self) -> None:
         """Close the connections."""

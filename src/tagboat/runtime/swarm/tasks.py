@@ -157,6 +157,7 @@ def service_status(service: Json, tasks: Sequence[SwarmTask]) -> WorkloadStatus:
         labels=template["ContainerSpec"].get("Labels") or {},
         tasks=tuple(found),
         wanted=wanted,
+        self_healing=True,
         waits_for=next(filter(None, waits), ""),
         # A task that was tried in vain is no first one: a node may never get its image.
         preparing=wanted > 0
