@@ -106,7 +106,8 @@ class WorkloadStatus:
     the runtime made by itself for VOLUMEs of the image. `host_ports` are all ports of the runtime's
     machine that it has, empty where the runtime gives it none. With `self_healing`, the runtime
     starts tasks that end again, at another place if need be, so that the endpoints are those of the
-    status; else reconcile does that, and they stay those of the launch.
+    status; else reconcile does that, and they stay those of the launch. `lost_track` is True once a
+    task has been running for some time and nobody knows where it is reached.
     """
 
     id: str
@@ -117,6 +118,7 @@ class WorkloadStatus:
     waits_for: str = ""
     preparing: bool = False
     self_healing: bool = False
+    lost_track: bool = False
     restarts: int = 0
     host_ports: frozenset[int] = frozenset()
     started_at: datetime | None = None
@@ -138,6 +140,11 @@ class WorkloadStatus:
     def ended(self) -> bool:
         """True if it does not run, and will not: none of its tasks is yet to start, or lost."""
         return not (self.running or self.restarting) and bool(self.known_tasks or not self.wanted)
+
+    @property
+    def out_of_reach(self) -> bool:
+        """True if nobody knows where any of its tasks is reached, and nobody will."""
+        return self.lost_track and not self.endpoints
 
     @property
     def restarting(self) -> bool:

@@ -91,6 +91,9 @@ class Health:
                 began, to_lend_s, looked_at = began + lent_s, to_lend_s - lent_s, clock()
                 if report.state is HealthState.HEALTHY:
                     return report.reason
+                if self.seen is not None and self.seen.lost_track:
+                    # It gets no requests yet.
+                    await self._runtime.replace_tasks(self._instance.handle)
                 if report.state is HealthState.FAILED:
                     words = ""
                     # An image of another platform than the engine's often is why it failed.

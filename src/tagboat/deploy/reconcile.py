@@ -170,7 +170,8 @@ def _looked_after(workloads: Iterable[WorkloadStatus]) -> set[str]:
     return {
         key
         for one in workloads
-        if one.running or one.restarting or (one.self_healing and one.wanted)
+        if not one.out_of_reach
+        and (one.running or one.restarting or (one.self_healing and one.wanted))
         for key in (one.id, one.name)
     }
 

@@ -31,8 +31,12 @@ async def revive(services: DeployServices, instance: Instance) -> None:
     status = await services.runtime.status(instance.handle)
     current = await services.store.read(lambda reader: reader.instance(instance.id))
     runs = status is not None and (status.running or status.restarting)
-    if current.state is not InstanceState.LIVE or (runs and current.container_id):
-        return  # it was otherwise when the workloads were listed
+    if (
+        current.state is not InstanceState.LIVE
+        or await reach_again(services, instance, status)
+        or (runs and current.container_id)
+    ):
+        return  # that is all, or it was otherwise when the workloads were listed
     if not runs:
         words = await words_about(services.store, instance) | {"container": instance.container}
         log.warning("a live container does not run; starting it", action="revive", **words)
@@ -71,6 +75,21 @@ async def revive(services: DeployServices, instance: Instance) -> None:
             await services.store.write(partial(keep_storage, current.stage_id, storage))
         await services.runtime.remove(current.handle)
         await _make_again(services, await _change(services, current, container_id=""))
+
+
+async def reach_again(
+    services: DeployServices, instance: Instance, status: WorkloadStatus | None
+) -> bool:
+    """Replace the tasks of a live instance if none can be reached; return whether it was so.
+
+    While others of its tasks are reached, those answer requests, and stay.
+    """
+    if status is None or not status.out_of_reach:
+        return False
+    words = await words_about(services.store, instance) | {"container": instance.container}
+    log.warning("its tasks cannot be reached; replacing them", action="revive", **words)
+    await services.runtime.replace_tasks(status.id)
+    return True
 
 
 def found_elsewhere(

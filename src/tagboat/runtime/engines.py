@@ -168,6 +168,10 @@ class Engines:
         """Remove it where it is."""
         await (await self._engine_of(workload)).remove(workload)
 
+    async def replace_tasks(self, workload: str) -> None:
+        """Let new tasks take the place of its tasks, where its engine can lose track of them."""
+        await (await self._engine_of(workload)).replace_tasks(workload)
+
     async def inspect_container(self, name: str) -> ContainerFacts | None:
         """Return the facts of a container of Docker's."""
         return await self._docker.inspect_container(name)

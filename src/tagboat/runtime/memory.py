@@ -208,6 +208,10 @@ class MemoryRuntime(MemoryState):
             found.wake()
             self._tell(found)
 
+    async def replace_tasks(self, workload: str) -> None:
+        """Note it, and nothing else: a container in memory is where it was."""
+        self._record("replace_tasks", workload)
+
     async def inspect_container(self, name: str) -> ContainerFacts | None:
         """Return the facts of a container, as it was created; None when it is gone."""
         self.raise_failure("inspect_container")

@@ -422,6 +422,7 @@ async def build_world(store: SqlStore, clock: Clock, *, ingress: bool = False) -
         "start",
         "stop",
         "remove",
+        "replace_tasks",
         "status",
         "logs",
     )

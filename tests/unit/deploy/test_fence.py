@@ -28,7 +28,15 @@ pytestmark = pytest.mark.anyio
 
 CHANGES = {
     *("ensure_image", "remove_image", "create", "launch", "start", "stop", "remove", "set_aside"),
-    *("rejoin", "ensure_network", "remove_network", "remove_volume", "sweep", "renew_logins"),
+    *(
+        "replace_tasks",
+        "rejoin",
+        "ensure_network",
+        "remove_network",
+        "remove_volume",
+        "sweep",
+        "renew_logins",
+    ),
 }
 
 

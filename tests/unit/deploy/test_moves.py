@@ -230,3 +230,24 @@ async def test_the_time_of_a_pull_is_not_the_apps(led: World) -> None:
         plan(preparing=True, tasks=(ONE,))
     plan(preparing=False, tasks=(ONE, TWO))
     assert (await led.ship("v1")).endpoints == BOTH
+
+
+async def test_tasks_that_cannot_be_reached_are_replaced_before_they_go_live(led: World) -> None:
+    led.runtime.self_healing = True
+
+    async def lost() -> None:
+        become(led, replace(ONE, endpoint=None), TWO)
+        (held,) = led.runtime._containers.values()
+        held.status = replace(held.status, tasks=held.status.tasks[:1], lost_track=True)
+
+    async def found() -> None:
+        become(led, ONE, TWO)
+        (held,) = led.runtime._containers.values()
+        held.status = replace(held.status, lost_track=False)
+
+    led.calls.after("start", lost)
+    led.calls.after("replace_tasks", found)
+    live = await led.ship("v1")
+    assert live.endpoints == (ONE.endpoint, TWO.endpoint)
+    asked = [one for one in led.runtime.journal if one.startswith("replace_tasks")]
+    assert len(asked) == 1

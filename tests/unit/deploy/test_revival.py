@@ -162,6 +162,22 @@ async def test_what_somebody_has_set_to_no_replicas_is_started(
     assert await led.is_running(live.container)
 
 
+@pytest.mark.parametrize("reached_elsewhere", [True, False])
+async def test_tasks_that_nobody_can_reach_any_more_are_replaced(
+    led: World, reached_elsewhere: bool
+) -> None:
+    led.runtime.self_healing = True
+    await led.ship("v1")
+    (held,) = led.runtime._containers.values()
+    status = held.status if reached_elsewhere else held.status.with_tasks(endpoint=None)
+    held.status = replace(status, lost_track=True)
+    await reconcile(led.services)
+    # What other tasks are answering must not be cut off.
+    assert (
+        any(one.startswith("replace_tasks") for one in led.runtime.journal) is not reached_elsewhere
+    )
+
+
 async def test_without_an_ingress_it_comes_back_too(world: World) -> None:
     live = await world.ship("v1")
     await world.runtime.stop(live.container)

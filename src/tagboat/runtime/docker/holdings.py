@@ -51,6 +51,9 @@ class DockerHoldings:
             raise EngineMissingError("the stage asks for a swarm, and there is one Docker engine")
         return self
 
+    async def replace_tasks(self, workload: str) -> None:
+        """Do nothing: the engine knows where a container is reached."""
+
     async def manages_swarm(self) -> bool:
         """Return whether the engine is a manager of a swarm."""
         async with self._connection.use("tell of its swarm", ASK_S) as docker:

@@ -65,9 +65,11 @@ class SwarmManagers:
         params: Mapping[str, str] | None = None,
         body: object = None,
         headers: Mapping[str, str] | None = None,
+        limit_s: float | None = None,
     ) -> Any:  # noqa: ANN401 - JSON of the engine
-        """Call the API, and return its JSON. Raises EngineError; see `refusal_of` for which.
+        """Call the API, and return its JSON; a manager has `limit_s` seconds, or its usual ones.
 
+        Raises EngineError; see `refusal_of` for which.
         A call that changes something may have been done although it raises or is repeated.
         """
 
@@ -77,7 +79,7 @@ class SwarmManagers:
                 path, method, params=dict(params or {}), data=body, headers=headers
             )
 
-        return await self.use(doing, work)
+        return await self.use(doing, work, limit_s=limit_s)
 
     async def use(
         self,

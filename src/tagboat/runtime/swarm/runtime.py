@@ -55,6 +55,7 @@ TASKS_LOOK_S = 1.0
 _STOP_LOOK_S = 0.2
 _TASKS_STOP_MARGIN_S = 20.0
 _LOGIN_S = 20.0
+_VERSION_S = 0.7
 _KNOWN_IMAGES = 256
 
 
@@ -97,7 +98,8 @@ class SwarmRuntime:
 
     async def version(self) -> str:
         """Return the release of the manager that answers, such as `20.10.24`."""
-        found = await self._managers.ask("be reached", "version")
+        # A manager that is away must not make the others seem to be.
+        found = await self._managers.ask("be reached", "version", limit_s=_VERSION_S)
         return str(found["Version"])
 
     async def platform(self) -> str:
@@ -110,11 +112,7 @@ class SwarmRuntime:
 
     async def trouble(self) -> str:
         """Return the nodes that are down, in words; empty where all are up, and one leads."""
-        nodes = sorted((await self._services.nodes()).values(), key=lambda one: one.name)
-        if not any(one.is_leader for one in nodes):
-            return "the swarm has no leader; 'docker node ls' on a manager says which are there"
-        down = ", ".join(one.name for one in nodes if one.lost)
-        return f"nodes of the swarm that do not answer: {down}" if down else ""
+        return await self._services.trouble()
 
     async def own_network(self) -> str | None:
         """Return None: instances are reached at the addresses of nodes, from anywhere."""
@@ -280,6 +278,10 @@ class SwarmRuntime:
         if service is not None:
             await self._services.remove(service["ID"])
             await self._files.remove_for(service["Spec"]["Name"])
+
+    async def replace_tasks(self, workload: str) -> None:
+        """Let the swarm replace them; does nothing where the service is gone."""
+        await self._services.replace_tasks(workload)
 
     async def inspect_container(self, name: str) -> ContainerFacts | None:  # noqa: ARG002 - see below
         """Return None: containers of nodes cannot be taken over."""

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError
+from tagboat.core.generics import T
 from tagboat.core.workload import WorkloadStatus
 from tagboat.runtime.docker.wire import Json
 from tagboat.runtime.swarm.managers import OutOfSequenceError, SwarmManagers
@@ -24,6 +27,10 @@ from tagboat.runtime.swarm.tasks import (
 _CHANGE_TRIES = 20
 _KNOWN_TASKS = 10_000
 _AUTH_HEADER = "X-Registry-Auth"
+_NODES_S = 1.0
+
+LOST_TRACK_S = 10.0
+"""Seconds after which a port that the managers do not know of a running task will not be known."""
 
 ServiceChange = Callable[[dict[str, Any]], bool]
 """Changes the spec of a service; returns False where that is as it is to be already."""
@@ -35,10 +42,24 @@ class SwarmServices:
     def __init__(self, managers: SwarmManagers) -> None:
         self._managers = managers
         self._endpoints: dict[str, Endpoint] = {}
+        self._without: dict[str, float] = {}
 
     async def nodes(self) -> dict[str, SwarmNode]:
         """Return the machines of the swarm, by id."""
         return read_nodes(await self._managers.ask("list its nodes", "nodes") or ())
+
+    async def trouble(self) -> str:
+        """Return why the swarm has no leader, or which nodes are down; empty for neither."""
+        found: dict[str, SwarmNode] = {}
+        # Without a leader it is not answered; a health check has no time for more.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_NODES_S):
+                found = await self.nodes()
+        nodes = sorted(found.values(), key=lambda one: one.name)
+        if not any(one.is_leader for one in nodes):
+            return "the swarm has no leader; 'docker node ls' on a manager says which are there"
+        down = ", ".join(one.name for one in nodes if one.lost)
+        return f"nodes of the swarm that do not answer: {down}" if down else ""
 
     async def find(self, workload: str) -> Json | None:
         """Return the service of a workload, None where there is none."""
@@ -75,22 +96,20 @@ class SwarmServices:
         """Read tasks; one whose port the managers have forgotten has the endpoint it had before.
 
         A node that reports to a new leader may leave the ports of its running tasks out. A task
-        keeps its ports as long as it runs.
+        keeps its ports as long as it runs, so that those that were never told will not be.
         """
-        tasks = read_tasks(service, answer, nodes)
-        for one in tasks:
+        tasks, now = [], time.monotonic()
+        for one in read_tasks(service, answer, nodes):
+            if one.endpoint is None and one.state == "running":
+                at = self._endpoints.get(one.id)
+                since = _note(self._without, one.id, self._without.get(one.id, now))
+                lost = at is None and now - since >= LOST_TRACK_S
+                tasks.append(replace(one, endpoint=at, lost_track=lost))
+                continue
             if one.endpoint is not None:
-                # Taken out first, so that those that were seen last are the last ones.
-                self._endpoints.pop(one.id, None)
-                self._endpoints[one.id] = one.endpoint
-        while len(self._endpoints) > _KNOWN_TASKS:
-            self._endpoints.pop(next(iter(self._endpoints)))
-        return [
-            replace(one, endpoint=self._endpoints[one.id])
-            if one.endpoint is None and one.state == "running" and one.id in self._endpoints
-            else one
-            for one in tasks
-        ]
+                _note(self._endpoints, one.id, one.endpoint)
+            tasks.append(one)
+        return tasks
 
     async def statuses(self, services: Sequence[Json]) -> list[WorkloadStatus]:
         """Return the statuses of several services, in their order."""
@@ -157,6 +176,18 @@ class SwarmServices:
             return {**found, "Spec": spec}
         raise EngineError(f"the swarm could not {doing}: others change it again and again")
 
+    async def replace_tasks(self, workload: str) -> None:
+        """Let the swarm start a new task in the place of each; does nothing where it is gone."""
+
+        def force(spec: dict[str, Any]) -> bool:
+            template = spec["TaskTemplate"]
+            template["ForceUpdate"] = int(template.get("ForceUpdate") or 0) + 1
+            return True
+
+        await self.change(workload, force)
+        # They are no reason to do it again before the new ones had their time.
+        self._without.clear()
+
     async def remove(self, service: str) -> None:
         """Remove a service by its id; its tasks are stopped by their nodes."""
         try:
@@ -165,3 +196,12 @@ class SwarmServices:
             )
         except EngineNotFoundError:
             return
+
+
+def _note(known: dict[str, T], task: str, value: T) -> T:
+    """Keep what is known of a task as the last of them, and forget those before the last ones."""
+    known.pop(task, None)
+    known[task] = value
+    while len(known) > _KNOWN_TASKS:
+        known.pop(next(iter(known)))
+    return value

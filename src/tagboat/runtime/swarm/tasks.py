@@ -71,7 +71,8 @@ def _read_node(answer: Json) -> SwarmNode:
 class SwarmTask:
     """One task. `node` is None before it has one, and where that was removed from the swarm.
 
-    `abandoned` is True once nobody waits for it any more: it was replaced before it ended.
+    `abandoned` is True once nobody waits for it any more: it was replaced before it ended. With
+    `lost_track` it runs, and its port will not be known.
     """
 
     id: str
@@ -86,6 +87,7 @@ class SwarmTask:
     said: str
     endpoint: Endpoint | None
     abandoned: bool = False
+    lost_track: bool = False
 
     @property
     def node_lost(self) -> bool:
@@ -158,6 +160,7 @@ def service_status(service: Json, tasks: Sequence[SwarmTask]) -> WorkloadStatus:
         tasks=tuple(found),
         wanted=wanted,
         self_healing=True,
+        lost_track=listens and any(some[-1].lost_track for some in slots.values()),
         waits_for=next(filter(None, waits), ""),
         # A task that was tried in vain is no first one: a node may never get its image.
         preparing=wanted > 0

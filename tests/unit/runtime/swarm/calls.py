@@ -22,6 +22,7 @@ class Calls:
         params: Mapping[str, str] | None = None,  # noqa: ARG002 - everything has the labels
         body: object = None,
         headers: Mapping[str, str] | None = None,
+        limit_s: float | None = None,  # noqa: ARG002 - they answer at once
     ) -> Any:  # noqa: ANN401 - JSON
         if method == "GET":
             return self.answers[path]
