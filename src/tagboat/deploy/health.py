@@ -107,7 +107,8 @@ class Health:
                     with suppress(EngineError):
                         # From inside a container, no endpoint may be reachable at all.
                         outside = elsewhere(await self._runtime.own_network())
-                    port, (project, stage) = self._config.port, self._names
+                    is_short = report.state is HealthState.SHORT
+                    port, (project, stage) = 0 if is_short else self._config.port, self._names
                     raise DeployFailedError(
                         why_late(report.reason, limit_s, port, project, stage, outside)
                     )

@@ -251,3 +251,17 @@ async def test_tasks_that_cannot_be_reached_are_replaced_before_they_go_live(led
     assert live.endpoints == (ONE.endpoint, TWO.endpoint)
     asked = [one for one in led.runtime.journal if one.startswith("replace_tasks")]
     assert len(asked) == 1
+
+
+async def test_tasks_that_never_start_are_not_the_ports_fault(led: World) -> None:
+    led.runtime.self_healing = True
+
+    async def wait() -> None:
+        become(led)
+        (held,) = led.runtime._containers.values()
+        held.status = replace(held.status, waits_for="no suitable node")
+
+    led.calls.after("start", wait)
+    led.publish("v1")
+    failed = await led.carry_out(await led.queue("v1"))
+    assert failed.reason == "not healthy within 60 s: 0 of 2 tasks run; no suitable node"

@@ -23,6 +23,7 @@ _BEFORE_THE_APP = frozenset({"assigned", "accepted", "preparing"})
 _ACTIVE = frozenset({"starting", "running"})
 _LOST = frozenset({"down", "disconnected"})
 _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not listened at
+_NO_NODE = "no suitable node"
 _AFTERWARDS = timedelta(seconds=0.5)
 """A task that ends is replaced in the same moment. One that was given up ends later than that."""
 _UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -224,7 +225,8 @@ def _why_waits(slot: Sequence[SwarmTask]) -> str:
     place = f"{task.node.name}: " if task.node else ""
     if task.state == "running":
         return f"{place}the task runs, but the managers do not know at which port"
-    return f"{place}{task.said}" if task.said else f"{place}the task is {task.state}"
+    advice = "; look at constraints, memory and cpus of the stage" if _NO_NODE in task.said else ""
+    return f"{place}{task.said}{advice}" if task.said else f"{place}the task is {task.state}"
 
 
 def _labels(service: Json) -> Mapping[str, str]:

@@ -192,3 +192,13 @@ def test_a_new_leader_that_has_yet_to_hear_of_a_node_has_not_lost_it() -> None:
 def test_no_task_is_paused_as_far_as_managers_know() -> None:
     """So nobody is advised to type `docker unpause`, which works on a node only."""
     assert not status([task("a", "running", 0)]).paused
+
+
+def test_a_task_that_no_node_fits_says_what_to_look_at() -> None:
+    nodes = read_nodes([node("n1")])
+    waiting = task("a", "pending", 0, on="", err="no suitable node (not satisfied on 1 node)")
+    (found,) = read_tasks(service(), [waiting], nodes)
+    assert service_status(service(), [found]).waits_for == (
+        "no suitable node (not satisfied on 1 node); look at constraints, memory and cpus of the"
+        " stage"
+    )
