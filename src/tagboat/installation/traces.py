@@ -7,10 +7,12 @@ is a person's.
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from tagboat.core.errors import EngineError
+from tagboat.core.errors import EngineError, EngineMissingError
 from tagboat.core.ports import Reader
+from tagboat.core.run import EngineKind
 from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
 from tagboat.core.workload import WorkloadStatus
@@ -24,13 +26,14 @@ class InstallationRecord:
     """The record of an installation, as far as it names things on the engine.
 
     `images` are names (`NAME@DIGEST`) that Tagboat has pulled. `adopted` are volumes that stages
-    have taken over.
+    have taken over, `engines` those that they ask for.
     """
 
     installation: str
     projects: int = 0
     stage_ids: tuple[str, ...] = ()
     adopted: tuple[str, ...] = ()
+    engines: frozenset[EngineKind] = frozenset()
     images: tuple[str, ...] = ()
 
 
@@ -73,6 +76,7 @@ def read_installation(place: DatabasePlace, key: bytes, installation: str) -> In
             projects=len(projects),
             stage_ids=tuple(stage.id for stage in stages),
             adopted=tuple(name for stage in stages for name in stage.adopted_volumes.values()),
+            engines=frozenset(stage.engine for stage in stages if stage.engine is not None),
             images=tuple(str(image) for image in reader.pulled_images()),
         )
 
@@ -83,6 +87,10 @@ async def find_traces(
     runtime: Runtime, place: DatabasePlace, key: bytes, record: InstallationRecord
 ) -> EngineTraces:
     """Return the traces of the installation. Raises EngineError where the engine is away."""
+    for engine in record.engines:
+        # One that is there has to answer; one that is no more has no traces.
+        with suppress(EngineMissingError):
+            await runtime.on(engine)
     labelled = await runtime.list_workloads(own_labels(record.installation))
     # Labels alone prove nothing: see ownership.py.
     ours = read_record(

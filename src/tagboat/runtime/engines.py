@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Protocol
@@ -11,6 +11,7 @@ from tagboat.core.catalog import Registry
 from tagboat.core.container_facts import ContainerFacts
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import EngineError, EngineMissingError
+from tagboat.core.generics import T
 from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage
@@ -209,7 +210,8 @@ class Engines:
 
     async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
         """Return those of both with these labels."""
-        return [*await self._docker.list_workloads(labels), *await self._swarm_workloads(labels)]
+        found = await self._docker.list_workloads(labels)
+        return [*found, *await self._of_swarm(lambda swarm: swarm.list_workloads(labels))]
 
     async def watch_exits(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """Yield the names of both, until either can be followed no longer."""
@@ -256,8 +258,9 @@ class Engines:
 
     async def list_networks(self, labels: Mapping[str, str]) -> list[str]:
         """Return the names of both, in order."""
-        names = [name for one in self._both() for name in await one.list_networks(labels)]
-        return sorted(set(names))
+        names = await self._docker.list_networks(labels)
+        of_swarm = await self._of_swarm(lambda swarm: swarm.list_networks(labels))
+        return sorted({*names, *of_swarm})
 
     async def list_volumes(self, prefix: str) -> list[str]:
         """Return the volumes of Docker."""
@@ -296,17 +299,17 @@ class Engines:
         # A name, which is on record before the engine has given an id.
         return self._docker if await self._docker.status(workload) is not None else self._swarm
 
-    async def _swarm_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
+    async def _of_swarm(self, listing: Callable[[Runtime], Awaitable[list[T]]]) -> list[T]:
         if self._in_use.is_set():
-            return await self._swarm.list_workloads(labels)
+            return await listing(self._swarm)
         if self._is_manager is None:
             self._is_manager = await self._docker.manages_swarm()
-        found: list[WorkloadStatus] = []
+        found: list[T] = []
         if self._is_manager:
             # A swarm that may have nothing to do with us must not hold up anything.
             with suppress(EngineError, TimeoutError):
                 async with asyncio.timeout(GLANCE_S):
-                    found = await self._swarm.list_workloads(labels)
+                    found = await listing(self._swarm)
         if found:
             self._in_use.set()
         return found

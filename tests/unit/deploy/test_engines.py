@@ -10,6 +10,7 @@ import pytest
 from tagboat.core.deploy import Deploy, DeployStatus, InstanceState
 from tagboat.core.errors import EngineMissingError, EngineUnavailableError
 from tagboat.core.run import EngineKind
+from tagboat.deploy.networks import tidy_networks
 from tagboat.deploy.ownership import own_labels
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.reconcile import reconcile
@@ -169,6 +170,15 @@ async def test_what_a_dead_server_has_left_on_the_swarm_is_removed(two: Two) -> 
     two.restart()
     await reconcile(two.services)
     assert await two.names() == ([], [await two.live()])
+
+
+async def test_a_network_that_is_left_on_the_swarm_is_found_after_a_restart(two: Two) -> None:
+    await two.ship("v1", SWARM)
+    await two.ship("v2")
+    await two.world.delete_project()
+    two.restart()
+    await tidy_networks(two.world.store, two.engines, INSTALLATION)
+    assert await two.swarm.list_networks(OWN) == []
 
 
 async def test_a_swarm_that_no_stage_uses_holds_up_nothing(two: Two) -> None:
