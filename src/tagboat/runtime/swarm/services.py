@@ -27,7 +27,7 @@ from tagboat.runtime.swarm.tasks import (
 _CHANGE_TRIES = 20
 _KNOWN_TASKS = 10_000
 _AUTH_HEADER = "X-Registry-Auth"
-_NODES_S = 1.0
+_NODES_S = 0.8
 
 LOST_TRACK_S = 10.0
 """Seconds after which a port that the managers do not know of a running task will not be known."""
