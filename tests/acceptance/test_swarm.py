@@ -9,6 +9,7 @@ import pytest
 from demo.lan import LAN
 from demo.swarm_cluster import HUB, Cluster, swarm_cluster
 from demo.swarm_node import Node
+from demo.waiting import await_value
 from tagboat.runtime.swarm.service_wire import LOGIN_LABEL
 from tests.faults.traffic import page, traffic
 from tests.support.docker_registry import DockerRegistry, docker_registry
@@ -52,6 +53,8 @@ def back_again(cluster: Cluster) -> Iterator[None]:
         if not node.runs:
             node.start()
             node.await_answer()
+    # With two managers left, the next one that dies would leave none that leads.
+    await_value(lambda: len(cluster.ready_nodes()) == 3, 180, "all nodes to be there")
 
 
 def other_than_leader(lane: SwarmLane) -> Node:
