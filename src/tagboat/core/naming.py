@@ -14,6 +14,7 @@ FEW_CHOICES = 9
 MAX_BASE_DOMAIN = 189
 
 _NETWORK_PREFIX = "tagboat-"
+_PROJECT_NETWORK = re.compile(rf"{_NETWORK_PREFIX}[0-9a-f]{{24}}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.ASCII)
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -74,7 +75,7 @@ def project_network(project_id: str) -> str:
 
 def is_project_network(name: str) -> bool:
     """Return whether `name` is that of a project's own network."""
-    return name.startswith(_NETWORK_PREFIX)
+    return _PROJECT_NETWORK.fullmatch(name) is not None
 
 
 def project_of_network(name: str) -> str:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidValueError
+from tagboat.core.ids import new_id
 from tagboat.core.image import parse_image_name
 from tagboat.core.naming import (
     MAX_LENGTH,
@@ -13,9 +14,11 @@ from tagboat.core.naming import (
     earlier_instance_host,
     earlier_stage_host,
     instance_host,
+    is_project_network,
     name_choices,
     network_name,
     parse_name,
+    project_network,
     stage_host,
 )
 
@@ -176,3 +179,10 @@ def test_names_that_are_cut_stay_apart() -> None:
         for name in ("a" * 60, "a" * 61, f"{'a' * 59}_b", f"{'a' * 59}-b")
     }
     assert len(hosts) == 4
+
+
+def test_a_network_that_a_person_has_named_is_no_projects_own() -> None:
+    own = project_network(new_id())
+    assert is_project_network(own)
+    assert not is_project_network("tagboat-shared")
+    assert not is_project_network(f"{own}-swarm")
