@@ -103,7 +103,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, engine_url: str) -> Iterator
         stack.compose("up", "-d")
         stack.until_healthy("tagboat")
         yield stack
-        stack.tagboat("projects", "delete", "hello", "--yes")
+        stack.execute("tagboat", "tagboat", "projects", "delete", "hello", "--yes", check=False)
     finally:
         stack.compose("down", "-v", check=False)
 
@@ -136,6 +136,23 @@ def test_neither_is_root_and_the_ingress_has_routes_only(stack: Stack) -> None:
     assert stack.shell("ingress", "ls /var/lib/tagboat") == "ingress"
     assert stack.shell("ingress", "test -e /var/run/docker.sock || echo none") == "none"
     assert "encryption.key" in stack.shell("tagboat", "ls /var/lib/tagboat")
+
+
+def test_in_a_network_of_its_own_doctor_says_what_it_needs(stack: Stack) -> None:
+    group = str(Path(stack.socket).stat().st_gid)
+    options = ["--volume", f"{stack.socket}:/var/run/docker.sock", "--group-add", group]
+    alone = ["docker", "run", "--detach", "--rm", *options, IMAGE]
+    container = subprocess.check_output(alone, text=True).strip()
+    try:
+        said, end = "", time.monotonic() + _HEALTHY_S
+        while "--network host" not in said:
+            assert time.monotonic() < end, said
+            doctor = ["docker", "exec", container, "tagboat", "doctor"]
+            done = subprocess.run(doctor, capture_output=True, text=True, check=False)
+            said = done.stdout + done.stderr
+            time.sleep(0.5)
+    finally:
+        subprocess.run(["docker", "stop", "-t", "1", container], check=True)
 
 
 def test_both_see_the_same_haproxy(stack: Stack, image: str) -> None:
