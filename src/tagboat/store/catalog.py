@@ -173,10 +173,10 @@ class CatalogReads(ReadPart):
         return found[0] if found else None
 
     def _projects_of(self, query: Select[Any]) -> list[Project]:
-        return [self._rows.project(row) for row in self._session.rows(query)]
+        return self._session.made(tables.projects_table, query, self._rows.made_project)
 
     def _stages_of(self, query: Select[Any]) -> list[Stage]:
-        return [self._rows.stage(row) for row in self._session.rows(query)]
+        return self._session.made(tables.stages_table, query, self._rows.made_stage)
 
     def _registry(self, query: Select[Any]) -> Registry | None:
         return next((self._rows.registry(row) for row in self._session.rows(query)), None)

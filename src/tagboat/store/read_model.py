@@ -92,7 +92,8 @@ class ReadModelReads(CatalogReads, DeployReads):
         query = select(_instances).where(
             _instances.c.stage_id.in_(stage_ids), _instances.c.state.in_(states)
         )
-        return sorted(self._session.all(Instance, query), key=lambda one: one.id, reverse=True)
+        found = self._session.made(_instances, query, self._rows.made_instance)
+        return sorted(found, key=lambda one: one.id, reverse=True)
 
     def held_pushes_in(self, stage_ids: Collection[str]) -> list[HeldPush]:
         """Return the pushes that wait in the stages, oldest first."""
