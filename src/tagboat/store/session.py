@@ -5,7 +5,7 @@ statements. A statement that reads one of their tables, or writes at all, sends 
 who adds a query has to remember that.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,14 +13,20 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
     Connection,
     CursorResult,
     Executable,
     Select,
+    String,
     Table,
+    any_,
     delete,
     func,
     insert,
+    literal,
     select,
 )
 from sqlalchemy.engine import Dialect
@@ -64,6 +70,13 @@ class ReadSession:
         """Execute a statement."""
         return self._connection.execute(statement, rows)
 
+    def among(self, column: Column[str], keys: Collection[str]) -> ColumnElement[bool]:
+        """Return the condition that a column of ids has one of `keys`."""
+        if self._connection.dialect.name == "sqlite":
+            return column.in_(keys)
+        # One parameter in place of one for each: hundreds cost more than the query itself.
+        return column == any_(literal(list(keys), ARRAY(String)))
+
     def scalar(self, statement: Executable) -> Any:  # noqa: ANN401 - whatever the column holds
         """Return the first column of the first row, None where there is no row."""
         return self.execute(statement).scalar()
@@ -72,9 +85,11 @@ class ReadSession:
         """Return the first column of all rows."""
         return list(self.execute(statement).scalars())
 
-    def rows(self, query: Executable) -> Iterator[dict[str, Any]]:
-        """Yield the rows by column name."""
-        result = self.execute(query)
+    def rows(
+        self, query: Executable, values: Mapping[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the rows by column name; `values` are those of the query's parameters."""
+        result = self.execute(query, values)
         names = tuple(result.keys())
         # Some at a time: there may be thousands, and the values made of them are enough to hold.
         return (
