@@ -43,13 +43,13 @@ NEWEST_DEPLOY = (
 # Asked stage by stage: a GROUP BY walks through all deploys that there ever were.
 
 _offers = tables.offers_table.c
-_instant = _offers.seen_at.type
-_newest_at = func.max(_offers.seen_at, type_=_instant)
+_seen_type = _offers.seen_at.type
+_newest_at = func.max(_offers.seen_at, type_=_seen_type)
 _waiting = (
     select(
         _offers.stage_id,
         func.count().label("pushes"),
-        func.min(_offers.seen_at, type_=_instant).label("since"),
+        func.min(_offers.seen_at, type_=_seen_type).label("since"),
         _newest_at.label("newest_at"),
     )
     .group_by(_offers.stage_id)
@@ -70,8 +70,8 @@ WAITING_PUSHES = select(
 
 _backoffs = tables.registry_backoffs_table.c
 # As text: an image is compared by its first characters, as the database has it.
-_path = type_coerce(tables.projects_table.c.image, Text)
-_is_there = func.substr(_path, 1, func.length(_backoffs.host) + 1) == _backoffs.host + "/"
+_image_path = type_coerce(tables.projects_table.c.image, Text)
+_is_there = func.substr(_image_path, 1, func.length(_backoffs.host) + 1) == _backoffs.host + "/"
 FAILING_REGISTRIES = (
     select(tables.registry_backoffs_table)
     .where(_backoffs.failures > 0, exists(select(tables.projects_table.c.id).where(_is_there)))

@@ -10,7 +10,7 @@ from tagboat.core.delivery import Named, PastPush
 from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.image import Digest, ImageName
-from tagboat.core.page_port import Failure, TagPlace, WaitingPushes
+from tagboat.core.page_port import StageFailure, TagPlace, WaitingPushes
 from tagboat.core.push import Outcome
 from tagboat.store import tables, upkeep_tables
 from tagboat.store.deploys import DeployReads
@@ -103,13 +103,13 @@ class PageReads(DeployReads):
             for row in self._session.rows(query)
         ]
 
-    def failures(self, since: datetime, limit: int) -> list[Failure]:
+    def failures(self, since: datetime, limit: int) -> list[StageFailure]:
         """Return the last failures of stages since then after which no deploy succeeded.
 
         The latest first. Those of stages that somebody has stopped since then are left out.
         """
         found = self._session.execute(FAILURES, {"since": since, "most": limit})
-        return [Failure(*row) for row in found]
+        return [StageFailure(*row) for row in found]
 
     def waiting_pushes(self, limit: int) -> list[WaitingPushes]:
         """Return how many pushes wait in each stage, with the newest; the latest stage first."""

@@ -1,21 +1,21 @@
 """Rows that are as they were are not parsed again, and rows that have changed are."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from tagboat.core.catalog import Project, Stage
-from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Reader
 from tagboat.core.run import RunOptions
 from tagboat.core.tags import parse_tag_pattern
-from tagboat.store import SqlStore, open_store
+from tagboat.store import SqlStore
+from tests.contract.test_store import open_again, store
 
+__all__ = ["open_again", "store"]
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 PROJECT = Project(
@@ -30,17 +30,10 @@ STAGE = Stage(
     project_id=PROJECT.id,
     name="prod",
     pattern=parse_tag_pattern("v*"),
-    run=RunOptions(secrets=("KEY",)),
-    env={"KEY": "secret"},
+    run=RunOptions(secrets={"KEY": "first"}),
+    env={"PLACE": "here"},
     created_at=NOW,
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqlStore]:
-    opened = open_store(None, tmp_path)
-    yield opened
-    opened.close()
 
 
 async def read(store: SqlStore) -> tuple[Project, Stage]:
@@ -61,8 +54,8 @@ async def test_what_has_changed_is_read_and_nothing_else_is_parsed(store: SqlSto
 
     for changed in (
         replace(STAGE, held=True),
-        replace(STAGE, env={"KEY": "another"}),
-        replace(STAGE, run=RunOptions(memory=1 << 20)),
+        replace(STAGE, env={"PLACE": "there"}),
+        replace(STAGE, run=RunOptions(secrets={"KEY": "second"})),
         STAGE,
     ):
         await store.write(lambda tx, changed=changed: tx.put_stage(changed))  # type: ignore[misc]
@@ -70,9 +63,19 @@ async def test_what_has_changed_is_read_and_nothing_else_is_parsed(store: SqlSto
 
 
 async def test_an_instance_is_as_its_row_is(store: SqlStore) -> None:
+    deploy = Deploy(
+        id=new_id(),
+        project_id=PROJECT.id,
+        stage_id=STAGE.id,
+        tag="v1",
+        digest=None,
+        trigger=Trigger.WEBHOOK,
+        status=DeployStatus.SUCCEEDED,
+        created_at=NOW,
+    )
     instance = Instance(
         id=new_id(),
-        deploy_id="d",
+        deploy_id=deploy.id,
         project_id=PROJECT.id,
         stage_id=STAGE.id,
         tag="v1",
@@ -91,6 +94,7 @@ async def test_an_instance_is_as_its_row_is(store: SqlStore) -> None:
 
     await store.write(lambda tx: tx.add_project(PROJECT))
     await store.write(lambda tx: tx.add_stage(STAGE))
+    await store.write(lambda tx: tx.add_deploy(deploy))
     await store.write(lambda tx: tx.add_instance(instance))
     (first,) = await live()
     assert first == instance
