@@ -109,7 +109,7 @@ class PageReads(DeployReads):
         The latest first. Those of stages that somebody has stopped since then are left out.
         """
         found = self._session.execute(FAILURES, {"since": since, "most": limit})
-        return [StageFailure(*row) for row in found]
+        return [StageFailure(deploy, project, stage) for deploy, project, stage in found]
 
     def waiting_pushes(self, limit: int) -> list[WaitingPushes]:
         """Return how many pushes wait in each stage, with the newest; the latest stage first."""
