@@ -108,8 +108,8 @@ class PageReads(DeployReads):
 
         The latest first. Those of stages that somebody has stopped since then are left out.
         """
-        found = self._session.execute(FAILURES, {"since": since, "most": limit})
-        return [StageFailure(deploy, project, stage) for deploy, project, stage in found]
+        rows = self._session.rows(FAILURES, {"since": since, "most": limit})
+        return [StageFailure(row["id"], row["project_id"], row["stage_id"]) for row in rows]
 
     def waiting_pushes(self, limit: int) -> list[WaitingPushes]:
         """Return how many pushes wait in each stage, with the newest; the latest stage first."""
