@@ -87,8 +87,8 @@ async def _found(api: Api) -> Filled:
         project = reader.project_by_name(_PROJECT)
         stage = next(one for one in reader.stages(project.id) if one.name == "prod")
         (live,) = reader.instances(stage_id=stage.id, states=[InstanceState.LIVE])
-        failed = reader.failed_deploys(datetime.now(UTC) - timedelta(days=1), 1)[0]
-        return Filled(live.deploy_id, live.deploy_id, failed.id, live.deploy_id, stage.id)
+        failed = reader.failures(datetime.now(UTC) - timedelta(days=1), 1)[0]
+        return Filled(live.deploy_id, live.deploy_id, failed.deploy_id, live.deploy_id, stage.id)
 
     return await api.store.read(work)
 

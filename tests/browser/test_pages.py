@@ -69,6 +69,16 @@ def test_an_open_page_shows_what_happens_and_leaves_what_is_typed(site: Site) ->
     expect(typed).to_be_focused()
 
 
+def test_a_time_is_that_of_the_reader_once_they_point_at_it(site: Site) -> None:
+    page = site.page("/", timezone_id="Asia/Tokyo", locale="en-GB")
+    time = page.locator("table time").first
+    before = time.get_attribute("title")
+    time.hover()
+    expected = time.evaluate("it => new Date(it.dateTime).toLocaleString()")
+    expect(time).to_have_attribute("title", expected)
+    assert before != expected
+
+
 def test_a_hidden_page_rests_and_catches_up(site: Site) -> None:
     page = site.page("/")
     page.evaluate(HIDE.format("true"))

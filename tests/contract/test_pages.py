@@ -152,7 +152,9 @@ async def test_the_last_pushes_of_a_project(store: SqlStore) -> None:
 
 async def test_failures_that_nothing_has_mended(store: SqlStore) -> None:
     project = a_project()
-    mended, broken, old, queued = stages = [a_stage(project, name) for name in "abcd"]
+    mended, broken, old, queued, stopped = stages = [a_stage(project, name) for name in "abcde"]
+    # Somebody has stopped it after its failure, and so knows that nothing serves there.
+    stages[-1] = stopped = replace(stopped, stopped_at=NOW + minutes(5))
     failed = DeployStatus.FAILED
 
     def ended(stage: object, tag: str, at: int, status: DeployStatus = failed) -> object:
@@ -168,12 +170,23 @@ async def test_failures_that_nothing_has_mended(store: SqlStore) -> None:
         *(ended(mended, "v1", 1), ended(mended, "v2", 2, DeployStatus.SUCCEEDED)),
         *(well, first, second),
         *(ended(old, "v1", -9), last, a_deploy(queued, "v2")),
+        ended(stopped, "v1", 4),
     )
 
-    found = await store.read(lambda reader: reader.failed_deploys(NOW, 9))
+    async def found(limit: int) -> list[str]:
+        failures = await store.read(lambda reader: reader.failures(NOW, limit))
+        assert all(one.project_id == project.id for one in failures)
+        assert [one.stage_id for one in failures] == [broken.id, queued.id][:limit]
+        return [one.deploy_id for one in failures]
+
     # Of each stage the last one: one that fails again and again must not hide the others.
-    assert found == [second, last]
-    assert await store.read(lambda reader: reader.failed_deploys(NOW, 1)) == [second]
+    assert await found(9) == [second.id, last.id]  # type: ignore[attr-defined]
+    assert await found(1) == [second.id]  # type: ignore[attr-defined]
+
+    # A start that fails after somebody has stopped it is news.
+    await add(store, ended(stopped, "v2", 6))
+    failures = await store.read(lambda reader: reader.failures(NOW, 9))
+    assert [one.stage_id for one in failures] == [stopped.id, broken.id, queued.id]
 
 
 async def test_pushes_that_wait_are_counted_by_stage(store: SqlStore) -> None:

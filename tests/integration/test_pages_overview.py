@@ -5,15 +5,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
 from tagboat.core.principal import Role
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.queries.needs import Needs, read_needs
+from tests.integration.test_api_overview import statements
 from tests.support.api import Api, running_api
 from tests.support.pages import Browser, signed_in, words
 from tests.support.sample_pages import Filled, fill
 
 pytestmark = pytest.mark.anyio
+STATEMENTS = 27
+"""So many read the page, whatever there is on it."""
 
 
 @pytest.fixture
@@ -135,6 +139,40 @@ async def test_it_reads_itself_again_after_events_since_it_was_read(
     last = await api.store.read(lambda reader: reader.last_event_id())
     page = (await browser.get("/")).body.decode()
     assert f'data-live="/live?after={last}&amp;topic=deploy&amp;topic=step' in page
+
+
+@pytest.mark.parametrize("number", [1, 20])
+async def test_it_is_read_in_one_transaction_however_much_there_is(
+    api: Api, browser: Browser, number: int
+) -> None:
+    await fill(api.store, [f"service-{one:03}" for one in range(number)])
+    begun: list[object] = []
+
+    def note(connection: object) -> None:
+        begun.append(connection)
+
+    event.listen(Engine, "begin", note)
+    try:
+        with statements() as asked:
+            assert (await browser.get("/")).status == 200
+    finally:
+        event.remove(Engine, "begin", note)
+    # One for who asks, and one for the page.
+    assert len(begun) == 2
+    assert len(asked) == STATEMENTS
+
+
+async def test_nothing_is_loaded_that_only_a_later_change_needs(
+    browser: Browser, filled: Filled
+) -> None:
+    assert filled
+    answer = await browser.get("/")
+    page = answer.body.decode()
+    assert "/live.js" in page
+    assert "vendor/" not in page
+    # Asked for before the page is read.
+    (styles,) = [part for part in page.split('"') if part.endswith("/app.css")]
+    assert answer.headers["link"] == f"<{styles}>; rel=preload; as=style"
 
 
 async def test_the_first_needs_are_the_start_of_all_of_them(api: Api, filled: Filled) -> None:

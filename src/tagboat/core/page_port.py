@@ -62,6 +62,15 @@ class WaitingPushes:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class StageFailure:
+    """The failed deploy that a stage is in trouble by, with its project and stage, all by id."""
+
+    deploy_id: str
+    project_id: str
+    stage_id: str
+
+
 class PageReader(Protocol):
     """Reads that pages are made of, quick however much there is."""
 
@@ -80,7 +89,7 @@ class PageReader(Protocol):
     ) -> list[KnownTag]: ...
     def tag_names(self, project_id: str, limit: int) -> list[tuple[str, datetime]]: ...
     def last_pushes(self, project_id: str, limit: int) -> list[PastPush]: ...
-    def failed_deploys(self, since: datetime, limit: int) -> list[Deploy]: ...
+    def failures(self, since: datetime, limit: int) -> list[StageFailure]: ...
     def waiting_pushes(self, limit: int) -> list[WaitingPushes]: ...
     def troubled_instances(self, limit: int) -> list[tuple[Instance, Vitals]]: ...
 

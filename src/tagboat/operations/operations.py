@@ -25,10 +25,10 @@ from tagboat.operations.queries.finder import FinderQuery
 from tagboat.operations.queries.image_look import ImageLookQueries
 from tagboat.operations.queries.logs import LogQueries
 from tagboat.operations.queries.machine import MachineQueries
-from tagboat.operations.queries.matrix import MatrixQuery
 from tagboat.operations.queries.metrics import MetricsQuery
 from tagboat.operations.queries.needs import NeedQueries
 from tagboat.operations.queries.overview import OverviewQuery
+from tagboat.operations.queries.overview_page import OverviewPageQuery
 from tagboat.operations.queries.patterns import PatternQueries
 from tagboat.operations.queries.project_page import ProjectPageQueries
 from tagboat.operations.queries.registry_use import RegistryUseQueries
@@ -76,7 +76,7 @@ class Operations:
         self.live_logs = LiveLogs(services)
         self.deliveries = DeliveryQueries(services)
         self.overview = OverviewQuery(services)
-        self.matrix = MatrixQuery(services)
+        self.overview_page = OverviewPageQuery(services)
         self.deploy_page = DeployPageQuery(services)
         self.project_page = ProjectPageQueries(services)
         self.machine = MachineQueries(services)

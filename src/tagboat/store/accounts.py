@@ -8,6 +8,7 @@ from sqlalchemy import Select, delete, exists, func, or_, select, update
 from tagboat.core.accounts import Account, ApiToken, Session
 from tagboat.core.principal import Role
 from tagboat.store.account_tables import accounts_table, api_tokens_table, sessions_table
+from tagboat.store.page_queries import SESSION_WITH_ACCOUNT
 from tagboat.store.part import ReadPart
 from tagboat.store.rows import to_row
 from tagboat.store.session import WriteSession, missing
@@ -48,13 +49,7 @@ class AccountReads(ReadPart):
 
     def session_by_hash(self, secret_hash: str) -> tuple[Session, Account] | None:
         """Return the session whose cookie has that hash, with its account; None for no such."""
-        query = (
-            # In one statement: each request of a browser asks this.
-            select(sessions_table, *(column.label(f"of_{column.key}") for column in _of_account))
-            .join(accounts_table, accounts_table.c.id == sessions_table.c.account_id)
-            .where(sessions_table.c.secret_hash == secret_hash)
-        )
-        for row in self._session.rows(query):
+        for row in self._session.rows(SESSION_WITH_ACCOUNT, {"secret_hash": secret_hash}):
             session = Session(**{name: row[name] for name in _SESSION_COLUMNS})
             return session, _account(
                 {column.key: row[f"of_{column.key}"] for column in _of_account}

@@ -71,7 +71,9 @@ class CatalogReads(ReadPart):
 
     def projects_by_id(self, project_ids: Collection[str]) -> dict[str, Project]:
         """Return those of the projects that exist, by their ids."""
-        query = select(tables.projects_table).where(tables.projects_table.c.id.in_(project_ids))
+        query = select(tables.projects_table).where(
+            self._session.among(tables.projects_table.c.id, project_ids)
+        )
         return {project.id: project for project in self._projects_of(query)}
 
     def stage(self, stage_id: str) -> Stage:
@@ -89,7 +91,9 @@ class CatalogReads(ReadPart):
         """Return the stages of several projects by project id, in the order of being tried."""
         found: dict[str, list[Stage]] = {project_id: [] for project_id in project_ids}
         for stage in self._stages_of(
-            select(tables.stages_table).where(tables.stages_table.c.project_id.in_(project_ids))
+            select(tables.stages_table).where(
+                self._session.among(tables.stages_table.c.project_id, project_ids)
+            )
         ):
             found[stage.project_id].append(stage)
         for stages in found.values():
@@ -173,10 +177,10 @@ class CatalogReads(ReadPart):
         return found[0] if found else None
 
     def _projects_of(self, query: Select[Any]) -> list[Project]:
-        return [self._rows.project(row) for row in self._session.rows(query)]
+        return self._session.made(tables.projects_table, query, self._rows.made_project)
 
     def _stages_of(self, query: Select[Any]) -> list[Stage]:
-        return [self._rows.stage(row) for row in self._session.rows(query)]
+        return self._session.made(tables.stages_table, query, self._rows.made_stage)
 
     def _registry(self, query: Select[Any]) -> Registry | None:
         return next((self._rows.registry(row) for row in self._session.rows(query)), None)

@@ -131,7 +131,7 @@ class InstanceReads(ReadPart):
         With `troubled`, of those only that need a person.
         """
         table = tables.vitals_table
-        query = select(table).where(table.c.instance_id.in_(instance_ids))
+        query = select(table).where(self._session.among(table.c.instance_id, instance_ids))
         if troubled:
             query = query.where(table.c.trouble != Trouble.NONE)
         return {vitals.instance_id: vitals for vitals in self._session.all(Vitals, query)}

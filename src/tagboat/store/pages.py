@@ -3,17 +3,18 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import exists, func, literal, select, tuple_
+from sqlalchemy import literal, select, tuple_
 
 from tagboat.core.catalog import KnownTag
 from tagboat.core.delivery import Named, PastPush
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
+from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.image import Digest, ImageName
-from tagboat.core.page_port import TagPlace, WaitingPushes
+from tagboat.core.page_port import StageFailure, TagPlace, WaitingPushes
 from tagboat.core.push import Outcome
 from tagboat.store import tables, upkeep_tables
 from tagboat.store.deploys import DeployReads
+from tagboat.store.page_queries import FAILURES, WAITING_PUSHES
 
 _deploys, _instances, _tags = tables.deploys_table, tables.instances_table, tables.tags_table
 
@@ -23,7 +24,9 @@ class PageReads(DeployReads):
 
     def deploys_by_id(self, deploy_ids: Collection[str]) -> dict[str, Deploy]:
         """Return those of the deploys that exist, by their ids."""
-        found = self._deploys_of(select(_deploys).where(_deploys.c.id.in_(deploy_ids)))
+        found = self._deploys_of(
+            select(_deploys).where(self._session.among(_deploys.c.id, deploy_ids))
+        )
         return {deploy.id: deploy for deploy in found}
 
     def instances_that_lived(
@@ -100,48 +103,18 @@ class PageReads(DeployReads):
             for row in self._session.rows(query)
         ]
 
-    def failed_deploys(self, since: datetime, limit: int) -> list[Deploy]:
+    def failures(self, since: datetime, limit: int) -> list[StageFailure]:
         """Return the last failures of stages since then after which no deploy succeeded.
 
-        The latest first.
+        The latest first. Those of stages that somebody has stopped since then are left out.
         """
-        # By id, which rises with time: a deploy that ended later may have been ordered before.
-        newer = _deploys.alias("newer")
-        mended = exists().where(
-            newer.c.stage_id == _deploys.c.stage_id,
-            newer.c.id > _deploys.c.id,
-            # Also one that failed: a stage that fails again and again must not hide the others.
-            newer.c.status.in_([DeployStatus.SUCCEEDED, DeployStatus.FAILED]),
-        )
-        query = select(_deploys).where(tables.HAS_FAILED, _deploys.c.finished_at >= since, ~mended)
-        return self._deploys_of(query.order_by(_deploys.c.finished_at.desc()).limit(limit))
+        rows = self._session.rows(FAILURES, {"since": since, "most": limit})
+        return [StageFailure(row["id"], row["project_id"], row["stage_id"]) for row in rows]
 
     def waiting_pushes(self, limit: int) -> list[WaitingPushes]:
         """Return how many pushes wait in each stage, with the newest; the latest stage first."""
-        offers = tables.offers_table
-        count, newest_at = func.count(), func.max(offers.c.seen_at, type_=offers.c.seen_at.type)
-        stages = (
-            select(
-                offers.c.stage_id,
-                count.label("pushes"),
-                func.min(offers.c.seen_at, type_=offers.c.seen_at.type).label("since"),
-                newest_at.label("newest_at"),
-            )
-            .group_by(offers.c.stage_id)
-            .order_by(newest_at.desc())
-            .limit(limit)
-            .subquery()
-        )
-        # Two may have come in one call, at the same microsecond: one of them stands for both.
-        newest = (
-            select(func.max(offers.c.tag))
-            .where(offers.c.stage_id == stages.c.stage_id, offers.c.seen_at == stages.c.newest_at)
-            .scalar_subquery()
-        )
-        query = select(
-            stages.c.stage_id, stages.c.pushes, newest.label("newest"), stages.c.since
-        ).order_by(stages.c.newest_at.desc())
-        return [WaitingPushes(**row) for row in self._session.rows(query)]
+        rows = self._session.rows(WAITING_PUSHES, {"most": limit})
+        return [WaitingPushes(**row) for row in rows]
 
     def troubled_instances(self, limit: int) -> list[tuple[Instance, Vitals]]:
         """Return the live instances that need a person, with what is wrong, newest first."""

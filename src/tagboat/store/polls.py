@@ -2,12 +2,13 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Text, exists, func, or_, select, type_coerce
+from sqlalchemy import exists, or_, select
 
 from tagboat.core.events import poll_change
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.push import Source
 from tagboat.store import tables
+from tagboat.store.page_queries import FAILING_REGISTRIES
 from tagboat.store.part import ReadPart
 from tagboat.store.rows import to_row
 from tagboat.store.session import POLL_STATES, WriteSession
@@ -55,14 +56,7 @@ class PollReads(ReadPart):
 
     def failing_registries(self) -> list[RegistryBackoff]:
         """Return the hosts that failed when last asked and have a project's image, in order."""
-        backoffs = tables.registry_backoffs_table.c
-        # As text: an image is compared by its first characters, as the database has it.
-        image = type_coerce(tables.projects_table.c.image, Text)
-        begins = func.substr(image, 1, func.length(backoffs.host) + 1) == backoffs.host + "/"
-        query = select(tables.registry_backoffs_table).where(
-            backoffs.failures > 0, exists(select(tables.projects_table.c.id).where(begins))
-        )
-        return self._session.all(RegistryBackoff, query.order_by(backoffs.host))
+        return self._session.all(RegistryBackoff, FAILING_REGISTRIES)
 
 
 class PollWrites(PollReads):

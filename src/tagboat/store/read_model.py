@@ -11,6 +11,7 @@ from tagboat.core.page_port import StagePlace
 from tagboat.store import tables
 from tagboat.store.catalog import CatalogReads
 from tagboat.store.deploys import DeployReads
+from tagboat.store.page_queries import NEWEST_DEPLOY
 
 _stages, _deploys, _instances = tables.stages_table, tables.deploys_table, tables.instances_table
 
@@ -43,12 +44,12 @@ class ReadModelReads(CatalogReads, DeployReads):
 
     def stages_by_id(self, stage_ids: Collection[str]) -> dict[str, Stage]:
         """Return those of the stages that exist, by their ids."""
-        found = self._stages_of(select(_stages).where(_stages.c.id.in_(stage_ids)))
+        found = self._stages_of(select(_stages).where(self._session.among(_stages.c.id, stage_ids)))
         return {stage.id: stage for stage in found}
 
     def open_deploys_in(self, stage_ids: Collection[str]) -> list[Deploy]:
         """Return the queued and running deploys of the stages, oldest first."""
-        return self._open_deploys(_deploys.c.stage_id.in_(stage_ids))
+        return self._open_deploys(self._session.among(_deploys.c.stage_id, stage_ids))
 
     def newest_deploys(
         self, stage_ids: Collection[str], status: DeployStatus | None = None
@@ -57,14 +58,7 @@ class ReadModelReads(CatalogReads, DeployReads):
 
         With `status`, of those stages only whose newest deploy has it.
         """
-        # Asked stage by stage: a GROUP BY walks through all deploys that there ever were.
-        newest = (
-            select(func.max(_deploys.c.id))
-            .where(_deploys.c.stage_id == _stages.c.id)
-            .correlate(_stages)
-            .scalar_subquery()
-        )
-        ids = select(newest).where(_stages.c.id.in_(stage_ids))
+        ids = select(NEWEST_DEPLOY).where(self._session.among(_stages.c.id, stage_ids))
         query = select(_deploys).where(_deploys.c.id.in_(ids))
         if status is not None:
             query = query.where(_deploys.c.status == status)
@@ -90,20 +84,21 @@ class ReadModelReads(CatalogReads, DeployReads):
     ) -> list[Instance]:
         """Return the instances of the stages in one of `states`, newest first."""
         query = select(_instances).where(
-            _instances.c.stage_id.in_(stage_ids), _instances.c.state.in_(states)
+            self._session.among(_instances.c.stage_id, stage_ids), _instances.c.state.in_(states)
         )
-        return sorted(self._session.all(Instance, query), key=lambda one: one.id, reverse=True)
+        found = self._session.made(_instances, query, self._rows.made_instance)
+        return sorted(found, key=lambda one: one.id, reverse=True)
 
     def held_pushes_in(self, stage_ids: Collection[str]) -> list[HeldPush]:
         """Return the pushes that wait in the stages, oldest first."""
         table = tables.offers_table
-        query = select(table).where(table.c.stage_id.in_(stage_ids))
+        query = select(table).where(self._session.among(table.c.stage_id, stage_ids))
         return self._session.all(HeldPush, query.order_by(table.c.seen_at, table.c.tag))
 
     def taken_back_in(self, stage_ids: Collection[str]) -> list[TakenBack]:
         """Return the versions that were taken back in the stages, the latest first."""
         table = tables.taken_back_table
-        query = select(table).where(table.c.stage_id.in_(stage_ids))
+        query = select(table).where(self._session.among(table.c.stage_id, stage_ids))
         return self._session.all(TakenBack, query.order_by(table.c.at.desc(), table.c.digest))
 
     def previous_instances(
@@ -151,7 +146,7 @@ class ReadModelReads(CatalogReads, DeployReads):
                 .correlate(_stages)
                 .scalar_subquery()
             )
-            ids = select(newest).where(_stages.c.id.in_(stage_ids))
+            ids = select(newest).where(self._session.among(_stages.c.id, stage_ids))
             of_state = self._session.all(
                 Instance, select(_instances).where(_instances.c.id.in_(ids))
             )
@@ -161,4 +156,6 @@ class ReadModelReads(CatalogReads, DeployReads):
     def configured_deploys(self, deploy_ids: Collection[str]) -> set[str]:
         """Return those of the deploys whose configuration is on record."""
         column = tables.deploy_configs_table.c.deploy_id
-        return set(self._session.scalars(select(column).where(column.in_(deploy_ids))))
+        return set(
+            self._session.scalars(select(column).where(self._session.among(column, deploy_ids)))
+        )

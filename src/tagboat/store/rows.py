@@ -2,7 +2,9 @@
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeGuard
 
 import msgspec
@@ -22,6 +24,9 @@ from tagboat.store.cipher import Cipher
 SIGNATURE_SETTING = "webhook_signature"
 SEALED_SETTINGS = frozenset({WEBHOOK_SECRET})
 """Settings that are secrets themselves."""
+REMEMBERED_ROWS = 512
+"""Number of rows of a kind, those read last, whose values are remembered."""
+# Five pages of the overview; 3 MB at most.
 _PLAIN_CONFIG = b'{"port":'
 """First bytes of a configuration that is not sealed. A sealed one begins with a key's id."""
 
@@ -54,6 +59,21 @@ def endpoints_of(host_port: int, others: tuple[Endpoint, ...] | None) -> tuple[E
     return (own,) if own else others or ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RowColumns:
+    """The columns of a table: their names, and what reads the driver's value; None: as it is."""
+
+    names: tuple[str, ...]
+    readers: tuple[Callable[[Any], Any] | None, ...]
+
+    def read(self, row: tuple[Any, ...]) -> dict[str, Any]:
+        """Return a row as the driver has it by column name, each value read."""
+        return {
+            name: value if reader is None else reader(value)
+            for name, reader, value in zip(self.names, self.readers, row, strict=True)
+        }
+
+
 class SealedRows:
     """Rows of the values that hold secrets.
 
@@ -67,6 +87,12 @@ class SealedRows:
     def __init__(self, cipher: Cipher, *, alone: bool = False) -> None:
         self._cipher = cipher
         self._alone = alone
+        # A value follows from its row alone: of a row that is as it was, nothing is parsed or
+        # opened again. What has changed is another row, so that none of these can be out of date.
+        remember = lru_cache(REMEMBERED_ROWS)
+        self.made_project = remember(lambda columns, row: self.project(columns.read(row)))
+        self.made_stage = remember(lambda columns, row: self.stage(columns.read(row)))
+        self.made_instance = remember(lambda columns, row: from_row(Instance, columns.read(row)))
 
     def of_project(self, project: Project) -> dict[str, Any]:
         """Return the row of a project."""

@@ -5,23 +5,31 @@ statements. A statement that reads one of their tables, or writes at all, sends 
 who adds a query has to remember that.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
     Connection,
     CursorResult,
     Executable,
     Select,
+    String,
     Table,
+    any_,
     delete,
     func,
     insert,
+    literal,
     select,
 )
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import visitors
 
 from tagboat.core.deploy import Deploy, DeployStatus
@@ -33,7 +41,7 @@ from tagboat.store import tables, upkeep_tables
 from tagboat.store.audit_table import audit_table
 from tagboat.store.bulk import BulkInsert, BulkUpdate, insert_into
 from tagboat.store.memory import WriteMemory
-from tagboat.store.rows import from_row
+from tagboat.store.rows import RowColumns, from_row
 
 _ROWS_AT_ONCE = 100
 
@@ -62,6 +70,13 @@ class ReadSession:
         """Execute a statement."""
         return self._connection.execute(statement, rows)
 
+    def among(self, column: Column[str], keys: Collection[str]) -> ColumnElement[bool]:
+        """Return the condition that a column of ids has one of `keys`."""
+        if self._connection.dialect.name == "sqlite":
+            return column.in_(keys)
+        # One parameter in place of one for each: hundreds cost more than the query itself.
+        return column == any_(literal(list(keys), ARRAY(String)))
+
     def scalar(self, statement: Executable) -> Any:  # noqa: ANN401 - whatever the column holds
         """Return the first column of the first row, None where there is no row."""
         return self.execute(statement).scalar()
@@ -70,9 +85,11 @@ class ReadSession:
         """Return the first column of all rows."""
         return list(self.execute(statement).scalars())
 
-    def rows(self, query: Executable) -> Iterator[dict[str, Any]]:
-        """Yield the rows by column name."""
-        result = self.execute(query)
+    def rows(
+        self, query: Executable, values: Mapping[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the rows by column name; `values` are those of the query's parameters."""
+        result = self.execute(query, values)
         names = tuple(result.keys())
         # Some at a time: there may be thousands, and the values made of them are enough to hold.
         return (
@@ -85,6 +102,18 @@ class ReadSession:
         """Return the rows as values of `kind`, whose fields are named after the columns."""
         return [from_row(kind, row) for row in self.rows(query)]
 
+    def made(
+        self, table: Table, query: Select[Any], make: Callable[[RowColumns, tuple[Any, ...]], T]
+    ) -> list[T]:
+        """Return what `make` makes of each row of a query for all columns of `table`.
+
+        It gets the row as the driver has it: a row that it knows need not be read again.
+        """
+        with closing(self.execute(query)) as result:
+            rows = result.cursor.fetchall()
+        columns = _columns_of(table, self._connection.dialect)
+        return [make(columns, row) for row in rows]
+
     def first(self, kind: type[T], query: Select[Any]) -> T | None:
         """Return the first row as a value of `kind`, None where there is no row."""
         return next(iter(self.all(kind, query.limit(1))), None)
@@ -92,6 +121,17 @@ class ReadSession:
     def one(self, kind: type[T], table: Table, key: str, noun: str) -> T:
         """Return the row with the id `key`. Raises NotFoundError, which names the kind `noun`."""
         return self.first(kind, select(table).where(table.c.id == key)) or missing(noun, key)
+
+
+@cache
+def _columns_of(table: Table, dialect: Dialect) -> RowColumns:
+    return RowColumns(
+        tuple(column.name for column in table.columns),
+        tuple(
+            column.type.dialect_impl(dialect).result_processor(dialect, None)
+            for column in table.columns
+        ),
+    )
 
 
 def missing(noun: str, key: str) -> Any:  # noqa: ANN401 - it never returns

@@ -8,6 +8,7 @@ from tagboat.core.deploy import Deploy, DeployStatus
 from tagboat.core.health import Trouble
 from tagboat.operations.queries.matrix import MatrixRow, StageCell
 from tagboat.web.deploy_words import running_step
+from tagboat.web.durations import age
 from tagboat.web.messages import Tone
 
 # More columns than these would be empty for most projects.
@@ -52,14 +53,51 @@ class CellWords:
 class RowLine:
     """A project's cells by column, None where it has no such stage, and those without a column."""
 
+    project: str
     cells: tuple[tuple[str, StageCell | None], ...]
     others: tuple[StageCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCell:
+    """The words of the cell of a stage; `age` is how long that has been so, empty if not said."""
+
+    stage: str
+    said: CellWords
+    age: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRow:
+    """A line in words alone; `other` is the one cell without a column, if there is just one."""
+
+    project: str
+    cells: tuple[tuple[str, ShownCell | None], ...]
+    others: int
+    other: ShownCell | None
+
+
+def shown_row(line: RowLine, now: datetime) -> ShownRow:
+    """Return the words of a line at a moment."""
+
+    def shown(cell: StageCell) -> ShownCell:
+        said = cell_words(cell)
+        known = "" if said.since is None else age(said.since, now)
+        return ShownCell(cell.stage.name, said, known)
+
+    return ShownRow(
+        line.project,
+        tuple((name, shown(cell) if cell else None) for name, cell in line.cells),
+        len(line.others),
+        shown(line.others[0]) if len(line.others) == 1 else None,
+    )
 
 
 def row_line(row: MatrixRow, columns: Sequence[str]) -> RowLine:
     """Return the cells of a project, laid out in the columns of these names."""
     by_name = {cell.stage.name: cell for cell in row.cells}
     return RowLine(
+        row.project.name,
         tuple((name, by_name.get(name)) for name in columns),
         tuple(cell for cell in row.cells if cell.stage.name not in columns),
     )

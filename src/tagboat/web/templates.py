@@ -33,6 +33,10 @@ class PageTemplates:
     def __init__(self, assets: Assets) -> None:
         self._assets = assets
 
+    def url(self, name: str) -> str:
+        """Return the address of a static file."""
+        return self._assets.url(name)
+
     def fill(self, name: str, values: Mapping[str, object]) -> str:
         """Return the text of a template; raise jinja2.UndefinedError for a name without value."""
         return _environment().get_template(name).render({"asset": self._assets.url, **values})

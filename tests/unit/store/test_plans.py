@@ -161,9 +161,12 @@ def test_the_last_pushes_are_found_by_their_project(connection: Connection) -> N
 def test_failures_are_found_among_the_failed_and_what_mended_them_by_stage(
     connection: Connection,
 ) -> None:
-    (plan,) = plans(connection, lambda reader: reader.failed_deploys(NOW, 50))
+    (plan,) = plans(connection, lambda reader: reader.failures(NOW, 50))
     assert plan[0] == "SEARCH deploys USING INDEX ix_deploys_failed (finished_at>?)"
-    assert plan[-1] == "SEARCH newer USING INDEX ix_deploys_stage_id_id (stage_id=? AND id>?)"
+    assert plan[-2:] == [
+        "SEARCH newer USING INDEX ix_deploys_stage_id_id (stage_id=? AND id>?)",
+        "SEARCH stages USING INDEX sqlite_autoindex_stages_1 (id=?)",
+    ]
     assert not any("SCAN" in line or "B-TREE" in line for line in plan)
 
 

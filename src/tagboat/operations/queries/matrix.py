@@ -51,6 +51,19 @@ class StageCell:
 
 
 @dataclass(frozen=True, slots=True)
+class MatrixFilter:
+    """The projects of a page: `limit` by name beyond `after`, in a state, None for any.
+
+    Their names contain `text`.
+    """
+
+    text: str = ""
+    state: ProjectState | None = None
+    after: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
 class MatrixRow:
     """A project with its stages, in the order in which they are tried."""
 
@@ -74,33 +87,22 @@ class Matrix:
     under_way: tuple[DeployView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixQuery:
-    """Reads projects with their stages, in a number of statements that does not grow with them."""
-
-    services: OperationServices
-
-    async def read(
-        self, text: str = "", state: ProjectState | None = None, after: str = "", limit: int = 50
-    ) -> Matrix:
-        """Return projects by name beyond `after`, whose name contains `text`, in that state."""
-        # Outside of the transaction, which may be run again.
-        now = self.services.clock()
-
-        def work(reader: Reader) -> Matrix:
-            among = None if state is None else projects_in_state(reader, state, now - FAILED_LATELY)
-            found = reader.projects_page(text, among, after, limit + 1)
-            newest = reader.newest_open_deploys(MOST_UNDER_WAY)
-            return Matrix(
-                # Of the newest deploys a cell shows the failed; the others are most of the page.
-                rows=matrix_rows(reader, found[:limit], DeployStatus.FAILED),
-                more=len(found) > limit,
-                names=tuple(reader.stage_names(_MOST_NAMES)),
-                projects=reader.count_projects(),
-                under_way=tuple(Views(reader, self.services).deploys(newest)),
-            )
-
-        return await self.services.store.read(work)
+def read_matrix(
+    reader: Reader, services: OperationServices, wanted: MatrixFilter, now: datetime
+) -> Matrix:
+    """Return a page of projects, in a number of statements that does not grow with them."""
+    since = now - FAILED_LATELY
+    among = None if wanted.state is None else projects_in_state(reader, wanted.state, since)
+    found = reader.projects_page(wanted.text, among, wanted.after, wanted.limit + 1)
+    newest = reader.newest_open_deploys(MOST_UNDER_WAY)
+    return Matrix(
+        # Of the newest deploys a cell shows the failed; the others are most of the page.
+        rows=matrix_rows(reader, found[: wanted.limit], DeployStatus.FAILED),
+        more=len(found) > wanted.limit,
+        names=tuple(reader.stage_names(_MOST_NAMES)),
+        projects=reader.count_projects(),
+        under_way=tuple(Views(reader, services).deploys(newest)),
+    )
 
 
 def projects_in_state(reader: Reader, state: ProjectState, failed_since: datetime) -> set[str]:
@@ -111,8 +113,7 @@ def projects_in_state(reader: Reader, state: ProjectState, failed_since: datetim
         case ProjectState.HELD:
             return reader.held_projects()
         case ProjectState.FAILED:
-            failed = reader.failed_deploys(failed_since, _MOST_IN_STATE)
-            return {deploy.project_id for deploy in failed}
+            return {one.project_id for one in reader.failures(failed_since, _MOST_IN_STATE)}
         case ProjectState.UNHEALTHY:
             troubled = reader.troubled_instances(_MOST_IN_STATE)
             return {instance.project_id for instance, _ in troubled}

@@ -89,26 +89,29 @@ class NeedQueries:
         no more than the first ones are made.
         """
         now = self.services.clock()
-        # Not on record, and the engine's disk is asked of the engine, which may hang.
-        disks = [] if only.project or only.stage else await self._disks()
+        disks = [] if only.project or only.stage else await low_disks(self.services)
         found = await self.services.store.read(lambda reader: read_needs(reader, only, now, most))
-        return Needs((*found.first, *map(_disk_need, disks))[:most], found.count + len(disks))
+        return with_disks(found, disks, most)
 
-    async def _disks(self) -> Sequence[Disk]:
-        """Return the disks that will soon be full; none where the engine does not answer."""
-        try:
-            async with asyncio.timeout(DISKS_WITHIN_S):
-                return [disk for disk in await self.services.disks() if disk.low]
-        except (TimeoutError, TagboatError):
-            return []
+
+async def low_disks(services: OperationServices) -> Sequence[Disk]:
+    """Return the disks that will soon be full; none where the engine does not answer."""
+    # Not on record, and the engine's disk is asked of the engine, which may hang.
+    try:
+        async with asyncio.timeout(DISKS_WITHIN_S):
+            return [disk for disk in await services.disks() if disk.low]
+    except (TimeoutError, TagboatError):
+        return []
+
+
+def with_disks(found: Needs, disks: Sequence[Disk], most: int | None) -> Needs:
+    """Return the needs on record with those of disks after them, at `most` so many of them."""
+    return Needs((*found.first, *map(_disk_need, disks))[:most], found.count + len(disks))
 
 
 def read_needs(reader: Reader, only: StageFilter, now: datetime, most: int | None = None) -> Needs:
     """Return the needs on record, the latest of each kind first, at `most` so many of them."""
-    failed = reader.failed_deploys(now - FAILED_WITHIN, MOST_OF_A_KIND)
-    stages = reader.stages_by_id({one.stage_id for one in failed})
-    # Who has stopped the stage since then knows that nothing serves there.
-    failed = [one for one in failed if not stages[one.stage_id].stopped_since(one.finished_at)]
+    failed = reader.failures(now - FAILED_WITHIN, MOST_OF_A_KIND)
     troubled = reader.troubled_instances(MOST_OF_A_KIND)
     waiting = reader.waiting_pushes(MOST_OF_A_KIND)
     count = len(failed) + len(troubled) + len(waiting)
@@ -119,16 +122,18 @@ def read_needs(reader: Reader, only: StageFilter, now: datetime, most: int | Non
         waiting = waiting[: most - len(failed) - len(troubled)]
     failing = {one.stage_id for one in failed}
     others = {*(one.stage_id for one, _ in troubled), *(one.stage_id for one in waiting)}
-    stages |= reader.stages_by_id(others - set(stages))
-    projects = reader.projects_by_id({stages[key].project_id for key in failing | others})
     # Read for all kinds at once: the number of statements does not depend on the needs.
-    places = {
-        key: _Place(projects[stages[key].project_id], stages[key]) for key in failing | others
-    }
+    stages = reader.stages_by_id(failing | others)
+    projects = reader.projects_by_id({stage.project_id for stage in stages.values()})
+    places = {key: _Place(projects[stage.project_id], stage) for key, stage in stages.items()}
+    deploys = reader.deploys_by_id([one.deploy_id for one in failed])
     serving = reader.instances_in(failing, [InstanceState.LIVE])
     live = {one.stage_id: one for one in reversed(serving)}
     found = [
-        *(_failure_need(places[one.stage_id], one, live.get(one.stage_id)) for one in failed),
+        *(
+            _failure_need(places[one.stage_id], deploys[one.deploy_id], live.get(one.stage_id))
+            for one in failed
+        ),
         *(_health_need(places[one.stage_id], one, vitals) for one, vitals in troubled),
         *(_waiting_need(places[one.stage_id], one) for one in waiting),
     ]

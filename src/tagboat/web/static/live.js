@@ -58,7 +58,11 @@ async function read() {
     signedOut = answer.redirected
     if (signedOut && ![...document.forms].some(isTouched)) location.reload()
     else if (signedOut) disconnect()
-    else if (answer.ok || answer.status === 404) update(await answer.text())
+    else if (answer.ok || answer.status === 404) {
+      const text = await answer.text()
+      if (!window.Idiomorph) await loadMorphing()
+      update(text)
+    }
   } catch {
     // The server is away; the stream says when it is back.
   }
@@ -67,6 +71,19 @@ async function read() {
   restUntil = performance.now() + Math.max(LEAST_MS - took, took * 2)
   reading = false
   if (again) readSoon()
+}
+
+// Pages that ask for parts of themselves have both; others do not need them before this.
+async function loadMorphing() {
+  for (const name of ["htmx.min.js", "idiomorph-ext.min.js"]) {
+    await new Promise((done, failed) => {
+      const script = document.createElement("script")
+      script.src = new URL(`vendor/${name}`, import.meta.url)
+      script.addEventListener("load", done)
+      script.addEventListener("error", failed)
+      document.head.append(script)
+    })
+  }
 }
 
 function update(text) {

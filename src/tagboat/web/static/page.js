@@ -13,15 +13,13 @@ export function age(seconds) {
 
 function renewTimes() {
   for (const element of document.querySelectorAll("time[datetime]")) {
-    const then = new Date(element.dateTime)
-    const seconds = (Date.now() - then) / 1000
+    const seconds = (Date.now() - new Date(element.dateTime)) / 1000
     // The words after the time stay; an old date stays as the server wrote it.
     const shown = element.textContent.match(/^\d+ (?:s|min|h|d)(?= |$)/)
     if (shown && seconds < 100 * DAY) {
       const text = age(seconds) + element.textContent.slice(shown[0].length)
       if (text !== element.textContent) element.textContent = text
     }
-    element.title = then.toLocaleString()
   }
 }
 
@@ -30,8 +28,14 @@ function prepare() {
   if (navigator.clipboard) {
     for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false
   }
-  renewTimes()
 }
+
+// In the reader's own time once they point at it: for all times of a page at once, it would take
+// longer than anything else before the page is shown.
+document.addEventListener("pointerover", event => {
+  const time = event.target.closest("time[datetime]")
+  if (time) time.title = new Date(time.dateTime).toLocaleString()
+})
 
 document.addEventListener("click", async event => {
   const button = event.target.closest("[data-copy]")
