@@ -53,6 +53,11 @@ class MemoryRuntime(MemoryState):
             raise EngineMissingError(f"there is no engine {engine}")
         return self
 
+    async def manages_swarm(self) -> bool:
+        """Return whether it plays a manager of a swarm."""
+        self.raise_failure("manages_swarm")
+        return self.is_manager
+
     async def version(self) -> str:
         """Return `memory`."""
         self.raise_failure("version")

@@ -116,6 +116,7 @@ class MemoryState:
 
     is_cluster = False
     self_healing = False
+    is_manager = False
 
     def __init__(self) -> None:
         self.journal: list[str] = []

@@ -26,13 +26,9 @@ SWARM = EngineKind.SWARM
 
 
 class Manager(MemoryRuntime):
-    """A Docker engine in memory; `is_manager` is whether it manages a swarm."""
+    """A Docker engine in memory, which manages a swarm."""
 
     is_manager = True
-
-    async def manages_swarm(self) -> bool:
-        self.raise_failure("manages_swarm")
-        return self.is_manager
 
     async def close(self) -> None: ...
 
