@@ -6,7 +6,6 @@ Each deploy is carried out by one of them, and what serves is what is on record.
 import contextlib
 import http.client
 import json
-import shutil
 import signal
 import socket
 import time
@@ -21,7 +20,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from tagboat.store.database import begin_write, open_database
-from tests.faults.fault_harness import FaultHarness, StageUnderTest, world
+from tests.faults.fault_harness import FaultHarness, StageUnderTest
+from tests.faults.two_servers import two_servers
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import call
 from tests.support.forks import commands
@@ -108,25 +108,10 @@ def pair(
     database, folder = postgres.new_database(), tmp_path_factory.mktemp("several")
     with silent_relay(postgres.port) as relay, contextlib.ExitStack() as stack:
         stack.callback(relay.speak)
-        hosts: list[FaultHarness] = []
-        for name, port in (("one", relay.port), ("two", postgres.port)):
-            directory = folder / name
-            data = directory / "data"
-            data.mkdir(parents=True, mode=0o700)
-            if hosts:
-                shutil.copy(folder / "one" / "data" / "encryption.key", data)
-            url = database.replace(str(postgres.port), str(port))
-            hosts.append(
-                stack.enter_context(
-                    world(
-                        directory,
-                        engine_url,
-                        docker_registry.host,
-                        environ={"TAGBOAT_DATABASE_URL": url},
-                    )
-                )
-            )
-        yield Pair(hosts[0], hosts[1], database, relay)
+        relayed = database.replace(str(postgres.port), str(relay.port))
+        hosts = two_servers(folder, engine_url, docker_registry.host, (relayed, database))
+        one, two = stack.enter_context(hosts)
+        yield Pair(one, two, database, relay)
 
 
 @pytest.fixture
