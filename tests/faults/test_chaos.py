@@ -237,7 +237,7 @@ def hosts(
                 host.mend()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS, ids=[f"seed{seed:02}" for seed in SEEDS])
 def test_whatever_happens_nothing_is_lost_doubled_or_cut(
     hosts: tuple[Host, Host], seed: int
 ) -> None:
