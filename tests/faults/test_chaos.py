@@ -6,6 +6,7 @@ server dies.
 
 import contextlib
 import http.client
+import itertools
 import signal
 import threading
 import time
@@ -261,3 +262,40 @@ def test_whatever_happens_nothing_is_lost_doubled_or_cut(
             host.mend()
         for lane in run.lanes:
             run.harness.server.call("DELETE", f"/api/projects/{lane.project_id}")
+
+
+def _deploy(
+    tag: str, status: str = "succeeded", trigger: str = "webhook", reason: str = ""
+) -> Json:
+    at = str(next(_times))
+    step = {"name": "start", "started_at": at if status != "superseded" else None}
+    fields = {"tag": tag, "status": status, "trigger": trigger, "reason": reason, "steps": [step]}
+    return {**fields, "created_at": at, "finished_at": at}
+
+
+_times = itertools.count(100)
+_SUPERSEDED = {"status": "superseded", "reason": "v3 was pushed before it began"}
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("deploys", "live", "said"),
+    [
+        ([_deploy("v1"), _deploy("v2", **_SUPERSEDED), _deploy("v3")], "v3", []),
+        ([_deploy("v1"), _deploy("v2"), _deploy("v1", trigger="rollback")], "v1", ["lost: v3"]),
+        ([_deploy("v1"), _deploy("v2"), _deploy("v3"), _deploy("v3")], "v3", ["doubled: v3"]),
+        (
+            [_deploy("v1"), _deploy("v2", **_SUPERSEDED), _deploy("v3", "cancelled")],
+            "v1",
+            ["v3 (webhook) cancelled: "],
+        ),
+        (
+            [_deploy("v1"), _deploy("v2"), _deploy("v3")],
+            "v2",
+            ["v3 was the last one, v2 is live", "v3 should be live, not v2"],
+        ),
+    ],
+    ids=["good", "lost", "doubled", "unexplained", "wrong version"],
+)
+def test_the_record_of_a_course_is_judged(deploys: list[Json], live: str, said: list[str]) -> None:
+    assert unexplained(Orders(["v1", "v2", "v3"], [], 1), deploys, live) == said
