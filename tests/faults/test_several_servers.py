@@ -283,6 +283,18 @@ def test_a_writer_that_falls_silent_holds_the_others_up_for_seconds_and_health_s
     engine.dispose()
 
 
+@pytest.mark.quick
+def test_a_server_that_starts_waits_for_a_writer_that_has_fallen_silent(pair: Pair) -> None:
+    assert pair.two.server.terminate() == 0
+    engine = open_database(pair.database, Path("unused"))
+    connection = engine.connect()
+    connection.begin()
+    begin_write(connection)
+    pair.two.server.start()
+    connection.invalidate()
+    engine.dispose()
+
+
 def test_a_server_on_another_engine_is_refused_until_it_is_told_that_all_has_moved(
     pair: Pair,
 ) -> None:
