@@ -16,7 +16,7 @@ from tagboat.webhook import ensure_webhook_secret
 
 START_PATIENCE_S = 30.0
 """Seconds for which a start tries again what other servers hold up."""
-_RETRY_S = 0.5
+_START_RETRY_S = 0.5
 
 
 def prepare(settings: Settings) -> None:
@@ -45,7 +45,7 @@ async def patiently(store: Store, work: Callable[[], Awaitable[T]]) -> T:
         except StoreUnavailableError:
             if store.exclusive or clock() >= end:
                 raise
-        await asyncio.sleep(_RETRY_S)
+        await asyncio.sleep(_START_RETRY_S)
 
 
 async def set_up_once(settings: Settings, store: Store) -> str:
