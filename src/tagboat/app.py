@@ -43,7 +43,7 @@ from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
 from tagboat.engine_choice import RegistrySource, choose_engine
-from tagboat.first_start import open_backed_up, prepare, set_up_once
+from tagboat.first_start import open_backed_up, patiently, prepare, set_up_once
 from tagboat.front import build_front
 from tagboat.host_paths import host_paths
 from tagboat.http.client_address import ClientAddress
@@ -228,7 +228,7 @@ async def _building(
 ) -> AsyncIterator[_Built]:
     if settings.docker.is_exposed:
         log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
-    installation = await set_up_once(settings, store)
+    installation = await patiently(store, partial(set_up_once, settings, store))
     # Servers that share a database share the installation, and take turns.
     claimed = claim_installation(installation) if store.exclusive else None
     adapters = build_adapters(settings, store, data_dir.replica)
@@ -289,12 +289,13 @@ async def _serve_until_stopped(
 ) -> int:
     """Answer and work until stopped; then finish requests, and finish or park deploys."""
     server = built.server
-    is_known = await built.claim_engine()
+    store = built.parts.store
+    is_known = await patiently(store, built.claim_engine)
     if isinstance(built.ingress, HaproxyIngress):
         await built.ingress.start()
     # Last: a start that fails is one line, without a link that leads nowhere.
     begin = offer_setup if settings.local_sign_in else end_sessions_with_passwords
-    await begin(built.operations)
+    await patiently(store, partial(begin, built.operations))
     loop = asyncio.get_running_loop()
     stopped_at = float("inf")
 

@@ -2,15 +2,21 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
+from tagboat.core.errors import StoreUnavailableError
+from tagboat.core.generics import T
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Store, Tx
 from tagboat.settings import Settings
 from tagboat.store import SqlStore, is_prepared, open_store
 from tagboat.webhook import ensure_webhook_secret
+
+START_PATIENCE_S = 30.0
+"""Seconds for which a start tries again what other servers hold up."""
+_START_RETRY_S = 0.5
 
 
 def prepare(settings: Settings) -> None:
@@ -22,6 +28,24 @@ def prepare(settings: Settings) -> None:
     if not is_prepared(settings.database_url, settings.data_dir):
         # The libraries for migrations and encryption would keep 10 to 20 MB.
         _run_in_fork(partial(_prepare, settings))
+
+
+async def patiently(store: Store, work: Callable[[], Awaitable[T]]) -> T:
+    """Return what `work` does, again while a database that others share does not answer.
+
+    Another server may have fallen silent while it wrote, for which all others wait some seconds:
+    no reason to end. Raises StoreUnavailableError after `START_PATIENCE_S` seconds, or at once
+    where no other server writes.
+    """
+    clock = asyncio.get_running_loop().time
+    end = clock() + START_PATIENCE_S
+    while True:
+        try:
+            return await work()
+        except StoreUnavailableError:
+            if store.exclusive or clock() >= end:
+                raise
+        await asyncio.sleep(_START_RETRY_S)
 
 
 async def set_up_once(settings: Settings, store: Store) -> str:

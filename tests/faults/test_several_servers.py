@@ -6,7 +6,6 @@ Each deploy is carried out by one of them, and what serves is what is on record.
 import contextlib
 import http.client
 import json
-import shutil
 import signal
 import socket
 import time
@@ -21,7 +20,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from tagboat.store.database import begin_write, open_database
-from tests.faults.fault_harness import FaultHarness, StageUnderTest, world
+from tests.faults.fault_harness import FaultHarness, StageUnderTest
+from tests.faults.two_servers import two_servers
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import call
 from tests.support.forks import commands
@@ -78,11 +78,11 @@ class Pair:
 
         with self.two_stands_still():
             self.one.server.until(accepted, "the push to be accepted")
-            self.one.server.until(lambda: self.claim(found[-1]) == 1, "its claim")
+            self.one.server.until(lambda: self.claim(found[-1]) > 0, "its claim")
         return found[-1]
 
     def claim(self, deploy: str) -> int:
-        """How often the deploy was claimed."""
+        """How often the deploy was claimed: by its server too, where the database was slow."""
         return int(self.ask("SELECT claim FROM deploys WHERE id = %s", deploy))
 
     def ask(self, query: str, *values: object) -> float:
@@ -108,25 +108,10 @@ def pair(
     database, folder = postgres.new_database(), tmp_path_factory.mktemp("several")
     with silent_relay(postgres.port) as relay, contextlib.ExitStack() as stack:
         stack.callback(relay.speak)
-        hosts: list[FaultHarness] = []
-        for name, port in (("one", relay.port), ("two", postgres.port)):
-            directory = folder / name
-            data = directory / "data"
-            data.mkdir(parents=True, mode=0o700)
-            if hosts:
-                shutil.copy(folder / "one" / "data" / "encryption.key", data)
-            url = database.replace(str(postgres.port), str(port))
-            hosts.append(
-                stack.enter_context(
-                    world(
-                        directory,
-                        engine_url,
-                        docker_registry.host,
-                        environ={"TAGBOAT_DATABASE_URL": url},
-                    )
-                )
-            )
-        yield Pair(hosts[0], hosts[1], database, relay)
+        relayed = database.replace(str(postgres.port), str(relay.port))
+        hosts = two_servers(folder, engine_url, docker_registry.host, (relayed, database))
+        one, two = stack.enter_context(hosts)
+        yield Pair(one, two, database, relay)
 
 
 @pytest.fixture
@@ -162,6 +147,7 @@ def test_one_that_stood_still_leaves_alone_what_another_took_over(
     tag = pair.one.publish(lane)
     with pair.two.users(lane) as users:
         deploy = pair.begun_by_one(lane, tag, point)
+        claim = pair.claim(deploy)
         ended = pair.two.ended(deploy, _TAKEN_OVER_S)
         pair.two.rest(lane)
         (before,) = pair.two.containers(lane)
@@ -171,7 +157,7 @@ def test_one_that_stood_still_leaves_alone_what_another_took_over(
         pair.both_serve(lane, tag)
         assert [one["Id"] for one in pair.two.containers(lane)] == [before["Id"]]
         users.goes_on()
-    assert (ended["status"], pair.claim(deploy)) == ("succeeded", 2)
+    assert (ended["status"], pair.claim(deploy) > claim) == ("succeeded", True)
     assert users.failures == []
 
 
@@ -182,6 +168,7 @@ def test_one_that_is_cut_off_from_the_database_leaves_alone_what_another_took_ov
     pair.one.live_from(lane)
     tag = pair.one.publish(lane)
     deploy = pair.begun_by_one(lane, tag, point, "hold_at")
+    claim = pair.claim(deploy)
     pair.relay.fall_silent()
     ended = pair.two.ended(deploy, _TAKEN_OVER_S)
     pair.two.rest(lane)
@@ -192,7 +179,7 @@ def test_one_that_is_cut_off_from_the_database_leaves_alone_what_another_took_ov
     pair.one.server.until(pair.one.server.answers, "the database to be back")
     pair.both_serve(lane, tag)
     assert [one["Id"] for one in pair.two.containers(lane)] == [before["Id"]]
-    assert (ended["status"], pair.claim(deploy)) == ("succeeded", 2)
+    assert (ended["status"], pair.claim(deploy) > claim) == ("succeeded", True)
 
 
 def test_one_that_is_cut_off_in_a_deploy_stops_in_time(pair: Pair, lane: StageUnderTest) -> None:
@@ -226,7 +213,7 @@ def test_one_that_dies_is_followed_by_the_other(pair: Pair, lane: StageUnderTest
         ended = pair.two.ended(deploy, _TAKEN_OVER_S)
         pair.two.rest(lane)
         users.goes_on()
-    assert (ended["status"], pair.claim(deploy)) == ("succeeded", 2)
+    assert (ended["status"], pair.claim(deploy) > 1) == ("succeeded", True)
     assert users.failures == []
     pair.one.server.start_if_left_dead()
     pair.both_serve(lane, tag)
@@ -240,6 +227,7 @@ def test_a_wrong_clock_takes_nothing_and_delays_nothing(
     pair.one.server.order(ahead_s=ahead_s, hold_at="runtime.start#1 before")
     deploy = pair.claimed_by_one(lane, tag)
     pair.one.server.held_at("runtime.start#1 before")
+    claim = pair.claim(deploy)
     left_s = pair.ask(
         "SELECT claimed_until / 1e6 - extract(epoch FROM clock_timestamp())"
         " FROM deploys WHERE id = %s",
@@ -249,10 +237,10 @@ def test_a_wrong_clock_takes_nothing_and_delays_nothing(
     # Another deploy shows that the second server, whose clock is right, has looked by then.
     other = pair.two.lane()
     pair.two.live_from(other)
-    assert pair.claim(deploy) == 1
+    assert pair.claim(deploy) == claim
     pair.one.server.let_go()
     assert pair.one.ended(deploy)["status"] == "succeeded"
-    assert pair.claim(deploy) == 1
+    assert pair.claim(deploy) == claim
     pair.two.called("DELETE", f"/api/projects/{other.project_id}")
 
 
@@ -291,6 +279,18 @@ def test_a_writer_that_falls_silent_holds_the_others_up_for_seconds_and_health_s
     pair.two.server.until(pair.two.server.answers, "writes to go on", 60)
     with pytest.raises(DBAPIError, match="idle-in-transaction"):
         connection.exec_driver_sql("SELECT 1")
+    connection.invalidate()
+    engine.dispose()
+
+
+@pytest.mark.quick
+def test_a_server_that_starts_waits_for_a_writer_that_has_fallen_silent(pair: Pair) -> None:
+    assert pair.two.server.terminate() == 0
+    engine = open_database(pair.database, Path("unused"))
+    connection = engine.connect()
+    connection.begin()
+    begin_write(connection)
+    pair.two.server.start()
     connection.invalidate()
     engine.dispose()
 

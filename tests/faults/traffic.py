@@ -23,17 +23,18 @@ class Traffic:
 
     port: int
     host: str
+    pause_s: float = _PAUSE_S
     answers: list[str] = field(default_factory=list)
     failures: list[tuple[datetime, str]] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
     def ask_on_fresh_connections(self) -> None:
-        while not self.over.wait(_PAUSE_S):
+        while not self.over.wait(self.pause_s):
             self._ask(self._connection(), keep=False)
 
     def ask_on_one_connection(self) -> None:
         connection = self._connection()
-        while not self.over.wait(_PAUSE_S):
+        while not self.over.wait(self.pause_s):
             self._ask(connection, keep=True)
         connection.close()
 
@@ -68,9 +69,9 @@ class Traffic:
 
 
 @contextmanager
-def traffic(port: int, host: str) -> Iterator[Traffic]:
-    """Ask all through the block."""
-    asked = Traffic(port, host)
+def traffic(port: int, host: str, pause_s: float = _PAUSE_S) -> Iterator[Traffic]:
+    """Ask all through the block, with a pause after each answer."""
+    asked = Traffic(port, host, pause_s)
     askers: list[Callable[[], None]] = [asked.ask_on_fresh_connections, asked.ask_on_one_connection]
     threads = [threading.Thread(target=asker) for asker in askers]
     for thread in threads:

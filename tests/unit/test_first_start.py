@@ -1,12 +1,15 @@
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import select, update
 
 from tagboat.core.config import WEBHOOK_SECRET
-from tagboat.first_start import prepare
+from tagboat.core.errors import StoreUnavailableError
+from tagboat.first_start import START_PATIENCE_S, patiently, prepare
 from tagboat.settings import load_settings
 from tagboat.store import is_prepared, open_store, tables
 from tagboat.store.database import DATABASE_FILE, open_database
@@ -71,3 +74,32 @@ async def test_a_secret_of_an_earlier_release_gets_its_hash(tmp_path: Path) -> N
     assert await store.read(lambda reader: reader.webhook_secret_hash()) == found
     store.close()
     engine.dispose()
+
+
+async def test_a_start_tries_again_while_other_servers_hold_the_database_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s, calls = 0.0, 0
+
+    async def pass_by(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+
+    async def fail(times: int) -> str:
+        nonlocal calls
+        calls += 1
+        if calls <= times:
+            raise StoreUnavailableError("the database did not answer")
+        return "done"
+
+    monkeypatch.setattr(asyncio, "sleep", pass_by)
+    monkeypatch.setattr(asyncio.BaseEventLoop, "time", lambda _: now_s)
+    shared, alone = Mock(exclusive=False), Mock(exclusive=True)
+    assert await patiently(shared, lambda: fail(3)) == "done"
+    calls = 0
+    with pytest.raises(StoreUnavailableError):
+        await patiently(alone, lambda: fail(3))
+    assert calls == 1
+    with pytest.raises(StoreUnavailableError):
+        await patiently(shared, lambda: fail(10_000))
+    assert now_s >= START_PATIENCE_S

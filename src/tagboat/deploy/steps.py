@@ -336,6 +336,9 @@ class DeploySteps:
             return _skipped_step(
                 StepName.DRAIN, _words_for_kept(context) or "there is no older instance"
             )
+        if self._checked is None:
+            # Another server may have switched, and our own ingress may not follow yet.
+            await traffic.apply_stage_routes(context.stage.id)
         tags = ", ".join(dict.fromkeys(one.tag for one in context.retired))
 
         async def tell(in_flight: int) -> None:

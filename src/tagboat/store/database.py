@@ -38,6 +38,9 @@ LOCKED_FOR_S = 2.0
 # A webhook call may have to wait for a batch that waits, and then itself, and must be answered
 # before its sender gives up, which Gitea does after 5 s.
 
+START_LOCKED_FOR_S = 20.0
+"""Seconds for which a start waits for other servers' writes: one that fell silent has its 5 s."""
+
 MIGRATION_LOCKED_FOR_S = 60.0
 """Seconds for which a migration waits for that of another server, or for a table in use."""
 

@@ -21,6 +21,7 @@ from tagboat.store.cipher import Cipher, load_or_make_key
 from tagboat.store.database import (
     DATABASE_FILE,
     HEAD,
+    START_LOCKED_FOR_S,
     begin_write,
     current_revision,
     migrate,
@@ -238,7 +239,7 @@ def open_store(
         _check_key(engine, cipher)
         _seal_settings(engine, cipher)
         with engine.begin() as connection:
-            begin_write(connection)
+            begin_write(connection, START_LOCKED_FOR_S)
             # An older server may have written stages before this start, or next to this one.
             UnitOfWork(connection, SealedRows(cipher), WriteMemory()).put_missing_hosts()
         # New ids follow those on record, even if the clock was set back.
@@ -287,7 +288,7 @@ def is_prepared(url: str | None, data_dir: Path) -> bool:
 def _check_key(engine: Engine, cipher: Cipher) -> None:
     """Refuse a key other than the one that the database was first used with."""
     with engine.begin() as connection:
-        begin_write(connection)
+        begin_write(connection, START_LOCKED_FOR_S)
         unit = UnitOfWork(connection, SealedRows(cipher), WriteMemory())
         known = unit.setting(KEY_ID_SETTING)
         if known is None:
@@ -314,7 +315,7 @@ def _seal_settings(engine: Engine, cipher: Cipher) -> None:
     if not old:
         return
     with engine.begin() as connection:
-        begin_write(connection)
+        begin_write(connection, START_LOCKED_FOR_S)
         if engine.dialect.name == "sqlite":
             # One that was not encrypted must not stay in the free pages of the file either.
             connection.exec_driver_sql("PRAGMA secure_delete=ON")

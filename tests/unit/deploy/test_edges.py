@@ -12,6 +12,7 @@ from tagboat.deploy.traffic import Traffic
 from tagboat.ingress.memory import MemoryIngress
 from tests.support.endpoints import port_of
 from tests.unit.deploy.deploy_harness import BASE_DOMAIN, HOST, World, statuses
+from tests.unit.deploy.test_resume import stop_in
 
 pytestmark = pytest.mark.anyio
 
@@ -242,3 +243,21 @@ async def test_a_server_without_an_ingress_waits_for_those_of_others(world: Worl
     assert EDGES_LOOK_S in waited
     drain = next(step for step in ended.steps if step.name is StepName.DRAIN)
     assert drain.detail.startswith("no request was in flight any more")
+
+
+async def test_one_that_takes_over_in_the_drain_has_its_own_ingress_follow_first(
+    led: World,
+) -> None:
+    old = await led.ship("v1")
+    other = MemoryIngress()
+    await traffic_at(led, THERE, other).apply_routes()
+    led.publish("v2")
+    deploy = await led.queue("v2")
+    await stop_in(led, deploy, StepName.DRAIN)
+    # The other server stood still during the switch, and goes on with the deploy.
+    led.ingress, led.edges = other, Edges(led.store, THERE)
+    led.see_what_is_cut()
+    assert led.routes[HOST] == str(port_of(old))
+    ended = await led.carry_out(deploy)
+    assert (ended.status.value, led.cut) == ("succeeded", [])
+    assert led.routes[HOST] == str(port_of(await led.instance_of(ended)))
