@@ -174,7 +174,10 @@ class SqlStore:
     def _read(self, work: Callable[[Reader], T]) -> T:
         try:
             with self._reads.connect() as connection:
-                return work(SqlReader(connection, self._rows))
+                found = work(SqlReader(connection, self._rows))
+                # A rollback would make PostgreSQL forget the statements that are prepared.
+                connection.commit()
+                return found
         except DBAPIError as error:
             raise translate(error) from error
 
