@@ -51,9 +51,9 @@ IN_THE_CLEAR = (
     "set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use ssh://USER@HOST"
 )
 NO_HAPROXY = (
-    "HAProxy is not installed: stages have no addresses, and deploys are not switched, watched or "
-    "taken back under traffic. Install it (sudo apt install haproxy) and restart Tagboat, "
-    "or set TAGBOAT_INGRESS=none to run without it"
+    "HAProxy is not installed: stages have no addresses that stay, and deploys are not switched, "
+    "watched or taken back under traffic. Install it (sudo apt install haproxy) and restart "
+    "Tagboat, or set TAGBOAT_INGRESS=none to run without it"
 )
 _LOCAL_ENGINE = "unix:///var/run/docker.sock"
 # Debian installs haproxy in a directory that is not on a user's PATH.

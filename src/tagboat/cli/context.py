@@ -76,8 +76,9 @@ class CommandContext:
         except FileNotFoundError:
             raise TagboatError(
                 f"no Tagboat server runs here ({path} does not exist). Start one with "
-                "'tagboat serve', or set TAGBOAT_DATA_DIR to the data directory of the one that "
-                "runs (only 'serve' reads .env), or use another one with 'tagboat login URL'"
+                "'tagboat serve', use sudo here too if it was started with sudo, set "
+                "TAGBOAT_DATA_DIR to the data directory of the one that runs (only 'serve' reads "
+                ".env), or use another one with 'tagboat login URL'"
             ) from None
         except OSError as error:
             raise TagboatError(

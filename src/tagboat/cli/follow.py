@@ -54,7 +54,9 @@ class QueuedDeploy:
             show.line(f"deploy {deploy['id']} of {deploy['tag']} is {deploy['status']}; {follows}")
         elif deploy["status"] == "succeeded":
             url = _live_address(client, self.stage, deploy["tag"])
-            said = f"{deploy['tag']}: {deploy['reason'] or deploy['status']}"
+            reason = deploy["reason"] or deploy["status"]
+            named = reason.startswith(f"{deploy['tag']} ")
+            said = reason if named else f"{deploy['tag']}: {reason}"
             show.line(f"{said} at {url}" if url else said)
         # Still open without --wait: nothing has failed.
         if deploy["status"] not in _LOST_STATUSES:
@@ -150,5 +152,7 @@ def _live_address(client: Client, stage: ApiObject, tag: str) -> str | None:
         items = []  # gone again, but the deploy has succeeded all the same
     # Several tags may be live in a stage.
     live = [one for one in items if one["tag"] == tag]
+    if live and not any(one["url"] for one in live):
+        return None  # without a port, nothing answers at the address of the stage
     urls = [*(one["address"] for one in live), stage["address"], *(one["url"] for one in live)]
     return next(filter(None, urls), None)

@@ -1,7 +1,7 @@
 """`tagboat webhook`: the URL for all images, and those for one project's image each."""
 
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import typer
 
@@ -32,6 +32,11 @@ WebhookArg = Annotated[
         metavar="NAME", help="The webhook's name.", autocompletion=complete.webhook_names
     ),
 ]
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_ONLY_HERE = (
+    "Only senders on this machine reach this address. For others, start the server with"
+    " TAGBOAT_PUBLIC_URL, the address at which they do."
+)
 _SHOWN_ONCE = (
     "Save it now: it is not shown again. 'tagboat webhook rotate PROJECT NAME' replaces it, and the"
     " old URL ends at once"
@@ -63,6 +68,8 @@ def webhook_url(registry: RegistryOption = None, *, as_json: JsonOption = False)
     if not as_json:
         # On stderr, so that a program can read the URL alone.
         show.progress(found["allows"])
+        if urlsplit(found["url"]).hostname in _LOOPBACK:
+            show.progress(_ONLY_HERE)
     _show_url(found, as_json=as_json)
 
 

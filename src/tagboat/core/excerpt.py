@@ -17,3 +17,8 @@ def excerpt(text: str) -> str:
 def some_of(names: Sequence[str]) -> str:
     """Return the first few of `names`, separated by commas; `…` stands for the rest."""
     return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+
+
+def as_sentence(text: str) -> str:
+    """Return `text` with a full stop, unless it ends as a sentence does."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from tagboat.core.catalog import HeldPush, Stage
 from tagboat.core.ending import EndingKind
+from tagboat.core.excerpt import as_sentence
 from tagboat.core.health import Trouble
 from tagboat.operations.queries.lane import Gap, GapReason, gap_between
 from tagboat.operations.queries.matrix import StageCell
@@ -115,8 +116,8 @@ def stage_sentence(cell: StageCell, now: datetime) -> str:
     elif cell.trouble is not None:
         parts.append(f"It is not well: {cell.trouble.detail}.")
     elif cell.newest is not None and has_failed(cell):
-        reason = (cell.newest.reason or "no reason is on record").rstrip(".")
-        parts.append(f"{cell.newest.tag} failed: {reason}.")
+        reason = as_sentence(cell.newest.reason or "no reason is on record")
+        parts.append(f"{cell.newest.tag} failed: {reason}")
     return " ".join(parts)
 
 

@@ -25,8 +25,9 @@ def test_the_local_server_is_found_through_the_data_directory(
 def test_no_server_on_this_machine(here: Tagboat, tmp_path: Path) -> None:
     assert here.fails("status") == (
         f"no Tagboat server runs here ({tmp_path}/data/server.json does not exist). "
-        "Start one with 'tagboat serve', or set TAGBOAT_DATA_DIR to the data directory of the one "
-        "that runs (only 'serve' reads .env), or use another one with 'tagboat login URL'"
+        "Start one with 'tagboat serve', use sudo here too if it was started with sudo, set "
+        "TAGBOAT_DATA_DIR to the data directory of the one that runs (only 'serve' reads .env), "
+        "or use another one with 'tagboat login URL'"
     )
 
 

@@ -84,7 +84,7 @@ def test_a_server_that_is_restarted_is_found_again(here: Tagboat, tmp_path: Path
     assert said == [AWAY]
     assert (process.returncode, out, err) == (
         0,
-        "v1: v1 is live at http://127.0.0.1:20001\n",
+        "v1 is live at http://127.0.0.1:20001\n",
         "the server is back\n",
     )
 
@@ -138,6 +138,16 @@ def test_a_front_without_its_server_is_waited_for(
     assert (done.returncode, done.stderr.count(AWAY)) == (0, 1)
 
 
+def test_an_app_without_a_port_answers_nowhere(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/projects/p1/stages"] = page(
+        STAGE | {"address": "http://app-dev.localhost"}
+    )
+    (live,) = server.answers["GET /api/instances"]["items"]
+    server.answers["GET /api/instances"] = page(live | {"url": None, "address": None})
+
+    assert tagboat("deploy", "app", "dev", "v1", "--wait").stdout == "v1 is live\n"
+
+
 def test_a_success_is_told_even_if_the_server_goes_away_right_after(
     tagboat: Tagboat, server: FakeServer
 ) -> None:
@@ -145,7 +155,7 @@ def test_a_success_is_told_even_if_the_server_goes_away_right_after(
 
     done = tagboat("deploy", "app", "dev", "v1", "--wait")
 
-    assert (done.returncode, done.stdout) == (0, "v1: v1 is live\n")
+    assert (done.returncode, done.stdout) == (0, "v1 is live\n")
 
 
 def test_patience_ends(
@@ -200,7 +210,7 @@ def test_deploy_follows_the_steps_and_tells_each_once(tagboat: Tagboat, server: 
         "pull    done      1.5 s  3 layers",
         "start   done",
     ]
-    assert done.stdout == "v1: v1 is live at http://127.0.0.1:20001\n"
+    assert done.stdout == "v1 is live at http://127.0.0.1:20001\n"
 
 
 def test_deploy_names_the_address_of_the_stage_where_it_has_one(
@@ -211,7 +221,7 @@ def test_deploy_names_the_address_of_the_stage_where_it_has_one(
     )
     assert (
         tagboat("deploy", "app", "dev", "v1", "--wait").stdout
-        == "v1: v1 is live at http://app-dev.localhost\n"
+        == "v1 is live at http://app-dev.localhost\n"
     )
 
 
@@ -321,4 +331,4 @@ def test_a_stream_that_is_cut_is_taken_up_again(tagboat: Tagboat, server: FakeSe
 
     done = tagboat("deploy", "app", "dev", "v1", "--wait")
 
-    assert (done.returncode, done.stdout) == (0, "v1: v1 is live at http://127.0.0.1:20001\n")
+    assert (done.returncode, done.stdout) == (0, "v1 is live at http://127.0.0.1:20001\n")

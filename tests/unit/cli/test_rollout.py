@@ -56,7 +56,7 @@ def test_it_is_followed_to_its_end(quick: Tagboat) -> None:
     done = quick("env", "set", "app", "dev", "A=1", "--wait")
     assert (done.returncode, done.stdout.splitlines()) == (
         0,
-        ["A of app dev is saved", "v1: v1 is live at http://127.0.0.1:20001"],
+        ["A of app dev is saved", "v1 is live at http://127.0.0.1:20001"],
     )
 
 

@@ -142,3 +142,14 @@ def test_one_is_shown_and_renamed(quick: Tagboat, server: FakeServer) -> None:
     done = quick("webhook", "rename", "app", "ci", "forge")
     assert done.stdout == "the webhook ci of app is now called forge\n"
     assert server.asked[-1].body == {"name": "forge"}
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:7070", "https://deploy.example.com"])
+def test_a_url_that_only_this_machine_reaches_says_so(
+    tagboat: Tagboat, server: FakeServer, host: str
+) -> None:
+    url = f"{host}/api/webhook/secret"
+    server.answers["GET /api/settings/webhook"]["url"] = url
+    done = tagboat("webhook", "url")
+    assert done.stdout == f"{url}\n"
+    assert ("TAGBOAT_PUBLIC_URL" in done.stderr) is host.startswith("http:")

@@ -10,6 +10,7 @@ from tagboat.core.catalog import Project, Stage
 from tagboat.core.delivery import Named
 from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.errors import TagboatError
+from tagboat.core.excerpt import as_sentence
 from tagboat.core.health import Vitals
 from tagboat.core.heard import Silence
 from tagboat.core.keeping import Disk
@@ -178,10 +179,10 @@ class _Place:
 
 def _failure_need(place: _Place, deploy: Deploy, serving: Instance | None) -> Need:
     still = f"{serving.tag} serves." if serving else "Nothing serves."
-    reason = (deploy.reason or "no reason is on record").rstrip(".")
+    reason = as_sentence(deploy.reason or "no reason is on record")
     return place.need(
         NeedKind.FAILED,
-        f"{deploy.tag} failed: {reason}. {still}",
+        f"{deploy.tag} failed: {reason} {still}",
         f"tagboat deploys show {deploy.id}",
         since=deploy.finished_at,
         target=(NeedTarget.DEPLOY, deploy.id),
