@@ -300,6 +300,16 @@ async def test_a_stage_is_not_deleted_in_mid_deploy(api: Api) -> None:
     assert api.abandoned == []
 
 
+async def save_and_export(api: Api, path: str, wanted: dict[str, Any]) -> None:
+    """Save fields of the stage at `path`; they come back, in a configuration file as well."""
+    assert (await api.caller.patch(path, wanted)).status == 200
+    assert (await api.caller.get(path)).json.items() >= wanted.items()
+    exported = (await api.caller.get("/api/config")).json
+    assert exported["projects"]["app"]["stages"]["dev"].items() >= wanted.items()
+    unchanged = await api.caller.post("/api/config/plan", {"document": exported})
+    assert unchanged.json["changes"] == []
+
+
 async def test_several_tasks_and_their_places_need_a_cluster(api: Api) -> None:
     path = f"/api/stages/{(await make(api, await project(api)))['id']}"
     for field, value in (("replicas", 2), ("constraints", ["node.labels.zone==a"])):
@@ -313,24 +323,14 @@ async def test_several_tasks_and_their_places_need_a_cluster(api: Api) -> None:
 
     api.engine.is_cluster = True
     wanted = {"replicas": 2, "constraints": ["node.labels.zone==a"]}
-    assert (await api.caller.patch(path, wanted)).status == 200
-    assert (await api.caller.get(path)).json.items() >= wanted.items()
-    exported = (await api.caller.get("/api/config")).json
-    assert exported["projects"]["app"]["stages"]["dev"].items() >= wanted.items()
-    unchanged = await api.caller.post("/api/config/plan", {"document": exported})
-    assert unchanged.json["changes"] == []
+    await save_and_export(api, path, wanted)
 
 
 async def test_a_stage_may_ask_for_an_engine_of_its_own(api: Api) -> None:
     path = f"/api/stages/{(await make(api, await project(api)))['id']}"
     assert (await api.caller.get(path)).json["engine"] is None
     wanted = {"engine": "swarm", "replicas": 2}
-    assert (await api.caller.patch(path, wanted)).status == 200
-    assert (await api.caller.get(path)).json.items() >= wanted.items()
-    exported = (await api.caller.get("/api/config")).json
-    assert exported["projects"]["app"]["stages"]["dev"].items() >= wanted.items()
-    unchanged = await api.caller.post("/api/config/plan", {"document": exported})
-    assert unchanged.json["changes"] == []
+    await save_and_export(api, path, wanted)
     # With one machine again, two replicas are too many.
     refused = await api.caller.patch(path, {"engine": None})
     assert refused.json["errors"][0]["field"] == "replicas"

@@ -215,13 +215,13 @@ class Engines:
 
     async def watch_exits(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """Yield the names of both, until either can be followed no longer."""
-        names: asyncio.Queue[str | EngineError] = asyncio.Queue()
+        names: asyncio.Queue[str | Exception] = asyncio.Queue()
 
         async def follow(engine: Runtime) -> None:
             try:
                 async for name in engine.watch_exits(labels):
                     names.put_nowait(name)
-            except EngineError as error:
+            except Exception as error:  # noqa: BLE001 - it belongs to the caller
                 names.put_nowait(error)
 
         async def follow_swarm() -> None:
@@ -233,7 +233,7 @@ class Engines:
             asyncio.create_task(follow_swarm()),
         ]
         try:
-            while not isinstance(found := await names.get(), EngineError):
+            while not isinstance(found := await names.get(), Exception):
                 yield found
             raise found
         finally:

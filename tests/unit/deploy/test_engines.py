@@ -1,7 +1,7 @@
 """A Docker engine and its swarm as one runtime, each a memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -222,6 +222,17 @@ async def test_exits_on_both_are_heard_of(two: Two) -> None:
     two.swarm.go_away()
     with pytest.raises(EngineUnavailableError):
         await listening
+
+
+async def test_a_fault_in_following_exits_reaches_the_caller(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Mapping[str, str]) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(two.docker, "watch_exits", broken)
+    with pytest.raises(ZeroDivisionError):
+        await anext(two.engines.watch_exits(OWN))
 
 
 async def test_logs_and_networks_are_those_of_its_engine(two: Two) -> None:

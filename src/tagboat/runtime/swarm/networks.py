@@ -95,10 +95,9 @@ class SwarmNetworks:
         return sorted({str(one["Name"]).removesuffix(_OVERLAY) for one in found})
 
     async def _find(self, name: str) -> Json | None:
-        overlay = _overlay_name(name)
-        found = await self._list({"name": [overlay], "scope": ["swarm"]})
-        # The engine finds it anywhere in a name.
-        return next((one for one in found if one["Name"] == overlay), None)
+        # The engine finds it anywhere in a name: also the one that an earlier release has made.
+        found = {one["Name"]: one for one in await self._list({"name": [name], "scope": ["swarm"]})}
+        return found.get(_overlay_name(name)) or found.get(name)
 
     async def _list(self, wanted: Mapping[str, list[str]]) -> Sequence[Json]:
         params = {"filters": json.dumps(wanted)}
