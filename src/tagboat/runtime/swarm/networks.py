@@ -95,8 +95,10 @@ class SwarmNetworks:
         return sorted({str(one["Name"]).removesuffix(_OVERLAY) for one in found})
 
     async def _find(self, name: str) -> Json | None:
-        # The engine finds it anywhere in a name: also the one that an earlier release has made.
-        found = {one["Name"]: one for one in await self._list({"name": [name], "scope": ["swarm"]})}
+        # An earlier release has made it under its plain name. The managers want whole names here,
+        # the engine that a network has reached already finds parts of them.
+        wanted = {"name": [_overlay_name(name), name], "scope": ["swarm"]}
+        found = {one["Name"]: one for one in await self._list(wanted)}
         return found.get(_overlay_name(name)) or found.get(name)
 
     async def _list(self, wanted: Mapping[str, list[str]]) -> Sequence[Json]:
