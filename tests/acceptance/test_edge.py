@@ -80,7 +80,7 @@ def site(
 @pytest.fixture(scope="module")
 def lane(site: Site, docker_registry: DockerRegistry, engine_url: str) -> Lane:
     """A stage whose secret the edge cannot read. One for all tests: deploys take their time."""
-    lane = new_lane(site.server, site.port, docker_registry, engine_url)
+    lane = new_lane(site.server, site.port, docker_registry.host, engine_url)
     lane.change(secrets={"TOKEN": "s3cret"}, drain_timeout_s=300, watch_s=0)
     lane.bring("v1", programs=WAITS_FOR_A_SIGN)
     return lane

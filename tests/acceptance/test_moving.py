@@ -50,7 +50,7 @@ def test_every_live_stage_comes_up_elsewhere_and_nothing_is_left_at_the_end(
     old, new = machines
     file, port = tmp_path / "backup.tar.gz", int(old.environ["TAGBOAT_INGRESS_LISTEN"][10:])
     old.start()
-    lane = new_lane(old, port, registry, engine_url)
+    lane = new_lane(old, port, registry.host, engine_url)
     lane.bring("v1")
     image = f"{registry.host}/acme/second-{uuid.uuid4().hex[:8]}"
     publish(image, "v7", body="second", volumes=["/data"])

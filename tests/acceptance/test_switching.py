@@ -57,7 +57,7 @@ class Lane:
         """Publish `tag`, deploy it, and see it end."""
         publish(self.image, tag, **{"body": tag, **content})
         ended = self.server.ended(self.deploy(tag)["id"])
-        assert ended["status"] == status, ended
+        assert ended["status"] == status, ended["reason"]
         return ended
 
     def change(self, **fields: Any) -> None:  # noqa: ANN401 - whatever the API takes
@@ -145,11 +145,11 @@ def behind(
 @pytest.fixture
 def lane(behind: tuple[Server, int], registry: DockerRegistry, engine_url: str) -> Lane:
     server, port = behind
-    return new_lane(server, port, registry, engine_url)
+    return new_lane(server, port, registry.host, engine_url)
 
 
-def new_lane(server: Server, port: int, registry: DockerRegistry, engine_url: str) -> Lane:
-    image = f"{registry.host}/acme/app-{uuid.uuid4().hex[:8]}"
+def new_lane(server: Server, port: int, registry: str, engine_url: str) -> Lane:
+    image = f"{registry}/acme/app-{uuid.uuid4().hex[:8]}"
     name = image.rpartition("/")[2]
     body = {"name": name, "image": image, "port": 8080, "healthcheck": "/"}
     status, project = server.call("POST", "/api/projects", body)
@@ -403,7 +403,7 @@ def test_with_haproxy_in_a_service_of_its_own_an_update_of_the_server_drops_noth
         ingress_run(tmp_path / "data", port) as run,
         running_server(tmp_path, engine_url, **environ) as server,
     ):
-        lane = new_lane(server, port, registry, engine_url)
+        lane = new_lane(server, port, registry.host, engine_url)
         lane.bring("v1")
         before = our_processes(run.directory)
         with asking(lane) as steady:

@@ -264,4 +264,4 @@ def behind_its_own(directory: Path, engine_url: str, registry: DockerRegistry) -
     port = free_port()
     environ = {"TAGBOAT_INGRESS": "haproxy", "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{port}"}
     with running_server(directory, engine_url, **environ) as server:
-        yield new_lane(server, port, registry, engine_url)
+        yield new_lane(server, port, registry.host, engine_url)

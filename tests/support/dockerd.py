@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -45,7 +45,7 @@ def running_engine() -> Iterator[str]:
         if started:
             if os.environ.get("DOCKER_HOST"):
                 raise RuntimeError(f"the engine that DOCKER_HOST names does not answer: {url}")
-            stack.enter_context(started_engine(["--host", url], url))
+            stack.enter_context(started_engine(["dockerd", "--host", url], url))
         fcntl.flock(using, fcntl.LOCK_SH)
         fcntl.flock(starting, fcntl.LOCK_UN)
         yield url
@@ -58,18 +58,25 @@ def _lock_file(name: str) -> TextIO:
 
 
 @contextmanager
-def started_engine(arguments: Sequence[str], url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `dockerd` with `arguments`, wait until it answers at `url`, and end it after the
-    block.
+def started_engine(
+    command: Sequence[str], url: str, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run an engine by `command`, wait until it answers at `url`, and end it after the block.
+
+    `environ` is added to its environment.
     """
-    if os.geteuid() != 0 or shutil.which("dockerd") is None:
+    if os.geteuid() != 0 or shutil.which(command[0]) is None:
         raise RuntimeError(
             "no Docker engine answers; start Docker, or run the tests as root where "
-            "dockerd is installed"
+            f"{command[0]} is installed"
         )
     with tempfile.NamedTemporaryFile(prefix="tagboat-dockerd-", suffix=".log") as log:
         process = subprocess.Popen(
-            ["dockerd", *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **(environ or {})},
         )
         try:
             _await_answer(process, url, Path(log.name))
@@ -174,7 +181,7 @@ def _await_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None
     while not answers(url):
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(
-                f"dockerd did not come up:\n{log.read_text(errors='replace')[-3000:]}"
+                f"the engine did not come up:\n{log.read_text(errors='replace')[-3000:]}"
             )
         time.sleep(0.1)
 
