@@ -216,7 +216,7 @@ def forget_images(node: Node) -> None:
         for image in node.read("/images/json"):
             # It keeps what a container that ends still uses.
             node.call("DELETE", f"/images/{image['Id']}?force=1")
-        return node.read("/images/json") == []
+        return not node.read("/images/json")
 
     await_value(forgotten, 60, "a node without images")
 
