@@ -86,6 +86,7 @@ def projects_list(*, as_json: JsonOption = False) -> None:
         show.line(NO_PROJECT_YET)
 
 
+@app.command("add", hidden=True)
 @app.command("create")
 def projects_create(
     image: ImageArg,

@@ -135,6 +135,7 @@ def registries_list(*, as_json: JsonOption = False) -> None:
         )
 
 
+@app.command("create", help=REGISTRIES_ADD_HELP, hidden=True)
 @app.command("add", help=REGISTRIES_ADD_HELP)
 def registries_add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name here.")],
@@ -161,6 +162,7 @@ def registries_add(
     _show_saved(client.post("/api/registries", given), "added", as_json=as_json)
 
 
+@app.command("edit", hidden=True)
 @app.command("change")
 def registries_change(
     name: RegistryArg,
@@ -244,6 +246,7 @@ def registries_test(name: RegistryArg, *, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command("delete", hidden=True)
 @app.command("remove")
 def registries_remove(
     name: RegistryArg, *, yes: YesOption = False, as_json: JsonOption = False

@@ -113,6 +113,7 @@ def stages_list(project: OptionalProjectArg = None, *, as_json: JsonOption = Fal
         show.line(f"{project} has no stage yet; {add} adds one")
 
 
+@app.command("create", hidden=True)
 @app.command("add")
 def stages_add(
     project: ProjectArg,
@@ -291,6 +292,7 @@ def stages_preview(
     show_warnings(found)
 
 
+@app.command("remove", hidden=True)
 @app.command("delete")
 def stages_delete(
     project: ProjectArg,

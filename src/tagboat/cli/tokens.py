@@ -46,6 +46,7 @@ def tokens_list(*, as_json: JsonOption = False) -> None:
         show.line("There is no token yet; 'tagboat tokens create NAME' makes one.")
 
 
+@app.command("add", hidden=True)
 @app.command("create")
 def tokens_create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for, such as ci.")],
@@ -81,6 +82,7 @@ def tokens_create(
     show.line(made["token"])
 
 
+@app.command("remove", hidden=True)
 @app.command("delete")
 def tokens_delete(
     name: Annotated[

@@ -82,6 +82,7 @@ def users_show(name: UserArg, *, as_json: JsonOption = False) -> None:
         show_fields({**found, "projects": show_limit(found)})
 
 
+@app.command("add", hidden=True)
 @app.command("create")
 def users_create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, to sign in with.")],
@@ -166,6 +167,7 @@ def users_sign_out(name: UserArg, *, as_json: JsonOption = False) -> None:
     show.line(f"the account {found['name']} is signed out everywhere")
 
 
+@app.command("remove", hidden=True)
 @app.command("delete")
 def users_delete(name: UserArg, *, yes: YesOption = False, as_json: JsonOption = False) -> None:
     """Delete an account, and end its sessions."""

@@ -507,6 +507,25 @@ def test_a_group_lists_by_itself_and_by_either_name(
         ] * 2
 
 
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        (("projects", "stages", "registries", "users", "tokens"), ("delete", "remove")),
+        (("projects", "stages", "registries", "users", "tokens"), ("create", "add")),
+        (("registries",), ("change", "edit")),
+    ],
+)
+def test_a_command_is_found_by_the_word_of_another_group(
+    here: Tagboat, groups: tuple[str, ...], words: tuple[str, str]
+) -> None:
+    for group in groups:
+        first, second = (here(group, word, "--help") for word in words)
+        assert (first.returncode, second.returncode) == (0, 0), group
+        assert first.stdout.partition("\n")[2] == second.stdout.partition("\n")[2]
+        listed = here(group, "--help").stdout.partition("Commands:")[2]
+        assert len([word for word in words if f"  {word} " in listed]) == 1, group
+
+
 NOT_COMPLETED = {
     "tagboat explain": {"image"},
     "tagboat login": {"url"},
@@ -532,7 +551,8 @@ NAMES_OF_OPTIONS = {"--project", "--stage", "--to", "--registry"}
 
 def test_each_argument_is_completed() -> None:
     without: dict[str, set[str | None]] = {}
-    for context in ALL:
+    # A hidden command is another one by a second name.
+    for context in (one for one in ALL if not one.command.hidden):
         for param in context.command.params:
             is_name = isinstance(param, TyperArgument) or NAMES_OF_OPTIONS & set(param.opts)
             if is_name and param.shell_complete(context, "") == [] and not completes(param):
