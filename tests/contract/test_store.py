@@ -22,6 +22,7 @@ from tagboat.core.catalog import (
     Stage,
     Strategy,
 )
+from tagboat.core.config import WEBHOOK_SECRET
 from tagboat.core.delivery import (
     Delivery,
     DeliveryFilter,
@@ -54,13 +55,20 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Reader, Topic, Tx
-from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKind, hash_secret
+from tagboat.core.project_webhook import (
+    ProjectWebhook,
+    Signature,
+    SignatureKind,
+    WebhookAccess,
+    hash_secret,
+)
 from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.receipt import ReceiptLedger, SideCounts
 from tagboat.core.request_counts import InstanceCounts
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.store import SqlStore, open_store, session, tables
+from tagboat.store.settings import SettingReads
 from tagboat.store.unit import UnitOfWork
 from tests.support.endpoints import at
 from tests.support.notifications import at_rest
@@ -500,6 +508,35 @@ async def test_a_setting_is_any_json_value(store: SqlStore, value: object) -> No
     await store.write(lambda tx: tx.put_setting("name", value))
     assert await store.read(lambda reader: reader.setting("name")) == value
     assert await store.read(lambda reader: reader.setting("another")) is None
+
+
+async def test_what_calls_need_is_read_once_in_a_transaction_and_again_after_a_change(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[object] = []
+    plain = SettingReads.webhook_access
+
+    def counted(reader: SettingReads) -> WebhookAccess:
+        reads.append(reader)
+        return plain(reader)
+
+    monkeypatch.setattr(SettingReads, "webhook_access", counted)
+    signature = Signature(kind=SignatureKind.HMAC_SHA256, secret="shared")
+
+    def work(tx: Tx) -> list[WebhookAccess]:
+        found = [tx.webhook_access(), tx.webhook_access()]
+        tx.put_setting(WEBHOOK_SECRET, "a secret")
+        found.append(tx.webhook_access())
+        tx.put_webhook_signature(signature)
+        return [*found, tx.webhook_access(), tx.webhook_access()]
+
+    first, second, third, fourth, fifth = await store.write(work)
+    assert first == second == (None, None)
+    assert third[0] is not None
+    assert third[0].matches("a secret")
+    assert fourth == fifth == (third[0], signature)
+    assert len(reads) == 3
+    assert await store.read(lambda reader: reader.webhook_access()) == fourth
 
 
 async def test_a_delivery_is_kept(store: SqlStore) -> None:

@@ -7,17 +7,19 @@ import gzip
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tagboat.core.delivery import MAX_BODY, Delivery
 from tagboat.core.errors import ConflictError, InvalidValueError, NotFoundError
 from tagboat.core.ids import new_id
+from tagboat.core.ports import Topic
 from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKind, hash_secret
 from tagboat.deploy.queue import DeployQueue
 from tagboat.http.problem import not_found
@@ -77,6 +79,83 @@ async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
     handler = WebhookHandler(store, DeployQueue(lambda: datetime.now(UTC)), NoInspector())
     yield Gate(store, handler, Caller(handler.router()), secret)
     store.close()
+
+
+class Deaf:
+    """A store that other servers write to as well, who are not heard."""
+
+    exclusive = False
+
+    def __init__(self, store: SqlStore) -> None:
+        self.read, self.write = store.read, store.write
+
+    def listen(self, topic: Topic, callback: Callable[[], None]) -> None:
+        pass
+
+
+@pytest.fixture
+async def shared(gate: Gate) -> Gate:
+    """One that has answered already, before a database that is shared."""
+    deaf: Any = Deaf(gate.store)
+    handler = WebhookHandler(deaf, DeployQueue(lambda: datetime.now(UTC)), NoInspector())
+    found = replace(gate, handler=handler, caller=Caller(handler.router()))
+    assert (await found.send()).status == 202
+    return found
+
+
+HANDSHAKE = [
+    {
+        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "data": {"validationCode": "code"},
+    }
+]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [PUSH, {"image": ""}, b"no JSON", b"x" * ((1 << 20) + 1), HANDSHAKE],
+    ids=["a push", "no image", "no JSON", "too large", "a handshake"],
+)
+async def test_a_secret_made_anew_by_another_server_is_dead_at_once(
+    shared: Gate, body: object
+) -> None:
+    new = await regenerate_webhook_secret(shared.store)
+    assert await shared.send(body) == await nothing_there()
+    assert await shared.send(body) == await nothing_there()
+    assert len(await shared.deliveries()) == 1
+    assert (await shared.send(secret=new)).status == 202
+
+
+async def test_a_projects_url_rotated_or_revoked_by_another_server_is_dead_at_once(
+    shared: Gate,
+) -> None:
+    hook = await shared.add_hook()
+    assert (await shared.send(secret=OWN_SECRET)).status == 202
+    other = "11111111-2222-4333-8444-555555555555"
+    await shared.store.write(lambda tx: tx.put_hook(replace(hook, secret_hash=hash_secret(other))))
+    assert await shared.send(secret=OWN_SECRET) == await nothing_there()
+    assert (await shared.send(secret=other)).status == 202
+    await shared.store.write(lambda tx: tx.delete_hook(hook.id))
+    assert await shared.send(secret=other) == await nothing_there()
+
+
+async def test_a_signature_changed_by_another_server_counts_at_once(shared: Gate) -> None:
+    async def ask_for(secret: str | None) -> None:
+        signature = secret and Signature(kind=SignatureKind.HEADER, secret=secret, header="x-key")
+        await shared.store.write(lambda tx: tx.put_webhook_signature(signature or None))
+
+    async def status(key: str = "") -> int:
+        return (await shared.send(headers={"x-key": key} if key else {})).status
+
+    await ask_for("one")
+    assert [await status(), await status("one"), await status("two")] == [404, 202, 404]
+    await ask_for("two")
+    assert [await status("two"), await status("one")] == [202, 404]
+    await ask_for("three")
+    assert [await status("two"), await status("three")] == [404, 202]
+    await ask_for(None)
+    assert await status() == 202
+    assert "three" not in str(await shared.deliveries())
 
 
 async def nothing_there() -> Answer:
@@ -200,15 +279,7 @@ async def test_what_is_kept_of_a_call(gate: Gate) -> None:
         ({"image": ""}, 400),
         (b"no JSON", 400),
         (b"x" * ((1 << 20) + 1), 413),
-        (
-            [
-                {
-                    "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
-                    "data": {"validationCode": "code"},
-                }
-            ],
-            200,
-        ),
+        (HANDSHAKE, 200),
     ],
     ids=["a push", "no image", "no JSON", "too large", "a handshake"],
 )
@@ -233,11 +304,7 @@ async def test_redelivering(gate: Gate) -> None:
 
 
 async def test_a_handshake_taken_in_again_has_a_receipt_as_all_have(gate: Gate) -> None:
-    handshake = {
-        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
-        "data": {"validationCode": "code"},
-    }
-    assert (await gate.send([handshake])).json == {"validationResponse": "code"}
+    assert (await gate.send(HANDSHAKE)).json == {"validationResponse": "code"}
     (first,) = await gate.deliveries()
     receipt = json.loads(await gate.handler.redeliver(first.id))
     again, _ = await gate.deliveries()

@@ -13,6 +13,7 @@
     ├── ForbiddenError              the role of the caller does not allow it (HTTP 403)
     ├── SignInError                 the name or the password is wrong (HTTP 401)
     ├── TooManyAttemptsError        sign-ins come too fast; `wait_s` are seconds to wait (HTTP 429)
+    ├── CallerChangedError          a call's secret no longer opens what it opened (HTTP 404)
     ├── RegistryError
     │   ├── RegistryUnreachableError    no answer: refused, DNS, time-out, incomplete  (retryable)
     │   │   └── RegistryFailedError         an answer with a 5xx  (retryable)
@@ -87,6 +88,10 @@ class NotFoundError(TagboatError):
 
 class ConflictError(TagboatError):
     """A conflict with something that exists already."""
+
+
+class CallerChangedError(TagboatError):
+    """The secret of a call no longer opens what it opened: nothing of the call was kept."""
 
 
 class LastAdminError(ConflictError):

@@ -66,6 +66,10 @@ class KeyedHash:
         return hmac.compare_digest(self.digest, KeyedHash.of(self.key, offered).digest)
 
 
+WebhookAccess = tuple[KeyedHash | None, Signature | None]
+"""What the global URL needs: the hash of its secret, None before it was made; its signature."""
+
+
 def hash_secret(secret: str) -> str:
     """Return SHA-256 in hexadecimal: enough for random UUIDs, which nobody can guess."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -40,7 +40,7 @@ from tagboat.core.page_port import (
     ReadModelReader,
 )
 from tagboat.core.polling import PollState, RegistryBackoff
-from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
+from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature, WebhookAccess
 from tagboat.core.receipt import ReceiptLedger
 from tagboat.core.run import RunConfig
 
@@ -255,6 +255,7 @@ class SettingReader(Protocol):
     def hook(self, hook_id: str) -> ProjectWebhook: ...
     def hooks(self, project_id: str | None = None) -> list[ProjectWebhook]: ...
     def webhook_signature(self) -> Signature | None: ...
+    def webhook_access(self) -> WebhookAccess: ...
     def remembered_answer(self, key: str, route: str) -> RememberedAnswer | None: ...
 
 

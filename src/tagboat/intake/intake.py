@@ -10,10 +10,11 @@ import msgspec
 
 from tagboat.core.auto_create import MOST_PUSHES, TOO_MANY_PUSHES
 from tagboat.core.delivery import MAX_REFUSED_BODY, NOTHING_KEPT, Delivery, RecordedRequest
+from tagboat.core.errors import CallerChangedError
 from tagboat.core.heard import calls_heard
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageRef
-from tagboat.core.ports import DeployTriggerer, ImageInspector, Store, Topic, Tx
+from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store, Topic, Tx
 from tagboat.core.principal import Principal
 from tagboat.core.push import Outcome, Push, Source
 from tagboat.intake.admit import refused_push
@@ -63,6 +64,15 @@ class _Committed:
     queued: int
 
 
+Confirmation = Callable[[Reader], bool]
+"""Whether the caller may still call, asked in the transaction that its call ends in."""
+
+
+def is_certain(_reader: Reader) -> bool:
+    """Confirm a caller that nobody needs to ask about."""
+    return True
+
+
 class Intake:
     """Accepts deliveries: when `accept` returns, they are decided, queued and on disk."""
 
@@ -96,13 +106,14 @@ class Intake:
         needs_you: bool = False,
         address: str = "",
         again: Redelivery | None = None,
+        confirm: Confirmation = is_certain,
     ) -> bytes:
         """Process the pushes of one delivery; return the JSON of its `Receipt` once committed.
 
         `reason`, `skipped` and `needs_you` are put into the receipt. `began` is the start of the
         call by `time.perf_counter`, by default now; `address` the IP address that it came from;
-        `again` is None unless somebody has ordered it again. Raises StoreUnavailableError if
-        nothing could be written.
+        `again` is None unless somebody has ordered it again. Raises CallerChangedError where
+        `confirm` says no, and StoreUnavailableError if nothing could be written.
         """
         began = time.perf_counter() if began is None else began
         pushes, hook = distinct(pushes), request.hook_id
@@ -118,7 +129,11 @@ class Intake:
         afresh = False
         # Usually once or twice; again if a project was deleted, or a setting changed, in between.
         while True:
-            answer = await self._store.write(lambda tx: self._admit(tx, call, inspected))
+            answer = await self._store.write(
+                lambda tx: self._admit(tx, call, inspected) if confirm(tx) else None
+            )
+            if answer is None:
+                raise CallerChangedError
             if isinstance(answer, _Committed):
                 # After the commit: a call that was not written takes no space.
                 self._ledger.kept(hook, request.size + answer.kept)
@@ -136,10 +151,11 @@ class Intake:
         *,
         began: float,
         needs_you: bool = False,
+        confirm: Confirmation = is_certain,
     ) -> None:
         """Keep a delivery without a receipt: it was refused, or its sender needs another answer.
 
-        `reason` says why; `began` and `needs_you` are as for `accept`.
+        `reason` says why; the rest, and what is raised, are as for `accept`.
         """
         hook = request.hook_id
         if status >= HTTPStatus.BAD_REQUEST:
@@ -152,7 +168,15 @@ class Intake:
         self._ledger.kept(hook, request.size + len(reason))
         receipt = Receipt(new_id(), (), reason=reason, needs_you=needs_you)
         delivery = _delivery(receipt, sender, status, self._clock(), request, began)
-        await self._store.write(lambda tx: _add_delivery(tx, delivery))
+
+        def add(tx: Tx) -> bool:
+            confirmed = confirm(tx)
+            if confirmed:
+                _add_delivery(tx, delivery)
+            return confirmed
+
+        if not await self._store.write(add):
+            raise CallerChangedError
 
     async def explain(self, ref: ImageRef) -> Explanation:
         """Return what a push of `ref` would do now; inspects an image without a project."""

@@ -1,6 +1,7 @@
 """Many values in few statements, prepared once: building them costs the webhook path the most."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -48,18 +49,24 @@ class BulkInsert:
         ]
         # One statement for all rows is one step of the database: at each, the interpreter's lock
         # changes hands several times.
-        row = f"({', '.join(['?' if dialect.paramstyle == 'qmark' else '%s'] * len(columns))})"
+        sign = "?" if dialect.name == "sqlite" else "$"
         names = ", ".join(dialect.identifier_preparer.quote(column.name) for column in columns)
         self._statements = {
             # No injection: of our own tables and columns; the values go by parameter.
             size: f"INSERT INTO {table.name} ({names}) "  # noqa: S608
-            f"VALUES {', '.join([row] * size)} {clause}"
+            f"VALUES {_parameters(sign, size, len(columns))} {clause}"
             for size in SIZES
         }
 
     def send(self, connection: Connection, values: Sequence[Any]) -> None:
         """Insert `values`, in their order. Raises DBAPIError."""
         driver: Any = connection.connection.driver_connection
+        if connection.dialect.name != "sqlite":
+            # Large, and loaded by now only where it is in use. Any other cursor of its would look
+            # for the parameters in the text of a long statement each time.
+            from psycopg import RawCursor  # noqa: PLC0415 - see above
+
+            driver = RawCursor(driver)
         for chunk in chunks(values):
             rows = [part for value in chunk for part in self._row(value)]
             try:
@@ -90,6 +97,13 @@ class BulkUpdate:
     def send(self, connection: Connection, values: Sequence[Any]) -> None:
         """Update the rows of `values`. Raises DBAPIError."""
         connection.execute(self._statement, [{**to_row(one), "key": one.id} for one in values])
+
+
+def _parameters(sign: str, rows: int, columns: int) -> str:
+    """Return the parameters of so many rows: `?` each, or `$` with its number."""
+    numbered = [f"{sign}{number}" for number in range(1, rows * columns + 1)]
+    places = iter(numbered if sign == "$" else [sign] * len(numbered))
+    return ", ".join(f"({', '.join(islice(places, columns))})" for _ in range(rows))
 
 
 def chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

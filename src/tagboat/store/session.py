@@ -36,6 +36,7 @@ from tagboat.core.deploy import Deploy, DeployStatus
 from tagboat.core.errors import NotFoundError
 from tagboat.core.events import StateChange
 from tagboat.core.generics import T
+from tagboat.core.project_webhook import WebhookAccess
 from tagboat.core.store_port import Topic
 from tagboat.store import tables, upkeep_tables
 from tagboat.store.audit_table import audit_table
@@ -205,6 +206,7 @@ class WriteSession(ReadSession):
         self.deploys: dict[str, Deploy] = {}
         # Remembered for the transaction only: callers can name hosts without end.
         self.unknown_hosts: set[str] = set()
+        self.webhook_access: WebhookAccess | None = None
         # Stages of the deploys that have come to an end, and how.
         self.ended: list[tuple[str, DeployStatus]] = []
         self._waiting: dict[RowBatch, dict[Hashable, Any]] = {}

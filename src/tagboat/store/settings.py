@@ -8,12 +8,16 @@ from sqlalchemy import Select, delete, select, tuple_
 from tagboat.core.config import WEBHOOK_SECRET
 from tagboat.core.events import setting_change
 from tagboat.core.idempotency import RememberedAnswer
-from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
+from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature, WebhookAccess
 from tagboat.core.store_port import Topic
 from tagboat.store import tables, upkeep_tables
 from tagboat.store.part import ReadPart
 from tagboat.store.rows import SIGNATURE_SETTING, to_row
 from tagboat.store.session import WriteSession, missing
+
+_ACCESS = select(tables.settings_table.c.name, tables.settings_table.c.value).where(
+    tables.settings_table.c.name.in_((WEBHOOK_SECRET, SIGNATURE_SETTING))
+)
 
 
 class SettingReads(ReadPart):
@@ -30,6 +34,15 @@ class SettingReads(ReadPart):
         table = tables.settings_table
         value = self._session.scalar(select(table.c.value).where(table.c.name == WEBHOOK_SECRET))
         return self._rows.setting_hash(WEBHOOK_SECRET, value)
+
+    def webhook_access(self) -> WebhookAccess:
+        """Return `webhook_secret_hash` and `webhook_signature` by one read."""
+        values = {row["name"]: row["value"] for row in self._session.rows(_ACCESS)}
+        sealed = self._rows.setting(SIGNATURE_SETTING, values.get(SIGNATURE_SETTING))
+        return (
+            self._rows.setting_hash(WEBHOOK_SECRET, values.get(WEBHOOK_SECRET)),
+            self._rows.signature(sealed) if isinstance(sealed, str) else None,
+        )
 
     def hook(self, hook_id: str) -> ProjectWebhook:
         """Return the webhook of that id, its signature in the clear."""
@@ -67,6 +80,12 @@ class SettingWrites(SettingReads):
 
     _session: WriteSession
 
+    def webhook_access(self) -> WebhookAccess:
+        """Return `webhook_secret_hash` and `webhook_signature`, read once for all calls."""
+        if self._session.webhook_access is None:
+            self._session.webhook_access = super().webhook_access()
+        return self._session.webhook_access
+
     def put_setting(self, name: str, value: object) -> None:
         """Set a setting to a JSON value; None unsets it. One that is a secret is sealed."""
         table = tables.settings_table
@@ -75,6 +94,7 @@ class SettingWrites(SettingReads):
         else:
             row = {"name": name, "value": self._rows.of_setting(name, value)}
             self._session.upsert(table, row)
+        self._session.webhook_access = None
         self._session.record(setting_change(name))
 
     def add_hook(self, hook: ProjectWebhook) -> None:

@@ -17,8 +17,12 @@ from typing import Any
 from tagboat.store.readers import settle
 
 MAX_BATCH = 256
-MOST_DELAY_S = 0.002
-"""Seconds for which the callers just answered are waited for, at most."""
+DELAY_S, MOST_DELAY_S = 0.002, 0.02
+"""Seconds for which the callers just answered are waited for, at most.
+
+As long as the last batch took, but no less than the first value and no more than the second: where
+a transaction is dear, more callers share it.
+"""
 
 Work = Callable[[Any], Any]
 WorkOutcome = tuple[Any, BaseException | None]
@@ -45,6 +49,7 @@ class GroupWriter:
         self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
         self._busy = False
         self._expected = 1
+        self._began = self._took_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._run, name="tagboat-writer", daemon=True)
         self._thread.start()
@@ -71,13 +76,14 @@ class GroupWriter:
         if self._jobs.qsize() >= self._expected:
             self._begin(loop)
         elif self._timer is None:
-            self._timer = loop.call_later(MOST_DELAY_S, self._begin, loop)
+            delay_s = min(max(self._took_s, DELAY_S), MOST_DELAY_S)
+            self._timer = loop.call_later(delay_s, self._begin, loop)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._busy = True
+        self._busy, self._began = True, loop.time()
         # Not at once: other calls in this turn of the loop are to be part of the batch.
         loop.call_soon(self._orders.put, _Order.BATCH)
 
@@ -107,7 +113,7 @@ class GroupWriter:
     ) -> None:
         for (_, future), (result, error) in zip(batch, outcomes, strict=True):
             settle(future, result, error)
-        self._busy = False
+        self._busy, self._took_s = False, loop.time() - self._began
         waiting = self._jobs.qsize()
         self._expected = min(len(batch) + waiting, MAX_BATCH)
         if waiting:

@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, ParamSpec
@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from tagboat.core.counters import Counters
 from tagboat.core.delivery import RecordedRequest
 from tagboat.core.errors import (
+    CallerChangedError,
     ConflictError,
     InvalidValueError,
     NotFoundError,
@@ -31,7 +32,7 @@ from tagboat.http.problem import MEDIA_TYPE, Send, not_found, problem, send_json
 from tagboat.http.rate_limits import Limiter, Throttle
 from tagboat.intake.audit import Redelivery
 from tagboat.intake.explain import Explanation
-from tagboat.intake.intake import ACCEPTED, Intake
+from tagboat.intake.intake import ACCEPTED, Confirmation, Intake, is_certain
 from tagboat.intake.receipt import SkippedEvent
 from tagboat.webhook.access import Access, AccessCheck
 from tagboat.webhook.body import (
@@ -91,6 +92,18 @@ class _WebhookAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class _SentCall:
+    """A call as it came: its body as sent and decompressed, or why it cannot be read."""
+
+    headers: Mapping[str, str]
+    registry: str | None
+    address: str
+    sent: bytes = b""
+    body: bytes = b""
+    error: BodyTooLargeError | UnknownCodingError | InvalidValueError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _AuthenticCall:
     """A call with a correct secret: its body decompressed, and the registry that its URL names."""
 
@@ -100,6 +113,8 @@ class _AuthenticCall:
     registry: str | None
     kept: RecordedRequest
     address: str = ""
+    confirm: Confirmation = is_certain
+    began: float = field(default_factory=time.perf_counter)
 
 
 class WebhookHandler:
@@ -194,61 +209,76 @@ class WebhookHandler:
             await _refuse_flood(send, wait_s)
         else:
             try:
-                await self._answer(access, scope, receive, send)
+                sent = await self._take(scope, receive)
+                await _send_answer(send, await self._answer(secret, access, sent))
             except HungUpError:
                 return
             except NotFoundError:
-                # The project was deleted in between, and the URL with it.
+                # Or the project was deleted in between, and the URL with it.
                 await not_found(scope, receive, send)
             except StoreUnavailableError as error:
                 await _refuse_unavailable(send, str(error))
 
-    async def _answer(self, access: Access, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await self._authenticate(access, scope, receive)
-        if answer is None:
-            await not_found(scope, receive, send)
-            return
-        more: tuple[tuple[bytes, bytes], ...] = ()
-        if answer.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
-            more = ((b"accept-encoding", b"gzip"),)
-        await send_json(send, answer.status, answer.body, *more, media_type=answer.media_type)
-
-    async def _authenticate(
-        self, access: Access, scope: Scope, receive: Receive
-    ) -> _WebhookAnswer | None:
-        """Read and accept a call with a correct secret; return None if its signature is wrong."""
+    async def _take(self, scope: Scope, receive: Receive) -> _SentCall:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         query = scope.get("query_string", b"").decode("latin-1")
         registry = dict(parse_qsl(query, keep_blank_values=True)).get("registry") if query else None
-        hook_id, signature = access.hook_id, access.signature
-        began = time.perf_counter()
+        call = _SentCall(headers, registry, self._addresses.find(scope))
         try:
             sent = await read_body(headers, receive)
-            body = unpack(headers, sent)
+            return replace(call, sent=sent, body=unpack(headers, sent))
         except (BodyTooLargeError, UnknownCodingError, InvalidValueError) as error:
-            # A signature over a body that cannot be read cannot be verified.
-            if signature is not None:
-                return None
-            kept = record_request(headers, b"", hook_id, registry=registry)
-            if isinstance(error, BodyTooLargeError):
-                status, detail = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _BODY_TOO_LARGE
-            elif isinstance(error, UnknownCodingError):
-                status, detail = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(error)
-            else:
-                status, detail = HTTPStatus.BAD_REQUEST, str(error)
-            return await self._refuse(_UNKNOWN_SENDER, status, detail, kept, began)
+            return replace(call, error=error)
+
+    async def _answer(self, secret: str, access: Access | None, call: _SentCall) -> _WebhookAnswer:
+        """Authenticate and accept a call.
+
+        What the secret opens is looked up again where it has turned out to be out of date, or may
+        be: another server can have changed the signature. Raises NotFoundError where secret or
+        signature is wrong, and StoreUnavailableError.
+        """
+        while access is not None:
+            confirm = self._access.confirmation(secret, access)
+            try:
+                answer = await self._authenticate(access, confirm, call)
+            except CallerChangedError:
+                access = await self._access.find_anew(secret, access)
+                continue
+            if answer is not None:
+                return answer
+            now = await self._access.find_anew(secret, access)
+            access = now if now != access else None
+        raise NotFoundError("the secret or the signature is wrong")
+
+    async def _authenticate(
+        self, access: Access, confirm: Confirmation, call: _SentCall
+    ) -> _WebhookAnswer | None:
+        """Accept a call with a correct secret; return None if its signature is wrong."""
+        headers, sent, body, signature = call.headers, call.sent, call.body, access.signature
         # Senders sign the body before or after compression; either covers what is read here.
-        # A set, because usually all three are the same bytes.
-        bodies = {sent, body, payload_of(headers, body)}
-        if signature is not None and not is_signed(signature, headers, *bodies):
+        # A set, because usually all three are the same bytes. One over a body that cannot be read
+        # cannot be verified.
+        if signature is not None and (
+            call.error is not None
+            or not is_signed(signature, headers, *{sent, body, payload_of(headers, body)})
+        ):
             return None
         header = signature.header if signature else ""
-        kept = record_request(headers, body, hook_id, header, registry=registry)
-        address = self._addresses.find(scope)
-        call = _AuthenticCall(headers, body, access.hook, registry, kept, address)
-        return await self._accept(call)
+        kept = record_request(headers, body, access.hook_id, header, registry=call.registry)
+        incoming = _AuthenticCall(
+            headers, body, access.hook, call.registry, kept, call.address, confirm
+        )
+        if call.error is None:
+            return await self._accept(incoming)
+        if isinstance(call.error, BodyTooLargeError):
+            status, detail = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _BODY_TOO_LARGE
+        elif isinstance(call.error, UnknownCodingError):
+            status, detail = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(call.error)
+        else:
+            status, detail = HTTPStatus.BAD_REQUEST, str(call.error)
+        return await self._refuse(incoming, _UNKNOWN_SENDER, status, detail)
 
     async def _accept(
         self, incoming: _AuthenticCall, again: Redelivery | None = None
@@ -257,8 +287,7 @@ class WebhookHandler:
 
         The sender of a redelivery no longer waits for the answer of a handshake.
         """
-        began = time.perf_counter()
-        sender, kept = _UNKNOWN_SENDER, incoming.kept
+        sender, kept, began = _UNKNOWN_SENDER, incoming.kept, incoming.began
         try:
             body = await _in_thread_if_large(
                 incoming.body, decode_body, incoming.headers, incoming.body
@@ -281,13 +310,15 @@ class WebhookHandler:
         except InvalidValueError as error:
             needs_you = isinstance(error, UnclearHostError)
             return await self._refuse(
-                sender, HTTPStatus.BAD_REQUEST, str(error), kept, began, needs_you=needs_you
+                incoming, sender, HTTPStatus.BAD_REQUEST, str(error), needs_you=needs_you
             )
         is_handshake = found.answer is not None and not found.images and again is None
         self._counted[sender, HTTPStatus.OK if is_handshake else HTTPStatus.ACCEPTED]()
         if is_handshake:
             reason = found.reason or "it expects another answer"
-            await self._intake.keep(sender, HTTPStatus.OK, reason, kept, began=began)
+            await self._intake.keep(
+                sender, HTTPStatus.OK, reason, kept, began=began, confirm=incoming.confirm
+            )
             return _WebhookAnswer(HTTPStatus.OK, json.dumps(found.answer).encode())
         skipped = [SkippedEvent(one.image, one.reason) for one in found.skipped[:MOST_SKIPPED]]
         if more := len(found.skipped) - len(skipped):
@@ -302,22 +333,37 @@ class WebhookHandler:
             needs_you=found.needs_you,
             address=incoming.address,
             again=again,
+            confirm=incoming.confirm,
         )
         return _WebhookAnswer(ACCEPTED, receipt)
 
     async def _refuse(
         self,
+        call: _AuthenticCall,
         sender: str,
         status: HTTPStatus,
         detail: str,
-        kept: RecordedRequest,
-        began: float,
         *,
         needs_you: bool = False,
     ) -> _WebhookAnswer:
-        await self._intake.keep(sender, status, detail, kept, began=began, needs_you=needs_you)
+        await self._intake.keep(
+            sender,
+            status,
+            detail,
+            call.kept,
+            began=call.began,
+            needs_you=needs_you,
+            confirm=call.confirm,
+        )
         self._counted[sender, status]()
         return _WebhookAnswer(status, problem(status, detail), MEDIA_TYPE)
+
+
+async def _send_answer(send: Send, answer: _WebhookAnswer) -> None:
+    more: tuple[tuple[bytes, bytes], ...] = ()
+    if answer.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+        more = ((b"accept-encoding", b"gzip"),)
+    await send_json(send, answer.status, answer.body, *more, media_type=answer.media_type)
 
 
 async def _in_thread_if_large(

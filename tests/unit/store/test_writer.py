@@ -87,6 +87,7 @@ async def test_what_comes_during_a_commit_shares_the_next(writer: GroupWriter, d
 async def test_who_was_just_answered_is_waited_for(
     writer: GroupWriter, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(writer_module, "DELAY_S", 1.0)
     monkeypatch.setattr(writer_module, "MOST_DELAY_S", 1.0)
 
     async def calls_again() -> None:
@@ -104,6 +105,26 @@ async def test_who_was_just_answered_is_waited_for(
     disk.may_commit.set()
     await asyncio.gather(first, *rest)
     assert disk.batches == [1, 4, 3]
+
+
+async def test_after_a_long_commit_they_are_waited_for_as_long(
+    writer: GroupWriter, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "MOST_DELAY_S", 60.0)
+
+    async def calls_later() -> None:
+        await writer.submit(lambda _: None)
+        await asyncio.sleep(0.05)
+        await writer.submit(lambda _: None)
+
+    disk.may_commit.clear()
+    first = asyncio.create_task(calls_later())
+    await asyncio.to_thread(disk.committing.wait, 60)
+    rest = [writer.submit(lambda _: None) for _ in range(3)]
+    await asyncio.sleep(2)
+    disk.may_commit.set()
+    await asyncio.gather(first, *rest)
+    assert disk.batches == [1, 4]
 
 
 async def test_who_does_not_come_again_is_not_waited_for_long(

@@ -14,6 +14,7 @@ from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.image import parse_image_ref
 from tagboat.core.ports import Reader, Topic
 from tagboat.core.project_webhook import ProjectWebhook, hash_secret
+from tagboat.intake.intake import is_certain
 from tagboat.store import SqlStore, open_store
 from tagboat.store.settings import SettingReads
 from tagboat.webhook import ensure_webhook_secret, regenerate_webhook_secret
@@ -68,26 +69,53 @@ async def test_a_crowd_of_wrong_secrets_is_hardly_read_for(store: SqlStore) -> N
     assert await access.find(secret) is not None
 
 
+async def confirmed(store: SqlStore, access: AccessCheck, secret: str) -> bool:
+    """Whether a secret opens what it opened, as a transaction finds."""
+    opened = await access.find(secret)
+    return opened is not None and await store.write(access.confirmation(secret, opened))
+
+
 async def test_what_another_server_has_made_anew_counts_from_the_next_call_on(
     store: SqlStore,
 ) -> None:
     old = await regenerate_webhook_secret(store)
     access = AccessCheck(Shared(store))  # type: ignore[arg-type]  # as above
-    assert await access.find(old) is not None
+    assert await confirmed(store, access, old)
     new = await regenerate_webhook_secret(store)
+    assert not await confirmed(store, access, old)
+    assert await access.find_anew(old, Access(None, None)) is None
+    # From then on it is known.
     assert await access.find(old) is None
-    assert await access.find(new) is not None
+    assert await confirmed(store, access, new)
 
 
-async def test_calls_at_the_same_time_share_a_read(store: SqlStore) -> None:
+async def test_a_secret_that_is_known_is_not_read_for(store: SqlStore) -> None:
     secret = await regenerate_webhook_secret(store)
     shared = Shared(store)
     access = AccessCheck(shared)  # type: ignore[arg-type]  # as above
     assert await access.find(secret) is not None
     shared.reads = 0
     found = await asyncio.gather(*(access.find(secret) for _ in range(500)))
-    assert found == [Access(None, None)] * 500
+    assert (found, shared.reads) == ([Access(None, None)] * 500, 0)
+
+
+async def test_who_looks_anew_at_the_same_time_shares_a_read(store: SqlStore) -> None:
+    secret = await regenerate_webhook_secret(store)
+    shared = Shared(store)
+    access = AccessCheck(shared)  # type: ignore[arg-type]  # as above
+    opened = Access(None, None)
+    found = await asyncio.gather(*(access.find_anew(secret, opened) for _ in range(500)))
+    assert found == [opened] * 500
     assert shared.reads <= 2
+
+
+async def test_what_no_other_server_can_change_needs_no_confirmation(store: SqlStore) -> None:
+    secret = await regenerate_webhook_secret(store)
+    access = AccessCheck(store)
+    opened = await access.find(secret)
+    assert opened is not None
+    assert access.confirmation(secret, opened) is is_certain
+    assert await access.find_anew(secret, opened) is opened
 
 
 async def test_one_call_does_not_read_all_hooks(
@@ -104,14 +132,17 @@ async def test_one_call_does_not_read_all_hooks(
     await store.write(lambda tx: tx.add_hook(hook))
     access = AccessCheck(Shared(store))  # type: ignore[arg-type]  # as above
     assert await access.find(secret) is not None
+    opened = Access(hook, None)
     with monkeypatch.context() as patched:
         patched.delattr(SettingReads, "hooks")
-        assert await access.find(secret) == Access(None, None)
-        assert await access.find("own") == Access(hook, None)
+        assert await confirmed(store, access, secret)
+        assert await access.find("own") == opened
+        assert await confirmed(store, access, "own")
         await store.write(lambda tx: tx.put_hook(replace(hook, secret_hash=hash_secret("anew"))))
-        assert await access.find("own") is None
+        assert not await confirmed(store, access, "own")
         await store.write(lambda tx: tx.delete_hook(hook.id))
-        assert await access.find("own") is None
+        assert not await confirmed(store, access, "own")
+        assert await access.find_anew("own", opened) is None
 
 
 async def test_nor_after_a_crowd_is_what_was_made_anew_here_taken_for_wrong(
