@@ -81,7 +81,7 @@ WRONG_TOGETHER = Rate(per_s=100, burst=5_000)
 MOST_SKIPPED = 100
 # Answers to wrong secrets per second: a small part of the server's capacity. The second value is
 # for a shared database, for which calls with a correct secret wait too.
-TURNED_AWAY_PER_S, TURNED_AWAY_SHARED_PER_S = 4_000, 500
+TURNED_AWAY_PER_S, TURNED_AWAY_SHARED_PER_S = 4_000, 400
 
 
 @dataclass(frozen=True, slots=True)
