@@ -17,15 +17,23 @@ from typing import Any
 import pytest
 
 from tagboat.core.delivery import MAX_BODY, Delivery
-from tagboat.core.errors import ConflictError, InvalidValueError, NotFoundError
+from tagboat.core.errors import (
+    ConflictError,
+    InvalidValueError,
+    NotFoundError,
+    StoreUnavailableError,
+)
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Topic
 from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKind, hash_secret
 from tagboat.deploy.queue import DeployQueue
 from tagboat.http.problem import not_found
+from tagboat.intake.intake import Intake
+from tagboat.intake.ledger import Ledger
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 from tagboat.webhook import handler as webhook_handler
+from tagboat.webhook.access import AccessCheck
 from tagboat.webhook.body import Receive, read_body
 from tagboat.webhook.handler import TURNED_AWAY_PER_S, WRONG_EACH
 from tests.support.api import NoInspector
@@ -124,6 +132,47 @@ async def test_a_secret_made_anew_by_another_server_is_dead_at_once(
     assert await shared.send(body) == await nothing_there()
     assert len(await shared.deliveries()) == 1
     assert (await shared.send(secret=new)).status == 202
+
+
+async def test_also_where_so_much_was_refused_that_no_more_of_it_is_kept(
+    shared: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ledger, "keeps_refused", lambda _self, _hook: False)
+    assert (await shared.send(b"no JSON")).status == 400
+    await regenerate_webhook_secret(shared.store)
+    assert await shared.send(b"no JSON") == await nothing_there()
+
+
+async def test_also_where_calls_come_too_fast(
+    shared: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Intake, "wait_s", lambda _self, _hook: 7.0)
+    assert (await shared.send()).status == 429
+    await regenerate_webhook_secret(shared.store)
+    assert await shared.send() == await nothing_there()
+
+
+async def test_a_caller_whom_nobody_has_confirmed_hears_nothing_of_the_database(
+    shared: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_work: object) -> None:
+        raise StoreUnavailableError("the host 192.0.2.1 is away")
+
+    deaf: Any = shared.handler
+    monkeypatch.setattr(deaf._store, "write", fail)
+    answer = await shared.send()
+    assert (answer.status, answer.json["detail"]) == (
+        503,
+        "the database is not available; call again",
+    )
+
+
+async def test_a_database_that_answers_both_ways_is_not_asked_for_ever(
+    shared: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where reads go to a replica that lags behind.
+    monkeypatch.setattr(AccessCheck, "confirmation", lambda *_: lambda _reader: False)
+    assert await shared.send() == await nothing_there()
 
 
 async def test_a_projects_url_rotated_or_revoked_by_another_server_is_dead_at_once(
@@ -386,7 +435,7 @@ async def test_a_project_deleted_while_a_call_of_its_url_is_read(
         await gate.store.write(lambda tx: tx.delete_project(hook.project_id))
         return await read_body(headers, receive)
 
-    monkeypatch.setattr("tagboat.webhook.handler.read_body", delete_then_read)
+    monkeypatch.setattr("tagboat.webhook.sent_call.read_body", delete_then_read)
     assert await gate.send(secret=OWN_SECRET) == await nothing_there()
 
 

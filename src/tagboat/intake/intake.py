@@ -161,11 +161,12 @@ class Intake:
         if status >= HTTPStatus.BAD_REQUEST:
             # Anybody who knows the URL can send calls that are refused.
             if not self._ledger.keeps_refused(hook):
+                if confirm is not is_certain and not await self._store.read(confirm):
+                    raise CallerChangedError
                 return
             request = request.cut(MAX_REFUSED_BODY)
         if not self._ledger.keeps_whole(hook):
             request = request.cut(0)
-        self._ledger.kept(hook, request.size + len(reason))
         receipt = Receipt(new_id(), (), reason=reason, needs_you=needs_you)
         delivery = _delivery(receipt, sender, status, self._clock(), request, began)
 
@@ -177,6 +178,7 @@ class Intake:
 
         if not await self._store.write(add):
             raise CallerChangedError
+        self._ledger.kept(hook, request.size + len(reason))
 
     async def explain(self, ref: ImageRef) -> Explanation:
         """Return what a push of `ref` would do now; inspects an image without a project."""

@@ -56,6 +56,7 @@ class AccessCheck:
         self._checks = BatchedCalls[tuple[Access, str], Access | None](
             lambda asked: store.read(lambda reader: _still_opened(reader, asked))
         )
+        self._loads = BatchedCalls[None, _Known](self._load_for)
 
     async def find(self, offered: str) -> Access | None:
         """Return what `offered` opens, None if nothing; compared in constant time.
@@ -64,14 +65,14 @@ class AccessCheck:
         """
         known = self._known
         if known is None:
-            return _opened(await self._load(), offered)
+            return _opened(await self._loads.ask(None), offered)
         access = _opened(known, offered)
         if access is not None or self._store.exclusive:
             return access
         if self._unknown.wait(UNKNOWN, time.monotonic()):
             return None
         self._unknown.tokens -= 1
-        return _opened(await self._load(), offered)
+        return _opened(await self._loads.ask(None), offered)
 
     def confirmation(self, offered: str, access: Access) -> Confirmation:
         """Return what tells a transaction whether `offered`, which opened `access`, still does."""
@@ -88,7 +89,8 @@ class AccessCheck:
         if self._store.exclusive:
             return access
         now = await self._checks.ask((access, offered))
-        if now != access:
+        # Another call may have found out already, and what is known since then holds.
+        if now != access and self._known and _opened(self._known, offered) == access:
             self._forget()
         return now
 
@@ -96,7 +98,7 @@ class AccessCheck:
         self._known = None
         self._changes += 1
 
-    async def _load(self) -> _Known:
+    async def _load_for(self, asked: Sequence[None]) -> Sequence[_Known]:
         if not self._listening:
             self._store.listen(Topic.SETTINGS, self._forget)
             self._listening = True
@@ -110,7 +112,7 @@ class AccessCheck:
         # After a change in between, the values read may be the old ones.
         if changes == self._changes:
             self._known = known
-        return known
+        return [known] * len(asked)
 
 
 def _opened(known: _Known, offered: str) -> Access | None:

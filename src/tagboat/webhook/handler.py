@@ -4,12 +4,11 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, ParamSpec
-from urllib.parse import parse_qsl
+from typing import ParamSpec
 
 from tagboat.core.counters import Counters
 from tagboat.core.delivery import RecordedRequest
@@ -43,18 +42,17 @@ from tagboat.webhook.body import (
     UnknownCodingError,
     decode_body,
     payload_of,
-    read_body,
-    unpack,
 )
 from tagboat.webhook.formats import FORMATS, gitea, recognise
 from tagboat.webhook.formats.call import Call
 from tagboat.webhook.placement import UnclearHostError, host_of_registry, place_images
 from tagboat.webhook.recorded_request import record_request, requested_registry
+from tagboat.webhook.sent_call import Scope, SentCall, take_call
 from tagboat.webhook.signature import is_signed
 
-Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _UNKNOWN_SENDER = "unknown"
+_NO_DATABASE = "the database is not available; call again"
 _BODY_TOO_LARGE = f"the body is over {MAX_CALL_BYTES} bytes"
 _CALL_COUNTER = "tagboat_webhook_calls_total"
 _COUNTED_STATUSES = (
@@ -77,6 +75,8 @@ RIGHT_EACH = Rate(per_s=20_000, burst=60_000)
 RIGHT_TOGETHER = Rate(per_s=40_000, burst=120_000)
 WRONG_EACH = Rate(per_s=10, burst=1_000)
 WRONG_TOGETHER = Rate(per_s=100, burst=5_000)
+# Looks at what a secret opens, for one call.
+_MOST_LOOKS = 3
 # SkippedImage events that are listed: the answer must not grow larger than the call.
 MOST_SKIPPED = 100
 # Answers to wrong secrets per second: a small part of the server's capacity. The second value is
@@ -89,18 +89,6 @@ class _WebhookAnswer:
     status: int
     body: bytes
     media_type: str = _JSON
-
-
-@dataclass(frozen=True, slots=True)
-class _SentCall:
-    """A call as it came: its body as sent and decompressed, or why it cannot be read."""
-
-    headers: Mapping[str, str]
-    registry: str | None
-    address: str
-    sent: bytes = b""
-    body: bytes = b""
-    error: BodyTooLargeError | UnknownCodingError | InvalidValueError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,53 +181,50 @@ class WebhookHandler:
             access = await self._access.find(secret) if scope["method"] == "POST" else None
         except StoreUnavailableError:
             # The caller may be a stranger, who gets no details.
-            await _refuse_unavailable(send, "the database is not available; call again")
+            await _refuse_unavailable(send, _NO_DATABASE)
             return
-        address = self._addresses.find(scope)
         if access is None:
             if wait_s := self._throttle.wait(time.monotonic()):
                 await asyncio.sleep(wait_s)
-            if wait_s := self._wrong.take(address, time.monotonic()):
+            if wait_s := self._wrong.take(self._addresses.find(scope), time.monotonic()):
                 await _refuse_flood(send, wait_s)
             else:
                 await not_found(scope, receive, send)
-        elif wait_s := self._right.take(address, time.monotonic()) or self._intake.wait_s(
-            access.hook_id
-        ):
+            return
+        try:
+            await self._serve(secret, access, scope, receive, send)
+        except HungUpError:
+            return
+        except NotFoundError:
+            # Or the project was deleted in between, and the URL with it.
+            await not_found(scope, receive, send)
+        except StoreUnavailableError as error:
+            # Unless no other server can have changed the secret, it is a stranger's by now.
+            await _refuse_unavailable(send, str(error) if self._store.exclusive else _NO_DATABASE)
+
+    async def _serve(
+        self, secret: str, access: Access, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        address = self._addresses.find(scope)
+        wait_s = self._right.take(address, time.monotonic()) or self._intake.wait_s(access.hook_id)
+        if not wait_s:
+            sent = await take_call(scope, receive, address)
+            await _send_answer(send, await self._answer(secret, access, sent))
+        elif await self._access.find_anew(secret, access):
             await _refuse_flood(send, wait_s)
         else:
-            try:
-                sent = await self._take(scope, receive)
-                await _send_answer(send, await self._answer(secret, access, sent))
-            except HungUpError:
-                return
-            except NotFoundError:
-                # Or the project was deleted in between, and the URL with it.
-                await not_found(scope, receive, send)
-            except StoreUnavailableError as error:
-                await _refuse_unavailable(send, str(error))
+            await not_found(scope, receive, send)
 
-    async def _take(self, scope: Scope, receive: Receive) -> _SentCall:
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
-        query = scope.get("query_string", b"").decode("latin-1")
-        registry = dict(parse_qsl(query, keep_blank_values=True)).get("registry") if query else None
-        call = _SentCall(headers, registry, self._addresses.find(scope))
-        try:
-            sent = await read_body(headers, receive)
-            return replace(call, sent=sent, body=unpack(headers, sent))
-        except (BodyTooLargeError, UnknownCodingError, InvalidValueError) as error:
-            return replace(call, error=error)
-
-    async def _answer(self, secret: str, access: Access | None, call: _SentCall) -> _WebhookAnswer:
+    async def _answer(self, secret: str, access: Access | None, call: SentCall) -> _WebhookAnswer:
         """Authenticate and accept a call.
 
         What the secret opens is looked up again where it has turned out to be out of date, or may
         be: another server can have changed the signature. Raises NotFoundError where secret or
         signature is wrong, and StoreUnavailableError.
         """
-        while access is not None:
+        for _ in range(_MOST_LOOKS):
+            if access is None:
+                break
             confirm = self._access.confirmation(secret, access)
             try:
                 answer = await self._authenticate(access, confirm, call)
@@ -253,7 +238,7 @@ class WebhookHandler:
         raise NotFoundError("the secret or the signature is wrong")
 
     async def _authenticate(
-        self, access: Access, confirm: Confirmation, call: _SentCall
+        self, access: Access, confirm: Confirmation, call: SentCall
     ) -> _WebhookAnswer | None:
         """Accept a call with a correct secret; return None if its signature is wrong."""
         headers, sent, body, signature = call.headers, call.sent, call.body, access.signature
@@ -313,12 +298,12 @@ class WebhookHandler:
                 incoming, sender, HTTPStatus.BAD_REQUEST, str(error), needs_you=needs_you
             )
         is_handshake = found.answer is not None and not found.images and again is None
-        self._counted[sender, HTTPStatus.OK if is_handshake else HTTPStatus.ACCEPTED]()
         if is_handshake:
             reason = found.reason or "it expects another answer"
             await self._intake.keep(
                 sender, HTTPStatus.OK, reason, kept, began=began, confirm=incoming.confirm
             )
+            self._counted[sender, HTTPStatus.OK]()
             return _WebhookAnswer(HTTPStatus.OK, json.dumps(found.answer).encode())
         skipped = [SkippedEvent(one.image, one.reason) for one in found.skipped[:MOST_SKIPPED]]
         if more := len(found.skipped) - len(skipped):
@@ -335,6 +320,7 @@ class WebhookHandler:
             again=again,
             confirm=incoming.confirm,
         )
+        self._counted[sender, HTTPStatus.ACCEPTED]()
         return _WebhookAnswer(ACCEPTED, receipt)
 
     async def _refuse(

@@ -89,6 +89,31 @@ async def test_what_another_server_has_made_anew_counts_from_the_next_call_on(
     assert await confirmed(store, access, new)
 
 
+async def test_calls_that_find_it_out_late_do_not_forget_what_is_known_since(
+    store: SqlStore,
+) -> None:
+    old = await regenerate_webhook_secret(store)
+    shared = Shared(store)
+    access = AccessCheck(shared)  # type: ignore[arg-type]  # as above
+    opened = await access.find(old)
+    assert opened is not None
+    new = await regenerate_webhook_secret(store)
+    assert await access.find_anew(old, opened) is None
+    assert await access.find(new) is not None
+    assert await access.find_anew(old, opened) is None
+    shared.reads = 0
+    assert await access.find(new) is not None
+    assert shared.reads == 0
+
+
+async def test_who_calls_while_nothing_is_known_shares_a_read(store: SqlStore) -> None:
+    await regenerate_webhook_secret(store)
+    shared = Shared(store)
+    access = AccessCheck(shared)  # type: ignore[arg-type]  # as above
+    await asyncio.gather(*(access.find(f"wrong {number}") for number in range(200)))
+    assert shared.reads <= 2
+
+
 async def test_a_secret_that_is_known_is_not_read_for(store: SqlStore) -> None:
     secret = await regenerate_webhook_secret(store)
     shared = Shared(store)
