@@ -144,7 +144,7 @@ class Cluster(Lan):
             "Dispatcher": {"HeartbeatPeriod": 1_000_000_000},
             "Orchestration": {"TaskHistoryRetentionLimit": 3},
         }
-        pools = {"DefaultAddrPool": ["198.19.0.0/18"], "SubnetSize": 24, "Spec": spec}
+        pools = {"DefaultAddrPool": ["198.19.0.0/18"], "SubnetSize": 26, "Spec": spec}
         first.order("/swarm/init", {**address(first), **pools})
         tokens = first.read("/swarm")["JoinTokens"]
         for node in others:
