@@ -225,6 +225,12 @@ def _why_waits(slot: Sequence[SwarmTask]) -> str:
     place = f"{task.node.name}: " if task.node else ""
     if task.state == "running":
         return f"{place}the task runs, but the managers do not know at which port"
+    if task.state == "new" and not task.said:
+        # The managers say no more when no subnet is left for its network.
+        return (
+            f"{place}the swarm gives the task no address; its address pool may be used up (see"
+            " docker swarm init --default-addr-pool)"
+        )
     advice = "; look at constraints, memory and cpus of the stage" if _NO_NODE in task.said else ""
     return f"{place}{task.said}{advice}" if task.said else f"{place}the task is {task.state}"
 

@@ -107,6 +107,11 @@ def test_a_task_that_has_yet_to_start_is_waited_for() -> None:
     assert not seen.ended
 
 
+def test_a_task_without_an_address_says_what_to_look_at() -> None:
+    seen = status([task("a", "new", 0, on="")])
+    assert "its address pool may be used up" in seen.waits_for
+
+
 def test_an_image_that_a_node_cannot_get_is_said_and_is_no_failure() -> None:
     no_image = task("a", "rejected", 0, changed=1, wanted="shutdown", err="No such image: x")
     seen = status([no_image, task("b", "new", 1, on="")])
