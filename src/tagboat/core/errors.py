@@ -90,10 +90,6 @@ class ConflictError(TagboatError):
     """A conflict with something that exists already."""
 
 
-class CallerChangedError(TagboatError):
-    """The secret of a call no longer opens what it opened: nothing of the call was kept."""
-
-
 class LastAdminError(ConflictError):
     """An account that must stay an admin: there is no other one."""
 
@@ -114,6 +110,10 @@ class TooManyAttemptsError(TagboatError):
     def __init__(self, message: str, wait_s: float) -> None:
         super().__init__(message)
         self.wait_s = wait_s
+
+
+class CallerChangedError(TagboatError):
+    """The secret of a call no longer opens what it opened: nothing of the call was kept."""
 
 
 class RegistryError(TagboatError):

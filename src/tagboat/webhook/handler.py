@@ -199,7 +199,7 @@ class WebhookHandler:
             # Or the project was deleted in between, and the URL with it.
             await not_found(scope, receive, send)
         except StoreUnavailableError as error:
-            # Unless no other server can have changed the secret, it is a stranger's by now.
+            # Another server may have changed the secret since: then this is a stranger.
             await _refuse_unavailable(send, str(error) if self._store.exclusive else _NO_DATABASE)
 
     async def _serve(
