@@ -146,8 +146,7 @@ async def test_a_push_that_matches_is_queued(desk: Desk) -> None:
         Trigger.WEBHOOK,
         DeployStatus.QUEUED,
     )
-    # Only whether a tag that is new is an image.
-    await desk.push_one(f"{NAME}:v1")
+    # Only whether the tag is an image.
     assert desk.inspector.asked == [parse_image_ref(f"{NAME}:v1")]
 
 
@@ -376,10 +375,8 @@ async def test_of_what_is_not_an_image_no_project_is_made(desk: Desk) -> None:
 
 async def test_a_chart_pushed_to_a_project_is_refused_and_its_tag_recorded(desk: Desk) -> None:
     project = await make_project(desk, ("dev", "*"))
-    await desk.push_one(f"{NAME}:v1")
     desk.inspector.error = NotAnImageError(f"{NAME}:1.2.0 is not a container image: it is a chart")
-    known, chart = await desk.push(f"{NAME}:v1", f"{NAME}:1.2.0")
-    assert known["outcome"] == "merged"
+    chart = await desk.push_one(f"{NAME}:1.2.0")
     assert (chart["outcome"], chart["project"]["id"]) == ("refused", project.id)
     assert (chart["stage"], chart["deploy"]) == (None, None)
     assert chart["reason"] == f"{NAME}:1.2.0 is not a container image: it is a chart"
@@ -390,6 +387,23 @@ async def test_a_chart_pushed_to_a_project_is_refused_and_its_tag_recorded(desk:
     assert (await desk.push_one(f"{NAME}:1.2.0"))["outcome"] == "refused"
     desk.inspector.error = None
     assert (await desk.push_one(f"{NAME}:1.2.0"))["outcome"] == "queued"
+
+
+async def test_a_tag_that_was_an_image_and_is_a_chart_now_is_refused(desk: Desk) -> None:
+    project = await make_project(desk, ("dev", "*"))
+    first = await desk.push_one(f"{NAME}:latest")
+    desk.inspector.error = NotAnImageError(f"{NAME}:latest is not a container image: it is a chart")
+    explained = await desk.intake.explain(parse_image_ref(f"{NAME}:latest"))
+    assert (explained.outcome, explained.reason) == (Outcome.REFUSED, str(desk.inspector.error))
+    chart = await desk.push_one(f"{NAME}:latest")
+    assert (chart["outcome"], chart["reason"]) == ("refused", str(desk.inspector.error))
+    # What the tag was when it was pushed is still to come.
+    assert (await desk.deploy(first["deploy"])).status is DeployStatus.QUEUED
+    desk.inspector.error = None
+    assert (await desk.push_one(f"{NAME}:latest"))["outcome"] == "merged"
+    (known,) = await desk.known(project.id)
+    assert known.verdict is not None
+    assert known.verdict.outcome is Outcome.MERGED
 
 
 async def test_of_a_registry_that_is_silent_a_push_is_queued_after_a_second(desk: Desk) -> None:

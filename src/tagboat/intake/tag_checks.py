@@ -1,8 +1,9 @@
-"""Questions to the registry about pushed tags that their project does not know: is it an image?
+"""Questions to the registry about pushed tags of a project: is it an image?
 
-A chart or a signature is then refused in the answer to its push. Without an answer in time the
-push is admitted, and its deploy finds out. A sender must not wait long for this, and many calls
-must not slow down the rest: so the questions are few, and a registry that is down is left alone.
+A chart or a signature is then refused in the answer to its push, also where the tag was an image
+until now. Without an answer in time the push is admitted, and its deploy finds out. A sender must
+not wait long for this, and many calls must not slow down the rest: so the questions are few, and a
+registry that is down is left alone.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from tagboat.core.errors import (
     RegistryNotFoundError,
     TagboatError,
 )
-from tagboat.core.image import ImageName, ImageRef
+from tagboat.core.image import ImageRef
 from tagboat.core.ports import ImageInspector, Reader, Store
 from tagboat.core.push import Outcome, Push
 from tagboat.core.rate import Bucket, Rate
@@ -34,8 +35,6 @@ CHECKS_OF_CALL = 5
 """Questions for one call at most."""
 SILENCE_S = 30.0
 """Seconds for which a registry that did not answer is not asked."""
-_REMEMBERED = 10_000
-"""Known tags that are not looked up again."""
 
 log = structlog.get_logger("tagboat.intake")
 
@@ -61,51 +60,26 @@ class TagChecks:
         self._inspector = inspector
         self._clock = clock
         self._bucket = Bucket(CHECKS.burst)
-        self._images: dict[tuple[ImageName, str], None] = {}
         self._silent_until: dict[str, float] = {}
 
     async def check(self, pushes: Sequence[Push]) -> Inspected:
         """Return which tags of a call are not images, and None for others that were asked about.
 
-        Nothing is read for a tag that was known at an earlier look, which is the usual one. Raises
-        StoreUnavailableError.
+        Raises StoreUnavailableError.
         """
         now = self._clock()
-        unsure = [
+        askable = [
             push
             for push in pushes
-            if (push.image.name, push.image.tag) not in self._images
-            and self._silent_until.get(push.image.name.host, now) <= now
+            if self._silent_until.get(push.image.name.host, now) <= now
         ]
-        if not unsure or self._bucket.wait(CHECKS, now):
+        if not askable or self._bucket.wait(CHECKS, now):
             return {}
         # Spent before the answer: calls that come meanwhile must find it gone.
         self._bucket.tokens -= 1
-        questions = await self._store.read(lambda reader: self._questions(reader, unsure))
+        questions = await self._store.read(lambda reader: _questions(reader, askable))
         found = await asyncio.gather(*map(self._ask, questions))
         return dict(zip([one.image for one in questions], found, strict=True))
-
-    def _questions(self, reader: Reader, pushes: Sequence[Push]) -> list[TagQuestion]:
-        projects = reader.projects_by_image({push.image.name for push in pushes})
-        found: dict[ImageRef, TagQuestion] = {}
-        for push in pushes:
-            project = projects.get(push.image.name)
-            # An image without a project is inspected if it is to become one.
-            if project is None:
-                continue
-            registry = reader.registry_of(project)
-            stored = as_stored(push, registry.kind if registry else None)
-            image = replace(stored.image, digest=None)
-            if not _is_known_image(reader.known_tag(project.id, image.tag)):
-                found[image] = TagQuestion(image, registry)
-                if len(found) == CHECKS_OF_CALL:
-                    break
-                continue
-            # Forgetting all costs one look for each, and no order has to be kept.
-            if len(self._images) >= _REMEMBERED:
-                self._images.clear()
-            self._images[push.image.name, push.image.tag] = None
-        return list(found.values())
 
     async def _ask(self, question: TagQuestion) -> NotAnImageError | None:
         host = question.image.name.host
@@ -130,6 +104,24 @@ class TagChecks:
             }
             self._silent_until[host] = now + SILENCE_S
         return None
+
+
+def _questions(reader: Reader, pushes: Sequence[Push]) -> list[TagQuestion]:
+    projects = reader.projects_by_image({push.image.name for push in pushes})
+    # Tags that may be no images come first: a call may ask about few.
+    unsure: dict[ImageRef, TagQuestion] = {}
+    known: dict[ImageRef, TagQuestion] = {}
+    for push in pushes:
+        project = projects.get(push.image.name)
+        # An image without a project is inspected if it is to become one.
+        if project is None:
+            continue
+        registry = reader.registry_of(project)
+        stored = as_stored(push, registry.kind if registry else None)
+        image = replace(stored.image, digest=None)
+        is_known = _is_known_image(reader.known_tag(project.id, image.tag))
+        (known if is_known else unsure)[image] = TagQuestion(image, registry)
+    return [*unsure.values(), *known.values()][:CHECKS_OF_CALL]
 
 
 def _is_known_image(tag: KnownTag | None) -> bool:

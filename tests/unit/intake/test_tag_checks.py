@@ -75,20 +75,19 @@ async def judge(desk: Desk, tag: str, outcome: Outcome) -> None:
     await desk.store.write(lambda tx: tx.record_tag(judged_tag("p", tag, None, verdict)))
 
 
-async def test_only_tags_that_are_not_known_as_images_are_asked_about(desk: Desk) -> None:
+async def test_tags_of_projects_are_asked_about_those_not_known_as_images_first(desk: Desk) -> None:
     await judge(desk, "known", Outcome.UNMATCHED)
     await judge(desk, "chart", Outcome.REFUSED)
     refs = [f"{NAME}:{tag}" for tag in ("known", "chart", "new")]
-    assert await desk.check(*refs) == {"chart": None, "new": None}
+    assert list(await desk.check(*refs)) == ["chart", "new", "known"]
     # An image without a project is inspected elsewhere.
     assert await desk.check("git.example.com/acme/other:new") == {}
 
 
-async def test_a_known_tag_is_read_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_tag_known_as_an_image_may_be_something_else_now(desk: Desk) -> None:
     await judge(desk, "known", Outcome.QUEUED)
-    assert await desk.check(f"{NAME}:known") == {}
-    monkeypatch.setattr(SqlStore, "read", None)
-    assert await desk.check(f"{NAME}:known") == {}
+    desk.inspector.error = NotAnImageError("a chart")
+    assert await desk.check(f"{NAME}:known") == {"known": desk.inspector.error}
 
 
 async def test_the_tag_is_asked_about_as_its_registry_stores_it(desk: Desk) -> None:
