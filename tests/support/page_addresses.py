@@ -75,10 +75,12 @@ async def sign_in_address(api: Api) -> str:
 
 async def _put_on_record(api: Api, filled: Filled) -> dict[str, str]:
     """Return the ids of a registry, a webhook call, an account and an instance."""
+    # A host of its own: the database may be kept, and asked for this again.
+    name = f"forge-{new_id()[-6:]}"
     registry = Registry(
         id=new_id(),
-        name=f"forge-{new_id()[-6:]}",
-        url="https://git.example.com",
+        name=name,
+        url=f"https://{name}.example.com",
         kind=RegistryKind.OCI,
     )
     account = await api.operations.accounts.create(
