@@ -63,6 +63,15 @@ class WaitingPushes:
 
 
 @dataclass(frozen=True, slots=True)
+class ProjectImage:
+    """A project by name, its image, and the id of the registry that it names; None if by host."""
+
+    name: str
+    image: ImageName
+    registry_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StageFailure:
     """The failed deploy that a stage is in trouble by, with its project and stage, all by id."""
 
@@ -74,6 +83,8 @@ class StageFailure:
 class PageReader(Protocol):
     """Reads that pages are made of, quick however much there is."""
 
+    # Without what it takes to run them: there may be many.
+    def project_images(self) -> list[ProjectImage]: ...
     def deploys_by_id(self, deploy_ids: Collection[str]) -> dict[str, Deploy]: ...
     def instances_that_lived(
         self, stage_id: str, before: str = "", limit: int | None = None

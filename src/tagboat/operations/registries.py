@@ -66,7 +66,7 @@ class RegistryOperations:
             registry = tx.registry(registry_id)
             check(registry)
             # Only those that name it: others find a registry by host, and may do without.
-            users = [one.name for one in tx.projects() if one.registry_id == registry_id]
+            users = [one.name for one in tx.project_images() if one.registry_id == registry_id]
             if users:
                 raise ConflictError(
                     f"the registry {registry.name} is named by these projects: {', '.join(users)}"
@@ -82,7 +82,7 @@ class RegistryOperations:
         def work(reader: Reader) -> tuple[Registry, ImageName | None]:
             registry = reader.registry(registry_id)
             # With an image, since many registries do not list those they have.
-            for project in reader.projects():
+            for project in reader.project_images():
                 if registry.id == project.registry_id or (
                     project.registry_id is None and registry.host == project.image.host
                 ):

@@ -15,9 +15,16 @@ from tagboat.core.store_port import Topic
 from tagboat.store import tables
 from tagboat.store.part import ReadPart
 from tagboat.store.rows import to_row
-from tagboat.store.session import TAGS, WriteSession, missing
+from tagboat.store.session import TAGS, Values, WriteSession, missing
+from tagboat.store.statements import where, where_among
 
+_projects, _stages, _registries = (
+    tables.projects_table,
+    tables.stages_table,
+    tables.registries_table,
+)
 _CLAIM = [tables.hosts_table.c[field.name] for field in fields(HostClaim)]
+_PROJECT_COUNT = select(func.count()).select_from(_projects)
 
 
 class CatalogReads(ReadPart):
@@ -25,15 +32,13 @@ class CatalogReads(ReadPart):
 
     def project(self, project_id: str) -> Project:
         """Return the project of that id."""
-        return self._first_project(
-            select(tables.projects_table).where(tables.projects_table.c.id == project_id)
-        ) or missing("project", project_id)
+        return self._first_project(where(_projects.c.id), {"id": project_id}) or missing(
+            "project", project_id
+        )
 
     def project_by_image(self, image: ImageName) -> Project | None:
         """Return the project that deploys `image`."""
-        return self._first_project(
-            select(tables.projects_table).where(tables.projects_table.c.image == image)
-        )
+        return self._first_project(where(_projects.c.image), {"image": image})
 
     def projects_by_image(self, images: Collection[ImageName]) -> dict[ImageName, Project]:
         """Return the projects that deploy any of the images."""
@@ -47,9 +52,7 @@ class CatalogReads(ReadPart):
 
     def project_by_name(self, name: str) -> Project | None:
         """Return the project of that name."""
-        return self._first_project(
-            select(tables.projects_table).where(tables.projects_table.c.name == name)
-        )
+        return self._first_project(where(_projects.c.name), {"name": name})
 
     def projects_by_slug(self, label: str) -> list[Project]:
         """Return the projects whose names become this label, in no order."""
@@ -67,20 +70,17 @@ class CatalogReads(ReadPart):
 
     def count_projects(self) -> int:
         """Return how many projects there are."""
-        return self._session.scalar(select(func.count()).select_from(tables.projects_table)) or 0
+        return self._session.scalar(_PROJECT_COUNT) or 0
 
     def projects_by_id(self, project_ids: Collection[str]) -> dict[str, Project]:
         """Return those of the projects that exist, by their ids."""
-        query = select(tables.projects_table).where(
-            self._session.among(tables.projects_table.c.id, project_ids)
-        )
-        return {project.id: project for project in self._projects_of(query)}
+        query = where_among(_projects.c.id, self._session.dialect)
+        found = self._projects_of(query, {"keys": list(project_ids)})
+        return {project.id: project for project in found}
 
     def stage(self, stage_id: str) -> Stage:
         """Return the stage of that id."""
-        found = self._stages_of(
-            select(tables.stages_table).where(tables.stages_table.c.id == stage_id)
-        )
+        found = self._stages_of(where(_stages.c.id), {"id": stage_id})
         return found[0] if found else missing("stage", stage_id)
 
     def stages(self, project_id: str) -> list[Stage]:
@@ -90,11 +90,8 @@ class CatalogReads(ReadPart):
     def stages_by_project(self, project_ids: Collection[str]) -> dict[str, list[Stage]]:
         """Return the stages of several projects by project id, in the order of being tried."""
         found: dict[str, list[Stage]] = {project_id: [] for project_id in project_ids}
-        for stage in self._stages_of(
-            select(tables.stages_table).where(
-                self._session.among(tables.stages_table.c.project_id, project_ids)
-            )
-        ):
+        query = where_among(_stages.c.project_id, self._session.dialect)
+        for stage in self._stages_of(query, {"keys": list(project_ids)}):
             found[stage.project_id].append(stage)
         for stages in found.values():
             # Sorted here and not there: databases disagree on the order of text.
@@ -124,9 +121,9 @@ class CatalogReads(ReadPart):
 
     def registry(self, registry_id: str) -> Registry:
         """Return the registry of that id, its password in the clear."""
-        return self._registry(
-            select(tables.registries_table).where(tables.registries_table.c.id == registry_id)
-        ) or missing("registry", registry_id)
+        return self._registry(where(_registries.c.id), {"id": registry_id}) or missing(
+            "registry", registry_id
+        )
 
     def registries(self, after: str = "", limit: int | None = None) -> list[Registry]:
         """Return registries in order of name, from the first name beyond `after`."""
@@ -145,19 +142,17 @@ class CatalogReads(ReadPart):
 
         Where `host` ends in the port of TLS, a registry without a port is found too.
         """
-        table = tables.registries_table
-        found = self._registry(select(table).where(table.c.host == host))
+        by_host = where(_registries.c.host)
+        found = self._registry(by_host, {"host": host})
         if found is not None or not host.endswith(":443"):
             return found
-        named = self._registry(select(table).where(table.c.host == host.removesuffix(":443")))
+        named = self._registry(by_host, {"host": host.removesuffix(":443")})
         return named if named is not None and named.url.startswith("https://") else None
 
     def known_tag(self, project_id: str, tag: str) -> KnownTag | None:
         """Return what is known of one tag, None if it is not known."""
-        table = tables.tags_table
-        return self._session.first(
-            KnownTag, select(table).where(table.c.project_id == project_id, table.c.tag == tag)
-        )
+        query = where(tables.tags_table.c.project_id, tables.tags_table.c.tag)
+        return self._session.first(KnownTag, query, {"project_id": project_id, "tag": tag})
 
     def known_tags(
         self, project_id: str, after: str = "", limit: int | None = None, text: str = ""
@@ -172,18 +167,18 @@ class CatalogReads(ReadPart):
             query = query.where(table.c.tag.icontains(text, autoescape=True))
         return self._session.all(KnownTag, query.order_by(table.c.tag).limit(limit))
 
-    def _first_project(self, query: Select[Any]) -> Project | None:
-        found = self._projects_of(query.limit(1))
+    def _first_project(self, query: Select[Any], values: Values) -> Project | None:
+        found = self._projects_of(query, values)
         return found[0] if found else None
 
-    def _projects_of(self, query: Select[Any]) -> list[Project]:
-        return self._session.made(tables.projects_table, query, self._rows.made_project)
+    def _projects_of(self, query: Select[Any], values: Values = None) -> list[Project]:
+        return self._session.made(_projects, query, self._rows.made_project, values)
 
-    def _stages_of(self, query: Select[Any]) -> list[Stage]:
-        return self._session.made(tables.stages_table, query, self._rows.made_stage)
+    def _stages_of(self, query: Select[Any], values: Values = None) -> list[Stage]:
+        return self._session.made(_stages, query, self._rows.made_stage, values)
 
-    def _registry(self, query: Select[Any]) -> Registry | None:
-        return next((self._rows.registry(row) for row in self._session.rows(query)), None)
+    def _registry(self, query: Select[Any], values: Values) -> Registry | None:
+        return next((self._rows.registry(row) for row in self._session.rows(query, values)), None)
 
 
 class CatalogWrites(CatalogReads):
@@ -248,9 +243,7 @@ class CatalogWrites(CatalogReads):
 
     def delete_project(self, project_id: str) -> None:
         """Delete a project with all that belongs to it, its webhook URLs among that."""
-        gone = self._first_project(
-            select(tables.projects_table).where(tables.projects_table.c.id == project_id)
-        )
+        gone = self._first_project(where(_projects.c.id), {"id": project_id})
         stages = super().stages(project_id)
         self._session.delete(tables.projects_table, project_id)
         # The database has deleted what belongs to it, and does not say what that was.
@@ -333,9 +326,7 @@ class CatalogWrites(CatalogReads):
 
     def delete_registry(self, registry_id: str) -> None:
         """Delete a registry."""
-        gone = self._registry(
-            select(tables.registries_table).where(tables.registries_table.c.id == registry_id)
-        )
+        gone = self._registry(where(_registries.c.id), {"id": registry_id})
         self._session.delete(tables.registries_table, registry_id)
         self._session.memory.clear()
         if gone is not None:

@@ -24,8 +24,9 @@ from tagboat.core.delivery import (
 from tagboat.core.events import delivery_change
 from tagboat.core.push import Outcome
 from tagboat.store import tables
-from tagboat.store.part import ReadPart, newest_first
+from tagboat.store.part import ReadPart
 from tagboat.store.session import DELIVERIES, PUSHES, SKIPS, WriteSession, missing
+from tagboat.store.statements import newest_first
 
 _RECEIPT = ("result", "reason", "needs_you")
 _SUMMARY_COLUMNS = [
@@ -55,12 +56,12 @@ class DeliveryReads(ReadPart):
         self, before: str = "", limit: int | None = None, only: DeliveryFilter = ALL_DELIVERIES
     ) -> list[DeliverySummary]:
         """Return deliveries without what was sent, newest first, older than the id `before`."""
-        query = newest_first(tables.deliveries_table, None, None, before, limit)
+        query, values = newest_first(tables.deliveries_table, {}, before, limit)
         if only.sender is not None:
             query = query.where(tables.deliveries_table.c.sender == only.sender)
         if only.outcome is not None:
             query = query.where(_came_to(only.outcome))
-        rows = list(self._session.rows(query.with_only_columns(*_SUMMARY_COLUMNS)))
+        rows = list(self._session.rows(query.with_only_columns(*_SUMMARY_COLUMNS), values))
         return [DeliverySummary(**row) for row in self._with_receipts(rows)]
 
     def _with_receipts(self, rows: Collection[dict[str, Any]]) -> Iterator[dict[str, Any]]:

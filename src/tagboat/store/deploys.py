@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, select
+from sqlalchemy import Select, delete, select
 
 from tagboat.core.catalog import HeldPush
 from tagboat.core.deploy import Deploy, DeployStatus, TakenBack
@@ -13,10 +13,32 @@ from tagboat.core.events import deploy_changes
 from tagboat.core.image import Digest
 from tagboat.core.run import RunConfig
 from tagboat.store import claims, tables
-from tagboat.store.part import ReadPart, newest_first
+from tagboat.store.part import ReadPart
 from tagboat.store.rows import to_row
-from tagboat.store.session import CHANGED_DEPLOYS, HELD_PUSHES, NEW_DEPLOYS, WriteSession, missing
+from tagboat.store.session import (
+    CHANGED_DEPLOYS,
+    HELD_PUSHES,
+    NEW_DEPLOYS,
+    Values,
+    WriteSession,
+    missing,
+)
+from tagboat.store.statements import newest_first, where
 
+_deploys, _offers, _taken_back = (
+    tables.deploys_table,
+    tables.offers_table,
+    tables.taken_back_table,
+)
+# Made once: making them takes longer than running them.
+_OPEN = select(_deploys).where(tables.OPEN)
+_OPEN_IN_STAGE = where(_deploys.c.stage_id).where(tables.OPEN)
+_RUNNING = select(_deploys).where(claims.RUNNING(_deploys))
+_HELD_PUSHES = where(_offers.c.stage_id).order_by(_offers.c.seen_at, _offers.c.tag)
+_TAKEN_BACK = where(_taken_back.c.stage_id).order_by(_taken_back.c.at.desc(), _taken_back.c.digest)
+_CONFIG = where(tables.deploy_configs_table.c.deploy_id).with_only_columns(
+    tables.deploy_configs_table.c.config
+)
 _UNSUCCESSFUL = frozenset({DeployStatus.FAILED, DeployStatus.SUPERSEDED, DeployStatus.CANCELLED})
 
 
@@ -25,43 +47,33 @@ class DeployReads(ReadPart):
 
     def deploy(self, deploy_id: str) -> Deploy:
         """Return the deploy of that id."""
-        found = self._deploys_of(
-            select(tables.deploys_table).where(tables.deploys_table.c.id == deploy_id)
-        )
+        found = self._deploys_of(where(_deploys.c.id), {"id": deploy_id})
         return found[0] if found else missing("deploy", deploy_id)
 
     def deploy_config(self, deploy_id: str) -> RunConfig | None:
         """Return the configuration of a deploy's containers, None before that is known."""
-        table = tables.deploy_configs_table
-        sealed = self._session.scalar(select(table.c.config).where(table.c.deploy_id == deploy_id))
+        sealed = self._session.scalar(_CONFIG, {"deploy_id": deploy_id})
         return None if sealed is None else self._rows.config(sealed, deploy_id)
 
     def held_pushes(self, stage_id: str) -> list[HeldPush]:
         """Return what came while the stage was held, oldest first."""
-        table = tables.offers_table
-        query = select(table).where(table.c.stage_id == stage_id)
-        return self._session.all(HeldPush, query.order_by(table.c.seen_at, table.c.tag))
+        return self._session.all(HeldPush, _HELD_PUSHES, {"stage_id": stage_id})
 
     def taken_back(self, stage_id: str) -> list[TakenBack]:
         """Return what went live in the stage and was taken back, the latest first."""
-        table = tables.taken_back_table
-        query = select(table).where(table.c.stage_id == stage_id)
-        return self._session.all(TakenBack, query.order_by(table.c.at.desc(), table.c.digest))
+        return self._session.all(TakenBack, _TAKEN_BACK, {"stage_id": stage_id})
 
     def open_deploys(self, stage_id: str) -> list[Deploy]:
         """Return the queued and running deploys of a stage, oldest first."""
-        return self._open_deploys(tables.deploys_table.c.stage_id == stage_id)
+        return self._oldest_first(_OPEN_IN_STAGE, {"stage_id": stage_id})
 
     def all_open_deploys(self) -> list[Deploy]:
         """Return the queued and running deploys of all stages, oldest first."""
-        return self._open_deploys()
+        return self._oldest_first(_OPEN)
 
     def running_deploys(self) -> list[Deploy]:
         """Return the running deploys of all stages, oldest first."""
-        found = self._deploys_of(
-            select(tables.deploys_table).where(claims.RUNNING(tables.deploys_table))
-        )
-        return sorted(found, key=lambda deploy: deploy.id)
+        return self._oldest_first(_RUNNING)
 
     def claimable_deploys(self, holder: str, mine: Collection[str], limit: int) -> list[Deploy]:
         """Return those that `holder`, at work on `mine`, may begin or go on with, one a stage.
@@ -91,7 +103,8 @@ class DeployReads(ReadPart):
     ) -> list[Deploy]:
         """Return deploys, newest first, from the first older than the id `before`."""
         table = tables.deploys_table
-        query = newest_first(table, project_id, stage_id, before, limit)
+        equal = {"project_id": project_id, "stage_id": stage_id}
+        query, values = newest_first(table, equal, before, limit)
         if statuses:
             query = query.where(table.c.status.in_(statuses))
         if statuses and not any(status.final for status in statuses):
@@ -103,16 +116,15 @@ class DeployReads(ReadPart):
             # The same for those without success, of all stages. Said once more in literals, which
             # the partial index is found by.
             query = query.where(tables.UNSUCCESSFUL)
-        return self._deploys_of(query)
+        return self._deploys_of(query, values)
 
-    def _open_deploys(self, *conditions: ColumnElement[bool]) -> list[Deploy]:
+    def _oldest_first(self, query: Select[Any], values: Values = None) -> list[Deploy]:
         # Sorted here: asked for an order, SQLite walks through every deploy there ever was instead
         # of the few open ones.
-        found = self._deploys_of(select(tables.deploys_table).where(tables.OPEN, *conditions))
-        return sorted(found, key=lambda deploy: deploy.id)
+        return sorted(self._deploys_of(query, values), key=lambda deploy: deploy.id)
 
-    def _deploys_of(self, query: Select[Any]) -> list[Deploy]:
-        return self._session.all(Deploy, query)
+    def _deploys_of(self, query: Select[Any], values: Values = None) -> list[Deploy]:
+        return self._session.all(Deploy, query, values)
 
 
 class DeployWrites(DeployReads):
@@ -215,8 +227,8 @@ class DeployWrites(DeployReads):
         for change in deploy_changes(old, new):
             self._session.record(change)
 
-    def _deploys_of(self, query: Select[Any]) -> list[Deploy]:
-        found = super()._deploys_of(query)
+    def _deploys_of(self, query: Select[Any], values: Values = None) -> list[Deploy]:
+        found = super()._deploys_of(query, values)
         # Nothing that waits is older than this: it was sent before the query.
         self._session.deploys.update({deploy.id: deploy for deploy in found})
         return found

@@ -1,8 +1,10 @@
 """Instances, and what the engine reports of them."""
 
 from collections.abc import Collection
+from functools import cache
+from typing import Any
 
-from sqlalchemy import and_, exists, not_, select
+from sqlalchemy import Select, and_, exists, not_, select
 
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState, Version
 from tagboat.core.endpoint import Endpoint
@@ -10,9 +12,12 @@ from tagboat.core.events import instance_change
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.store_port import Topic
 from tagboat.store import tables
-from tagboat.store.part import ReadPart, newest_first
+from tagboat.store.part import ReadPart
 from tagboat.store.rows import endpoints_of, to_row
-from tagboat.store.session import WriteSession
+from tagboat.store.session import Values, WriteSession
+from tagboat.store.statements import newest_first, where_among
+
+_instances = tables.instances_table
 
 
 class InstanceReads(ReadPart):
@@ -32,16 +37,16 @@ class InstanceReads(ReadPart):
         limit: int | None = None,
     ) -> list[Instance]:
         """Return instances, newest first, from the first older than the id `before`."""
-        query = newest_first(tables.instances_table, project_id, stage_id, before, limit)
+        equal = {"project_id": project_id, "stage_id": stage_id}
         if not states:
-            return self._session.all(Instance, query)
+            return self._instances_of(*newest_first(_instances, equal, before, limit))
         # One query for each state: asked for several at once in an order, databases walk through
         # all there ever were.
         found = [
             one
             for state in states
-            for one in self._session.all(
-                Instance, query.where(tables.instances_table.c.state == state)
+            for one in self._instances_of(
+                *newest_first(_instances, equal | {"state": state}, before, limit)
             )
         ]
         return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
@@ -80,9 +85,8 @@ class InstanceReads(ReadPart):
 
     def instance_of(self, deploy_id: str) -> Instance | None:
         """Return the instance that a deploy has made, in any state; None where it made none."""
-        table = tables.instances_table
-        query = select(table).where(table.c.deploy_id == deploy_id)
-        return self._session.first(Instance, query.order_by(table.c.id.desc()))
+        found = self._instances_of(*newest_first(_instances, {"deploy_id": deploy_id}, "", 1))
+        return found[0] if found else None
 
     def active_endpoints(self) -> frozenset[Endpoint]:
         """Return the endpoints of all instances that have, or may have, a container."""
@@ -112,17 +116,15 @@ class InstanceReads(ReadPart):
 
         Instances of the versions `without` are passed over.
         """
-        table = tables.instances_table
         others = [
-            not_(and_(table.c.digest == digest, table.c.fingerprint == mark))
+            not_(and_(_instances.c.digest == digest, _instances.c.fingerprint == mark))
             for digest, mark in without
         ]
         for state in (InstanceState.DRAINING, InstanceState.STOPPED):
-            query = select(table).where(
-                table.c.stage_id == stage_id, table.c.state == state, *others
-            )
-            if found := self._session.first(Instance, query.order_by(table.c.id.desc())):
-                return found
+            equal = {"stage_id": stage_id, "state": state}
+            query, values = newest_first(_instances, equal, "", 1)
+            if found := self._instances_of(query.where(*others) if others else query, values):
+                return found[0]
         return None
 
     def vitals(self, instance_ids: Collection[str], *, troubled: bool = False) -> dict[str, Vitals]:
@@ -130,11 +132,18 @@ class InstanceReads(ReadPart):
 
         With `troubled`, of those only that need a person.
         """
-        table = tables.vitals_table
-        query = select(table).where(self._session.among(table.c.instance_id, instance_ids))
-        if troubled:
-            query = query.where(table.c.trouble != Trouble.NONE)
-        return {vitals.instance_id: vitals for vitals in self._session.all(Vitals, query)}
+        query = _vitals_of(self._session.dialect, troubled=troubled)
+        found = self._session.all(Vitals, query, {"keys": list(instance_ids)})
+        return {vitals.instance_id: vitals for vitals in found}
+
+    def _instances_of(self, query: Select[Any], values: Values) -> list[Instance]:
+        return self._session.made(_instances, query, self._rows.made_instance, values)
+
+
+@cache
+def _vitals_of(dialect: str, *, troubled: bool) -> Select[Any]:
+    query = where_among(tables.vitals_table.c.instance_id, dialect)
+    return query.where(tables.vitals_table.c.trouble != Trouble.NONE) if troubled else query
 
 
 class InstanceWrites(InstanceReads):

@@ -10,11 +10,12 @@ from tagboat.core.delivery import Named, PastPush
 from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.image import Digest, ImageName
-from tagboat.core.page_port import StageFailure, TagPlace, WaitingPushes
+from tagboat.core.page_port import ProjectImage, StageFailure, TagPlace, WaitingPushes
 from tagboat.core.push import Outcome
 from tagboat.store import tables, upkeep_tables
 from tagboat.store.deploys import DeployReads
 from tagboat.store.page_queries import FAILURES, WAITING_PUSHES
+from tagboat.store.statements import where_among
 
 _deploys, _instances, _tags = tables.deploys_table, tables.instances_table, tables.tags_table
 
@@ -22,11 +23,16 @@ _deploys, _instances, _tags = tables.deploys_table, tables.instances_table, tabl
 class PageReads(DeployReads):
     """Implements `PageReader`."""
 
+    def project_images(self) -> list[ProjectImage]:
+        """Return all projects with their images, in order of name."""
+        table = tables.projects_table
+        query = select(table.c.name, table.c.image, table.c.registry_id).order_by(table.c.name)
+        return self._session.all(ProjectImage, query)
+
     def deploys_by_id(self, deploy_ids: Collection[str]) -> dict[str, Deploy]:
         """Return those of the deploys that exist, by their ids."""
-        found = self._deploys_of(
-            select(_deploys).where(self._session.among(_deploys.c.id, deploy_ids))
-        )
+        query = where_among(_deploys.c.id, self._session.dialect)
+        found = self._deploys_of(query, {"keys": list(deploy_ids)})
         return {deploy.id: deploy for deploy in found}
 
     def instances_that_lived(

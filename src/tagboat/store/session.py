@@ -5,7 +5,7 @@ statements. A statement that reads one of their tables, or writes at all, sends 
 who adds a query has to remember that.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,20 +13,14 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
-    Column,
-    ColumnElement,
     Connection,
     CursorResult,
     Executable,
     Select,
-    String,
     Table,
-    any_,
     delete,
     func,
     insert,
-    literal,
     select,
 )
 from sqlalchemy.engine import Dialect
@@ -43,8 +37,11 @@ from tagboat.store.audit_table import audit_table
 from tagboat.store.bulk import BulkInsert, BulkUpdate, insert_into
 from tagboat.store.memory import WriteMemory
 from tagboat.store.rows import RowColumns, from_row
+from tagboat.store.statements import where
 
 _ROWS_AT_ONCE = 100
+Values = Mapping[str, Any] | None
+"""The values of a statement's parameters."""
 
 
 def database_time(connection: Connection) -> datetime:
@@ -71,25 +68,21 @@ class ReadSession:
         """Execute a statement."""
         return self._connection.execute(statement, rows)
 
-    def among(self, column: Column[str], keys: Collection[str]) -> ColumnElement[bool]:
-        """Return the condition that a column of ids has one of `keys`."""
-        if self._connection.dialect.name == "sqlite":
-            return column.in_(keys)
-        # One parameter in place of one for each: hundreds cost more than the query itself.
-        return column == any_(literal(list(keys), ARRAY(String)))
+    @property
+    def dialect(self) -> str:
+        """The name of the database's dialect: `sqlite` or `postgresql`."""
+        return self._connection.dialect.name
 
-    def scalar(self, statement: Executable) -> Any:  # noqa: ANN401 - whatever the column holds
+    def scalar(self, statement: Executable, values: Values = None) -> Any:  # noqa: ANN401
         """Return the first column of the first row, None where there is no row."""
-        return self.execute(statement).scalar()
+        return self.execute(statement, values).scalar()
 
-    def scalars(self, statement: Executable) -> list[Any]:
+    def scalars(self, statement: Executable, values: Values = None) -> list[Any]:
         """Return the first column of all rows."""
-        return list(self.execute(statement).scalars())
+        return list(self.execute(statement, values).scalars())
 
-    def rows(
-        self, query: Executable, values: Mapping[str, Any] | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the rows by column name; `values` are those of the query's parameters."""
+    def rows(self, query: Executable, values: Values = None) -> Iterator[dict[str, Any]]:
+        """Yield the rows by column name."""
         result = self.execute(query, values)
         names = tuple(result.keys())
         # Some at a time: there may be thousands, and the values made of them are enough to hold.
@@ -99,29 +92,33 @@ class ReadSession:
             for row in part
         )
 
-    def all(self, kind: type[T], query: Executable) -> list[T]:
+    def all(self, kind: type[T], query: Executable, values: Values = None) -> list[T]:
         """Return the rows as values of `kind`, whose fields are named after the columns."""
-        return [from_row(kind, row) for row in self.rows(query)]
+        return [from_row(kind, row) for row in self.rows(query, values)]
 
     def made(
-        self, table: Table, query: Select[Any], make: Callable[[RowColumns, tuple[Any, ...]], T]
+        self,
+        table: Table,
+        query: Select[Any],
+        make: Callable[[RowColumns, tuple[Any, ...]], T],
+        values: Values = None,
     ) -> list[T]:
         """Return what `make` makes of each row of a query for all columns of `table`.
 
         It gets the row as the driver has it: a row that it knows need not be read again.
         """
-        with closing(self.execute(query)) as result:
+        with closing(self.execute(query, values)) as result:
             rows = result.cursor.fetchall()
         columns = _columns_of(table, self._connection.dialect)
         return [make(columns, row) for row in rows]
 
-    def first(self, kind: type[T], query: Select[Any]) -> T | None:
-        """Return the first row as a value of `kind`, None where there is no row."""
-        return next(iter(self.all(kind, query.limit(1))), None)
+    def first(self, kind: type[T], query: Select[Any], values: Values = None) -> T | None:
+        """Return the first of few rows as a value of `kind`, None where there is no row."""
+        return next(iter(self.all(kind, query, values)), None)
 
     def one(self, kind: type[T], table: Table, key: str, noun: str) -> T:
         """Return the row with the id `key`. Raises NotFoundError, which names the kind `noun`."""
-        return self.first(kind, select(table).where(table.c.id == key)) or missing(noun, key)
+        return self.first(kind, where(table.c.id), {"id": key}) or missing(noun, key)
 
 
 @cache

@@ -50,7 +50,7 @@ def _uses(reader: Reader, registries: Sequence[Registry]) -> list[RegistryUse]:
     troubled: Mapping[str, RegistryBackoff] = {one.host: one for one in reader.failing_registries()}
     named: dict[str, list[str]] = defaultdict(list)
     found_by_host: dict[str, list[str]] = defaultdict(list)
-    for project in reader.projects() if registries else ():
+    for project in reader.project_images() if registries else ():
         # Found by host at each use, so that nothing on record says which one it is.
         if project.registry_id is None:
             found_by_host[project.image.host].append(project.name)

@@ -1,0 +1,110 @@
+"""Queries for many stages at once, whose ids are the parameter `keys`; each is made once."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, and_, bindparam, exists, func, not_, select
+
+from tagboat.core.deploy import InstanceState
+from tagboat.store import tables
+from tagboat.store.page_queries import NEWEST_DEPLOY
+from tagboat.store.statements import among
+
+_stages, _deploys, _instances, _offers, _taken_back, _configs = (
+    tables.stages_table.c,
+    tables.deploys_table.c,
+    tables.instances_table.c,
+    tables.offers_table.c,
+    tables.taken_back_table.c,
+    tables.deploy_configs_table.c,
+)
+
+
+@cache
+def open_deploys_in(dialect: str) -> Select[Any]:
+    """Return the query for the queued and running deploys of stages."""
+    return select(tables.deploys_table).where(tables.OPEN, among(_deploys.stage_id, dialect))
+
+
+@cache
+def newest_deploys_in(dialect: str, *, of_status: bool) -> Select[Any]:
+    """Return the query for the newest deploy of each stage; some may have a `status` only."""
+    ids = select(NEWEST_DEPLOY).where(among(_stages.id, dialect))
+    query = select(tables.deploys_table).where(_deploys.id.in_(ids))
+    return query.where(_deploys.status == bindparam("status")) if of_status else query
+
+
+@cache
+def instances_in(dialect: str) -> Select[Any]:
+    """Return the query for the instances of stages in one of the `states`."""
+    return select(tables.instances_table).where(
+        among(_instances.stage_id, dialect),
+        _instances.state.in_(bindparam("states", expanding=True)),
+    )
+
+
+@cache
+def held_pushes_in(dialect: str) -> Select[Any]:
+    """Return the query for the pushes that wait in stages, oldest first."""
+    query = select(tables.offers_table).where(among(_offers.stage_id, dialect))
+    return query.order_by(_offers.seen_at, _offers.tag)
+
+
+@cache
+def taken_back_in(dialect: str) -> Select[Any]:
+    """Return the query for the versions that were taken back in stages, the latest first."""
+    query = select(tables.taken_back_table).where(among(_taken_back.stage_id, dialect))
+    return query.order_by(_taken_back.at.desc(), _taken_back.digest)
+
+
+@cache
+def previous_instances_in(dialect: str, *, passing_taken_back: bool) -> Select[Any]:
+    """Return the query for each stage's newest instance `of_state`, of a version not live there.
+
+    With `passing_taken_back`, neither of one that was taken back there.
+    """
+    live, newer = (
+        tables.instances_table.alias("live").c,
+        tables.instances_table.alias("newer").c,
+    )
+    # Each subquery refers to the one around it only: what lies further out is not correlated.
+    newest_live = (
+        select(func.max(newer.id))
+        .where(newer.stage_id == live.stage_id, newer.state == InstanceState.LIVE)
+        .correlate(live.id.table)
+        .scalar_subquery()
+    )
+    same = and_(live.digest == _instances.digest, live.fingerprint == _instances.fingerprint)
+    is_live = and_(
+        live.stage_id == _instances.stage_id,
+        live.state == InstanceState.LIVE,  # for the index: there are few of that state
+        live.id == newest_live,
+    )
+    others = [not_(exists().where(is_live, same))]
+    if passing_taken_back:
+        version = and_(
+            _taken_back.digest == _instances.digest,
+            _taken_back.fingerprint == _instances.fingerprint,
+        )
+        of_stage = _taken_back.stage_id == _instances.stage_id
+        others.append(not_(exists().where(of_stage, version)))
+    newest = (
+        select(_instances.id)
+        .where(
+            _instances.stage_id == _stages.id,
+            _instances.state == bindparam("of_state"),
+            *others,
+        )
+        .order_by(_instances.id.desc())
+        .limit(1)
+        .correlate(tables.stages_table)
+        .scalar_subquery()
+    )
+    ids = select(newest).where(among(_stages.id, dialect))
+    return select(tables.instances_table).where(_instances.id.in_(ids))
+
+
+@cache
+def configured_deploys(dialect: str) -> Select[Any]:
+    """Return the query for those of the deploys `keys` whose configuration is on record."""
+    return select(_configs.deploy_id).where(among(_configs.deploy_id, dialect))
