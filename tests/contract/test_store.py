@@ -608,6 +608,39 @@ async def test_deliveries_are_found_by_sender_and_outcome(store: SqlStore) -> No
     assert await found("harbor", None) == []
 
 
+async def test_the_newest_call_of_each_sender_says_if_it_needs_a_person(store: SqlStore) -> None:
+    def made(sender: str, hook_id: str | None, *, needs_you: bool) -> Delivery:
+        blank = replace(a_delivery(new_id()), sender=sender, hook_id=hook_id)
+        receipt = Receipt(blank.id, (), "so", needs_you=needs_you)
+        return replace(blank, receipt=receipt)
+
+    old = made("zot", None, needs_you=True)
+    mended = (made("quay", None, needs_you=True), made("quay", None, needs_you=False))
+    trouble = [
+        made("quay", "h", needs_you=True),
+        made("native", None, needs_you=True),
+        made("native", None, needs_you=True),
+    ]
+    for one in (old, *mended, *trouble):
+        await store.write(partial(_add_delivery, one))
+    read = partial(store.read, lambda reader: reader.senders_needing_you(5))
+    assert await read() == [_summary(trouble[2]), _summary(trouble[0])]
+
+    # As servers of before write it: all in one text.
+    older = made("harbor", None, needs_you=False)
+
+    def as_before(tx: Tx) -> None:
+        tx.add_delivery(replace(older, receipt=Receipt(older.id, ())))
+        cast("UnitOfWork", tx)._session.execute(
+            update(tables.deliveries_table)
+            .where(tables.deliveries_table.c.id == older.id)
+            .values(result='{"reason": "so", "needs_you": true}')
+        )
+
+    await store.write(as_before)
+    assert [call.id for call in await read()] == [older.id, trouble[2].id, trouble[0].id]
+
+
 @pytest.mark.parametrize(
     ("result", "reason", "pushes"),
     [

@@ -237,6 +237,7 @@ class DeliveryReader(Protocol):
     def deliveries(
         self, before: str = "", limit: int | None = None, only: DeliveryFilter = ALL_DELIVERIES
     ) -> list[DeliverySummary]: ...
+    def senders_needing_you(self, looked_at: int) -> list[DeliverySummary]: ...
 
 
 class DeliveryWriter(DeliveryReader, Protocol):

@@ -69,9 +69,7 @@ class TagChecks:
         """
         now = self._clock()
         askable = [
-            push
-            for push in pushes
-            if self._silent_until.get(push.image.name.host, now) <= now
+            push for push in pushes if self._silent_until.get(push.image.name.host, now) <= now
         ]
         if not askable or self._bucket.wait(CHECKS, now):
             return {}

@@ -24,6 +24,7 @@ from tagboat.core.delivery import (
 from tagboat.core.events import delivery_change
 from tagboat.core.push import Outcome
 from tagboat.store import tables
+from tagboat.store.page_queries import MAY_NEED_YOU
 from tagboat.store.part import ReadPart
 from tagboat.store.session import DELIVERIES, PUSHES, SKIPS, WriteSession, missing
 from tagboat.store.statements import newest_first
@@ -34,6 +35,9 @@ _SUMMARY_COLUMNS = [
     for field in fields(DeliverySummary)
     for name in (_RECEIPT if field.name == "receipt" else (field.name,))
 ]
+_NEEDING_YOU = (
+    select(*_SUMMARY_COLUMNS).where(MAY_NEED_YOU).order_by(tables.deliveries_table.c.id.desc())
+)
 
 
 class DeliveryReads(ReadPart):
@@ -63,6 +67,15 @@ class DeliveryReads(ReadPart):
             query = query.where(_came_to(only.outcome))
         rows = list(self._session.rows(query.with_only_columns(*_SUMMARY_COLUMNS), values))
         return [DeliverySummary(**row) for row in self._with_receipts(rows)]
+
+    def senders_needing_you(self, looked_at: int) -> list[DeliverySummary]:
+        """Return the calls that need a person and are the newest of their sender at their URL.
+
+        Only the last `looked_at` calls count. The newest comes first.
+        """
+        rows = list(self._session.rows(_NEEDING_YOU, {"most": looked_at}))
+        found = [DeliverySummary(**row) for row in self._with_receipts(rows)]
+        return [call for call in found if call.receipt.needs_you]
 
     def _with_receipts(self, rows: Collection[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield the rows of deliveries with their receipts, however many, read by two queries."""

@@ -68,6 +68,24 @@ WAITING_PUSHES = select(
 ).order_by(_waiting.c.newest_at.desc())
 """The pushes that wait, by stage, the latest stage first; the parameter is `most`."""
 
+_calls = tables.deliveries_table.c
+_last_calls = (
+    select(_calls.id, _calls.sender, _calls.hook_id, _calls.needs_you, _calls.result)
+    .order_by(_calls.id.desc())
+    .limit(_most)
+    .subquery()
+)
+_place = func.row_number().over(
+    partition_by=(_last_calls.c.sender, _last_calls.c.hook_id), order_by=_last_calls.c.id.desc()
+)
+_by_sender = select(_last_calls, _place.label("place")).subquery()
+# A server of before, which writes a `result`, has the rest in there.
+_may_need_you = or_(_by_sender.c.needs_you, _by_sender.c.result != "")
+MAY_NEED_YOU = _calls.id.in_(select(_by_sender.c.id).where(_by_sender.c.place == 1, _may_need_you))
+"""The condition that a call is the newest of its sender at its URL, among the last `most`, and may
+need a person.
+"""
+
 _backoffs = tables.registry_backoffs_table.c
 # As text: an image is compared by its first characters, as the database has it.
 _image_path = type_coerce(tables.projects_table.c.image, Text)

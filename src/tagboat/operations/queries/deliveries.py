@@ -94,10 +94,7 @@ class DeliveryQueries:
 def senders_needing_you(reader: Reader) -> list[DeliveryRow]:
     """Return of each sender at each URL the newest call, where a person has to do something."""
     # One that has delivered well since was mended: only its newest call counts.
-    newest: dict[tuple[str, str | None], DeliverySummary] = {}
-    for delivery in reader.deliveries(limit=SENDERS_LOOKED_AT):
-        newest.setdefault((delivery.sender, delivery.hook_id), delivery)
-    calls = [delivery for delivery in newest.values() if delivery.receipt.needs_you]
+    calls = reader.senders_needing_you(SENDERS_LOOKED_AT)
     # On most days there are none, and no names to look up.
     names = {hook.id: hook.name for hook in reader.hooks()} if calls else {}
     return [read_row(delivery, names) for delivery in calls]
