@@ -9,6 +9,8 @@ from tagboat.store import tables
 from tagboat.store.part import ReadPart
 from tagboat.store.session import WriteSession
 
+_LAST_ID = select(func.max(tables.events_table.c.id))
+
 
 class EventReads(ReadPart):
     """Implements `EventReader`."""
@@ -25,7 +27,7 @@ class EventReads(ReadPart):
 
     def last_event_id(self) -> int:
         """Return the id of the newest event, 0 where there is none."""
-        return self._session.scalar(select(func.max(tables.events_table.c.id))) or 0
+        return self._session.scalar(_LAST_ID) or 0
 
 
 class EventWrites(EventReads):

@@ -2,15 +2,33 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, bindparam, func, select
 
 from tagboat.core.catalog import Project
 from tagboat.core.deploy import Deploy
 from tagboat.store import tables
 from tagboat.store.catalog import CatalogReads
 from tagboat.store.deploys import DeployReads
+from tagboat.store.statements import where_among
 
 _projects, _places = tables.projects_table, tables.stages_table
+
+# Made once: making them takes longer than running them.
+_most = bindparam("most", type_=Integer)
+_PROJECTS = (
+    select(_projects)
+    .where(_projects.c.name > bindparam("after"))
+    .order_by(_projects.c.name)
+    .limit(_most)
+)
+_count = func.count()
+_STAGE_NAMES = (
+    select(_places.c.name, _count.label("projects"))
+    .group_by(_places.c.name)
+    .order_by(_count.desc(), _places.c.name)
+    .limit(_most)
+)
+_OPEN_IDS = select(tables.deploys_table.c.id).where(tables.OPEN)
 
 
 class MatrixReads(CatalogReads, DeployReads):
@@ -20,13 +38,13 @@ class MatrixReads(CatalogReads, DeployReads):
         self, text: str, among: Collection[str] | None, after: str, limit: int
     ) -> list[Project]:
         """Return projects whose name contains `text`, by name, beyond `after`."""
-        query = select(_projects).where(_projects.c.name > after)
+        query = _PROJECTS
         # What people type is a text, not a pattern: `%` is a percent sign.
         if text:
             query = query.where(_projects.c.name.icontains(text, autoescape=True))
         if among is not None:
             query = query.where(_projects.c.id.in_(among))
-        return self._projects_of(query.order_by(_projects.c.name).limit(limit))
+        return self._projects_of(query, {"after": after, "most": limit})
 
     def deploying_projects(self) -> set[str]:
         """Return the ids of projects that have a queued or running deploy."""
@@ -36,13 +54,13 @@ class MatrixReads(CatalogReads, DeployReads):
 
     def newest_open_deploys(self, limit: int) -> list[Deploy]:
         """Return the queued and running deploys that were ordered last, newest first."""
-        table = tables.deploys_table
         # Sorted here: asked for the newest, SQLite walks through all deploys that there ever were
         # in place of its partial index of the open ones.
-        newest = sorted(self._session.scalars(select(table.c.id).where(tables.OPEN)))[-limit:]
+        newest = sorted(self._session.scalars(_OPEN_IDS))[-limit:]
         if not newest:
             return []
-        found = self._deploys_of(select(table).where(table.c.id.in_(newest)))
+        query = where_among(tables.deploys_table.c.id, self._session.dialect)
+        found = self._deploys_of(query, {"keys": newest})
         return sorted(found, key=lambda one: one.id, reverse=True)
 
     def held_projects(self) -> set[str]:
@@ -52,11 +70,5 @@ class MatrixReads(CatalogReads, DeployReads):
 
     def stage_names(self, limit: int) -> Sequence[tuple[str, int]]:
         """Return the names that most projects have a stage of, with how many have it."""
-        count = func.count()
-        query = (
-            select(_places.c.name, count.label("projects"))
-            .group_by(_places.c.name)
-            .order_by(count.desc(), _places.c.name)
-            .limit(limit)
-        )
-        return [(row["name"], row["projects"]) for row in self._session.rows(query)]
+        rows = self._session.rows(_STAGE_NAMES, {"most": limit})
+        return [(row["name"], row["projects"]) for row in rows]

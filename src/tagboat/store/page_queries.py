@@ -2,9 +2,11 @@
 
 from sqlalchemy import Integer, Text, bindparam, exists, func, or_, select, type_coerce
 
-from tagboat.core.deploy import DeployStatus
-from tagboat.store import tables
+from tagboat.core.deploy import DeployStatus, InstanceState
+from tagboat.core.health import Trouble
+from tagboat.store import tables, upkeep_tables
 from tagboat.store.account_tables import accounts_table, sessions_table
+from tagboat.store.statements import where
 
 _most = bindparam("most", type_=Integer)
 _all_deploys, _newer = tables.deploys_table.c, tables.deploys_table.alias("newer").c
@@ -67,6 +69,31 @@ WAITING_PUSHES = select(
     _waiting.c.stage_id, _waiting.c.pushes, _newest_tag.label("newest"), _waiting.c.since
 ).order_by(_waiting.c.newest_at.desc())
 """The pushes that wait, by stage, the latest stage first; the parameter is `most`."""
+
+NEWEST_RELEASE = (
+    where(_all_deploys.stage_id)
+    .where(tables.HAS_RELEASED)
+    .order_by(_all_deploys.id.desc())
+    .limit(1)
+)
+"""The newest deploy of a stage that began a release command; the parameter is `stage_id`."""
+
+_pulled = upkeep_tables.pulled_images_table.c
+PULLED = select(_pulled.image, _pulled.digest).where(
+    _pulled.digest.in_(bindparam("digests", expanding=True)), _pulled.removing_until.is_(None)
+)
+"""Those of the images with one of the `digests` that Tagboat has pulled and not removed."""
+
+_vitals, _instances = tables.vitals_table.c, tables.instances_table.c
+# From the few live instances: reports of ended ones stay as they were.
+TROUBLED = (
+    select(tables.vitals_table)
+    .join(tables.instances_table, _instances.id == _vitals.instance_id)
+    .where(_instances.state == InstanceState.LIVE, _vitals.trouble != Trouble.NONE)
+    .order_by(_instances.id.desc())
+    .limit(_most)
+)
+"""Reports of live instances that need a person, the newest instance first, `most` at most."""
 
 _calls = tables.deliveries_table.c
 _last_calls = (

@@ -7,15 +7,21 @@ from sqlalchemy import literal, select, tuple_
 
 from tagboat.core.catalog import KnownTag
 from tagboat.core.delivery import Named, PastPush
-from tagboat.core.deploy import Deploy, Instance, InstanceState
-from tagboat.core.health import Trouble, Vitals
+from tagboat.core.deploy import Deploy, Instance
+from tagboat.core.health import Vitals
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.page_port import ProjectImage, StageFailure, TagPlace, WaitingPushes
 from tagboat.core.push import Outcome
-from tagboat.store import tables, upkeep_tables
+from tagboat.store import tables
 from tagboat.store.deploys import DeployReads
-from tagboat.store.page_queries import FAILURES, WAITING_PUSHES
-from tagboat.store.statements import where_among
+from tagboat.store.page_queries import (
+    FAILURES,
+    NEWEST_RELEASE,
+    PULLED,
+    TROUBLED,
+    WAITING_PUSHES,
+)
+from tagboat.store.statements import newest_first, where_among
 
 _deploys, _instances, _tags = tables.deploys_table, tables.instances_table, tables.tags_table
 
@@ -39,25 +45,18 @@ class PageReads(DeployReads):
         self, stage_id: str, before: str = "", limit: int | None = None
     ) -> list[Instance]:
         """Return the instances of a stage that are or were live, newest first."""
-        query = select(_instances).where(
-            _instances.c.stage_id == stage_id, _instances.c.live_at.is_not(None)
-        )
-        if before:
-            query = query.where(_instances.c.id < before)
-        return self._session.all(Instance, query.order_by(_instances.c.id.desc()).limit(limit))
+        query, values = newest_first(_instances, {"stage_id": stage_id}, before, limit)
+        lived = query.where(_instances.c.live_at.is_not(None))
+        return self._session.made(_instances, lived, self._rows.made_instance, values)
 
     def newest_release(self, stage_id: str) -> Deploy | None:
         """Return the newest deploy of a stage that began a release command, None without one."""
-        query = select(_deploys).where(_deploys.c.stage_id == stage_id, tables.HAS_RELEASED)
-        return next(iter(self._deploys_of(query.order_by(_deploys.c.id.desc()).limit(1))), None)
+        return next(iter(self._deploys_of(NEWEST_RELEASE, {"stage_id": stage_id})), None)
 
     def pulled_among(self, digests: Collection[Digest]) -> set[tuple[ImageName, Digest]]:
         """Return the images of these digests that Tagboat has pulled and not removed."""
-        table = upkeep_tables.pulled_images_table
-        query = select(table.c.image, table.c.digest).where(
-            table.c.digest.in_(digests), table.c.removing_until.is_(None)
-        )
-        return {(row["image"], row["digest"]) for row in self._session.rows(query)}
+        rows = self._session.rows(PULLED, {"digests": list(digests)})
+        return {(row["image"], row["digest"]) for row in rows}
 
     def tags_page(
         self,
@@ -124,20 +123,12 @@ class PageReads(DeployReads):
 
     def troubled_instances(self, limit: int) -> list[tuple[Instance, Vitals]]:
         """Return the live instances that need a person, with what is wrong, newest first."""
-        vitals = tables.vitals_table
-        # From the few live instances: reports of ended ones stay as they were.
-        query = (
-            select(vitals)
-            .join(_instances, _instances.c.id == vitals.c.instance_id)
-            .where(_instances.c.state == InstanceState.LIVE, vitals.c.trouble != Trouble.NONE)
-            .order_by(_instances.c.id.desc())
-            .limit(limit)
-        )
-        found = {one.instance_id: one for one in self._session.all(Vitals, query)}
+        troubled = self._session.all(Vitals, TROUBLED, {"most": limit})
+        found = {one.instance_id: one for one in troubled}
         if not found:
             return []
-        instances = self._session.all(
-            Instance, select(_instances).where(_instances.c.id.in_(found))
-        )
+        query = where_among(_instances.c.id, self._session.dialect)
+        values = {"keys": list(found)}
+        instances = self._session.made(_instances, query, self._rows.made_instance, values)
         instances.sort(key=lambda one: one.id, reverse=True)
         return [(one, found[one.id]) for one in instances]

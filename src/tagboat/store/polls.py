@@ -12,6 +12,7 @@ from tagboat.store.page_queries import FAILING_REGISTRIES
 from tagboat.store.part import ReadPart
 from tagboat.store.rows import to_row
 from tagboat.store.session import POLL_STATES, WriteSession
+from tagboat.store.statements import where_among
 
 
 class PollReads(ReadPart):
@@ -23,10 +24,8 @@ class PollReads(ReadPart):
 
     def poll_states(self, project_ids: Collection[str]) -> dict[str, PollState]:
         """Return the same of several projects, by project id."""
-        table = tables.polls_table
-        found = self._session.all(
-            PollState, select(table).where(table.c.project_id.in_(project_ids))
-        )
+        query = where_among(tables.polls_table.c.project_id, self._session.dialect)
+        found = self._session.all(PollState, query, {"keys": list(project_ids)})
         return {project_id: PollState(project_id=project_id) for project_id in project_ids} | {
             state.project_id: state for state in found
         }

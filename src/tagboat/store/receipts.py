@@ -3,13 +3,14 @@
 from collections.abc import Collection
 
 import msgspec
-from sqlalchemy import Column, ForeignKey, String, Table, select
+from sqlalchemy import Column, ForeignKey, String, Table
 
 from tagboat.core.events import receipt_change
 from tagboat.core.receipt import ReceiptLedger
 from tagboat.store.columns import Coded, to_json
 from tagboat.store.deploys import DeployReads
 from tagboat.store.session import WriteSession
+from tagboat.store.statements import where_among
 from tagboat.store.tables import metadata
 
 receipts_table = Table(
@@ -25,8 +26,8 @@ class ReceiptReads(DeployReads):
 
     def receipt_ledgers(self, deploy_ids: Collection[str]) -> dict[str, ReceiptLedger]:
         """Return the ledgers of these deploys by id; those that never reached `start` have none."""
-        table = receipts_table
-        found = self._session.rows(select(table).where(table.c.deploy_id.in_(deploy_ids)))
+        query = where_among(receipts_table.c.deploy_id, self._session.dialect)
+        found = self._session.rows(query, {"keys": list(deploy_ids)})
         return {row["deploy_id"]: row["ledger"] for row in found}
 
 
