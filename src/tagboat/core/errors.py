@@ -171,6 +171,15 @@ class NotAnImageError(RegistryProtocolError):
     """The object in the registry is not a container image; the text says what it is."""
 
 
+ANSWERS_ABOUT_A_TAG = (
+    RegistryDeniedError,
+    RegistryNotFoundError,
+    RegistryProtocolError,
+    RegistryFailedError,
+)
+"""Answers about one tag, from a registry that may give others."""
+
+
 class EngineError(TagboatError):
     """The container engine refused or failed."""
 

@@ -15,7 +15,7 @@ from tagboat.core.decision import (
     unless_taken_back,
 )
 from tagboat.core.deploy import Trigger
-from tagboat.core.image import ImageInfo, ImageName, ImageRef
+from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Tx
 from tagboat.core.push import Outcome, Push, PushVerdict, Source
 from tagboat.core.serving import serving_in
@@ -42,13 +42,13 @@ class Admission:
     def admit(self, push: Push) -> PushResult:
         """Record the tag of one push, as the registry stores it; queue its deploy if one is due."""
         image = push.image.name
-        if reason := self.refused.get(image):
-            return refused_push(push, reason)
         # Images are inspected by tag, without the digest that a call names.
         reason = self.no_images.get(replace(push.image, digest=None)) if self.no_images else None
         project = self.tx.project_by_image(image)
         if reason:
             return self._refuse(push, project, reason)
+        if reason := self.refused.get(image):
+            return refused_push(push, reason)
         created = project is None
         if project is None:
             project = make_project(self.tx, image, self.inspected.get(image), self.now)
@@ -78,7 +78,9 @@ class Admission:
         verdict = PushVerdict(
             at=self.now, source=push.source, outcome=Outcome.REFUSED, reason=reason, deploy=None
         )
-        self.tx.record_tag(judged_tag(project.id, push.image.tag, push.image.digest, verdict))
+        self.tx.record_tag(judged_tag(project.id, push.image.tag, None, verdict))
+        # Of what waits by this tag, nobody can have the image any more.
+        self.tx.delete_held_tag(project.id, push.image.tag)
         return refused_push(push, reason, Named(project.id, project.name))
 
     def carry_out(self, push: Push, project: Project, decision: Decision) -> PushVerdict:
@@ -107,7 +109,7 @@ class Admission:
                 HeldPush(
                     stage_id=decision.stage.id,
                     tag=push.image.tag,
-                    digest=push.image.digest,
+                    digest=proven_digest(self.tx, project, push),
                     source=push.source,
                     seen_at=self.now,
                 )
@@ -115,7 +117,9 @@ class Admission:
         verdict = PushVerdict(
             at=self.now, source=push.source, outcome=outcome, reason=reason, deploy=deploy
         )
-        self.tx.record_tag(judged_tag(project.id, push.image.tag, push.image.digest, verdict))
+        # What a call names is not on record as the tag's: the deploy, or else a poll, looks it up.
+        found = push.image.digest if push.source is Source.POLL else None
+        self.tx.record_tag(judged_tag(project.id, push.image.tag, found, verdict))
         return verdict
 
 
@@ -138,13 +142,21 @@ def unless_fused(reader: Reader, decision: Decision, project: Project, push: Pus
     if decision.outcome is not Outcome.QUEUED or decision.stage is None or digest is None:
         return decision
     waiting = unless_taken_back(decision, digest, reader.taken_back(decision.stage.id), tag)
-    if waiting is decision or push.source is Source.POLL:
-        return waiting
-    # A digest in a call counts only if it is known to be the tag's: otherwise a caller could name
-    # one that was taken back with each new tag, and nothing would be deployed. The deploy resolves
-    # the tag.
-    known = reader.known_tag(project.id, tag)
-    return waiting if known is not None and known.digest == digest else decision
+    is_proven = waiting is decision or proven_digest(reader, project, push) is not None
+    return waiting if is_proven else decision
+
+
+def proven_digest(reader: Reader, project: Project, push: Push) -> Digest | None:
+    """Return the digest that a push names where it is known to be the tag's, else None.
+
+    Otherwise a caller could name one that was taken back with each new tag, and nothing would be
+    deployed.
+    """
+    digest = push.image.digest
+    if digest is None or push.source is Source.POLL:
+        return digest
+    known = reader.known_tag(project.id, push.image.tag)
+    return digest if known is not None and known.digest == digest else None
 
 
 def as_stored(push: Push, kind: RegistryKind | None) -> Push:

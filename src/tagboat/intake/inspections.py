@@ -33,7 +33,7 @@ class Inspections:
 
     def __init__(self, inspector: ImageInspector) -> None:
         self._inspector = inspector
-        self._shared: SharedCalls[tuple[ImageRef, InspectionResult]] = SharedCalls()
+        self._shared: SharedCalls[InspectionResult] = SharedCalls()
         self._places = asyncio.Semaphore(INSPECTIONS)
 
     async def inspect(self, images: Sequence[ImageRef], *, again: bool = False) -> Inspected:
@@ -41,17 +41,9 @@ class Inspections:
         many = again or len(images) > _FEW_IMAGES
         limit_s = MANY_LIMIT_S if many else INSPECTION_LIMIT_S
 
-        async def inspect_named(image: ImageRef) -> tuple[ImageRef, InspectionResult]:
-            return image, await self._inspect(image, limit_s)
-
-        async def inspect_shared(image: ImageRef) -> InspectionResult:
-            inspected, found = await self._shared.call(image.name, partial(inspect_named, image))
-            # That one tag is not an image says nothing about another tag of the same name.
-            if isinstance(found, NotAnImageError) and inspected != image:
-                return await self._inspect(image, limit_s)
-            return found
-
-        found = await asyncio.gather(*map(inspect_shared, images))
+        found = await asyncio.gather(
+            *(self._shared.call(image, partial(self._inspect, image, limit_s)) for image in images)
+        )
         return dict(zip(images, found, strict=True))
 
     async def _inspect(self, image: ImageRef, limit_s: float) -> InspectionResult:

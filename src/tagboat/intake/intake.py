@@ -200,11 +200,12 @@ class Intake:
     def _admit(self, tx: Tx, call: _Call, inspected: Inspected) -> _Committed | _Unknown:
         taken, over = call.pushes[:MOST_PUSHES], call.pushes[MOST_PUSHES:]
         screened = screen(tx, taken, inspected)
-        if screened and (unknown := uninspected_images(taken, screened, inspected)):
+        stored = distinct_as_stored(tx, taken, screened)
+        if screened and (unknown := uninspected_images(stored, screened, inspected)):
             return _Unknown(unknown)
         now = self._clock()
         admitting = admission(tx, self._deployer, now, screened, inspected)
-        results = [admitting.admit(push) for push in distinct_as_stored(tx, taken, screened)]
+        results = [admitting.admit(push) for push in stored]
         results += [refused_push(push, TOO_MANY_PUSHES) for push in over]
         receipt = msgspec.structs.replace(call.draft, delivery=new_id(), pushes=tuple(results))
         short = shortened(receipt, call.shown)

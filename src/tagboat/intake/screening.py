@@ -1,5 +1,6 @@
 """Screening of a call's images without a project: which may become one, and which to inspect."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -7,11 +8,14 @@ from datetime import datetime
 from tagboat.core.auto_create import Screened, newcomers
 from tagboat.core.config import read_auto_create
 from tagboat.core.errors import NotAnImageError
-from tagboat.core.image import ImageInfo, ImageName, ImageRef
+from tagboat.core.image import ImageInfo, ImageRef
 from tagboat.core.ports import DeployTriggerer, Reader, Tx
 from tagboat.core.push import Push
 from tagboat.intake.admit import Admission
 from tagboat.intake.inspections import INSPECTIONS, Inspected
+
+_CROWD = 5
+"""Tags of one name in a call that are no images, from which on the name is taken for none."""
 
 
 def screen(reader: Reader, pushes: Sequence[Push], inspected: Inspected) -> Screened:
@@ -25,32 +29,29 @@ def screen(reader: Reader, pushes: Sequence[Push], inspected: Inspected) -> Scre
     if not unknown:
         return {}
     # Images that this call was found to make projects of keep their places.
-    at_hand = {image.name for image in inspected}
+    at_hand = {image.name for image in inspected}.intersection(unknown)
     return newcomers(read_auto_create(reader), unknown, at_hand, reader.count_projects())
 
 
 def uninspected_images(
     pushes: Sequence[Push], screened: Screened, inspected: Inspected
 ) -> tuple[ImageRef, ...]:
-    """Return the images still to be inspected: one of each name that may become a project.
+    """Return the images still to be inspected: those of names that may become a project.
 
-    If that one is not an image, all others of its name; at most `INSPECTIONS` for each call.
+    One of each name comes first; at most `INSPECTIONS` for each call.
     """
-    settled, inspected_names = _settled_names(inspected), {image.name for image in inspected}
-    found: dict[ImageRef, None] = {}
-    names: set[ImageName] = set()
+    wanted: dict[ImageRef, None] = {}
+    others: dict[ImageRef, None] = {}
+    names = {image.name for image in inspected}
     for push in pushes:
         # By tag: the digest that a call names is only a hint.
         image = replace(push.image, digest=None)
-        wanted = (
-            screened.get(image.name, "known") is None
-            and image.name not in settled
-            and image not in inspected
-        )
-        if wanted and (image.name in inspected_names or image.name not in names):
+        if screened.get(image.name, "known") is None and image not in inspected:
+            (others if image.name in names else wanted)[image] = None
             names.add(image.name)
-            found[image] = None
-    return tuple(found)[: INSPECTIONS - len(inspected)]
+    # Tags of projects, which were asked about before, take no place from these.
+    left = INSPECTIONS - sum(image.name in screened for image in inspected)
+    return (*wanted, *others)[: max(left, 0)]
 
 
 def admission(
@@ -59,27 +60,21 @@ def admission(
     """Return the admission of the pushes of a call that was screened and inspected."""
     if not screened and not inspected:
         return Admission(tx, deployer, now)
-    settled = _settled_names(inspected)
     no_images = {
         image: str(found)
         for image, found in inspected.items()
         if isinstance(found, NotAnImageError)
     }
-    # Of an image with a project, only the tag is refused that is not an image.
+    # Others of a name with so many of these are not looked at, and are most likely the same.
+    crowds = Counter(image.name for image in no_images if image.name in screened)
+    images = {image.name for image, found in inspected.items() if isinstance(found, ImageInfo)}
     refused = {
-        image.name: why
-        for image, why in no_images.items()
-        if image.name in screened and image.name not in settled
+        name: f"it was not looked at: {count} other tags of {name} in this call are no images"
+        for name, count in crowds.items()
+        if count >= _CROWD and name not in images
     }
     refused |= {name: why for name, why in screened.items() if why is not None}
     infos = {
         image.name: found for image, found in inspected.items() if isinstance(found, ImageInfo)
     }
     return Admission(tx, deployer, now, refused, no_images, infos)
-
-
-def _settled_names(inspected: Inspected) -> frozenset[ImageName]:
-    """Return the names that have an image, or may have one because it could not be read."""
-    return frozenset(
-        image.name for image, found in inspected.items() if not isinstance(found, NotAnImageError)
-    )

@@ -14,12 +14,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from tagboat.core.catalog import KnownTag, Registry
-from tagboat.core.errors import (
-    NotAnImageError,
-    RegistryDeniedError,
-    RegistryNotFoundError,
-    TagboatError,
-)
+from tagboat.core.errors import ANSWERS_ABOUT_A_TAG, NotAnImageError, TagboatError
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import ImageInspector, Reader, Store
 from tagboat.core.push import Outcome, Push
@@ -29,9 +24,9 @@ from tagboat.intake.inspections import Inspected
 
 CHECK_LIMIT_S = 1.0
 """Seconds for which a sender waits for the answer."""
-CHECKS = Rate(per_s=5, burst=20)
-"""Calls that are looked at, of all together; beyond that, pushes are admitted without it."""
-CHECKS_OF_CALL = 5
+CHECKS = Rate(per_s=25, burst=100)
+"""Questions, of all calls together; beyond that, pushes are admitted without one."""
+CHECKS_OF_CALL = 20
 """Questions for one call at most."""
 SILENCE_S = 30.0
 """Seconds for which a registry that did not answer is not asked."""
@@ -74,8 +69,10 @@ class TagChecks:
         if not askable or self._bucket.wait(CHECKS, now):
             return {}
         # Spent before the answer: calls that come meanwhile must find it gone.
-        self._bucket.tokens -= 1
-        questions = await self._store.read(lambda reader: _questions(reader, askable))
+        most = min(len(askable), CHECKS_OF_CALL, int(self._bucket.tokens))
+        self._bucket.tokens -= most
+        questions = await self._store.read(lambda reader: _questions(reader, askable, most))
+        self._bucket.tokens += most - len(questions)
         found = await asyncio.gather(*map(self._ask, questions))
         return dict(zip([one.image for one in questions], found, strict=True))
 
@@ -86,8 +83,8 @@ class TagChecks:
                 await self._inspector.inspect_at_registry(question.image, question.registry)
         except NotAnImageError as error:
             return error
-        except (RegistryNotFoundError, RegistryDeniedError):
-            # An answer at once; the deploy says the same.
+        except ANSWERS_ABOUT_A_TAG:
+            # The deploy says the same.
             return None
         except (TagboatError, TimeoutError) as error:
             log.info(
@@ -104,7 +101,7 @@ class TagChecks:
         return None
 
 
-def _questions(reader: Reader, pushes: Sequence[Push]) -> list[TagQuestion]:
+def _questions(reader: Reader, pushes: Sequence[Push], most: int) -> list[TagQuestion]:
     projects = reader.projects_by_image({push.image.name for push in pushes})
     # Tags that may be no images come first: a call may ask about few.
     unsure: dict[ImageRef, TagQuestion] = {}
@@ -119,7 +116,7 @@ def _questions(reader: Reader, pushes: Sequence[Push]) -> list[TagQuestion]:
         image = replace(stored.image, digest=None)
         is_known = _is_known_image(reader.known_tag(project.id, image.tag))
         (known if is_known else unsure)[image] = TagQuestion(image, registry)
-    return [*unsure.values(), *known.values()][:CHECKS_OF_CALL]
+    return [*unsure.values(), *known.values()][:most]
 
 
 def _is_known_image(tag: KnownTag | None) -> bool:

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tagboat.core.errors import (
+    ANSWERS_ABOUT_A_TAG,
     BudgetSpentError,
     NotAnImageError,
-    RegistryDeniedError,
     RegistryError,
-    RegistryFailedError,
     RegistryNotFoundError,
-    RegistryProtocolError,
     RepositoryUnknownError,
 )
 from tagboat.core.image import Digest, ImageRef
@@ -33,8 +31,6 @@ from tagboat.polling.target import PollTarget
 MAX_INSPECTED = 2 * MAX_COMPARED
 _INSPECTED_AT_A_TIME = 8
 _MAX_COMPLAINTS = 3
-_REFUSED = (RegistryDeniedError, RegistryNotFoundError, RegistryProtocolError, RegistryFailedError)
-"""Answers about one tag, from a registry that may give others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +93,7 @@ async def list_if_allowed(target: PollTarget) -> tuple[list[str] | None, list[Re
         return await target.source.list_tags(target.project.image, target.registry), []
     except RepositoryUnknownError:  # nothing was pushed there yet
         return [], []
-    except _REFUSED as error:
+    except ANSWERS_ABOUT_A_TAG as error:
         if not target.watched:
             raise
         return None, [error]
@@ -115,7 +111,7 @@ async def _resolve(
             # A registry that lists a tag and then denies it is broken; a deleted tag is not.
             if listed is not None and tag in listed:
                 refused[tag] = str(error)
-        except _REFUSED as error:
+        except ANSWERS_ABOUT_A_TAG as error:
             refused[tag] = str(error)
     return digests
 
@@ -174,7 +170,7 @@ async def inspect_image(target: PollTarget, wanted: Serving | str) -> InspectedI
         info = await target.source.inspect(ref, target.registry)
     except NotAnImageError as error:
         return InspectedImages(not_images={tag: str(error)}, seen=seen)
-    except _REFUSED as error:
+    except ANSWERS_ABOUT_A_TAG as error:
         # What a stage has is only compared with; without it, the new tag is still recorded.
         refused = {} if isinstance(wanted, Serving) else {tag: str(error)}
         return InspectedImages(refused=refused, seen=seen)

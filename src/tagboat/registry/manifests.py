@@ -31,6 +31,12 @@ _CONFIGS = frozenset(
         "application/octet-stream",  # as Docker 1.10 pushed them; engines take it to this day
     }
 )
+_LAYERS = (
+    "application/vnd.oci.image.layer.",
+    "application/vnd.docker.",
+    "application/octet-stream",
+)
+"""What the types of an image's layers begin with."""
 
 _ARCHITECTURES: Mapping[str, str] = MappingProxyType(
     {
@@ -120,9 +126,9 @@ def parse_manifest(body: bytes, source: str) -> Index | Manifest:
         return Index(tuple(parse_entry(one, source) for one in entries if may_be_image(one)))
     if isinstance(config, dict) and not other_type:
         # Helm charts and others share the shape of a manifest; the config's type differs.
-        if not _is_other(config.get("mediaType"), _CONFIGS):
+        other_type = _other_type(config, decoded.get("layers"))
+        if other_type is None:
             return Manifest(_referred_digest(config, source))
-        other_type = config["mediaType"]
     if other_type:
         raise NotAnImageError(
             f"{source} is not a container image: it is of the type {excerpt(str(other_type))}"
@@ -198,6 +204,21 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
 def _words(value: object) -> tuple[str, ...]:
     given = value if isinstance(value, list) else []
     return tuple(word for word in given if isinstance(word, str))
+
+
+def _other_type(config: Mapping[str, object], layers: object) -> object:
+    """Return the type by which a manifest is that of something else, None for an image's."""
+    if _is_other(config.get("mediaType"), _CONFIGS):
+        return config["mediaType"]
+    # Signatures, attestations and WebAssembly come with the configuration of an image, too.
+    types = [one.get("mediaType") for one in _objects(layers)]
+    if types and all(isinstance(one, str) and one and not one.startswith(_LAYERS) for one in types):
+        return types[0]
+    return None
+
+
+def _objects(value: object) -> list[dict[str, object]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _is_other(media_type: object, known: Collection[str]) -> bool:

@@ -206,6 +206,15 @@ class DeployWrites(DeployReads):
             delete(tables.offers_table).where(tables.offers_table.c.stage_id == stage_id)
         )
 
+    def delete_held_tag(self, project_id: str, tag: str) -> None:
+        """Forget what waits by this tag in the stages of a project."""
+        stages = select(tables.stages_table.c.id).where(
+            tables.stages_table.c.project_id == project_id
+        )
+        self._session.execute(
+            delete(_offers).where(_offers.c.stage_id.in_(stages), _offers.c.tag == tag)
+        )
+
     def put_taken_back(self, version: TakenBack) -> None:
         """Remember that a version was taken back in its stage."""
         self._session.upsert(tables.taken_back_table, to_row(version))

@@ -8,7 +8,9 @@ import pytest
 from tagboat.core.catalog import Project, Registry, RegistryKind, judged_tag
 from tagboat.core.errors import (
     NotAnImageError,
+    RegistryFailedError,
     RegistryNotFoundError,
+    RegistryProtocolError,
     RegistryUnreachableError,
     TagboatError,
 )
@@ -97,14 +99,20 @@ async def test_the_tag_is_asked_about_as_its_registry_stores_it(desk: Desk) -> N
 
 
 async def test_many_calls_and_large_ones_ask_little(desk: Desk) -> None:
-    many = [f"{NAME}:v{number}" for number in range(50)]
+    many = [f"{NAME}:v{number}" for number in range(150)]
     assert len(await desk.check(*many)) == CHECKS_OF_CALL
     asked = 0
     for ref in many:
         asked += len(await desk.check(ref))
-    assert asked == CHECKS.burst - 1
-    desk.now += 1
-    assert await desk.check(many[0]) == {"v0": None}
+    assert asked == CHECKS.burst - CHECKS_OF_CALL
+    desk.now += 2 / CHECKS.per_s
+    assert len(await desk.check(*many)) == 2
+
+
+async def test_images_without_a_project_use_nothing_up(desk: Desk) -> None:
+    for _ in range(CHECKS.burst + 1):
+        assert await desk.check("git.example.com/acme/other:new") == {}
+    assert await desk.check(f"{NAME}:v1") == {"v1": None}
 
 
 async def test_what_is_not_an_image_is_said_and_what_cannot_be_read_is_not(desk: Desk) -> None:
@@ -113,6 +121,14 @@ async def test_what_is_not_an_image_is_said_and_what_cannot_be_read_is_not(desk:
     desk.inspector.error = RegistryNotFoundError("no such tag")
     assert await desk.check(f"{NAME}:v1") == {"v1": None}
     assert await desk.check(f"{NAME}:v1") == {"v1": None}
+
+
+@pytest.mark.parametrize("error", [RegistryFailedError("500"), RegistryProtocolError("no JSON")])
+async def test_one_bad_tag_hides_no_other(desk: Desk, error: TagboatError) -> None:
+    desk.inspector.error = error
+    assert await desk.check(f"{NAME}:bad") == {"bad": None}
+    desk.inspector.error = NotAnImageError("a chart")
+    assert await desk.check(f"{NAME}:v1") == {"v1": desk.inspector.error}
 
 
 async def test_a_registry_that_does_not_answer_is_left_alone_for_a_while(desk: Desk) -> None:
