@@ -1,5 +1,6 @@
 """Tag patterns in RE2's syntax: linear time for each expression, so none can block the server."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from tagboat.core.excerpt import excerpt
 
 # RE2's budget for one compiled expression, in bytes. An expression that needs more is refused.
 _MAX_MEMORY = 1 << 20
+_PLAIN = re.compile(r"(?:[\w-]|\\\.)+", re.ASCII)
 _ALL_TAGS = frozenset({".*", ".+", "^.*$", "^.+$", "(.*)", "(.+)"})
 
 
@@ -26,6 +28,12 @@ class Regex:
     def matches_every_tag(self) -> bool:
         """True for the usual ways to write "any tag"; False for less usual ones."""
         return self.source in _ALL_TAGS
+
+    @property
+    def literal(self) -> str | None:
+        """The one text that an expression without operators matches, None for others."""
+        core = self.source.removeprefix("^").removesuffix("$")
+        return core.replace("\\.", ".") if _PLAIN.fullmatch(core) else None
 
 
 def parse_regex(text: str) -> Regex:

@@ -49,8 +49,11 @@ class TagPattern:
 
     @property
     def literal(self) -> str | None:
-        """The one tag that a plain pattern names, escapes resolved; None if there is none."""
-        named = self.matcher.literal if isinstance(self.matcher, Glob) else None
+        """The one tag that a pattern names, escapes resolved; None if there is none.
+
+        A range of one version names none: it matches with and without `v`.
+        """
+        named = self.matcher.literal if isinstance(self.matcher, Glob | Regex) else None
         return named if named is not None and is_tag(named) else None
 
     @property

@@ -124,7 +124,13 @@ def test_patterns_can_be_copied_and_sent(text: str) -> None:
         ("a/b", None),
         ("x" * 129, None),
         ("semver:1.2.3", None),
-        ("regex:latest", None),
+        ("regex:latest", "latest"),
+        (r"regex:^v1\.2\.3$", "v1.2.3"),
+        ("regex:v1.2", None),
+        ("regex:latest|next", None),
+        ("regex:(?i)latest", None),
+        (r"regex:\d", None),
+        ("regex:^$", None),
     ],
 )
 def test_the_tag_a_pattern_names_outright(text: str, literal: str | None) -> None:

@@ -86,6 +86,12 @@ def test_an_index() -> None:
     assert parse_manifest(json.dumps({"manifests": listed}).encode(), "r/x") == expected
 
 
+def with_layers(*types: object) -> dict[str, object]:
+    """A manifest with the configuration of an image, and layers of these types."""
+    config = {"digest": A, "mediaType": "application/vnd.oci.image.config.v1+json"}
+    return {"config": config, "layers": [{"digest": B, "mediaType": one} for one in types]}
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -145,6 +151,9 @@ def test_choose_on_another_machine() -> None:
             "vnd.buildkit.cacheconfig",
         ),
         ({"config": {"digest": A, "mediaType": ["nonsense"]}}, "nonsense"),
+        (with_layers("application/vnd.dev.cosign.simplesigning.v1+json"), "simplesigning"),
+        (with_layers("application/vnd.in-toto+json"), "in-toto"),
+        (with_layers("application/wasm", "application/wasm"), "wasm"),
         ({"config": {"digest": A}, "artifactType": "application/spdx+json"}, "spdx"),
         ({"manifests": [{"digest": A}], "artifactType": "application/vnd.example"}, "vnd.example"),
         ({"schemaVersion": 1, "fsLayers": []}, "schema 1"),
@@ -153,6 +162,29 @@ def test_choose_on_another_machine() -> None:
 def test_what_is_not_an_image_is_named(content: object, kind: str) -> None:
     with pytest.raises(NotAnImageError, match=f"r/x is not a container image: .*{kind}"):
         parse_manifest(json.dumps(content).encode(), "r/x")
+
+
+@pytest.mark.parametrize(
+    "types",
+    [
+        (),
+        ("application/vnd.oci.image.layer.v1.tar+gzip",),
+        ("application/vnd.docker.image.rootfs.diff.tar.gzip",),
+        ("application/vnd.oci.image.layer.nydus.blob.v1", "application/vnd.example"),
+        (None,),
+        ("",),
+        (5,),
+    ],
+)
+def test_an_image_has_a_layer_of_an_image_or_of_unknown_type(types: tuple[object, ...]) -> None:
+    content = with_layers(*types)
+    assert parse_manifest(json.dumps(content).encode(), "r/x:v1") == Manifest(A)
+
+
+@pytest.mark.parametrize("layers", [5, "text", [None], [[]]])
+def test_odd_layers_make_no_image_something_else(layers: object) -> None:
+    content = {"config": {"digest": A}, "layers": layers}
+    assert parse_manifest(json.dumps(content).encode(), "r/x:v1") == Manifest(A)
 
 
 @pytest.mark.parametrize("media_type", [None, "", *CONFIG_TYPES])
