@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 import structlog
 
-from tagboat.api.openapi import OPEN_PATHS
+from tagboat.api.app import api_routes
+from tagboat.api.openapi import OPEN_PATHS, describe
 from tagboat.core.errors import EngineUnavailableError, StoreUnavailableError
 from tagboat.core.polling import RegistryBackoff
 from tagboat.core.ports import Tx
@@ -298,6 +300,28 @@ async def test_unusable_bodies_are_422_with_fields(api: Api, body: bytes) -> Non
     assert all(set(error) == {"field", "message"} for error in answer.json["errors"])
     assert answer.json["errors"]
     assert (await api.caller.get("/api/projects")).json["items"] == []
+
+
+def without_body() -> list[tuple[str, str]]:
+    """The method and path of each order that reads no body, with `x` for each parameter."""
+    return sorted(
+        (method, "/api" + re.sub(r"{[^}]+}", "x", path).removeprefix("/api"))
+        for path, operations in describe(api_routes(VERSION))["paths"].items()
+        for method in operations.keys() - {"get", "head", "parameters"}
+        if "requestBody" not in operations[method] and "/webhook/" not in path
+    )
+
+
+@pytest.mark.parametrize(("method", "path"), without_body())
+async def test_an_order_that_reads_no_body_refuses_what_stands_in_one(
+    api: Api, method: str, path: str
+) -> None:
+    for body, field in (({"nope": 1}, "nope"), (b"garbage", "body"), ([1], "body")):
+        answer = await api.caller.call(method.upper(), path, body)
+        assert answer.status == 422, body
+        assert [error["field"] for error in answer.json["errors"]] == [field]
+    for empty in ({}, b"", b" ", None):
+        assert (await api.caller.call(method.upper(), path, empty)).status != 422
 
 
 async def test_a_body_of_another_kind_than_json_is_422(api: Api) -> None:

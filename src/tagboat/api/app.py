@@ -38,7 +38,7 @@ from tagboat.api import (
     tokens,
     users,
 )
-from tagboat.api.filters import KnownParameters
+from tagboat.api.filters import KnownParameters, refuse_unread_body
 from tagboat.api.health import LIVE_PATH, READY_PATH
 from tagboat.api.locations import Located
 from tagboat.api.metrics import METRICS_PATH
@@ -115,7 +115,10 @@ def api_routes(version: str) -> FastAPI:
         # Generated clients name their functions by it: FastAPI's own has path and method in it.
         generate_unique_id_function=lambda route: route.name,
         # Scrapers add parameters of their own to the metrics.
-        dependencies=[Depends(KnownParameters(openapi.OPEN_PATHS | {METRICS_PATH}))],
+        dependencies=[
+            Depends(KnownParameters(openapi.OPEN_PATHS | {METRICS_PATH})),
+            Depends(refuse_unread_body),
+        ],
     )
     answers.install(app)
     for router in _ROUTERS:

@@ -1,9 +1,11 @@
-"""Query parameters: filters by name or id, and the refusal of parameters that do not exist."""
+"""Query parameters: filters by name or id, and the refusal of what no route reads."""
 
+import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Annotated, cast
 
-from fastapi import Depends, Query, Request, params
+from fastapi import Depends, HTTPException, Query, Request, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -78,6 +80,29 @@ class KnownParameters:
         unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
         if unknown:
             raise RequestValidationError([_unknown_parameter(name, known) for name in unknown])
+
+
+async def refuse_unread_body(request: Request) -> None:
+    """Raise RequestValidationError for the fields of a body that the route does not read.
+
+    An empty body, and one without fields, is accepted.
+    """
+    route = cast("APIRoute", request.scope["route"])
+    if request.method in {"GET", "HEAD"} or route.body_field is not None:
+        return
+    sent = await request.body()
+    if not sent.strip():
+        return
+    try:
+        body = json.loads(sent)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST) from error
+    if body is not None and not isinstance(body, dict):
+        raise RequestValidationError([{"type": "model_attributes_type", "loc": ("body",)}])
+    if body:
+        raise RequestValidationError(
+            [{"type": "extra_forbidden", "loc": ("body", name)} for name in body]
+        )
 
 
 def _unknown_parameter(name: str, known: frozenset[str]) -> Mapping[str, object]:
