@@ -320,7 +320,8 @@ async def test_an_order_that_reads_no_body_refuses_what_stands_in_one(
         answer = await api.caller.call(method.upper(), path, body)
         assert answer.status == 422, body
         assert [error["field"] for error in answer.json["errors"]] == [field]
-    for empty in ({}, b"", b" ", None):
+    nothing: list[object] = [{}, b"", b" ", None]
+    for empty in nothing:
         assert (await api.caller.call(method.upper(), path, empty)).status != 422
 
 

@@ -38,7 +38,7 @@ from tagboat.deploy.pulling import Pulling
 from tagboat.deploy.receipts import RequestCount
 from tagboat.deploy.record import DeployRecord
 from tagboat.deploy.resolving import wanted_digest
-from tagboat.deploy.retirement import retire
+from tagboat.deploy.retirement import retire, words_for_kept, words_for_retired
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.speech import asked_in_http
 from tagboat.deploy.storage import settle_storage
@@ -55,7 +55,8 @@ class DeploySteps:
 
     `merges` is how many pushes the deploy stood for when its tag was last looked up, None before.
     `seen` is the last status of its instance, `warning` what is to be said at its end, empty for
-    nothing. `runtime_was_away` is set by the caller when the runtime could not be reached.
+    nothing. `runtime_was_away` is set by the caller when the runtime could not be reached; at
+    first it is true, as nobody knows what happened before this process took the deploy over.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class DeploySteps:
         self.merges: int | None = None
         self.seen: WorkloadStatus | None = None
         self.warning = ""
-        self.runtime_was_away = False
+        self.runtime_was_away = True
 
     def note_made(self, tx: Tx, deploy: Deploy) -> Deploy:
         """Put id and endpoints of the new instance on record, once it is started."""
@@ -208,6 +209,7 @@ class DeploySteps:
             await ensure_image(self._services, context.repository, digest, registry, engine)
             context = await self._record.context_with(context.config)
             self._made = await self._containers.start(context)
+        self.runtime_was_away = False
         return Step(StepName.START, StepStatus.DONE, detail=f"started {self._made.container}{kept}")
 
     async def _stop_old(self) -> None:
@@ -334,7 +336,7 @@ class DeploySteps:
             )
         if not context.retired:
             return _skipped_step(
-                StepName.DRAIN, _words_for_kept(context) or "there is no older instance"
+                StepName.DRAIN, words_for_kept(context) or "there is no older instance"
             )
         if self._checked is None:
             # Another server may have switched, and our own ingress may not follow yet.
@@ -356,12 +358,14 @@ class DeploySteps:
         context = await self._record.context()
         for instance in context.retired:
             await retire(self._services, instance)
-        return Step(StepName.RETIRE, StepStatus.DONE, detail=_words_for_retired(context))
+        return Step(StepName.RETIRE, StepStatus.DONE, detail=words_for_retired(context))
 
     async def _wake(self, context: DeployContext) -> None:
         """Start the new container again if the engine was away: a restart of it ends them all."""
         if self.runtime_was_away and context.own is not None:
-            await self._runtime.start(context.own.handle)
+            # Where it is gone, the look at its health says so.
+            with contextlib.suppress(EngineNotFoundError):
+                await self._runtime.start(context.own.handle)
             self.runtime_was_away = False
 
     def _health(self, context: DeployContext) -> Health:
@@ -372,28 +376,3 @@ class DeploySteps:
 
 def _skipped_step(name: StepName, why: str) -> Step:
     return Step(name, StepStatus.SKIPPED, detail=why)
-
-
-def _words_for_retired(context: DeployContext) -> str:
-    """Return words for the old instances that were retired, or why there are none."""
-    removed = ", ".join(one.container for one in context.retired if not one.adopted)
-    stopped = ", ".join(one.container for one in context.retired if one.adopted)
-    words = (
-        f"retired {removed}" if removed else "",
-        f"stopped {stopped}, which is not removed: 'docker rm {stopped}' does that"
-        if stopped
-        else "",
-    )
-    return (
-        "; ".join(filter(None, words)) or _words_for_kept(context) or "there was nothing to retire"
-    )
-
-
-def _words_for_kept(context: DeployContext) -> str:
-    """Return words for the old instances that stay for now, empty for none."""
-    kept = [
-        instance.container
-        for instance in context.others_that(InstanceState.DRAINING)
-        if instance not in context.retired
-    ]
-    return f"{', '.join(kept)} is kept until something newer has stayed healthy" if kept else ""

@@ -183,8 +183,8 @@ def _before(
     found = facts.previous_instance(stage.id, without)
     if found is None:
         what = f"nothing was live before {live.tag}" if live else "nothing was ever live"
-        # Without the taken-back versions there would be something: say so, they can be named.
-        but = " but what was taken back" if facts.previous_instance(stage.id, without[-1:]) else ""
+        # These can be named.
+        but = " but what was taken back" if facts.taken_back(stage.id) else ""
         raise ConflictError(
             f"there is nothing to go back to: {what} in the stage {stage.name}{but}"
         )

@@ -15,6 +15,7 @@ from tagboat.store import tables
 from tagboat.store.part import ReadPart
 from tagboat.store.rows import endpoints_of, to_row
 from tagboat.store.session import Values, WriteSession
+from tagboat.store.stage_queries import NOT_FORWARD
 from tagboat.store.statements import newest_first, where_among
 
 _instances = tables.instances_table
@@ -114,16 +115,20 @@ class InstanceReads(ReadPart):
     ) -> Instance | None:
         """Return the newest draining instance of the stage, else the newest stopped one, else None.
 
-        Instances of the versions `without` are passed over.
+        Instances of the versions `without` are passed over, and while what a rollback has brought
+        back is live, those that were newer than that.
         """
         others = [
-            not_(and_(_instances.c.digest == digest, _instances.c.fingerprint == mark))
-            for digest, mark in without
+            NOT_FORWARD,
+            *(
+                not_(and_(_instances.c.digest == digest, _instances.c.fingerprint == mark))
+                for digest, mark in without
+            ),
         ]
         for state in (InstanceState.DRAINING, InstanceState.STOPPED):
             equal = {"stage_id": stage_id, "state": state}
             query, values = newest_first(_instances, equal, "", 1)
-            if found := self._instances_of(query.where(*others) if others else query, values):
+            if found := self._instances_of(query.where(*others), values):
                 return found[0]
         return None
 

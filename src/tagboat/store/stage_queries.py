@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, exists, func, not_, select
 
-from tagboat.core.deploy import InstanceState
+from tagboat.core.deploy import InstanceState, Trigger
 from tagboat.store import tables
 from tagboat.store.page_queries import NEWEST_DEPLOY
 from tagboat.store.statements import among
@@ -18,6 +18,48 @@ _stages, _deploys, _instances, _offers, _taken_back, _configs = (
     tables.taken_back_table.c,
     tables.deploy_configs_table.c,
 )
+
+_live, _newer, _first = (
+    tables.instances_table.alias("live").c,
+    tables.instances_table.alias("newer").c,
+    tables.instances_table.alias("first").c,
+)
+# Each subquery refers to the one around it only: what lies further out is not correlated.
+_newest_live = (
+    select(func.max(_newer.id))
+    .where(_newer.stage_id == _live.stage_id, _newer.state == InstanceState.LIVE)
+    .correlate(_live.id.table)
+    .scalar_subquery()
+)
+_is_live = and_(
+    _live.stage_id == _instances.stage_id,
+    _live.state == InstanceState.LIVE,  # for the index: there are few of that state
+    _live.id == _newest_live,
+)
+_own_place = (
+    select(func.max(_first.id))
+    .where(
+        _first.stage_id == _live.stage_id,
+        _first.digest == _live.digest,
+        _first.fingerprint == _live.fingerprint,
+        _first.id < _live.id,
+        _first.live_at.is_not(None),
+    )
+    .correlate(_live.id.table)
+    .scalar_subquery()
+)
+NOT_FORWARD = not_(
+    exists().where(
+        _is_live,
+        _deploys.id == _live.deploy_id,
+        _deploys.trigger == Trigger.ROLLBACK,
+        _instances.id > _own_place,
+    )
+)
+"""The condition that an instance is none that a rollback of its stage has passed over.
+
+Of what a rollback has brought back, the place in history is that of its version before.
+"""
 
 
 @cache
@@ -63,24 +105,8 @@ def previous_instances_in(dialect: str, *, passing_taken_back: bool) -> Select[A
 
     With `passing_taken_back`, neither of one that was taken back there.
     """
-    live, newer = (
-        tables.instances_table.alias("live").c,
-        tables.instances_table.alias("newer").c,
-    )
-    # Each subquery refers to the one around it only: what lies further out is not correlated.
-    newest_live = (
-        select(func.max(newer.id))
-        .where(newer.stage_id == live.stage_id, newer.state == InstanceState.LIVE)
-        .correlate(live.id.table)
-        .scalar_subquery()
-    )
-    same = and_(live.digest == _instances.digest, live.fingerprint == _instances.fingerprint)
-    is_live = and_(
-        live.stage_id == _instances.stage_id,
-        live.state == InstanceState.LIVE,  # for the index: there are few of that state
-        live.id == newest_live,
-    )
-    others = [not_(exists().where(is_live, same))]
+    same = and_(_live.digest == _instances.digest, _live.fingerprint == _instances.fingerprint)
+    others = [not_(exists().where(_is_live, same)), NOT_FORWARD]
     if passing_taken_back:
         version = and_(
             _taken_back.digest == _instances.digest,

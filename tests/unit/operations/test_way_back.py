@@ -174,6 +174,27 @@ async def test_another_configuration_of_the_same_image_is_not_gone_forward_to(le
         await roll_back(led)
 
 
+async def test_after_a_rollback_by_name_the_next_goes_further_back_and_not_forward(
+    led: World,
+) -> None:
+    _, second, *_ = await shipped(led, "v1", "v2", "v3", "v4")
+    await led.carry_out(await led.deploy((await roll_back(led, second.deploy_id)).deploy_id))
+    led.clock.move(1)
+    together = await led.store.read(
+        lambda reader: reader.previous_instances([led.stage.id], passing_taken_back=True)
+    )
+    assert [one.tag for one in together.values()] == ["v1"], "as the overview has it"
+    back = await led.carry_out(await led.deploy((await roll_back(led)).deploy_id))
+    assert (back.tag, back.status) == ("v1", DeployStatus.SUCCEEDED)
+    led.clock.move(1)
+    with pytest.raises(ConflictError, match="nothing was live before v1"):
+        await roll_back(led)
+    # What is deployed again by a person has what was live before it to go back to.
+    await led.carry_out(await led.queue("v3"))
+    led.clock.move(1)
+    assert (await led.deploy((await roll_back(led)).deploy_id)).tag == "v1"
+
+
 async def test_what_was_named_may_be_what_was_fled_from(led: World) -> None:
     _, second = await shipped(led, "v1", "v2")
     await led.carry_out(await led.deploy((await roll_back(led)).deploy_id))
