@@ -1,13 +1,16 @@
 """An apply takes any file that is consistent as a whole, whatever the order of its keys."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.api import Api, running_api
+from tagboat.core.deploy import DeployStatus
+from tests.support.api import BASE_DOMAIN, Api, running_api
+from tests.support.records import deploy_record, put_deploy
 
 pytestmark = pytest.mark.anyio
 HUB = "hub.example/acme"
@@ -156,6 +159,30 @@ async def test_a_host_by_name_moves_from_a_renamed_project_to_another_one(api: A
         }
 
 
+async def test_a_clash_with_a_project_that_is_renamed_names_it_as_people_know_it(api: Api) -> None:
+    domain = f"new-prod.{BASE_DOMAIN}"
+    before = {"a1": with_domains("a", prod=domain), "b1": with_domains("b", prod="")}
+    assert "changes" in await apply(api, projects=before)
+    after = {"new": with_domains("b", prod=""), "other": with_domains("a", prod=domain)}
+    problem = await apply(api, projects=after)
+    words = f"the stage prod of a1 has the domain {domain} already, which is where the stage prod"
+    assert problem["message"].startswith(f"{words} of new would answer"), problem
+
+
+async def test_a_stage_that_is_deleted_keeps_no_option_from_its_project(api: Api) -> None:
+    before = with_domains("1", prod="", old="")
+    before["stages"]["old"]["env"] = {"TOKEN": "open"}
+    assert "changes" in await apply(api, projects={"shop": before})
+    after = with_domains("1", prod="") | {"secrets": {"TOKEN": "sealed"}}
+    problem = await apply(api, projects={"shop": after})
+    assert "TOKEN is a secret of the project and in env of the stage old" in problem["message"]
+    done = await apply(api, projects={"shop": after}, prune=True)
+    assert ("changes" in done, done.get("failures")) == (True, []), done
+    gone = await api.caller.get("/api/audit?limit=1&action=stage.delete")
+    env = [one for one in gone.json["items"][0]["changes"] if one["field"].startswith("env")]
+    assert [one["before"] for one in env] == ["open"]
+
+
 async def test_a_project_takes_options_that_only_the_new_stage_allows(api: Api) -> None:
     before = with_domains("1", prod="")
     before["stages"]["prod"]["max_instances"] = 3
@@ -182,6 +209,7 @@ async def test_a_clash_in_the_result_is_refused_and_changes_nothing(api: Api) ->
             if names == tuple(after):
                 assert words in problem["message"], problem
             assert "deploys the image" in problem["message"]
+            assert not any(one.id in problem["message"] for one in known)
     assert await exported(api) == there
     assert await events_so_far(api) == start
 
@@ -238,7 +266,9 @@ async def test_an_image_or_host_of_what_is_deleted_needs_two_applies_and_says_wh
     for place, what, first, then in cases:
         problem = await apply(api, prune=True, **then)
         assert problem["field"] == place
-        assert f"the {what} is deleted only after all changes" in problem["message"].lower()
+        assert f"the {what} is deleted only after all changes" in problem["message"].replace(
+            "The", "the"
+        )
         assert f"--prune: first a file in which {place} is as it is" in problem["message"]
         assert await exported(api) == there
         # The same without --prune deletes nothing, so that there is nothing to say about it.
@@ -255,16 +285,16 @@ async def test_a_stage_that_cannot_be_deleted_has_given_up_its_domain_on_record(
     assert "changes" in await apply(api, projects=before)
     after = {"old": with_domains("1", live="z.example.com")}
 
-    def put(tx: Tx) -> None:
-        (project,) = tx.projects()
-        (prod,) = (one for one in tx.stages(project.id) if one.name == "prod")
-        tx.put_deploy(make_deploy(project.id, prod.id, status=DeployStatus.RUNNING))
-
-    await api.store.write(put)
+    (project,) = await api.store.read(lambda reader: reader.projects())
+    stages = await api.store.read(lambda reader: reader.stages(project.id))
+    (prod,) = (one for one in stages if one.name == "prod")
+    running = deploy_record(project.id, prod.id, status=DeployStatus.RUNNING)
+    await put_deploy(api, running)
     done = await apply(api, projects=after, prune=True)
-    assert [one["name"] for one in done["failures"]] == ["old prod"]
+    assert [one["name"] for one in done["failures"]] == ["old prod"], done
     left = (await exported(api))["projects"]["old"]["stages"]
     assert ("domains" in left["prod"], left["live"]["domains"]) == (False, ["z.example.com"])
-    await api.store.write(end_all)
+    over = replace(running, status=DeployStatus.FAILED)
+    await api.store.write(lambda tx: tx.put_deploy(over))
     done = await apply(api, projects=after, prune=True)
     assert ([one["name"] for one in done["changes"]], done["failures"]) == (["old prod"], [])

@@ -99,6 +99,7 @@ class ConfigFileOperations:
         for change in changes:
             with _named_by_place(change, room):
                 execution.carry_out(change)
+        room.restore(tx)
         return changes
 
     async def _delete(self, change: PlannedChange) -> Sequence[str]:

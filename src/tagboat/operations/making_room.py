@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from tagboat.core.audit import AuditAction, changes_between, stage_subject
 from tagboat.core.catalog import Stage
 from tagboat.core.config_file import Configured
-from tagboat.core.config_plan import PlanFields, PlannedAction, PlannedChange, PlannedKind
+from tagboat.core.config_plan import PlannedAction, PlannedChange, PlannedKind
 from tagboat.core.errors import ConflictError, TakenError
 from tagboat.core.image import ImageName
 from tagboat.core.ports import Tx
@@ -22,10 +22,12 @@ class Room:
     """The transaction of an apply once nothing is in the way of its changes but their results.
 
     `stand_ins` are the names of projects by those that they have until they get their new ones.
-    `deleted` says in words, by id, what is deleted only after the transaction.
+    `leaving` are the stages that are deleted only after the transaction; `deleted` says in words,
+    by id, all that is.
     """
 
     stand_ins: Mapping[str, str]
+    leaving: Sequence[Stage]
     deleted: Mapping[str, str]
 
     def explain(self, error: ConflictError, place: str) -> str:
@@ -41,6 +43,12 @@ class Room:
             )
         return words
 
+    def restore(self, tx: Tx) -> None:
+        """Give back to the stages that are deleted later what they need until then."""
+        with tx.without_events():
+            for stage in self.leaving:
+                tx.put_stage(stage)
+
 
 def make_room(
     tx: Tx, services: OperationServices, now: Configured, changes: Sequence[PlannedChange]
@@ -51,6 +59,7 @@ def make_room(
     """
     wanted = {change.target: change.fields for change in changes if change.target}
     stand_ins: dict[str, str] = {}
+    leaving, deleted = _give_up_domains(tx, services, now, changes)
     # Each of these is written again by its own change, which records the event.
     with tx.without_events():
         for registry in now.registries:
@@ -66,23 +75,22 @@ def make_room(
                 name = project.id if is_renamed else project.name
                 image = ImageName(_NOWHERE, project.id) if has_moved else project.image
                 tx.put_project(replace(project, name=name, image=image))
-        for stages in now.stages.values():
-            for stage in stages:
-                if said := wanted.get(stage.id):
-                    tx.put_stage(_loosened(stage, said))
-    deleted = _give_up_domains(tx, services, now, changes)
-    return Room(stand_ins, deleted)
+        for stage in (one for stages in now.stages.values() for one in stages):
+            if said := wanted.get(stage.id):
+                kept = tuple(name for name in stage.domains if name in said["domains"])
+                several = min(stage.max_instances, said["max_instances"])
+                tx.put_stage(_loosened(replace(stage, domains=kept, max_instances=several)))
+        for stage in leaving:
+            tx.put_stage(_loosened(stage))
+    return Room(stand_ins, leaving, deleted)
 
 
-def _loosened(stage: Stage, wanted: PlanFields) -> Stage:
-    """Return a stage that has nothing which could clash with what it will not have."""
+def _loosened(stage: Stage) -> Stage:
+    """Return a stage whose project may be anything that some stage allows, on any engine."""
     return replace(
         stage,
-        domains=tuple(name for name in stage.domains if name in wanted["domains"]),
         env={},
         run=NO_OPTIONS,
-        max_instances=min(stage.max_instances, wanted["max_instances"]),
-        # With these, its project may be anything that the new stage allows, on any engine.
         strategy=None,
         engine=EngineKind.SWARM,
         replicas=1,
@@ -92,10 +100,11 @@ def _loosened(stage: Stage, wanted: PlanFields) -> Stage:
 
 def _give_up_domains(
     tx: Tx, services: OperationServices, now: Configured, changes: Sequence[PlannedChange]
-) -> dict[str, str]:
+) -> tuple[list[Stage], dict[str, str]]:
     """Take the domains that stages will have from those that are deleted after the transaction.
 
-    Return what is deleted then, in words, by the ids of registries, projects and stages.
+    Return these stages as they are until then, and in words, by the ids of registries, projects
+    and stages, all that is deleted then.
     """
     deleted = {
         str(change.target): f"{change.kind} {' '.join(change.names)}"
@@ -103,6 +112,7 @@ def _give_up_domains(
         if change.action is PlannedAction.DELETE and change.kind is not PlannedKind.WEBHOOK
     }
     taken = {name for change in changes for name in change.fields.get("domains", ())}
+    leaving: list[Stage] = []
     for project in now.projects:
         for stage in now.stages.get(project.id, ()):
             words = deleted.get(stage.id) or deleted.get(project.id)
@@ -110,11 +120,10 @@ def _give_up_domains(
                 continue
             deleted[stage.id] = words
             kept = tuple(name for name in stage.domains if name not in taken)
+            leaving.append(replace(stage, domains=kept))
             if kept != stage.domains:
-                # It may stay for long, if its containers cannot be stopped: on record as a change.
-                changed = replace(stage, domains=kept)
-                tx.put_stage(changed)
-                subject = stage_subject(project, stage)
-                told = changes_between(stage, changed)
+                # It stays if its containers cannot be stopped: on record as any change.
+                tx.put_stage(leaving[-1])
+                subject, told = stage_subject(project, stage), changes_between(stage, leaving[-1])
                 services.record(tx, AuditAction.STAGE_CHANGE, subject, told)
-    return deleted
+    return leaving, deleted
