@@ -76,7 +76,7 @@ def make_room(
                 image = ImageName(_NOWHERE, project.id) if has_moved else project.image
                 tx.put_project(replace(project, name=name, image=image))
         for stage in (one for stages in now.stages.values() for one in stages):
-            if said := wanted.get(stage.id):
+            if said := wanted.get(stage.id, {}):
                 kept = tuple(name for name in stage.domains if name in said["domains"])
                 several = min(stage.max_instances, said["max_instances"])
                 tx.put_stage(_loosened(replace(stage, domains=kept, max_instances=several)))
