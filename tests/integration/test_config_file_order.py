@@ -151,12 +151,14 @@ async def test_a_host_by_name_moves_from_a_renamed_project_to_another_one(api: A
         await apply(api, projects={}, prune=True)
         assert "changes" in await apply(api, projects=before)
         after = {"old": with_domains("1", prod=""), "shop-api": with_domains("2", prod="")}
+        start = await events_so_far(api)
         done = await apply(api, projects={name: after[name] for name in names})
         assert "changes" in done, done
         assert await audited(api, "project.change", "name", 2) == {
             "old": ("shop.api", "old"),
             "shop-api": ("b", "shop-api"),
         }
+        assert await names_in_events(api, start) == {"old", "shop-api"}
 
 
 async def test_a_clash_with_a_project_that_is_renamed_names_it_as_people_know_it(api: Api) -> None:
