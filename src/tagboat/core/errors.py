@@ -9,6 +9,7 @@
     ├── SettingsError               the environment is invalid; stops the start
     ├── NotFoundError               the thing named does not exist (HTTP 404)
     ├── ConflictError               a conflict with something that exists (HTTP 409)
+    │   ├── TakenError                  a thing has the image or host; `holder` is its id
     │   └── LastAdminError              without this account there would be no admin
     ├── ForbiddenError              the role of the caller does not allow it (HTTP 403)
     ├── SignInError                 the name or the password is wrong (HTTP 401)
@@ -88,6 +89,14 @@ class NotFoundError(TagboatError):
 
 class ConflictError(TagboatError):
     """A conflict with something that exists already."""
+
+
+class TakenError(ConflictError):
+    """An image or host that something else has. `holder` is the id of that thing."""
+
+    def __init__(self, message: str, holder: str) -> None:
+        super().__init__(message)
+        self.holder = holder
 
 
 class LastAdminError(ConflictError):

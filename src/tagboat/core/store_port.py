@@ -7,6 +7,7 @@ people see records its events by itself.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -297,9 +298,10 @@ class EventReader(Protocol):
 
 
 class EventWriter(EventReader, Protocol):
-    """Removal of old events. The newest one always stays, so that ids go on rising."""
+    """Removal of old events, where the newest stays so that ids rise, and writes without any."""
 
     def prune_events(self, before: datetime, keep: int, at_most: int) -> int: ...
+    def without_events(self) -> AbstractContextManager[None]: ...
 
 
 class AuditReader(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tagboat.core.catalog import Project
@@ -17,7 +17,7 @@ from tagboat.core.config_plan import (
 )
 from tagboat.core.errors import ConflictError, FieldError, TagboatError
 from tagboat.core.ports import Reader, Tx
-from tagboat.core.run import NO_OPTIONS
+from tagboat.operations.making_room import Room, make_room
 from tagboat.operations.projects import ProjectOperations, add_project, edit_project
 from tagboat.operations.registries import RegistryOperations, add_registry, edit_registry
 from tagboat.operations.services import OperationServices
@@ -94,12 +94,12 @@ class ConfigFileOperations:
     def _change(self, tx: Tx, wanted: WantedConfig, *, prune: bool) -> Sequence[PlannedChange]:
         now = _read_configured(tx)
         changes = plan_config(now, wanted, prune=prune)
-        if any(change.action is not PlannedAction.DELETE for change in changes):
-            _loosen_stages(tx, now, changes)
+        room = make_room(tx, self.services, now, changes)
         execution = _Execution(tx, self.services, now)
         for change in changes:
-            with _named_by_place(change):
+            with _named_by_place(change, room):
                 execution.carry_out(change)
+        room.restore(tx)
         return changes
 
     async def _delete(self, change: PlannedChange) -> Sequence[str]:
@@ -199,20 +199,8 @@ def _read_configured(reader: Reader) -> Configured:
     )
 
 
-def _loosen_stages(tx: Tx, now: Configured, changes: Sequence[PlannedChange]) -> None:
-    """Take from the stages that will change what may move from one of them to another."""
-    # Checked one after another, each would collide with what the next is about to give up.
-    targets = {change.target: change.fields for change in changes if change.target}
-    for stages in now.stages.values():
-        for stage in stages:
-            fields = targets.get(stage.id)
-            if fields:
-                kept = tuple(name for name in stage.domains if name in fields["domains"])
-                tx.put_stage(replace(stage, domains=kept, env={}, run=NO_OPTIONS))
-
-
 @contextmanager
-def _named_by_place(change: PlannedChange) -> Iterator[None]:
+def _named_by_place(change: PlannedChange, room: Room) -> Iterator[None]:
     """Name the place in the file in errors of a change."""
     place = ".".join(change.place)
     try:
@@ -221,4 +209,4 @@ def _named_by_place(change: PlannedChange) -> Iterator[None]:
         field = FILE_NAMES.get(error.field, error.field)
         raise FieldError(f"{place}.{field}", str(error)) from None
     except ConflictError as error:
-        raise FieldError(place, str(error)) from None
+        raise FieldError(place, room.explain(error, place)) from None

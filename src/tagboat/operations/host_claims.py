@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.deploy import Instance, InstanceState
-from tagboat.core.errors import ConflictError, NotFoundError
+from tagboat.core.errors import NotFoundError, TakenError
 from tagboat.core.hosts import claims_of, full_host, looked_up_as
 from tagboat.core.naming import instance_host
 from tagboat.core.ports import Reader
@@ -51,7 +51,7 @@ class HostClaims:
                 ours = f"the stage {ref.stage.name} of {ref.project.name}"
                 named = f", which is where {ours} would answer; choose another name"
                 remedy = "" if new[host] == _BY_DOMAIN else named
-                raise ConflictError(f"{whose} {has} {host} already{remedy}")
+                raise TakenError(f"{whose} {has} {host} already{remedy}", other.stage.id)
 
     def _rivals(self, hosts: Iterable[str], saved: Mapping[str, StageRef]) -> Iterator[StageRef]:
         """Yield the stages that may have one of `hosts`.

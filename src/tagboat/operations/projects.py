@@ -7,7 +7,13 @@ from typing import Any
 
 from tagboat.core.audit import AuditAction, changes_between, project_subject
 from tagboat.core.catalog import Project
-from tagboat.core.errors import ConflictError, FieldError, NotFoundError, TagboatError
+from tagboat.core.errors import (
+    ConflictError,
+    FieldError,
+    NotFoundError,
+    TagboatError,
+    TakenError,
+)
 from tagboat.core.ids import new_id
 from tagboat.core.keeping import LeftVolumes
 from tagboat.core.polling import PollReport
@@ -145,10 +151,11 @@ def _check_project_saved(reader: Reader, services: OperationServices, project: P
     """Raise ConflictError or FieldError unless `project` can be saved."""
     twin = reader.project_by_image(project.image)
     if twin and twin.id != project.id:
-        raise ConflictError(
+        raise TakenError(
             f"the project {twin.name} deploys the image {project.image} already, and an image"
             f" has one project: add a stage to it with"
-            f" 'tagboat stages add {twin.name} NAME --pattern PATTERN'"
+            f" 'tagboat stages add {twin.name} NAME --pattern PATTERN'",
+            twin.id,
         )
     namesake = reader.project_by_name(project.name)
     if namesake and namesake.id != project.id:

@@ -7,7 +7,13 @@ from typing import Any
 from tagboat.core.audit import AuditAction, AuditSubject, changes_between
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.decision import normal_tag
-from tagboat.core.errors import ConflictError, FieldError, InvalidValueError, RegistryError
+from tagboat.core.errors import (
+    ConflictError,
+    FieldError,
+    InvalidValueError,
+    RegistryError,
+    TakenError,
+)
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageName
 from tagboat.core.ports import Reader, Tx
@@ -215,4 +221,6 @@ def _check_unique(reader: Reader, registry: Registry) -> None:
         if other.id != registry.id and other.name == registry.name:
             raise ConflictError(f"there is a registry named {registry.name} already")
         if other.id != registry.id and other.host == registry.host:
-            raise ConflictError(f"the registry {other.name} has the host {registry.host} already")
+            raise TakenError(
+                f"the registry {other.name} has the host {registry.host} already", other.id
+            )

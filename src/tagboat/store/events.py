@@ -1,5 +1,7 @@
 """Events: recorded by the other parts as they write, read in order, deleted when they are old."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
@@ -34,6 +36,15 @@ class EventWrites(EventReads):
     """Implements `EventWriter`."""
 
     _session: WriteSession
+
+    @contextmanager
+    def without_events(self) -> Iterator[None]:
+        """Record no events of what is written within: the transaction replaces it again."""
+        self._session.records_events = False
+        try:
+            yield
+        finally:
+            self._session.records_events = True
 
     def prune_events(self, before: datetime, keep: int, at_most: int) -> int:
         """Delete up to `at_most` events from before `before` or beyond the newest `keep`.

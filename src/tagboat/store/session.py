@@ -206,6 +206,7 @@ class WriteSession(ReadSession):
         self.webhook_access: WebhookAccess | None = None
         # Stages of the deploys that have come to an end, and how.
         self.ended: list[tuple[str, DeployStatus]] = []
+        self.records_events = True
         self._waiting: dict[RowBatch, dict[Hashable, Any]] = {}
 
     def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:  # noqa: ANN401
@@ -248,7 +249,9 @@ class WriteSession(ReadSession):
         self.announced.add(topic)
 
     def record(self, change: StateChange) -> None:
-        """Record an event."""
+        """Record an event, unless none are recorded now."""
+        if not self.records_events:
+            return
         self.announced.add(Topic.EVENTS)
         self.append(NEW_EVENTS, change)
 
