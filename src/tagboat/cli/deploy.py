@@ -142,7 +142,7 @@ def _show_way_back(way: ApiObject, *, as_json: bool) -> None:
         digest = show.short_digest(way["digest"])
         show.line(f"it would go back to {way['tag']} ({digest}), of deploy {way['deploy']}")
     else:
-        show.line(f"there is nothing to go back to: {way['reason']}")
+        show.line(f"rollback is not possible: {way['reason']}")
 
 
 def _noted(note: str) -> dict[str, str]:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable
 from tagboat.core.harmless import harmless
 
 MASK = "***"
-# Characters. Shorter values would mask half of the text, and reveal themselves by that.
 SHORTEST_MASKED = 6
+"""Characters. Shorter values are masked only where they stand alone: else they would mask half of
+the text, and reveal themselves by that.
+"""
 _HINT = "webhook"
 _CUT = re.compile(r"(?:…| … \(line cut\))$", re.MULTILINE)
 # JSON may escape a slash with a backslash.
@@ -18,6 +20,8 @@ _WEBHOOK_SECRET = re.compile(r"(\\?/api\\?/webhook\\?/)[^/?#&\s\"'\\\x1b]+")
 def mask_values(text: str, values: Iterable[str]) -> str:
     """Return `text` with each of `values`, and each longer line of them, masked.
 
+    Values that are short are masked as words of their own.
+
     Also as they look in JSON, on a terminal or in a sentence, and where a cut line ends within one.
     """
     return masking(values)(text)
@@ -25,7 +29,7 @@ def mask_values(text: str, values: Iterable[str]) -> str:
 
 def masking(values: Iterable[str]) -> Callable[[str], str]:
     """Return the function that masks `values` in a text, for many texts; see `mask_values`."""
-    forms: set[str] = set()
+    values, forms = list(values), set[str]()
     for line in {line.strip() for value in values for line in value.splitlines()}:
         shown = harmless(line)
         # As they look on a terminal, in a sentence, and in JSON.
@@ -35,15 +39,27 @@ def masking(values: Iterable[str]) -> Callable[[str], str]:
     secrets = sorted(
         (form for form in forms if len(form) >= SHORTEST_MASKED), key=len, reverse=True
     )
+    words = _words({value.strip() for value in values})
 
     def mask(text: str) -> str:
         for secret in secrets:
             text = text.replace(secret, MASK)
+        if words is not None:
+            text = words.sub(MASK, text)
         if not secrets or not _CUT.search(text):
             return text
         return "\n".join(_mask_cut_end(line, secrets) for line in text.split("\n"))
 
     return mask
+
+
+def _words(values: Iterable[str]) -> re.Pattern[str] | None:
+    """Return the expression for the short ones of the values as words, None without any."""
+    short = [one for one in values if len(one) < SHORTEST_MASKED and any(map(str.isalnum, one))]
+    if not short:
+        return None
+    longest_first = sorted(short, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
 
 
 def _mask_cut_end(line: str, secrets: Iterable[str]) -> str:

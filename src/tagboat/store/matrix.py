@@ -2,31 +2,31 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Integer, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 
 from tagboat.core.catalog import Project
 from tagboat.core.deploy import Deploy
 from tagboat.store import tables
 from tagboat.store.catalog import CatalogReads
 from tagboat.store.deploys import DeployReads
+from tagboat.store.page_queries import MOST_ROWS
 from tagboat.store.statements import where_among
 
 _projects, _places = tables.projects_table, tables.stages_table
 
 # Made once: making them takes longer than running them.
-_most = bindparam("most", type_=Integer)
-_PROJECTS = (
+_PROJECTS_BY_NAME = (
     select(_projects)
     .where(_projects.c.name > bindparam("after"))
     .order_by(_projects.c.name)
-    .limit(_most)
+    .limit(MOST_ROWS)
 )
 _count = func.count()
 _STAGE_NAMES = (
     select(_places.c.name, _count.label("projects"))
     .group_by(_places.c.name)
     .order_by(_count.desc(), _places.c.name)
-    .limit(_most)
+    .limit(MOST_ROWS)
 )
 _OPEN_IDS = select(tables.deploys_table.c.id).where(tables.OPEN)
 
@@ -38,7 +38,7 @@ class MatrixReads(CatalogReads, DeployReads):
         self, text: str, among: Collection[str] | None, after: str, limit: int
     ) -> list[Project]:
         """Return projects whose name contains `text`, by name, beyond `after`."""
-        query = _PROJECTS
+        query = _PROJECTS_BY_NAME
         # What people type is a text, not a pattern: `%` is a percent sign.
         if text:
             query = query.where(_projects.c.name.icontains(text, autoescape=True))

@@ -8,7 +8,8 @@ from tagboat.store import tables, upkeep_tables
 from tagboat.store.account_tables import accounts_table, sessions_table
 from tagboat.store.statements import where
 
-_most = bindparam("most", type_=Integer)
+MOST_ROWS = bindparam("most", type_=Integer)
+"""The parameter for how many rows there may be."""
 _all_deploys, _newer = tables.deploys_table.c, tables.deploys_table.alias("newer").c
 _all_stages = tables.stages_table.c
 
@@ -31,7 +32,7 @@ FAILURES = (
         or_(_all_stages.stopped_at.is_(None), _all_stages.stopped_at <= _all_deploys.finished_at),
     )
     .order_by(_all_deploys.finished_at.desc())
-    .limit(_most)
+    .limit(MOST_ROWS)
 )
 """The last failures of stages that nothing has mended, by the parameters `since` and `most`."""
 
@@ -56,7 +57,7 @@ _waiting = (
     )
     .group_by(_offers.stage_id)
     .order_by(_newest_at.desc())
-    .limit(_most)
+    .limit(MOST_ROWS)
     .subquery()
 )
 # Two may have come in one call, at the same microsecond: one of them stands for both.
@@ -78,9 +79,10 @@ NEWEST_RELEASE = (
 )
 """The newest deploy of a stage that began a release command; the parameter is `stage_id`."""
 
-_pulled = upkeep_tables.pulled_images_table.c
-PULLED = select(_pulled.image, _pulled.digest).where(
-    _pulled.digest.in_(bindparam("digests", expanding=True)), _pulled.removing_until.is_(None)
+_pulled_images = upkeep_tables.pulled_images_table.c
+PULLED = select(_pulled_images.image, _pulled_images.digest).where(
+    _pulled_images.digest.in_(bindparam("digests", expanding=True)),
+    _pulled_images.removing_until.is_(None),
 )
 """Those of the images with one of the `digests` that Tagboat has pulled and not removed."""
 
@@ -91,7 +93,7 @@ TROUBLED = (
     .join(tables.instances_table, _instances.id == _vitals.instance_id)
     .where(_instances.state == InstanceState.LIVE, _vitals.trouble != Trouble.NONE)
     .order_by(_instances.id.desc())
-    .limit(_most)
+    .limit(MOST_ROWS)
 )
 """Reports of live instances that need a person, the newest instance first, `most` at most."""
 
@@ -99,13 +101,13 @@ _calls = tables.deliveries_table.c
 _last_calls = (
     select(_calls.id, _calls.sender, _calls.hook_id, _calls.needs_you, _calls.result)
     .order_by(_calls.id.desc())
-    .limit(_most)
+    .limit(MOST_ROWS)
     .subquery()
 )
-_place = func.row_number().over(
+_order_of_sender = func.row_number().over(
     partition_by=(_last_calls.c.sender, _last_calls.c.hook_id), order_by=_last_calls.c.id.desc()
 )
-_by_sender = select(_last_calls, _place.label("place")).subquery()
+_by_sender = select(_last_calls, _order_of_sender.label("place")).subquery()
 # A server of before, which writes a `result`, has the rest in there.
 _may_need_you = or_(_by_sender.c.needs_you, _by_sender.c.result != "")
 MAY_NEED_YOU = _calls.id.in_(select(_by_sender.c.id).where(_by_sender.c.place == 1, _may_need_you))

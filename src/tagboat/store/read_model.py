@@ -14,7 +14,7 @@ from tagboat.store.deploys import DeployReads
 from tagboat.store.stage_queries import (
     configured_deploys,
     held_pushes_in,
-    instances_in,
+    instances_of_stages,
     newest_deploys_in,
     open_deploys_in,
     previous_instances_in,
@@ -92,7 +92,7 @@ class ReadModelReads(CatalogReads, DeployReads):
         self, stage_ids: Collection[str], states: Collection[InstanceState]
     ) -> list[Instance]:
         """Return the instances of the stages in one of `states`, newest first."""
-        query = instances_in(self._session.dialect)
+        query = instances_of_stages(self._session.dialect)
         values = {"keys": list(stage_ids), "states": list(states)}
         found = self._session.made(_instances, query, self._rows.made_instance, values)
         return sorted(found, key=lambda one: one.id, reverse=True)

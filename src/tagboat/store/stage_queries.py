@@ -77,7 +77,7 @@ def newest_deploys_in(dialect: str, *, of_status: bool) -> Select[Any]:
 
 
 @cache
-def instances_in(dialect: str) -> Select[Any]:
+def instances_of_stages(dialect: str) -> Select[Any]:
     """Return the query for the instances of stages in one of the `states`."""
     return select(tables.instances_table).where(
         among(_instances.stage_id, dialect),

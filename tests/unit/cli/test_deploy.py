@@ -55,7 +55,7 @@ def test_a_rollback_is_shown_before_it_is_ordered(quick: Tagboat, server: FakeSe
     none = {"possible": False, "reason": "nothing was live before", "deploy": None}
     server.answers["GET /api/stages/s1/rollback"] = none | {"tag": None, "digest": None}
     said = quick(*preview).stdout
-    assert said == "there is nothing to go back to: nothing was live before\n"
+    assert said == "rollback is not possible: nothing was live before\n"
     assert json.loads(quick(*preview, "--json").stdout)["possible"] is False
     assert quick(*preview, "--to", "d0").returncode == 2
     assert server.calls("POST") == []

@@ -14,11 +14,12 @@ from tagboat.core.masking import mask_values
         ("key is LINE-ONE here", ["-----\nLINE-ONE\nLINE-TWO\n"], "key is *** here"),
         ("refused: s3cret-t…", ["s3cret-token"], "refused: ***…"),
         ("refused: s3cret-t", ["s3cret-token"], "refused: s3cret-t"),
-        (
-            "a yes is a yes",
-            ["a", "yes", ""],
-            "a yes is a yes",
-        ),  # too short to be masked without telling more
+        # Short ones as words of their own: in the middle of others they would tell more.
+        ("SH=ab, ab.", ["ab"], "SH=***, ***."),
+        ("tab ab_ cab 1ab", ["ab"], "tab ab_ cab 1ab"),
+        ("a yes is a yes", ["a", "yes", ""], "*** *** is *** ***"),
+        ("pin: p$ss, p$ssed", ["p$ss"], "pin: ***, p$ssed"),
+        ("{ ab }", ["{\nab\n}", "}", "--"], "{ ab }"),
         ("nothing", [], "nothing"),
         (
             "one s3cret-token\ntwo s3cret-t … (line cut)\nthree",
