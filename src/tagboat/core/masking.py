@@ -39,7 +39,7 @@ def masking(values: Iterable[str]) -> Callable[[str], str]:
     secrets = sorted(
         (form for form in forms if len(form) >= SHORTEST_MASKED), key=len, reverse=True
     )
-    words = _words({value.strip() for value in values})
+    words = _short_words({value.strip() for value in values})
 
     def mask(text: str) -> str:
         for secret in secrets:
@@ -53,7 +53,7 @@ def masking(values: Iterable[str]) -> Callable[[str], str]:
     return mask
 
 
-def _words(values: Iterable[str]) -> re.Pattern[str] | None:
+def _short_words(values: Iterable[str]) -> re.Pattern[str] | None:
     """Return the expression for the short ones of the values as words, None without any."""
     short = [one for one in values if len(one) < SHORTEST_MASKED and any(map(str.isalnum, one))]
     if not short:
