@@ -44,7 +44,13 @@ def read_secret(
         raise TagboatError("the value is not UTF-8 text") from None
     if len(text) > _MAX_VALUE:
         raise TagboatError(f"the value is longer than {_MAX_VALUE} characters")
-    return text if is_file else text.rstrip("\r\n")
+    bare = text.rstrip("\r\n")
+    # A password manager that finds nothing may end well: the stored value must not go for it.
+    if ref.kind is RefKind.EXEC and not bare:
+        raise TagboatError(
+            "the command printed nothing; for an empty secret use env:NAME with an empty variable"
+        )
+    return text if is_file else bare
 
 
 def _run(command: str, folder: Path) -> bytes:
