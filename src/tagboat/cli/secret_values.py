@@ -44,13 +44,7 @@ def read_secret(
         raise TagboatError("the value is not UTF-8 text") from None
     if len(text) > _MAX_VALUE:
         raise TagboatError(f"the value is longer than {_MAX_VALUE} characters")
-    bare = text.rstrip("\r\n")
-    # A password manager that finds nothing may end well: the stored value must not go for it.
-    if ref.kind is RefKind.EXEC and not bare:
-        raise TagboatError(
-            "the command printed nothing; for an empty secret use env:NAME with an empty variable"
-        )
-    return text if is_file else bare
+    return text if is_file else text.rstrip("\r\n")
 
 
 def _run(command: str, folder: Path) -> bytes:
@@ -70,4 +64,9 @@ def _run(command: str, folder: Path) -> bytes:
         raise TagboatError(f"the command cannot be run ({error})") from None
     if done.returncode:
         raise TagboatError(f"the command failed with exit code {done.returncode}")
+    # A password manager that finds nothing may end well: the stored value must not go for it.
+    if not done.stdout.strip(b"\r\n"):
+        raise TagboatError(
+            "the command printed nothing; for an empty secret use env:NAME with an empty variable"
+        )
     return done.stdout
