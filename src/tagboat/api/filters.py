@@ -17,7 +17,7 @@ from tagboat.operations.queries.catalog import StageFilter
 
 # Names begin with a letter or digit, so that nothing is ever called this.
 _NO_NAME = "-"
-_INTEGER = re.compile("-?[0-9]+", re.ASCII)
+_ASCII_DIGITS = re.compile("-?[0-9]+", re.ASCII)
 
 
 def name_or_nothing(text: str) -> str:
@@ -85,7 +85,7 @@ class RouteParameters:
         if len(given) > 1 and name not in self.lists:
             return "is given more than once; give one value"
         # Python reads 1_0 as 10, and takes blanks and digits of other scripts.
-        if name in self.integers and not all(_INTEGER.fullmatch(text) for text in given):
+        if name in self.integers and not all(_ASCII_DIGITS.fullmatch(text) for text in given):
             return "must be a whole number, in digits"
         return ""
 

@@ -37,7 +37,7 @@ from tagboat.core.run import KEEP_ENTRYPOINT
 # A rule for all paths is none.
 _WHOLE_HOST = re.compile(r"Path(?:Prefix)?\(`/`\)")
 _HEALTH_KEYS = frozenset({"test", "disable", "interval", "start_period", "retries"})
-_LIMITS = {"memory": "mem_limit", "cpus": "cpus", "pids": "pids_limit"}
+_DEPLOY_LIMITS = {"memory": "mem_limit", "cpus": "cpus", "pids": "pids_limit"}
 
 
 class ServiceImport:
@@ -330,8 +330,8 @@ class ServiceImport:
         if isinstance(limits, dict):
             for key, limit in limits.items():
                 # Both forms may be there; Compose wants them to be equal.
-                if key in _LIMITS and limit:
-                    self._carry(_LIMITS[key], limit)
+                if key in _DEPLOY_LIMITS and limit:
+                    self._carry(_DEPLOY_LIMITS[key], limit)
                 elif limit:
                     self.note("deploy", f"resources.limits.{key}: {NO_OPTION}")
         if isinstance(resources, dict) and (more := sorted(resources.keys() - {"limits"})):

@@ -69,7 +69,7 @@ class Principal:
 
     @property
     def _remedy(self) -> str:
-        """What helps a token whose rights are too few: they cannot be changed. Else empty."""
+        """The remedy for a token whose rights are too few, which cannot change; else empty."""
         is_token = self.kind is PrincipalKind.TOKEN
         return "an admin can make another token with 'tagboat tokens create'" if is_token else ""
 

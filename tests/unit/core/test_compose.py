@@ -156,7 +156,7 @@ def test_each_key_of_a_service_is_carried_over_or_named() -> None:
     switches = ("init", "oom_kill_disable", "privileged", "read_only", "stdin_open", "tty")
     keys: dict[str, object] = {
         **dict.fromkeys(texts, "5"),
-        **dict.fromkeys(lists, ["80"]),
+        **{key: ["80"] for key in lists},
         **dict.fromkeys((*switches, "use_api_socket"), True),
         "expose": ["80"],
         "driver_opts": {"a": "b"},
@@ -221,7 +221,7 @@ def test_parts_of_keys_that_are_left_out_are_named() -> None:
         ({"restart": "on-failure"}, "restart", "release_command"),
         ({"restart": False}, "restart", "release_command"),
     ):
-        notes = web(body, secrets={"a": {"file": "a"}}, env_files={"a.env": {}})[1]  # type: ignore[arg-type]
+        notes = web(body, secrets={"a": {"file": "a"}}, env_files={"a.env": {}})[1]
         assert said in notes[key], notes
 
 
