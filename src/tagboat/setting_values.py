@@ -130,7 +130,8 @@ def parse_http_url(text: str) -> str:
         or not _VISIBLE.fullmatch(text)
     ):
         raise expected
-    return text.rstrip("/")
+    # Schemes have no case, and all that reads the URL later looks for one in lower case.
+    return f"{parts.scheme}{text[len(parts.scheme) :]}".rstrip("/")
 
 
 def parse_docker_host(text: str) -> str:
@@ -151,7 +152,7 @@ def parse_docker_host(text: str) -> str:
         raise expected from None
     if not (is_socket or is_address) or parts.password or not _VISIBLE.fullmatch(text):
         raise expected
-    return text
+    return f"{parts.scheme}{text[len(parts.scheme) :]}"
 
 
 def parse_docker_hosts(text: str) -> tuple[str, ...]:
@@ -162,7 +163,7 @@ def parse_docker_hosts(text: str) -> tuple[str, ...]:
 def parse_database_url(text: str) -> str:
     """Return a PostgreSQL URL with the scheme `postgresql://`."""
     scheme, separator, rest = text.partition("://")
-    if scheme not in {"postgresql", "postgres"} or not separator or not rest:
+    if scheme.lower() not in {"postgresql", "postgres"} or not separator or not rest:
         raise ValueError(
             "postgresql://USER:PASSWORD@HOST/DATABASE is expected; "
             "without it an SQLite file in the data directory is used"

@@ -119,7 +119,11 @@ def _is_explained(deploy: Json, later: Sequence[Json], orders: Orders) -> bool:
         case "failed":
             return deploy["tag"] in orders.broken and "exited with code 3" in deploy["reason"]
         case "superseded":
-            return deploy["reason"] in {f"{one['tag']} was pushed before it began" for one in later}
+            return deploy["reason"] in {
+                f"{one['tag']} was {came} before it began"
+                for one in later
+                for came in ("pushed", "ordered", "rolled back to")
+            }
         case "cancelled":
             return any(one["trigger"] == "rollback" for one in later)
     return False

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tagboat.api.app import SECRET_ANSWERS
+from tagboat.api.app import SECRET_ANSWERS, api_routes
+from tagboat.api.locations import location_template
 from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.idempotency import RememberedAnswer
 from tests.support.api import ADMIN, Api, running_api
@@ -207,6 +208,17 @@ async def test_each_order_has_the_location_of_what_it_made(api: Api) -> None:
     for answer in (made, registry, hook, lane, deploy):
         assert answer.status in {201, 202}
         assert (await api.caller.get(answer.headers["location"])).json["id"] == answer.json["id"]
+    token = await api.caller.post("/api/tokens", {"name": "ci", "role": "viewer"})
+    assert token.status == 201
+    assert (await api.caller.call("DELETE", token.headers["location"])).status == 204
+
+
+def test_each_route_that_creates_has_a_location() -> None:
+    paths = api_routes("1").openapi()["paths"]
+    posted = {path: of["post"]["responses"] for path, of in paths.items() if "post" in of}
+    creating = [path for path, answers in posted.items() if "201" in answers]
+    assert len(creating) >= 6
+    assert [path for path in creating if location_template(path) is None] == []
 
 
 async def test_what_is_kept_of_a_body_says_nothing_of_a_password(api: Api) -> None:

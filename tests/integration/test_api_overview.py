@@ -1,5 +1,6 @@
 """Composed calls: the overview, all stages, a stage's log, cancelling a stage; filters by name."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import Engine, event
 
+from tagboat.api.app import api_routes
 from tagboat.api.pagination import write_cursor
 from tagboat.core.catalog import HeldPush, run_config
 from tagboat.core.deploy import (
@@ -431,6 +433,46 @@ async def test_unknown_parameters_are_refused_with_the_nearest_known_one(api: Ap
     assert without.json["detail"] == "x: there is no such parameter; known are: none"
     assert (await api.caller.get(f"/api/projects/{project}")).status == 200
     assert (await api.caller.patch("/api/settings?x=1", {})).status == 422
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("deploys?project=beta&project=shop", "project"),
+        ("deploys?limit=1&limit=2", "limit"),
+        ("deploys?limit=1&limit=1", "limit"),
+        ("events?project=a&topic=deploy&project=b", "project"),
+    ],
+)
+async def test_a_parameter_that_is_given_twice_is_refused(api: Api, query: str, name: str) -> None:
+    answer = await api.caller.get(f"/api/{query}")
+    assert answer.status == 422
+    assert answer.json["errors"] == [
+        {"field": name, "message": "is given more than once; give one value"}
+    ]
+
+
+async def test_lists_are_given_twice(api: Api) -> None:
+    assert (await api.caller.get("/api/deploys?status=failed&status=running")).status == 200
+    assert (await api.caller.get("/api/instances?state=live&state=failed&limit=10")).status == 200
+
+
+async def test_integers_are_written_in_digits(api: Api) -> None:
+    seen = set()
+    for path, of in api_routes("1").openapi()["paths"].items():
+        for given in of.get("get", {}).get("parameters", ()):
+            forms = given["schema"].get("anyOf", [given["schema"]])
+            if given["in"] != "query" or forms[0].get("type") != "integer":
+                continue
+            seen.add(given["name"])
+            for text in ("1_0", "+1", "%2010", "1.0", "%D9%A1", ""):
+                url = f"{re.sub('{[^}]+}', '0' * 24, path)}?{given['name']}={text}"
+                answer = await api.caller.get(url)
+                assert answer.status == 422, (url, answer.json)
+                assert answer.json["errors"] == [
+                    {"field": given["name"], "message": "must be a whole number, in digits"}
+                ]
+    assert seen == {"limit", "tail", "position", "last_event_id"}
 
 
 async def test_open_addresses_take_any_parameter(api: Api) -> None:

@@ -85,6 +85,8 @@ async def test_null_clears_the_password_and_nothing_else_does(api: Api) -> None:
         ("https://[::1]:5000/", "https://[::1]:5000"),
         ("https://Git.example.com/v2/", "https://git.example.com"),
         ("https://git.example.com:443", "https://git.example.com"),
+        ("HTTPS://Git.example.com/", "https://git.example.com"),
+        ("Http://git.example.com:5000", "http://git.example.com:5000"),
         ("http://git.example.com:443", "http://git.example.com:443"),
         ("https://hub.docker.com", "https://docker.io"),
         ("https://hub.docker.com/u/acme", "https://docker.io"),

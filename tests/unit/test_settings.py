@@ -475,6 +475,20 @@ class TestIngress:
         )
 
 
+def test_schemes_have_no_case(cwd: Path) -> None:
+    settings = load(
+        cwd,
+        {
+            "TAGBOAT_PUBLIC_URL": "HTTPS://Boat.example.com/",
+            "TAGBOAT_DOCKER_HOST": "TCP://box:2375",
+            "TAGBOAT_DATABASE_URL": "PostgreSQL://boat:pw@db/boat",
+        },
+    )
+    assert settings.public_url == "https://Boat.example.com"
+    assert settings.docker.url == "tcp://box:2375"
+    assert settings.database_url == "postgresql://boat:pw@db/boat"
+
+
 def test_a_terminal_is_logged_to_in_console_format_unless_said_otherwise(cwd: Path) -> None:
     assert load(cwd, is_tty=True).log_format is LogFormat.CONSOLE
     assert load(cwd, {"TAGBOAT_LOG_FORMAT": "json"}, is_tty=True).log_format is LogFormat.JSON

@@ -1,9 +1,11 @@
-"""Query parameters: filters by name or id, and the refusal of what no route reads."""
+"""Query parameters: filters by name or id, and the refusal of mistakes and of what nobody reads."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, cast
+from typing import Annotated, cast, get_args, get_origin
 
 from fastapi import Depends, HTTPException, Query, Request, params
 from fastapi.dependencies.utils import get_flat_params
@@ -17,6 +19,7 @@ from tagboat.operations.queries.catalog import StageFilter
 
 # Names begin with a letter or digit, so that nothing is ever called this.
 _NO_NAME = "-"
+_ASCII_DIGITS = re.compile("-?[0-9]+", re.ASCII)
 
 
 def name_or_nothing(text: str) -> str:
@@ -52,34 +55,71 @@ Only = Annotated[StageFilter, Depends(get_stage_filter)]
 """The parameters `project` and `stage`."""
 
 
-class KnownParameters:
-    """A dependency of all routes: raises RequestValidationError for parameters that no route takes.
+@dataclass(frozen=True, slots=True)
+class RouteParameters:
+    """The names of the query parameters of a route: all, those that are lists, and integers."""
 
-    Routes that answer without a token are left out: to strangers they must not say more than any
-    other address, and probes of other programs may send parameters of their own.
+    known: frozenset[str]
+    lists: frozenset[str]
+    integers: frozenset[str]
+
+    @classmethod
+    def of(cls, route: APIRoute) -> "RouteParameters":
+        """Return those of a route and of its dependencies."""
+        types = {
+            field.alias: field.field_info.annotation
+            for field in get_flat_params(route.dependant)
+            if isinstance(field.field_info, params.Query)
+        }
+        lists = (name for name, kind in types.items() if get_origin(kind) is list)
+        integers = (name for name, kind in types.items() if int in (kind, *get_args(kind)))
+        return cls(frozenset(types), frozenset(lists), frozenset(integers))
+
+    def fault(self, name: str, given: Sequence[str]) -> str:
+        """Return why the values of a parameter cannot be meant so, empty where they can."""
+        if name not in self.known:
+            from difflib import get_close_matches  # noqa: PLC0415 - only for a mistaken call
+
+            near = get_close_matches(name, self.known, 1)
+            known = ", ".join(sorted(self.known)) or "none"
+            hint = f"did you mean {near[0]}?" if near else f"known are: {known}"
+            return f"there is no such parameter; {hint}"
+        if len(given) > 1 and name not in self.lists:
+            return "is given more than once; give one value"
+        # Python reads 1_0 as 10, and takes blanks and digits of other scripts.
+        if name in self.integers and not all(_ASCII_DIGITS.fullmatch(text) for text in given):
+            return "must be a whole number, in digits"
+        return ""
+
+
+class KnownParameters:
+    """A dependency of all routes: raises RequestValidationError for a query that is a mistake.
+
+    That is a parameter that the route does not take, one value too many, or a number that is not
+    written in digits. Routes that answer without a token are left out: to strangers they must not
+    say more than any other address, and probes of other programs may send parameters of their own.
     """
 
     def __init__(self, open_paths: frozenset[str]) -> None:
         self._open_paths = open_paths
-        self._by_route: dict[tuple[str, str], frozenset[str]] = {}
+        self._by_route: dict[tuple[str, str], RouteParameters] = {}
 
     async def __call__(self, request: Request) -> None:
-        """Refuse unknown parameters of a request."""
+        """Refuse such a query."""
         if not request.scope["query_string"] or request.url.path in self._open_paths:
             return
         route = cast("APIRoute", request.scope["route"])
         # Found once for each route: its parameters, with those of its dependencies, do not change.
         key = (route.path, request.method)
         if key not in self._by_route:
-            self._by_route[key] = frozenset(
-                field.alias
-                for field in get_flat_params(route.dependant)
-                if isinstance(field.field_info, params.Query)
-            )
-        known = self._by_route[key]
-        unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
-        if unknown:
-            raise RequestValidationError([_unknown_parameter(name, known) for name in unknown])
+            self._by_route[key] = RouteParameters.of(route)
+        wrong = [
+            {"type": "query_parameter", "loc": ("query", name), "msg": fault}
+            for name in request.query_params
+            if (fault := self._by_route[key].fault(name, request.query_params.getlist(name)))
+        ]
+        if wrong:
+            raise RequestValidationError(wrong)
 
 
 async def refuse_unread_body(request: Request) -> None:
@@ -103,17 +143,3 @@ async def refuse_unread_body(request: Request) -> None:
         raise RequestValidationError(
             [{"type": "extra_forbidden", "loc": ("body", name)} for name in body]
         )
-
-
-def _unknown_parameter(name: str, known: frozenset[str]) -> Mapping[str, object]:
-    from difflib import get_close_matches  # noqa: PLC0415 - only for a call with a mistake in it
-
-    near = get_close_matches(name, known, 1)
-    hint = (
-        f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(known)) or 'none'}"
-    )
-    return {
-        "type": "unknown_parameter",
-        "loc": ("query", name),
-        "msg": f"there is no such parameter; {hint}",
-    }

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _WITH_LOCATION = frozenset({HTTPStatus.CREATED, HTTPStatus.ACCEPTED})
 _CREATED_AT = (
-    (re.compile(r"/api/(projects|registries|users)"), "/api/{0}/{id}"),
+    (re.compile(r"/api/(projects|registries|users|tokens)"), "/api/{0}/{id}"),
     (re.compile(r"/api/projects/[^/]+/(stages|webhooks)"), "/api/{0}/{id}"),
     (re.compile(r"/api/stages/[^/]+/(?:deploys|rollback|promote|restart)"), "/api/deploys/{id}"),
     (re.compile(r"/api/deliveries/[^/]+/redeliver"), "/api/deliveries/{delivery}"),

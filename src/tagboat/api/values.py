@@ -75,7 +75,7 @@ _IPV6_GROUP = r"[0-9A-Fa-f]{1,4}"
 _IPV6 = rf"\[(?:(?:{_IPV6_GROUP}:){{7}}{_IPV6_GROUP}|(?:{_IPV6_GROUP}:){{1,6}}:{_IPV6_GROUP}|::1)\]"
 _TCP_PORT = r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
 _REGISTRY_URL = re.compile(
-    rf"https?://(?:{_DNS_NAME}|{_IPV6})(?::(?:{_TCP_PORT}))?(?:/[A-Za-z0-9._~-]+)*/?"
+    rf"(?i:https?)://(?:{_DNS_NAME}|{_IPV6})(?::(?:{_TCP_PORT}))?(?:/[A-Za-z0-9._~-]+)*/?"
 )
 # Sites where people see Docker Hub. Its registry has other names, but they are what gets pasted.
 _DOCKER_HUB_SITES = frozenset({"hub.docker.com", "docker.com", "www.docker.com"})
@@ -166,6 +166,7 @@ def parse_registry_url(given: str) -> str:
         )
     # /v2 is where the API of every registry is: people paste it along with the address.
     scheme, _, rest = given.removesuffix("/").removesuffix("/v2").partition("://")
+    scheme = scheme.lower()
     host, slash, path = rest.partition("/")
     # Images of a registry at TLS's own port are named without it.
     host = host.lower().removesuffix(":443") if scheme == "https" else host.lower()

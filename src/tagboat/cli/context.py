@@ -15,6 +15,9 @@ from tagboat.data_dir import SERVER_FILE
 if TYPE_CHECKING:
     from tagboat.settings import RemoteSettings, Settings
 
+GO_BEFORE_LOGIN = ("TAGBOAT_URL", "TAGBOAT_TOKEN", "TAGBOAT_DATA_DIR")
+"""Variables of the environment that go before `tagboat login`, in place of it or of its token."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
@@ -68,6 +71,13 @@ class CommandContext:
         if not self.environ.get("TAGBOAT_DATA_DIR") and (login := read_login(login_file)):
             return ServerAddress(login.url, remote.token or login.token, str(login_file))
         path = self.settings().data_dir / SERVER_FILE
+        other = "use another one with 'tagboat login URL'"
+        if self.environ.get("TAGBOAT_DATA_DIR"):
+            # A login alone would lead back to here.
+            other = (
+                "use another one with 'tagboat login URL' and without TAGBOAT_DATA_DIR, which goes"
+                " first: unset TAGBOAT_DATA_DIR"
+            )
         try:
             written = json.loads(path.read_text())
             # The token in the file is made at each start and ends with the server.
@@ -78,12 +88,12 @@ class CommandContext:
                 f"no Tagboat server runs here ({path} does not exist). Start one with "
                 "'tagboat serve', use sudo here too if it was started with sudo, set "
                 "TAGBOAT_DATA_DIR to the data directory of the one that runs (only 'serve' reads "
-                ".env), or use another one with 'tagboat login URL'"
+                f".env), or {other}"
             ) from None
         except OSError as error:
             raise TagboatError(
                 f"{path} cannot be read ({error.strerror}). Run this command as the user that "
-                "runs the server, or use another one with 'tagboat login URL'"
+                f"runs the server, or {other}"
             ) from None
         except (ValueError, KeyError, TypeError):
             raise TagboatError(

@@ -8,7 +8,7 @@ import typer
 
 from tagboat.cli import show
 from tagboat.cli.client import Client, is_this_machine
-from tagboat.cli.context import ServerAddress, current_context
+from tagboat.cli.context import GO_BEFORE_LOGIN, ServerAddress, current_context
 from tagboat.cli.login_file import StoredLogin, login_path, write_login
 from tagboat.cli.options import JsonOption
 from tagboat.cli.prompts import prompt_line, prompt_secret
@@ -36,8 +36,8 @@ def login_command(
     """Use another machine's server from now on, with a token of it.
 
     An admin makes one there with 'tagboat tokens create NAME'. URL and token are kept in
-    ~/.config/tagboat/login.json, which only you can read. TAGBOAT_URL and TAGBOAT_DATA_DIR of the
-    environment go first.
+    ~/.config/tagboat/login.json, which only you can read. TAGBOAT_URL, TAGBOAT_TOKEN and
+    TAGBOAT_DATA_DIR of the environment go first.
     """
     from tagboat.setting_values import parse_bearer_token, parse_http_url
 
@@ -55,12 +55,19 @@ def login_command(
     # Tried before it is kept: a mistyped token would fail each later command.
     caller = Client(ServerAddress(server_url, token, "the URL")).get("/api/me")
     write_login(login_path(context.environ), StoredLogin(server_url, token))
+    # As `CommandContext.server` has it.
+    first = [name for name in GO_BEFORE_LOGIN if context.environ.get(name)]
+    if first:
+        show.progress(
+            f"warning: commands use the login only without {' and '.join(first)}, which"
+            f" {'go' if len(first) > 1 else 'goes'} first: unset {' '.join(first)}"
+        )
     if as_json:
         show.as_json(caller)
         return
     show.line(
         f"logged in at {server_url} as {caller['name']}, with the role {caller['role']}."
-        " Commands use it until 'tagboat logout'"
+        + ("" if first else " Commands use it until 'tagboat logout'")
     )
 
 

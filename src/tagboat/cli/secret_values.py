@@ -64,4 +64,9 @@ def _run(command: str, folder: Path) -> bytes:
         raise TagboatError(f"the command cannot be run ({error})") from None
     if done.returncode:
         raise TagboatError(f"the command failed with exit code {done.returncode}")
+    # A password manager that finds nothing may end well: the stored value must not go for it.
+    if not done.stdout.strip(b"\r\n"):
+        raise TagboatError(
+            "the command printed nothing; for an empty secret use env:NAME with an empty variable"
+        )
     return done.stdout

@@ -37,3 +37,13 @@ class ComposeSurroundings:
     def absolute(self, path: str) -> str:
         """Return the absolute path of a file that the Compose file names."""
         return posixpath.normpath(posixpath.join(self.folder, path))
+
+
+def told_apart(top: Mapping[str, Any]) -> list[str]:
+    """Return the options of a volume or network of a file that make it unlike a plain one."""
+    plain = {"driver": ("local", "bridge", "default")}
+    return [
+        key
+        for key, value in top.items()
+        if value and key not in {"name", "external"} and value not in plain.get(key, ())
+    ]

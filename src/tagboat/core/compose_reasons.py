@@ -48,6 +48,7 @@ REASONS: Mapping[str, str] = {
     "memswap_limit": "Tagboat's memory is the limit of memory and swap together",
     "tty": "Tagboat's containers have no terminal",
     "stdin_open": "Tagboat's containers have no standard input",
+    "pull_policy": "Tagboat pulls each image from its registry before it deploys it",
     "platform": "the platform of the engine is used",
     "runtime": "the engine's default is used",
     "develop": "it is for development",
@@ -55,5 +56,11 @@ REASONS: Mapping[str, str] = {
     "pre_stop": "Tagboat sends the stop signal only",
 }
 NO_OPTION = "Tagboat has no option for it"
-SILENT = frozenset({"image", "pull_policy", "attach", "annotations"})
-"""Keys that change nothing a person would miss: Tagboat always pulls."""
+SILENT = frozenset({"image", "attach"})
+"""Keys that are read apart, or change nothing a person would miss."""
+SAME_ANYWAY: Mapping[str, tuple[object, ...]] = {
+    "restart": ("always", "unless-stopped"),
+    "pull_policy": ("always", "missing", "if_not_present"),
+    "scale": (1, "1"),
+}
+"""Values of keys that say what Tagboat does by itself."""

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tagboat.core.catalog import HEALTH_TIMEOUT_S
-from tagboat.core.compose_parts import ComposeNote, ComposeSurroundings
-from tagboat.core.compose_reasons import NO_OPTION, REASONS, SILENT
+from tagboat.core.compose_mounts import MountImport
+from tagboat.core.compose_parts import ComposeNote, ComposeSurroundings, told_apart
+from tagboat.core.compose_reasons import NO_OPTION, REASONS, SAME_ANYWAY, SILENT
 from tagboat.core.compose_values import (
     SAME_OPTIONS,
-    ComposeMount,
     as_bool,
     as_list,
     as_number,
@@ -18,7 +18,6 @@ from tagboat.core.compose_values import (
     as_text,
     as_texts,
     as_words,
-    parse_compose_mount,
     parse_compose_port,
 )
 from tagboat.core.errors import InvalidValueError
@@ -33,11 +32,12 @@ from tagboat.core.moving_in import (
     traefik_hosts,
     traefik_port,
 )
-from tagboat.core.naming import slug
 from tagboat.core.run import KEEP_ENTRYPOINT
 
 # A rule for all paths is none.
 _WHOLE_HOST = re.compile(r"Path(?:Prefix)?\(`/`\)")
+_HEALTH_KEYS = frozenset({"test", "disable", "interval", "start_period", "retries"})
+_DEPLOY_LIMITS = {"memory": "mem_limit", "cpus": "cpus", "pids": "pids_limit"}
 
 
 class ServiceImport:
@@ -59,12 +59,12 @@ class ServiceImport:
         self.file_variables: dict[str, str] = {}
         self.tag = ""
         self._around = surroundings
-        self._taken: set[str] = set()
+        mounts = MountImport(self.project, surroundings, self.note)
         self._app_port: int | None = None
         self._carriers: Mapping[str, Callable[[Any], None]] = {
             "healthcheck": self.carry_healthcheck,
-            "volumes": self.carry_volumes,
-            "tmpfs": self.carry_tmpfs,
+            "volumes": mounts.carry_volumes,
+            "tmpfs": mounts.carry_tmpfs,
             "networks": self.carry_networks,
             "secrets": self.carry_secrets,
             "deploy": self.carry_deploy,
@@ -108,12 +108,12 @@ class ServiceImport:
             self._try(key, lambda given: self.project.update({same[0]: same[1](given)}), value)
         elif carry is not None:
             self._try(key, carry, value)
-        # Tagboat starts what ends; YAML may read `no` as a boolean.
-        elif key == "restart":
-            if value in (False, "no"):
-                self.note(key, REASONS[key])
-        # What is switched off, or empty, is nothing that anybody misses.
-        elif value not in (False, [], {}, ""):
+        # What is switched off or empty, or is what Tagboat does, is nothing that anybody misses.
+        # To Python, 0 is False, but here it is a value; and YAML may read `no` as a boolean.
+        elif (value is not False or key == "restart") and value not in (
+            *([], {}, ""),
+            *SAME_ANYWAY.get(key, ()),
+        ):
             self.note(key, REASONS.get(key, NO_OPTION))
 
     def carry_image(self, body: Mapping[str, Any]) -> ImageName:
@@ -126,8 +126,9 @@ class ServiceImport:
         name, at, _ = text.partition("@")
         # A colon before the last slash belongs to a port.
         last = name.rpartition("/")[2]
-        if at and ":" not in last:
+        if at:
             self.note("image", "the digest is not carried over: Tagboat resolves tags")
+        if at and ":" not in last:
             image, pattern = parse_image_name(name), "*"
         else:
             ref = parse_image_ref(name)
@@ -198,6 +199,8 @@ class ServiceImport:
         for one in as_list(body.get("env_file") or []):
             path = as_text(one.get("path") if isinstance(one, dict) else one)
             required = not isinstance(one, dict) or as_bool(one.get("required", True))
+            if isinstance(one, dict) and one.get("format"):
+                self.note("env_file", f"{path}: the format is not read; variables are replaced")
             found = self._around.read_env_file(path)
             if found is None and required:
                 self.note("env_file", f"{path} cannot be read; its variables are missing")
@@ -238,6 +241,10 @@ class ServiceImport:
             self.project["entrypoint"] = KEEP_ENTRYPOINT
         if command:
             self.project["command"] = command
+        elif body.get("command") is not None and "entrypoint" not in self.project:
+            self.note("command", "it is empty, and the image's own is used: Tagboat cannot drop it")
+        elif body.get("entrypoint") is not None and "entrypoint" not in self.project:
+            self.note("entrypoint", "it is empty, and the image's own is used without a command")
 
     def carry_healthcheck(self, value: object) -> None:
         """Carry over a test that asks a path of the app, or that there is none."""
@@ -259,66 +266,14 @@ class ServiceImport:
                     "Tagboat asks a path of the app's port, or runs the HEALTHCHECK of the image:"
                     " set healthcheck to a path, or build the test into the image",
                 )
+        if more := sorted(value.keys() - _HEALTH_KEYS):
+            self.note("healthcheck", f"{', '.join(more)}: Tagboat asks at its own pace")
         # Until then Compose calls the container `starting`, not `unhealthy`.
         needs = as_seconds(value.get("start_period", "0s")) + as_seconds(
             value.get("interval", "0s")
         ) * as_number(value.get("retries", 3))
         if needs > HEALTH_TIMEOUT_S:
             self.stage["health_timeout_s"] = min(int(needs), 3600)
-
-    def carry_volumes(self, value: object) -> None:
-        """Carry over each mount, of which a path has one."""
-        for entry in as_list(value):
-            mount = self._try(
-                "volumes", lambda one: parse_compose_mount(one, self._around.folder), entry
-            )
-            if mount is None:
-                continue
-            # The server would refuse all volumes for it.
-            if mount.target in self._taken:
-                self.note("volumes", f"{mount.target} is mounted twice")
-                continue
-            self._taken.add(mount.target)
-            self.carry_mount(mount)
-
-    def carry_mount(self, mount: ComposeMount) -> None:
-        """Carry over one mount; paths of the machine only where they are asked for."""
-        if mount.kind == "tmpfs":
-            self.project.setdefault("tmpfs", {})[mount.target] = mount.options
-            return
-        if mount.kind == "bind":
-            bind = f"{mount.source}:{mount.target}" + (":ro" if mount.read_only else "")
-            if self._around.binds:
-                self.project.setdefault("binds", []).append(bind)
-                return
-            self.note(
-                "volumes",
-                f"{bind} is a path of the machine: allow it on the server with TAGBOAT_BIND_ROOTS,"
-                " and use --binds",
-            )
-            return
-        name = slug((mount.source or mount.target).lower())
-        volumes = self.project.setdefault("volumes", {})
-        volumes[name if name not in volumes else f"{name}-{len(volumes) + 1}"] = mount.target
-        if mount.source:
-            top = self._around.volumes.get(mount.source) or {}
-            real = top.get("name") if isinstance(top, dict) else None
-            external = isinstance(top, dict) and top.get("external")
-            # Compose puts its project before the names of what it makes itself.
-            prefix = "" if external else f"{self._around.project}_"
-            self.note(
-                "volumes",
-                f"{mount.target} begins empty: the data stays in the volume"
-                f" {real or prefix + mount.source}; 'tagboat adopt' of the container keeps it",
-            )
-
-    def carry_tmpfs(self, value: object) -> None:
-        """Carry over memory file systems."""
-        for text in as_texts(value):
-            path, _, options = text.partition(":")
-            if path not in self._taken:
-                self._taken.add(path)
-                self.project.setdefault("tmpfs", {})[path] = options
 
     def carry_networks(self, value: object) -> None:
         """Carry over networks, by the names that they have on the engine."""
@@ -327,9 +282,12 @@ class ServiceImport:
             if isinstance(own, dict) and own:
                 said = ", ".join((*own, *as_texts(own.get("aliases") or [])))
                 self.note("networks", f"{name}: {said}: others find the app by its project's name")
-            top = self._around.networks.get(name) or {}
-            given = top.get("name") if isinstance(top, dict) else None
-            if isinstance(top, dict) and top.get("external"):
+            known = self._around.networks.get(name)
+            top = known if isinstance(known, dict) else {}
+            given = top.get("name")
+            if more := told_apart(top):
+                self.note("networks", f"{name}: {', '.join(more)}: create the network with them")
+            if top.get("external"):
                 self.join(as_text(given or name))
             # One service alone has nobody to reach there, and a network of its own anyway.
             elif self._around.several:
@@ -352,6 +310,8 @@ class ServiceImport:
             if "/" in target or not (place.get("file") or place.get("environment")):
                 self.note("secrets", f"{source} has no file here that could be read")
                 continue
+            if isinstance(entry, dict) and (more := sorted(entry.keys() - {"source", "target"})):
+                self.note("secrets", f"{source}: {', '.join(more)}: Tagboat has no option for it")
             path = as_text(place.get("file") or "")
             # Whole: nobody knows where the proposal will be saved.
             ref = f"file:{self._around.absolute(path)}"
@@ -368,15 +328,17 @@ class ServiceImport:
         resources = value.get("resources")
         limits = resources.get("limits") if isinstance(resources, dict) else None
         if isinstance(limits, dict):
-            for key, name in (("memory", "mem_limit"), ("cpus", "cpus"), ("pids", "pids_limit")):
+            for key, limit in limits.items():
                 # Both forms may be there; Compose wants them to be equal.
-                if limits.get(key):
-                    self._carry(name, limits[key])
+                if key in _DEPLOY_LIMITS and limit:
+                    self._carry(_DEPLOY_LIMITS[key], limit)
+                elif limit:
+                    self.note("deploy", f"resources.limits.{key}: {NO_OPTION}")
         if isinstance(resources, dict) and (more := sorted(resources.keys() - {"limits"})):
             self.note("deploy", f"resources.{', '.join(more)}: Tagboat sets limits only")
-        if (value.get("replicas") or 1) != 1:
+        if value.get("replicas") not in (None, *SAME_ANYWAY["scale"]):
             self.note("deploy", f"replicas: {REASONS['scale']}")
-        if others := sorted(value.keys() - {"resources", "replicas"}):
+        if others := sorted(key for key in value.keys() - {"resources", "replicas"} if value[key]):
             self.note("deploy", f"{', '.join(others)}: Tagboat deploys in its own way")
 
     def carry_pids(self, value: object) -> None:
@@ -388,6 +350,8 @@ class ServiceImport:
     def carry_extra_hosts(self, value: object) -> None:
         """Carry over addresses of hosts."""
         pairs = as_pairs(value, ":=").items()
+        if bare := [name for name, address in pairs if not address]:
+            self.note("extra_hosts", f"{', '.join(bare)} has no address")
         hosts = {name: str(address).strip("[]") for name, address in pairs if address}
         if hosts:
             self.project["extra_hosts"] = hosts

@@ -21,8 +21,14 @@ _PORT = re.compile(
 _COMPOSE_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:us|ms|s|m|h))+", re.ASCII)
 _COMPOSE_DURATION_PART = re.compile(r"([0-9.]+)(us|ms|s|m|h)", re.ASCII)
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_MOUNT_MODES = frozenset(
-    {"", "ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent", "rshared", "rslave"}
+# Without an effect on a Linux engine, but for `ro`.
+_KNOWN_MODES = frozenset({"", "ro", "rw", "cached", "delegated", "consistent"})
+_LOST_MODES = frozenset(
+    {"z", "Z", "nocopy", "shared", "rshared", "slave", "rslave", "private", "rprivate"}
+)
+# As Tagboat has it anyway, or read apart; `create_host_path` is what `docker compose config` adds.
+_KNOWN_MOUNT_OPTIONS = frozenset(
+    {*("type", "source", "target", "read_only", "consistency"), "create_host_path", "size"}
 )
 
 
@@ -43,13 +49,17 @@ class ComposePort:
 
 @dataclass(frozen=True, slots=True)
 class ComposeMount:
-    """A mount: `kind` is `volume`, `bind` or `tmpfs`; a volume without `source` has no name."""
+    """A mount: `kind` is `volume`, `bind` or `tmpfs`; a volume without `source` has no name.
+
+    `lost` are the names of its other options, which have no place in a project.
+    """
 
     kind: str
     source: str
     target: str
     read_only: bool = False
     options: str = ""
+    lost: tuple[str, ...] = ()
 
 
 def as_text(value: object) -> str:
@@ -156,7 +166,7 @@ def parse_compose_mount(value: object, folder: str) -> ComposeMount:
     if len(parts) == 1:
         return ComposeMount("volume", "", posixpath.normpath(parts[0]))
     modes = set(parts[2].split(",")) if len(parts) == 3 else {""}  # noqa: PLR2004 - SOURCE:TARGET:MODE
-    if len(parts) > 3 or not modes <= _MOUNT_MODES:  # noqa: PLR2004 - as above
+    if len(parts) > 3 or not modes <= _KNOWN_MODES | _LOST_MODES:  # noqa: PLR2004 - as above
         raise InvalidValueError(f"{excerpt(as_text(value))} is not SOURCE:TARGET[:ro]")
     source, target = parts[:2]
     if source.startswith("~"):
@@ -164,7 +174,8 @@ def parse_compose_mount(value: object, folder: str) -> ComposeMount:
     is_path = source.startswith((".", "/"))
     kind = "bind" if is_path else "volume"
     source = posixpath.normpath(posixpath.join(folder, source)) if is_path else source
-    return ComposeMount(kind, source, posixpath.normpath(target), "ro" in modes)
+    lost = tuple(sorted(modes & _LOST_MODES))
+    return ComposeMount(kind, source, posixpath.normpath(target), "ro" in modes, lost=lost)
 
 
 def parse_long_mount(value: Mapping[str, object], folder: str) -> ComposeMount:
@@ -181,7 +192,14 @@ def parse_long_mount(value: Mapping[str, object], folder: str) -> ComposeMount:
     inner = value.get("volume")
     if isinstance(inner, dict) and inner.get("subpath"):
         raise InvalidValueError(f"subpath of the volume {source} is not supported")
-    return ComposeMount(kind, source, target, as_bool(value.get("read_only", False)), size)
+    lost = [
+        name
+        for key, one in value.items()
+        for name, given in (one.items() if isinstance(one, dict) else [(key, one)])
+        if name not in _KNOWN_MOUNT_OPTIONS and given
+    ]
+    read_only = as_bool(value.get("read_only", False))
+    return ComposeMount(kind, source, target, read_only, size, tuple(lost))
 
 
 # Options that only have another name; None leaves the option out.

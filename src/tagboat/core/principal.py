@@ -56,17 +56,22 @@ class Principal:
     def check_role(self, needed: Role) -> None:
         """Raise ForbiddenError where the rights of `needed` are not among the principal's."""
         if not self.role.includes(needed):
+            remedy = self._remedy or "an admin can change that"
             raise ForbiddenError(
-                f"this needs the role {needed}, and {self.name} has the role {self.role};"
-                " an admin can change that"
+                f"this needs the role {needed}, and {self.name} has the role {self.role}; {remedy}"
             )
 
     def check_project(self, project_id: str) -> None:
         """Raise ForbiddenError where the principal may not act on the project."""
         if self.projects is not None and project_id not in self.projects:
-            raise ForbiddenError(
-                f"{self.name} may not act on this project; an admin can allow it on the page Users"
-            )
+            remedy = self._remedy or "an admin can allow it on the page Users"
+            raise ForbiddenError(f"{self.name} may not act on this project; {remedy}")
+
+    @property
+    def _remedy(self) -> str:
+        """The remedy for a token whose rights are too few, which cannot change; else empty."""
+        is_token = self.kind is PrincipalKind.TOKEN
+        return "an admin can make another token with 'tagboat tokens create'" if is_token else ""
 
 
 SERVER = Principal(kind=PrincipalKind.SERVER, name="Tagboat", role=Role.ADMIN)

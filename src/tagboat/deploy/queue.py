@@ -1,6 +1,6 @@
 """Queueing deploys: merge into one that waits, supersede the older ones, or add another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,6 +22,15 @@ from tagboat.core.newest import Names
 from tagboat.core.ports import Queued, Reader, Topic, Tx
 from tagboat.core.push import Outcome, PushVerdict, Source
 
+_CAME: Mapping[Trigger, str] = {
+    # A poll finds what somebody has pushed.
+    Trigger.WEBHOOK: "pushed",
+    Trigger.POLL: "pushed",
+    Trigger.MANUAL: "ordered",
+    Trigger.PROMOTE: "promoted",
+    Trigger.ROLLBACK: "rolled back to",
+}
+"""The words for how the tag of a deploy came to its stage."""
 _LOOKED_BACK = 50
 """Deploys of a stage that are searched for one that was superseded."""
 
@@ -118,6 +127,7 @@ class DeployQueue:
         # There each tag has an instance of its own, and an older one is wanted as well.
         if stage.max_instances > 1:
             return
+        came = "started again" if newer.exact else _CAME[newer.trigger]
         for older in tx.open_deploys(stage.id):
             if older.status is DeployStatus.QUEUED and not (
                 (newer.exact or newer.trigger is Trigger.ROLLBACK) and older.by_news
@@ -126,7 +136,7 @@ class DeployQueue:
                     replace(
                         older,
                         status=DeployStatus.SUPERSEDED,
-                        reason=f"{newer.tag} was pushed before it began",
+                        reason=f"{newer.tag} was {came} before it began",
                         finished_at=newer.created_at,
                     )
                 )

@@ -27,7 +27,8 @@ def test_no_server_on_this_machine(here: Tagboat, tmp_path: Path) -> None:
         f"no Tagboat server runs here ({tmp_path}/data/server.json does not exist). "
         "Start one with 'tagboat serve', use sudo here too if it was started with sudo, set "
         "TAGBOAT_DATA_DIR to the data directory of the one that runs (only 'serve' reads .env), "
-        "or use another one with 'tagboat login URL'"
+        "or use another one with 'tagboat login URL' and without TAGBOAT_DATA_DIR, which goes "
+        "first: unset TAGBOAT_DATA_DIR"
     )
 
 

@@ -80,6 +80,19 @@ def test_the_environment_goes_before_the_login(
     assert elsewhere("projects", TAGBOAT_URL=server.url).returncode == 0
     said = elsewhere.fails("projects", TAGBOAT_DATA_DIR=str(tmp_path / "data"))
     assert "no Tagboat server runs here" in said
+    assert "without TAGBOAT_DATA_DIR, which goes first: unset TAGBOAT_DATA_DIR" in said
+
+
+def test_a_login_that_commands_do_not_use_says_so(elsewhere: Tagboat, server: FakeServer) -> None:
+    more = {"TAGBOAT_DATA_DIR": "data", "TAGBOAT_TOKEN": "other"}
+    done = elsewhere("login", server.url, piped=TOKEN, **more)
+    assert done.stdout.endswith("with the role admin.\n")
+    assert "TAGBOAT_TOKEN and TAGBOAT_DATA_DIR, which go first: unset TAGBOAT_TOKEN TA" in (
+        done.stderr
+    )
+    done = elsewhere("login", server.url, "--json", piped=TOKEN, TAGBOAT_URL="http://x")
+    assert "without TAGBOAT_URL, which goes first: unset TAGBOAT_URL" in done.stderr
+    assert json.loads(done.stdout) == ME
 
 
 def test_the_folder_of_settings_is_the_users_choice(

@@ -29,6 +29,8 @@ def test_values_come_from_variables_files_and_commands(tmp_path: Path) -> None:
         ("env:GONE", "the variable GONE is not set"),
         ("file:gone", "gone cannot be read (No such file or directory)"),
         ("exec:exit 3", "the command failed with exit code 3"),
+        ("exec:true", "the command printed nothing"),
+        ("exec:echo", "the command printed nothing"),
         ("exec:printf '\\377'", "not UTF-8"),
         ("exec:yes | head -c 600000", "longer than"),
     ],
@@ -36,3 +38,10 @@ def test_values_come_from_variables_files_and_commands(tmp_path: Path) -> None:
 def test_what_cannot_be_read_says_why(text: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(TagboatError, match=says.replace("(", r"\(").replace(")", r"\)")):
         read(text, tmp_path)
+
+
+def test_an_empty_secret_is_written_on_purpose(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert [read(text, tmp_path) for text in ("env:EMPTY", "file:empty")] == ["", ""]
+    with pytest.raises(TagboatError, match="printed nothing"):
+        read("exec:true", tmp_path, is_file=True)

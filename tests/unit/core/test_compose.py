@@ -107,6 +107,11 @@ def test_all_that_is_not_carried_over_is_named() -> None:
         "hostname": "web",
         "working_dir": "/app",
         "made_up": 1,
+        "annotations": {"a": "b"},
+        "mem_swappiness": 0,
+        "pull_policy": "never",
+        "restart": "on-failure:3",
+        "command": [],
         "deploy": {"replicas": 3, "placement": {}, "resources": {"limits": {"memory": "1g"}}},
         "ports": ["80:8080", "9090:9090", "53:53/udp"],
         "volumes": ["./conf:/etc/app:ro"],
@@ -117,6 +122,9 @@ def test_all_that_is_not_carried_over_is_named() -> None:
     assert project["memory"] == "1g"
     assert "binds" not in project
     assert "TAGBOAT_BIND_ROOTS" in notes["volumes"]
+    # As `docker compose config` writes them.
+    same = {"scale": 1, "pull_policy": "missing", "deploy": {"replicas": 1, "placement": {}}}
+    assert web(same)[1] == {}
     off = {"privileged": False, "devices": [], "depends_on": {}, "hostname": None}
     assert web(off)[1] == {}
 
@@ -124,6 +132,97 @@ def test_all_that_is_not_carried_over_is_named() -> None:
 def test_binds_are_proposed_where_they_are_asked_for() -> None:
     project, _ = web({"volumes": ["./conf:/etc/app:ro", "/var/run/x.sock:/x.sock"]}, binds=True)
     assert project["binds"] == ["/srv/shop/conf:/etc/app:ro", "/var/run/x.sock:/x.sock"]
+
+
+def test_each_key_of_a_service_is_carried_over_or_named() -> None:
+    plain = web({})[0]
+    texts = (
+        *("blkio_config", "cgroup", "cgroup_parent", "container_name", "cpu_count", "cpu_percent"),
+        *("cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpus"),
+        *("cpuset", "credential_spec", "develop", "domainname", "extends", "gpus", "hostname"),
+        *("ipc", "isolation", "label_file", "logging", "mac_address", "mem_limit", "pid"),
+        *("mem_reservation", "mem_swappiness", "memswap_limit", "network_mode", "oom_score_adj"),
+        *("pids_limit", "platform", "pull_refresh_after", "runtime", "scale", "shm_size"),
+        *("stop_signal", "storage_opt", "sysctls", "user", "userns_mode", "uts", "working_dir"),
+        *("command", "entrypoint", "env_file", "build", "provider", "deploy", "healthcheck"),
+        *("stop_grace_period", "pull_policy", "restart"),
+    )
+    lists = (
+        *("cap_add", "cap_drop", "configs", "depends_on", "device_cgroup_rules", "devices", "dns"),
+        *("dns_opt", "dns_search", "external_links", "group_add", "links", "models", "post_start"),
+        *("pre_stop", "profiles", "security_opt", "ulimits", "volumes_from", "networks", "tmpfs"),
+        *("secrets", "volumes", "labels", "environment", "extra_hosts", "annotations", "ports"),
+    )
+    switches = ("init", "oom_kill_disable", "privileged", "read_only", "stdin_open", "tty")
+    keys: dict[str, object] = {
+        **dict.fromkeys(texts, "5"),
+        **{key: ["80"] for key in lists},
+        **dict.fromkeys((*switches, "use_api_socket"), True),
+        "expose": ["80"],
+        "driver_opts": {"a": "b"},
+    }
+    for key, value in keys.items():
+        # A network of one service alone is nothing that it needs.
+        around = {"networks": {"80": {"external": True}}} if key == "networks" else {}
+        project, notes = web({key: value}, **around)
+        assert project != plain or key in notes, key
+
+
+def test_all_that_a_mount_loses_is_named() -> None:
+    for volume, said in (
+        ("data:/data:ro", "/data becomes writable"),
+        ({"source": "data", "target": "/data", "read_only": True}, "/data becomes writable"),
+        ("data:/data:nocopy,z", "/data: nocopy, z: Tagboat has no option"),
+        ({"source": "d", "target": "/data", "volume": {"nocopy": True}}, "/data: nocopy: Tag"),
+        ({"type": "tmpfs", "target": "/data", "tmpfs": {"mode": 1777}}, "/data: mode: Tagboat"),
+        ({"type": "tmpfs", "target": "/data", "read_only": True}, "/data becomes writable"),
+    ):
+        made = proposed({"web": {"image": IMAGE, "volumes": [volume]}})
+        assert [note for note in made.notes if said in note.reason], made.notes
+    bind = {"type": "bind", "source": "/a", "target": "/b", "bind": {"propagation": "shared"}}
+    assert "/b: propagation: Tagboat" in web({"volumes": [bind]}, binds=True)[1]["volumes"]
+    twice = web({"volumes": ["/a"], "tmpfs": ["/a"]})[1]
+    assert twice["tmpfs"] == "/a is mounted twice"
+
+
+def test_options_of_shared_volumes_and_networks_are_named() -> None:
+    notes = web(
+        {"volumes": ["nfs:/data"], "networks": ["back"]},
+        volumes={"nfs": {"driver": "local", "driver_opts": {"type": "nfs"}}},
+        networks={"back": {"internal": True, "driver": "bridge", "ipam": {}}},
+    )[1]
+    assert notes["volumes"] == "nfs: driver_opts: Tagboat makes plain volumes"
+    assert notes["networks"] == "back: internal: create the network with them"
+
+
+def test_a_digest_is_named_with_a_tag_and_without() -> None:
+    digest = f"sha256:{'a' * 64}"
+    for image, pattern in ((f"x.example/a:1@{digest}", "1"), (f"x.example/a@{digest}", "*")):
+        project, notes = web({"image": image})
+        assert project["stages"]["prod"]["tag_pattern"] == pattern
+        assert "the digest is not carried over" in notes["image"]
+
+
+def test_parts_of_keys_that_are_left_out_are_named() -> None:
+    for body, key, said in (
+        ({"scale": 0}, "scale", "one instance"),
+        ({"deploy": {"replicas": 0}}, "deploy", "replicas"),
+        ({"deploy": {"resources": {"limits": {"devices": 1}}}}, "deploy", "limits.devices"),
+        ({"secrets": [{"source": "a", "mode": 292, "uid": "5"}]}, "secrets", "a: mode, uid:"),
+        ({"env_file": [{"path": "a.env", "format": "raw"}]}, "env_file", "a.env: the format"),
+        (
+            {"healthcheck": {"test": "curl http://localhost:80/up", "timeout": "1s"}},
+            "healthcheck",
+            "timeout: Tagboat asks at its own pace",
+        ),
+        ({"extra_hosts": ["db"]}, "extra_hosts", "db has no address"),
+        ({"entrypoint": []}, "entrypoint", "image's own"),
+        ({"command": ""}, "command", "image's own"),
+        ({"restart": "on-failure"}, "restart", "release_command"),
+        ({"restart": False}, "restart", "release_command"),
+    ):
+        notes = web(body, secrets={"a": {"file": "a"}}, env_files={"a.env": {}})[1]
+        assert said in notes[key], notes
 
 
 def test_no_secret_is_written_anywhere() -> None:

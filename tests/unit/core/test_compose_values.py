@@ -56,7 +56,10 @@ def test_ports(value: object, shown: str) -> None:
     [
         ("data:/data", ComposeMount("volume", "data", "/data")),
         ("/data/", ComposeMount("volume", "", "/data")),
-        ("./etc:/etc/app:ro,z", ComposeMount("bind", "/srv/shop/etc", "/etc/app", read_only=True)),
+        (
+            "./etc:/etc/app:ro,z",
+            ComposeMount("bind", "/srv/shop/etc", "/etc/app", read_only=True, lost=("z",)),
+        ),
         ("../up:/up", ComposeMount("bind", "/srv/up", "/up")),
         (
             {"type": "bind", "source": "x", "target": "/x", "read_only": True},

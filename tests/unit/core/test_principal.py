@@ -26,6 +26,18 @@ def test_a_limited_principal_acts_on_its_projects_only() -> None:
         limited.check_project("b")
 
 
+def test_a_token_that_may_not_is_replaced_and_an_account_is_changed() -> None:
+    for kind, said in (
+        (PrincipalKind.TOKEN, "make another token with 'tagboat tokens create'"),
+        (PrincipalKind.ACCOUNT, "an admin can (allow it on the page Users|change that)"),
+    ):
+        one = Principal(kind=kind, name="ci", role=Role.DEPLOYER, projects=frozenset())
+        with pytest.raises(ForbiddenError, match=said):
+            one.check_project("a")
+        with pytest.raises(ForbiddenError, match=said):
+            one.check_role(Role.ADMIN)
+
+
 def test_a_role_that_is_missing_is_named() -> None:
     viewer = Principal(kind=PrincipalKind.ACCOUNT, name="Anna", role=Role.VIEWER)
     viewer.check_role(Role.VIEWER)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tagboat.core.deploy import Deploy
+from tagboat.core.deploy import Deploy, DeployStatus, Trigger
 from tagboat.deploy.queue import DeployQueue
 from tests.unit.deploy.deploy_harness import World
 
@@ -30,3 +30,31 @@ async def test_a_push_that_a_person_orders_too_is_that_persons(world: World) -> 
     merged = await order(world, "ada", "now")
     assert (merged.id, merged.ordered_by, merged.note) == (pushed.id, "ada", "now")
     assert (await world.queue("v1")).ordered_by == "ada"
+
+
+@pytest.mark.parametrize(
+    ("trigger", "is_exact", "came"),
+    [
+        (Trigger.WEBHOOK, False, "pushed"),
+        (Trigger.POLL, False, "pushed"),
+        (Trigger.MANUAL, False, "ordered"),
+        (Trigger.MANUAL, True, "started again"),
+        (Trigger.PROMOTE, False, "promoted"),
+        (Trigger.ROLLBACK, False, "rolled back to"),
+    ],
+)
+async def test_a_superseded_deploy_says_how_the_newer_one_came(
+    world: World, trigger: Trigger, came: str, *, is_exact: bool
+) -> None:
+    queue, stage = DeployQueue(world.clock.now), world.stage
+    older = await order(world, "ada", "")
+    await world.store.write(
+        lambda tx: queue.trigger_deploy(
+            stage.project_id, stage.id, "v2", tx=tx, trigger=trigger, exact=is_exact
+        )
+    )
+    ended = await world.deploy(older.id)
+    assert (ended.status, ended.reason) == (
+        DeployStatus.SUPERSEDED,
+        f"v2 was {came} before it began",
+    )
