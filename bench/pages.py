@@ -2,16 +2,20 @@
 
 import asyncio
 import os
+import re
 import socket
 import statistics
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import Browser as BrowserProgram
 from playwright.sync_api import sync_playwright
+from starlette.responses import HTMLResponse
 
 from bench.full_database import fill_database, full_sqlite
 from bench.rest import cpu_s
@@ -33,6 +37,7 @@ _SLOWER = 4
 _CHROMIUM = "/usr/bin/chromium"
 _PAINTS = 5
 _PROJECT = "project-0000"
+_SCRIPTS_AND_STYLES = re.compile(r'<link rel="stylesheet"[^>]*>|<script .*?</script>', re.DOTALL)
 
 
 def measure(folder: Path) -> None:
@@ -94,47 +99,58 @@ async def _found(api: Api) -> Filled:
 
 
 def _first_load(api: Api) -> None:
-    """Print bytes and first paint of the overview, in Chromium on a slow processor."""
-    cookies = asyncio.run(signed_in(api, name=new_id())).cookies
-    sizes, paints = [], []
-    with served(api.app) as url, sync_playwright() as playwright:
+    """Print bytes and first paint of the overview, in Chromium on a slow processor.
+
+    Beside it the paint of the same text alone, which is what this machine can do at best.
+    """
+    visitor = asyncio.run(signed_in(api, name=new_id()))
+    whole = asyncio.run(visitor.get("/")).body.decode()
+    text = HTMLResponse(_SCRIPTS_AND_STYLES.sub("", whole))
+    cookies = [
+        {"name": name, "value": value, "domain": "127.0.0.1", "path": "/", "secure": True}
+        for name, value in visitor.cookies.items()
+    ]
+    loads, floor = list[_Load](), list[_Load]()
+    with served(api.app) as url, served(text) as floor_url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=_CHROMIUM, args=["--no-sandbox"] if os.geteuid() == 0 else []
         )
         for _ in range(_PAINTS):
-            context = browser.new_context()
-            context.add_cookies(
-                [
-                    {
-                        "name": name,
-                        "value": value,
-                        "domain": "127.0.0.1",
-                        "path": "/",
-                        "secure": True,
-                    }
-                    for name, value in cookies.items()
-                ]
-            )
-            page = context.new_page()
-            received: list[float] = []
-            chromium = context.new_cdp_session(page)
-            chromium.on(
-                "Network.loadingFinished",
-                lambda event, to=received: to.append(event["encodedDataLength"]),
-            )
-            chromium.send("Network.enable")
-            chromium.send("Emulation.setCPUThrottlingRate", {"rate": _SLOWER})
-            page.goto(url + "/", wait_until="load")
-            page.wait_for_timeout(500)
-            paints.append(
-                page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-            )
-            sizes.append(sum(received) / 1000)
-            context.close()
+            loads.append(_load(browser, url, cookies))
+            floor.append(_load(browser, floor_url, cookies))
         browser.close()
         api.events.close()
+    sizes, paints = [one.size_kb for one in loads], [one.paint_ms for one in loads]
     show("overview, bytes at first", sizes, "the target", [120.0], "kB", "<= 120 kB")
-    show("first paint, processor 4x slower", paints, "the target", [500.0], "ms", "<= 500 ms")
+    floors = [one.paint_ms for one in floor]
+    show("first paint, processor 4x slower", paints, "its text alone", floors, "ms", "<= 500 ms")
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """The first load of a page: all that was received in kB, and its first paint in ms."""
+
+    size_kb: float
+    paint_ms: float
+
+
+def _load(browser: BrowserProgram, url: str, cookies: list[Any]) -> _Load:
+    context = browser.new_context()
+    context.add_cookies(cookies)
+    page = context.new_page()
+    received: list[float] = []
+    chromium = context.new_cdp_session(page)
+    chromium.on(
+        "Network.loadingFinished", lambda event: received.append(event["encodedDataLength"])
+    )
+    chromium.send("Network.enable")
+    chromium.send("Emulation.setCPUThrottlingRate", {"rate": _SLOWER})
+    page.goto(url + "/", wait_until="load")
+    page.wait_for_timeout(500)
+    paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+    painted: float = page.evaluate(paint)
+    context.close()
+    return _Load(sum(received) / 1000, painted)
 
 
 def _open_pages(data_dir: Path) -> None:

@@ -612,6 +612,33 @@ async def test_parking_after_the_switch_leaves_the_new_one_serving(led: World, l
     assert (await led.carry_out(deploy)).status is DeployStatus.SUCCEEDED
 
 
+@pytest.mark.parametrize("gone", [False, True])
+async def test_an_engine_that_dies_with_the_server_in_the_watch_is_no_fault_of_the_app(
+    led: World, gone: bool
+) -> None:
+    await led.change_stage(watch_s=30)
+    old = await led.ship("v1")
+    led.publish("v2")
+    deploy = await at_work(led, "v2")
+    led.calls.die_when("apply_routes", lambda: is_live(led, deploy))
+    with pytest.raises(Died):
+        await Pipeline(led.services, deploy.id).carry_out()
+    led.calls.live_on()
+    made = await led.instance_of(await led.deploy(deploy.id))
+    # The engine comes back with all containers ended, and no word of why.
+    for one in (old, made):
+        await led.runtime.stop(one.handle)
+    if gone:
+        await led.runtime.remove(made.handle)
+    ended = await led.carry_out(deploy)
+    if gone:
+        assert ended.status is DeployStatus.FAILED
+        assert "removed by somebody else" in (ended.reason or "")
+    else:
+        assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "v2 is live")
+        assert await led.is_running(made.container)
+
+
 async def is_live(world: World, deploy: Deploy) -> bool:
     return any(one.deploy_id == deploy.id for one in await world.instances(InstanceState.LIVE))
 
