@@ -446,6 +446,26 @@ async def test_a_digest_that_only_a_caller_names_is_not_recorded_as_the_tag_s(de
     assert (await desk.push_one(f"{NAME}:v2@{ONE}"))["outcome"] == "queued"
 
 
+async def test_what_the_registry_says_of_the_tag_decides_about_the_fuse(desk: Desk) -> None:
+    project = await make_project(desk, ("dev", "*"))
+    (stage,) = await desk.store.read(lambda reader: reader.stages(project.id))
+    back = TakenBack(
+        stage_id=stage.id, digest=parse_digest(ONE), fingerprint="f", tag="v0", reason="r", at=NOW
+    )
+    await desk.store.write(lambda tx: tx.put_taken_back(back))
+    desk.inspector.info = ImageInfo(digest=parse_digest(ONE))
+    for ref in (f"{NAME}:v1", f"{NAME}:v1@{TWO}"):
+        explained = await desk.intake.explain(parse_image_ref(ref))
+        assert explained.outcome is Outcome.WAITING
+        result = await desk.push_one(ref)
+        assert (result["outcome"], result["reason"]) == ("waiting", explained.reason)
+        assert "its image was taken back in the stage dev" in result["reason"]
+    (offer,) = await desk.store.read(lambda reader: reader.held_pushes(stage.id))
+    assert (offer.tag, offer.digest) == ("v1", ONE)
+    desk.inspector.info = ImageInfo(digest=parse_digest(TWO))
+    assert (await desk.push_one(f"{NAME}:v1@{ONE}"))["outcome"] == "queued"
+
+
 async def test_what_is_refused_does_not_wait_for_a_release_any_more(desk: Desk) -> None:
     project = await make_project(desk, ("dev", "*"), held=True)
     (stage,) = await desk.store.read(lambda reader: reader.stages(project.id))

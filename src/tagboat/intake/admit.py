@@ -29,7 +29,7 @@ class Admission:
 
     `refused` gives the reason for unknown images that do not become projects, `no_images` for
     pushes that are not container images. `inspected` has the configuration of images that become
-    projects, as far as it could be read.
+    projects, as far as it could be read; `looked_up` the digests of tags by their registry.
     """
 
     tx: Tx
@@ -38,6 +38,7 @@ class Admission:
     refused: Mapping[ImageName, str] = field(default_factory=dict)
     no_images: Mapping[ImageRef, str] = field(default_factory=dict)
     inspected: Mapping[ImageName, ImageInfo] = field(default_factory=dict)
+    looked_up: Mapping[ImageRef, Digest] = field(default_factory=dict)
 
     def admit(self, push: Push) -> PushResult:
         """Record the tag of one push, as the registry stores it; queue its deploy if one is due."""
@@ -85,8 +86,9 @@ class Admission:
 
     def carry_out(self, push: Push, project: Project, decision: Decision) -> PushVerdict:
         """Do what was decided for the push, unless its digest was taken back; record its tag."""
-        if push.image.digest is not None:
-            decision = unless_fused(self.tx, decision, project, push)
+        looked_up = self.looked_up.get(replace(push.image, digest=None)) if self.looked_up else None
+        if looked_up or push.image.digest:
+            decision = unless_fused(self.tx, decision, project, push, looked_up)
         outcome, reason, deploy = decision.outcome, decision.reason, None
         if outcome is Outcome.QUEUED and decision.stage:
             queued = self.deployer.trigger_deploy(
@@ -109,7 +111,7 @@ class Admission:
                 HeldPush(
                     stage_id=decision.stage.id,
                     tag=push.image.tag,
-                    digest=proven_digest(self.tx, project, push),
+                    digest=proven_digest(self.tx, project, push, looked_up),
                     source=push.source,
                     seen_at=self.now,
                 )
@@ -136,22 +138,35 @@ def refused_push(push: Push, reason: str, project: Named | None = None) -> PushR
     )
 
 
-def unless_fused(reader: Reader, decision: Decision, project: Project, push: Push) -> Decision:
-    """Return `decision`, or `waiting` if the push is of a digest that was taken back there."""
-    digest, tag = push.image.digest, push.image.tag
+def unless_fused(
+    reader: Reader,
+    decision: Decision,
+    project: Project,
+    push: Push,
+    looked_up: Digest | None = None,
+) -> Decision:
+    """Return `decision`, or `waiting` if the push is of a digest that was taken back there.
+
+    `looked_up` is the digest by the registry, None if it was not asked.
+    """
+    digest, tag = looked_up or push.image.digest, push.image.tag
     if decision.outcome is not Outcome.QUEUED or decision.stage is None or digest is None:
         return decision
     waiting = unless_taken_back(decision, digest, reader.taken_back(decision.stage.id), tag)
-    is_proven = waiting is decision or proven_digest(reader, project, push) is not None
+    is_proven = waiting is decision or proven_digest(reader, project, push, looked_up) is not None
     return waiting if is_proven else decision
 
 
-def proven_digest(reader: Reader, project: Project, push: Push) -> Digest | None:
-    """Return the digest that a push names where it is known to be the tag's, else None.
+def proven_digest(
+    reader: Reader, project: Project, push: Push, looked_up: Digest | None
+) -> Digest | None:
+    """Return the digest of a push that is known to be the tag's, None where none is known to be.
 
     Otherwise a caller could name one that was taken back with each new tag, and nothing would be
     deployed.
     """
+    if looked_up is not None:
+        return looked_up
     digest = push.image.digest
     if digest is None or push.source is Source.POLL:
         return digest

@@ -45,8 +45,7 @@ def explain_image(
 ) -> Explanation:
     """Return what a push of `ref` would do now.
 
-    `found` is the configuration of an image, None if it was not read. With a project, it matters
-    only if it is not an image.
+    `found` is the configuration of an image, None if it was not read.
     """
     project = reader.project_by_image(ref.name)
     tag = normal_tag(ref.tag, kind_at(reader, ref.name))
@@ -74,7 +73,8 @@ def explain_image(
     decision = decide(project, reader.stages(project.id), tag)
     if decision.stage and goes_by_version(decision, push.source):
         decision = unless_lower(decision, tag, push.source, serving_in(reader, decision.stage.id))
-    decision = unless_fused(reader, decision, project, push)
+    looked_up = found.digest if isinstance(found, ImageInfo) else None
+    decision = unless_fused(reader, decision, project, push, looked_up)
     outcome, reason = decision.outcome, decision.reason
     stage = decision.stage
     if stage and outcome is Outcome.QUEUED:

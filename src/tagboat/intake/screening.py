@@ -77,4 +77,10 @@ def admission(
     infos = {
         image.name: found for image, found in inspected.items() if isinstance(found, ImageInfo)
     }
-    return Admission(tx, deployer, now, refused, no_images, infos)
+    # Of an image with a project, the registry was asked just now.
+    looked_up = {
+        image: found.digest
+        for image, found in inspected.items()
+        if isinstance(found, ImageInfo) and found.digest and image.name not in screened
+    }
+    return Admission(tx, deployer, now, refused, no_images, infos, looked_up)

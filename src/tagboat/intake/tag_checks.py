@@ -20,7 +20,7 @@ from tagboat.core.ports import ImageInspector, Reader, Store
 from tagboat.core.push import Outcome, Push
 from tagboat.core.rate import Bucket, Rate
 from tagboat.intake.admit import as_stored
-from tagboat.intake.inspections import Inspected
+from tagboat.intake.inspections import Inspected, InspectionResult
 
 CHECK_LIMIT_S = 1.0
 """Seconds for which a sender waits for the answer."""
@@ -58,7 +58,7 @@ class TagChecks:
         self._silent_until: dict[str, float] = {}
 
     async def check(self, pushes: Sequence[Push]) -> Inspected:
-        """Return which tags of a call are not images, and None for others that were asked about.
+        """Return what the tags of a call are, None for those of which the registry did not say it.
 
         Raises StoreUnavailableError.
         """
@@ -76,11 +76,11 @@ class TagChecks:
         found = await asyncio.gather(*map(self._ask, questions))
         return dict(zip([one.image for one in questions], found, strict=True))
 
-    async def _ask(self, question: TagQuestion) -> NotAnImageError | None:
+    async def _ask(self, question: TagQuestion) -> InspectionResult:
         host = question.image.name.host
         try:
             async with asyncio.timeout(CHECK_LIMIT_S):
-                await self._inspector.inspect_at_registry(question.image, question.registry)
+                return await self._inspector.inspect_at_registry(question.image, question.registry)
         except NotAnImageError as error:
             return error
         except ANSWERS_ABOUT_A_TAG:

@@ -95,7 +95,7 @@ async def test_a_tag_known_as_an_image_may_be_something_else_now(desk: Desk) -> 
 async def test_the_tag_is_asked_about_as_its_registry_stores_it(desk: Desk) -> None:
     forge = Registry(id="r", name="forge", url="https://git.example.com", kind=RegistryKind.GITEA)
     await desk.store.write(lambda tx: tx.add_registry(forge))
-    assert await desk.check(f"{NAME}:V1", f"{NAME}:v1") == {"v1": None}
+    assert await desk.check(f"{NAME}:V1", f"{NAME}:v1") == {"v1": ImageInfo()}
 
 
 async def test_many_calls_and_large_ones_ask_little(desk: Desk) -> None:
@@ -112,7 +112,7 @@ async def test_many_calls_and_large_ones_ask_little(desk: Desk) -> None:
 async def test_images_without_a_project_use_nothing_up(desk: Desk) -> None:
     for _ in range(CHECKS.burst + 1):
         assert await desk.check("git.example.com/acme/other:new") == {}
-    assert await desk.check(f"{NAME}:v1") == {"v1": None}
+    assert await desk.check(f"{NAME}:v1") == {"v1": ImageInfo()}
 
 
 async def test_what_is_not_an_image_is_said_and_what_cannot_be_read_is_not(desk: Desk) -> None:
