@@ -1,7 +1,8 @@
 """The digest that a deploy brings: the one ordered, else the one that its tag points to now."""
 
-from tagboat.core.deploy import Deploy, StepName
+from tagboat.core.deploy import Deploy, Instance, InstanceState, StepName
 from tagboat.core.image import Digest
+from tagboat.core.naming import instance_host
 from tagboat.core.ports import TagSource
 from tagboat.deploy.context import DeployContext
 
@@ -19,6 +20,24 @@ async def wanted_digest(tags: TagSource, context: DeployContext) -> Digest:
     if deploy.is_exact and deploy.digest is not None:
         return deploy.digest
     return await tags.resolve(context.repository, deploy.tag, context.registry)
+
+
+def at_its_address(context: DeployContext) -> Instance | None:
+    """Return the instance that stays live and whose own address is that of the deploy's tag.
+
+    Hosts are slugs, so that `v1.0` and `v1-0` have the same. None where there is no such.
+    """
+    stage, project, tag = context.stage, context.project, context.deploy.tag
+    staying = context.others_that(InstanceState.LIVE)[: stage.max_instances - 1]
+    own = instance_host(project.name, stage.name, tag, "")
+    return next(
+        (
+            one
+            for one in staying
+            if one.tag != tag and instance_host(project.name, stage.name, one.tag, "") == own
+        ),
+        None,
+    )
 
 
 def found(tag: str, digest: Digest, named: Digest | None) -> str:

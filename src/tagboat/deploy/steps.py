@@ -37,7 +37,7 @@ from tagboat.deploy.instances import switch_instances
 from tagboat.deploy.pulling import Pulling
 from tagboat.deploy.receipts import RequestCount
 from tagboat.deploy.record import DeployRecord
-from tagboat.deploy.resolving import wanted_digest
+from tagboat.deploy.resolving import at_its_address, wanted_digest
 from tagboat.deploy.retirement import retire, words_for_kept, words_for_retired
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.speech import asked_in_http
@@ -130,6 +130,12 @@ class DeploySteps:
         context, version = await self._record.context_with_fuse()
         if context.deploy.by_news and version is not None:
             raise WasTakenBackError(taken_back_words(version, context.stage))
+        other, traffic = at_its_address(context), self._services.traffic
+        if other is not None and await self._services.store.read(traffic.is_routed):
+            raise DeployFailedError(
+                f"its address would be that of {other.tag}, which is live in the stage, too: in"
+                " addresses, all but letters and digits is '-'; deploy it by another tag"
+            )
         live = None if context.deploy.force else await self._live_already(context)
         if live is not None:
             if not live.watched and not await watch_over(self._services, live):

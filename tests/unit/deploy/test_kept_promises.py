@@ -612,6 +612,21 @@ async def test_parking_after_the_switch_leaves_the_new_one_serving(led: World, l
     assert (await led.carry_out(deploy)).status is DeployStatus.SUCCEEDED
 
 
+async def test_two_tags_that_stay_live_do_not_share_an_address(led: World) -> None:
+    await led.change_stage(max_instances=2)
+    first = await led.ship("v1.0")
+    led.clock.move(1)
+    led.publish("v1-0")
+    ended = await led.carry_out(await led.queue("v1-0"))
+    assert ended.status is DeployStatus.FAILED
+    assert "its address would be that of v1.0, which is live" in (ended.reason or "")
+    assert await led.instances(InstanceState.LIVE) == [first]
+    # Once another is newer, the older one makes way by itself.
+    await led.ship("v2")
+    led.clock.move(1)
+    await led.ship("v1-0")
+
+
 @pytest.mark.parametrize("gone", [False, True])
 async def test_an_engine_that_dies_with_the_server_in_the_watch_is_no_fault_of_the_app(
     led: World, gone: bool
