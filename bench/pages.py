@@ -1,6 +1,7 @@
 """The pages: server time in a full database, bytes, first paint, and many that are open."""
 
 import asyncio
+import gc
 import os
 import re
 import socket
@@ -20,6 +21,7 @@ from starlette.responses import HTMLResponse
 from bench.full_database import fill_database, full_sqlite
 from bench.rest import cpu_s
 from bench.rig import rss_mb, show, tagboat
+from tagboat.app import COLLECT_AFTER
 from tagboat.core.deploy import InstanceState
 from tagboat.core.ids import new_id
 from tests.support.api import Api, running_api
@@ -59,6 +61,10 @@ def measure(folder: Path) -> None:
 async def _server_times(api: Api, database: str) -> None:
     """Print p95 of each page, next to that of an answer for which nothing is read."""
     browser = await signed_in(api, name=new_id())
+    # As `serve` does: what exists by now is not searched for garbage.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
     floor = await _times(browser, "/api/health/live")
     for path in await page_addresses(api, await _found(api), _PROJECT):
         took = await _times(browser, path)

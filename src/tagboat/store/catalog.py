@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import fields, replace
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, bindparam, delete, func, select
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.events import project_change, registry_change, stage_change
@@ -24,6 +24,9 @@ _projects, _stages, _registries = (
     tables.registries_table,
 )
 _CLAIM = [tables.hosts_table.c[field.name] for field in fields(HostClaim)]
+_REGISTRIES_BY_NAME = (
+    select(_registries).where(_registries.c.name > bindparam("after")).order_by(_registries.c.name)
+)
 _PROJECT_COUNT = select(func.count()).select_from(_projects)
 
 
@@ -127,9 +130,8 @@ class CatalogReads(ReadPart):
 
     def registries(self, after: str = "", limit: int | None = None) -> list[Registry]:
         """Return registries in order of name, from the first name beyond `after`."""
-        table = tables.registries_table
-        query = select(table).where(table.c.name > after).order_by(table.c.name).limit(limit)
-        return [self._rows.registry(row) for row in self._session.rows(query)]
+        query = _REGISTRIES_BY_NAME if limit is None else _REGISTRIES_BY_NAME.limit(limit)
+        return [self._rows.registry(row) for row in self._session.rows(query, {"after": after})]
 
     def registry_of(self, project: Project) -> Registry | None:
         """Return the registry that the project names, else that of its image's host, else None."""

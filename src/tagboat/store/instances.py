@@ -4,7 +4,7 @@ from collections.abc import Collection
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, and_, exists, not_, select
+from sqlalchemy import Select, exists, not_, select
 
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState, Version
 from tagboat.core.endpoint import Endpoint
@@ -15,7 +15,7 @@ from tagboat.store import tables
 from tagboat.store.part import ReadPart
 from tagboat.store.rows import endpoints_of, to_row
 from tagboat.store.session import Values, WriteSession
-from tagboat.store.stage_queries import NOT_FORWARD
+from tagboat.store.stage_queries import previous_instance
 from tagboat.store.statements import newest_first, where_among
 
 _instances = tables.instances_table
@@ -118,17 +118,11 @@ class InstanceReads(ReadPart):
         Instances of the versions `without` are passed over, and while what a rollback has brought
         back is live, those that were newer than that.
         """
-        others = [
-            NOT_FORWARD,
-            *(
-                not_(and_(_instances.c.digest == digest, _instances.c.fingerprint == mark))
-                for digest, mark in without
-            ),
-        ]
+        query, values = previous_instance(len(without)), {"stage_id": stage_id}
+        for number, (digest, mark) in enumerate(without):
+            values |= {f"digest_{number}": digest, f"mark_{number}": mark}
         for state in (InstanceState.DRAINING, InstanceState.STOPPED):
-            equal = {"stage_id": stage_id, "state": state}
-            query, values = newest_first(_instances, equal, "", 1)
-            if found := self._instances_of(query.where(*others), values):
+            if found := self._instances_of(query, values | {"of_state": state}):
                 return found[0]
         return None
 

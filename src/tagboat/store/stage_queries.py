@@ -8,7 +8,7 @@ from sqlalchemy import Select, and_, bindparam, exists, func, not_, select
 from tagboat.core.deploy import InstanceState, Trigger
 from tagboat.store import tables
 from tagboat.store.page_queries import NEWEST_DEPLOY
-from tagboat.store.statements import among
+from tagboat.store.statements import among, where
 
 _stages, _deploys, _instances, _offers, _taken_back, _configs = (
     tables.stages_table.c,
@@ -97,6 +97,27 @@ def taken_back_in(dialect: str) -> Select[Any]:
     """Return the query for the versions that were taken back in stages, the latest first."""
     query = select(tables.taken_back_table).where(among(_taken_back.stage_id, dialect))
     return query.order_by(_taken_back.at.desc(), _taken_back.digest)
+
+
+@cache
+def previous_instance(others: int) -> Select[Any]:
+    """Return the query for the newest instance `of_state` in the stage `stage_id`.
+
+    It is of none of so many versions, `digest_0` and `mark_0` and so on.
+    """
+    versions = [
+        and_(
+            _instances.digest == bindparam(f"digest_{number}"),
+            _instances.fingerprint == bindparam(f"mark_{number}"),
+        )
+        for number in range(others)
+    ]
+    return (
+        where(_instances.stage_id)
+        .where(_instances.state == bindparam("of_state"), NOT_FORWARD, *map(not_, versions))
+        .order_by(_instances.id.desc())
+        .limit(1)
+    )
 
 
 @cache
