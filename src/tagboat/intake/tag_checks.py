@@ -24,7 +24,7 @@ from tagboat.intake.inspections import Inspected, InspectionResult
 
 CHECK_LIMIT_S = 1.0
 """Seconds for which a sender waits for the answer."""
-CHECKS = Rate(per_s=25, burst=100)
+CHECKS = Rate(per_s=5, burst=40)
 """Questions, of all calls together; beyond that, pushes are admitted without one."""
 CHECKS_OF_CALL = 20
 """Questions for one call at most."""

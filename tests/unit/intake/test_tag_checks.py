@@ -105,7 +105,7 @@ async def test_many_calls_and_large_ones_ask_little(desk: Desk) -> None:
     for ref in many:
         asked += len(await desk.check(ref))
     assert asked == CHECKS.burst - CHECKS_OF_CALL
-    desk.now += 2 / CHECKS.per_s
+    desk.now += 2.5 / CHECKS.per_s
     assert len(await desk.check(*many)) == 2
 
 
