@@ -60,22 +60,20 @@ async def fill(store: SqlStore) -> tuple[Project, list[Stage]]:
     return project, stages
 
 
-@pytest.mark.parametrize("passing", [True, False])
-async def test_previous_instances_are_those_of_each_stage(store: SqlStore, passing: bool) -> None:
+async def test_previous_instances_are_those_of_each_stage(store: SqlStore) -> None:
     _, stages = await fill(store)
 
     def expected(reader: Reader, stage: Stage) -> Instance | None:
         without = [(one.digest, one.fingerprint) for one in reader.taken_back(stage.id)]
         live = reader.instances(stage_id=stage.id, states=[InstanceState.LIVE])[:1]
-        passed = without if passing else []
-        return reader.previous_instance(stage.id, [*passed, *(one.version for one in live)])
+        return reader.previous_instance(stage.id, [*without, *(one.version for one in live)])
 
     def work(reader: Reader) -> None:
         ids = [stage.id for stage in stages]
-        found = reader.previous_instances(ids, passing_taken_back=passing)
+        found = reader.previous_instances(ids)
         singly = {stage.id: expected(reader, stage) for stage in stages}
         assert found == {stage_id: one for stage_id, one in singly.items() if one}
-        assert reader.previous_instances([], passing_taken_back=passing) == {}
+        assert reader.previous_instances([]) == {}
 
     await store.read(work)
 

@@ -103,6 +103,7 @@ class TagChecks:
 
 def _questions(reader: Reader, pushes: Sequence[Push], most: int) -> list[TagQuestion]:
     projects = reader.projects_by_image({push.image.name for push in pushes})
+    registries = {name: reader.registry_of(project) for name, project in projects.items()}
     # Tags that may be no images come first: a call may ask about few.
     unsure: dict[ImageRef, TagQuestion] = {}
     known: dict[ImageRef, TagQuestion] = {}
@@ -111,7 +112,7 @@ def _questions(reader: Reader, pushes: Sequence[Push], most: int) -> list[TagQue
         # An image without a project is inspected if it is to become one.
         if project is None:
             continue
-        registry = reader.registry_of(project)
+        registry = registries[push.image.name]
         stored = as_stored(push, registry.kind if registry else None)
         image = replace(stored.image, digest=None)
         is_known = _is_known_image(reader.known_tag(project.id, image.tag))

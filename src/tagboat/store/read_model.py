@@ -107,15 +107,12 @@ class ReadModelReads(CatalogReads, DeployReads):
         query = taken_back_in(self._session.dialect)
         return self._session.all(TakenBack, query, {"keys": list(stage_ids)})
 
-    def previous_instances(
-        self, stage_ids: Collection[str], *, passing_taken_back: bool
-    ) -> dict[str, Instance]:
+    def previous_instances(self, stage_ids: Collection[str]) -> dict[str, Instance]:
         """Return for each stage what `previous_instance` would, by stage id.
 
-        Instances of the version that is live are passed over, and with `passing_taken_back` also
-        those of versions that were taken back there.
+        Instances of versions that are live or were taken back there are passed over.
         """
-        query = previous_instances_in(self._session.dialect, passing_taken_back=passing_taken_back)
+        query = previous_instances_in(self._session.dialect)
         found: dict[str, Instance] = {}
         for state in (InstanceState.STOPPED, InstanceState.DRAINING):
             values = {"keys": list(stage_ids), "of_state": state}

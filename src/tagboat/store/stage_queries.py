@@ -1,4 +1,4 @@
-"""Queries for many stages at once, whose ids are the parameter `keys`; each is made once."""
+"""Queries of stages, each made once; of many at once, the ids are the parameter `keys`."""
 
 from functools import cache
 from typing import Any
@@ -121,26 +121,25 @@ def previous_instance(others: int) -> Select[Any]:
 
 
 @cache
-def previous_instances_in(dialect: str, *, passing_taken_back: bool) -> Select[Any]:
-    """Return the query for each stage's newest instance `of_state`, of a version not live there.
+def previous_instances_in(dialect: str) -> Select[Any]:
+    """Return the query for each stage's newest instance `of_state`, of a version to go back to.
 
-    With `passing_taken_back`, neither of one that was taken back there.
+    That is one which is neither live there nor was taken back there.
     """
     same = and_(_live.digest == _instances.digest, _live.fingerprint == _instances.fingerprint)
-    others = [not_(exists().where(_is_live, same)), NOT_FORWARD]
-    if passing_taken_back:
-        version = and_(
-            _taken_back.digest == _instances.digest,
-            _taken_back.fingerprint == _instances.fingerprint,
-        )
-        of_stage = _taken_back.stage_id == _instances.stage_id
-        others.append(not_(exists().where(of_stage, version)))
+    back = and_(
+        _taken_back.stage_id == _instances.stage_id,
+        _taken_back.digest == _instances.digest,
+        _taken_back.fingerprint == _instances.fingerprint,
+    )
     newest = (
         select(_instances.id)
         .where(
             _instances.stage_id == _stages.id,
             _instances.state == bindparam("of_state"),
-            *others,
+            not_(exists().where(_is_live, same)),
+            not_(exists().where(back)),
+            NOT_FORWARD,
         )
         .order_by(_instances.id.desc())
         .limit(1)

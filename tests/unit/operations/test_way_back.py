@@ -180,9 +180,7 @@ async def test_after_a_rollback_by_name_the_next_goes_further_back_and_not_forwa
     _, second, *_ = await shipped(led, "v1", "v2", "v3", "v4")
     await led.carry_out(await led.deploy((await roll_back(led, second.deploy_id)).deploy_id))
     led.clock.move(1)
-    together = await led.store.read(
-        lambda reader: reader.previous_instances([led.stage.id], passing_taken_back=True)
-    )
+    together = await led.store.read(lambda reader: reader.previous_instances([led.stage.id]))
     assert [one.tag for one in together.values()] == ["v1"], "as the overview has it"
     back = await led.carry_out(await led.deploy((await roll_back(led)).deploy_id))
     assert (back.tag, back.status) == ("v1", DeployStatus.SUCCEEDED)

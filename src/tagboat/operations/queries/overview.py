@@ -159,10 +159,7 @@ class BulkFacts:
         self._active = _by_stage(active, _itself)
         self._open = _by_stage(self.all_open, _itself)
         self._taken_back = _by_stage(reader.taken_back_in(stage_ids), _itself)
-        self._previous = [
-            reader.previous_instances(stage_ids, passing_taken_back=passing)
-            for passing in (True, False)
-        ]
+        self._previous = reader.previous_instances(stage_ids)
 
     def open_deploys(self, stage_id: str) -> list[Deploy]:
         """Return the queued and running deploys of a stage, oldest first."""
@@ -180,8 +177,8 @@ class BulkFacts:
         self, stage_id: str, without: Collection[Version] = ()
     ) -> Instance | None:
         """Return the newest instance that served before, of none of the versions `without`."""
-        found = (by_stage.get(stage_id) for by_stage in self._previous)
-        return next((one for one in found if one and one.version not in without), None)
+        found = self._previous.get(stage_id)
+        return found if found and found.version not in without else None
 
 
 V = TypeVar("V")
