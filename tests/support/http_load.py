@@ -276,6 +276,18 @@ class Load:
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     stopping: bool = False
+    _in_flight: int = 0
+    _resting: bool = False
+
+    @contextlib.asynccontextmanager
+    async def at_rest(self) -> AsyncIterator[None]:
+        """No request is on its way while the block runs, not even in the queue of a socket."""
+        self._resting = True
+        async with asyncio.timeout(_PATIENCE_S):
+            while self._in_flight:  # noqa: ASYNC110 - counting is all the askers do
+                await asyncio.sleep(0.001)
+        yield
+        self._resting = False
 
     async def goes_on(self, answers: int = 100) -> None:
         """Wait for so many more answers."""
@@ -289,7 +301,11 @@ class Load:
     ) -> None:
         client, turns = Client(port), itertools.cycle(methods)
         while not self.stopping:
+            if self._resting:
+                await asyncio.sleep(0.001)
+                continue
             method = next(turns)
+            self._in_flight += 1
             try:
                 answer = await client.call(host, method=method)
                 if answer.status == 200:
@@ -299,6 +315,8 @@ class Load:
             except (OSError, EOFError, TimeoutError) as error:
                 self.failures.append(f"{method}: {error!r}")
                 await client.close()
+            finally:
+                self._in_flight -= 1
             if fresh:
                 await client.close()
             await asyncio.sleep(pause_s)
