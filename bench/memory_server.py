@@ -29,11 +29,11 @@ class AlwaysPulled(MemoryRuntime):
             await self.pull(ImageName(host, path), Digest(digest), None, lambda _: None)
         return ImageInfo(tcp_ports=(8080,)) if PULLS_END else None
 
-    async def pull(self, *words: Any) -> None:  # noqa: ANN401 - the protocol's
+    async def pull(self, *words: Any) -> ImageInfo:  # noqa: ANN401 - the protocol's
         """Pull, unless that is to go on for ever."""
         if not PULLS_END:
             await asyncio.Event().wait()
-        await super().pull(*words)
+        return await super().pull(*words)
 
     async def close(self) -> None:
         """There is nothing to close."""

@@ -43,14 +43,14 @@ class ReadersRuntime(MemoryRuntime):
         digest: Digest,
         registry: Registry | None,
         progress: Callable[[str], None],
-    ) -> None:
+    ) -> ImageInfo:
         """Pull an app that listens on a port and writes a line."""
         name, _, their_digest = os.environ["DOCUMENTS_THEIRS"].partition("@")
         names = (name,) if digest == their_digest else ()
         info = ImageInfo(tcp_ports=(8080,))
         content = MemoryImage(info=info, log=("listening on port 8080",), names=names)
         self.publish(image, digest, content)
-        await super().pull(image, digest, registry, progress)
+        return await super().pull(image, digest, registry, progress)
 
     async def start(self, workload: str) -> None:
         """Start it; it exits if it is a command that runs once."""

@@ -112,6 +112,7 @@ ROUTES: dict[str, Role | None] = {
     "POST /api/users/{account_id}/sign-in-link": ADMIN,
     "GET /api/tokens": ADMIN,
     "POST /api/tokens": ADMIN,
+    "GET /api/tokens/{token_id}": ADMIN,
     "DELETE /api/tokens/{token_id}": ADMIN,
 }
 # A call with a role that may do it goes to nothing that exists: the table is tried, not the rule.

@@ -11,6 +11,8 @@ _CREATED_AT = (
     (re.compile(r"/api/(projects|registries|users|tokens)"), "/api/{0}/{id}"),
     (re.compile(r"/api/projects/[^/]+/(stages|webhooks)"), "/api/{0}/{id}"),
     (re.compile(r"/api/stages/[^/]+/(?:deploys|rollback|promote|restart)"), "/api/deploys/{id}"),
+    (re.compile(r"/api/stages/[^/]+/(?:start|stop)"), "/api/stages/{id}"),
+    (re.compile(r"/api/stages/([^/]+)/cancel"), "/api/deploys?stage={0}"),
     (re.compile(r"/api/deliveries/[^/]+/redeliver"), "/api/deliveries/{delivery}"),
 )
 """Paths that are posted to, and the address of what comes of it: groups and fields of the body."""

@@ -43,6 +43,12 @@ async def create_token(operations: Ops, body: TokenCreate) -> CreatedTokenOut:
     return CreatedTokenOut(**dict(show_token(made.view)), token=made.secret)
 
 
+@router.get("/{token_id}", responses=problems(404), openapi_extra=ADMIN_ONLY)
+async def get_token(operations: Ops, token_id: TokenId) -> TokenOut:
+    """Read one token, without its secret."""
+    return show_token(await operations.tokens.read(token_id))
+
+
 @router.delete(
     "/{token_id}",
     status_code=HTTPStatus.NO_CONTENT,

@@ -56,7 +56,7 @@ class ImageInspector(Protocol):
     """The source of an image's metadata (EXPOSE, HEALTHCHECK, labels).
 
     Raises RegistryError or EngineError if neither the engine nor the registry has it.
-    `inspect_at_registry` asks only the registry, as `TagSource.inspect` does.
+    `inspect_at_registry` asks only the registry, by manifest: the digest is all that it tells.
     """
 
     async def inspect_image(self, image_ref: ImageRef) -> ImageInfo: ...

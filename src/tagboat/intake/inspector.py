@@ -1,24 +1,32 @@
 """Inspection of an image: on the engine first, otherwise at the registry."""
 
+from typing import Protocol
+
 from tagboat.core.catalog import Registry
 from tagboat.core.errors import EngineError
-from tagboat.core.image import ImageInfo, ImageRef
+from tagboat.core.image import Digest, ImageInfo, ImageRef
 from tagboat.core.ports import Store, TagSource
 from tagboat.core.runtime import Runtime
+
+
+class TagIdentifier(Protocol):
+    """A registry that is asked what tags are. It may leave the registry's limit to deploys.
+
+    `identify` returns the digest of an image, and raises NotAnImageError if it is none, else
+    RegistryError.
+    """
+
+    async def identify(self, image: ImageRef, registry: Registry | None) -> Digest:
+        """Return the digest of `image`."""
 
 
 class EngineThenRegistry:
     """Implements `ImageInspector`. Pulls nothing: reads only the configuration at the registry."""
 
-    # `checks` is asked what tags are: it may leave the registry's limit to deploys.
     def __init__(
-        self,
-        engine: Runtime,
-        tag_source: TagSource,
-        store: Store,
-        checks: TagSource | None = None,
+        self, engine: Runtime, tag_source: TagSource, store: Store, checks: TagIdentifier
     ) -> None:
-        self._checks = checks or tag_source
+        self._checks = checks
         self._engine = engine
         self._tag_source = tag_source
         self._store = store
@@ -43,5 +51,5 @@ class EngineThenRegistry:
     async def inspect_at_registry(
         self, image_ref: ImageRef, registry: Registry | None
     ) -> ImageInfo:
-        """Inspect a pushed tag; raise NotAnImageError if it is none, else RegistryError."""
-        return await self._checks.inspect(image_ref, registry)
+        """Return the digest of a pushed tag, and nothing else of it, by its manifest alone."""
+        return ImageInfo(digest=await self._checks.identify(image_ref, registry))

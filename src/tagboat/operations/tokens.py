@@ -106,6 +106,14 @@ class TokenOperations:
             lambda reader: token_views(reader, reader.api_tokens(after, limit))
         )
 
+    async def read(self, token_id: str) -> TokenView:
+        """Return one token. Raises NotFoundError."""
+        self.services.actor.check_role(Role.ADMIN)
+        (view,) = await self.services.store.read(
+            lambda reader: token_views(reader, [reader.api_token(token_id)])
+        )
+        return view
+
     async def delete(self, token_id: str) -> None:
         """Delete a token; it opens nothing from the next call on. Raises NotFoundError."""
         self.services.actor.check_role(Role.ADMIN)

@@ -25,6 +25,7 @@ from tagboat.registry.endpoint import RegistryEndpoint, endpoint_for
 from tagboat.registry.failures import ResponseTooLargeError, parse_json
 from tagboat.registry.image_catalogue import MAX_IMAGES, ImageCatalogue, ImageList
 from tagboat.registry.login_service import Bearer, Pin
+from tagboat.registry.requests import MAX_SMALL, api_root, get_request, is_registry
 from tagboat.registry.session import (
     HEAD_PROVES_NOTHING,
     Deadline,
@@ -46,7 +47,6 @@ from tagboat.registry.transport import (
 MAX_PAGE = 1024 * 1024
 MAX_MANIFEST = 1024 * 1024
 MAX_CONFIG = 512 * 1024
-MAX_SMALL = 64 * 1024
 _MAX_PARSED_INLINE = 32 * 1024
 """Bytes of a body that are parsed in the event loop; more are parsed in a thread."""
 _TAGS_PER_PAGE = 1000
@@ -214,23 +214,23 @@ class RegistryClient:
         Raises RegistryError.
         """
         repository = _Repository(_endpoint_for(image.name.host, registry), image.name.path)
-        reference = image.digest or gitea.stored_tag(repository.endpoint, image.tag)
-        source = repository.named(reference)
         async with self._deadline(repository.endpoint, self._timeouts.total):
-            body = await self._manifest(repository, reference)
-            digest = manifests.digest_of(body)
-            for _ in range(_MAX_INDEX_DEPTH):
-                manifest = await parse_aside(body, partial(manifests.parse_manifest, body, source))
-                if isinstance(manifest, manifests.Manifest):
-                    config = await self._config(repository, manifest.config)
-                    parse = partial(manifests.parse_config, config, digest, source)
-                    return await parse_aside(config, parse)
-                # An index may refer to another index.
-                entry = manifests.choose(manifest, self._architecture, source)
-                body = await self._manifest(repository, entry.digest)
-        raise RegistryProtocolError(
-            f"{source} has indexes nested more than {_MAX_INDEX_DEPTH} deep"
-        )
+            digest, manifest = await self._image_manifest(repository, image)
+            config = await self._config(repository, manifest.config)
+            source = repository.named(
+                image.digest or gitea.stored_tag(repository.endpoint, image.tag)
+            )
+            parse = partial(manifests.parse_config, config, digest, source)
+            return await parse_aside(config, parse)
+
+    async def identify(self, image: ImageRef, registry: Registry | None) -> Digest:
+        """Return the digest of `image`, the index's for several platforms, by manifests alone.
+
+        Raises NotAnImageError if it is something else, another RegistryError if that is not known.
+        """
+        repository = _Repository(_endpoint_for(image.name.host, registry), image.name.path)
+        async with self._deadline(repository.endpoint, self._timeouts.total):
+            return (await self._image_manifest(repository, image))[0]
 
     async def probe_api(self, registry: Registry) -> ApiProbe:
         """Ask for the API's root without a login. Raises RegistryError if nothing answers."""
@@ -347,6 +347,25 @@ class RegistryClient:
         digest = manifests.read_digest(reference) or manifests.read_digest(stated)
         return manifests.verified(response.body, digest, what)
 
+    async def _image_manifest(
+        self, repository: _Repository, image: ImageRef
+    ) -> tuple[Digest, manifests.Manifest]:
+        """Return the digest of the reference, and the manifest for this machine's platform."""
+        reference = image.digest or gitea.stored_tag(repository.endpoint, image.tag)
+        source = repository.named(reference)
+        body = await self._manifest(repository, reference)
+        digest = manifests.digest_of(body)
+        for _ in range(_MAX_INDEX_DEPTH):
+            manifest = await parse_aside(body, partial(manifests.parse_manifest, body, source))
+            if isinstance(manifest, manifests.Manifest):
+                return digest, manifest
+            # An index may refer to another index.
+            entry = manifests.choose(manifest, self._architecture, source)
+            body = await self._manifest(repository, entry.digest)
+        raise RegistryProtocolError(
+            f"{source} has indexes nested more than {_MAX_INDEX_DEPTH} deep"
+        )
+
     async def _config(self, repository: _Repository, digest: Digest) -> bytes:
         what = f"{repository}@{digest}"
         url = repository.url(f"blobs/{digest}")
@@ -370,31 +389,3 @@ class RegistryClient:
 async def parse_aside(body: bytes, parse: Callable[[], _Parsed]) -> _Parsed:
     """Call `parse`, which parses `body`: in a thread if it is long, or all else would wait."""
     return parse() if len(body) <= _MAX_PARSED_INLINE else await asyncio.to_thread(parse)
-
-
-def is_registry(response: RegistryResponse) -> bool:
-    """Return True if the API's root answers as a registry does, and not as a web page."""
-    if response.status != HTTPStatus.OK:
-        return response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-    # Not every registry sends the header, and most send `{}` or nothing as body.
-    if "Docker-Distribution-Api-Version" in response.headers or not response.body.strip():
-        return True
-    try:
-        parse_json(response.body, response.host)
-    except RegistryProtocolError:
-        return False
-    return True
-
-
-def api_root(endpoint: RegistryEndpoint, authorization: str | None = None) -> RegistryRequest:
-    """Return the request for the API's root."""
-    return get_request(endpoint, endpoint.url("/v2/"), MAX_SMALL).with_login(authorization)
-
-
-def get_request(
-    endpoint: RegistryEndpoint, url: URL, max_body: int, accept: str = "application/json"
-) -> RegistryRequest:
-    """Return a GET request to an endpoint."""
-    return RegistryRequest(
-        "GET", url, max_body, accept, ca_cert=endpoint.ca_cert, vouched=endpoint.is_vouched
-    )

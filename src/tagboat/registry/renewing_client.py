@@ -42,6 +42,11 @@ class RenewingClient:
         work = partial(self._client.inspect, image)
         return await self._passwords.use(registry, work, RegistryDeniedError, str(image))
 
+    async def identify(self, image: ImageRef, registry: Registry | None) -> Digest:
+        """Return the digest of `image`, once its manifest shows that it is one."""
+        work = partial(self._client.identify, image)
+        return await self._passwords.use(registry, work, RegistryDeniedError, str(image))
+
     async def list_images(self, registry: Registry) -> ImageList:
         """Return the images of `registry`. Raises RegistryError."""
 

@@ -37,7 +37,7 @@ class ImagePuller(Protocol):
         digest: Digest,
         registry: Registry | None,
         progress: Callable[[str], None],
-    ) -> None: ...
+    ) -> ImageInfo: ...
 
 
 async def launch_at_free_port(
@@ -85,12 +85,10 @@ async def ensure_pulled(
     registry: Registry | None,
     before_pull: BeforePull,
     progress: Callable[[str], None],
-) -> ImageInfo | None:
+) -> ImageInfo:
     """Pull an image unless it is there, and return its description."""
-    reference = f"{image}@{digest}"
-    info = await puller.inspect_image(reference)
+    info = await puller.inspect_image(f"{image}@{digest}")
     if info is None:
         await before_pull()
-        await puller.pull(image, digest, registry, progress)
-        info = await puller.inspect_image(reference)
+        info = await puller.pull(image, digest, registry, progress)
     return info

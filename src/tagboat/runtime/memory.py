@@ -90,19 +90,17 @@ class MemoryRuntime(MemoryState):
         digest: Digest,
         registry: Registry | None,  # noqa: ARG002 - no login is asked for
         progress: Callable[[str], None],
-    ) -> None:
+    ) -> ImageInfo:
         """Take over what `publish` put there. Raises EngineNotFoundError when nothing was."""
         reference = f"{image}@{digest}"
         self._record("pull", reference)
-        if reference in self._images:
-            progress("the engine has it already")
-            return
         if reference not in self._registry:
             raise EngineNotFoundError(
                 f"the registry {image.host} has no such image: {reference} not found"
             )
         self._images[reference] = self._registry[reference]
         progress("1 of 1 layers")
+        return self._images[reference].info
 
     async def log_in(self, registry: Registry) -> None:
         """Log in, where `guard` asks for it. Raises EngineError when it is another login."""

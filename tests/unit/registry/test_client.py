@@ -204,6 +204,24 @@ async def test_inspect_reads_what_the_image_says(client: RegistryClient) -> None
 
 
 @pytest.mark.anyio
+async def test_a_tag_is_identified_without_its_configuration(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        mine = fake.add_image("acme/app", "one", CONFIG)
+        index = fake.add_manifest("acme/app", "many", index_of((mine, "linux/amd64")))
+        assert await client.identify(ImageRef(app(fake), "one"), None) == mine
+        assert await client.identify(ImageRef(app(fake), "many"), None) == index
+        assert not [path for path in fake.paths() if "/blobs/" in path]
+        layers = [{"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json"}]
+        config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": mine}
+        signed = {"schemaVersion": 2, "config": config, "layers": layers}
+        signature = fake.add_manifest("acme/app", "signature", signed)
+        fake.add_manifest("acme/app", "signatures", index_of((signature, "linux/amd64")))
+        for tag in ("signature", "signatures"):
+            with pytest.raises(NotAnImageError, match=f"acme/app:{tag} is not a container image"):
+                await client.identify(ImageRef(app(fake), tag), None)
+
+
+@pytest.mark.anyio
 async def test_inspect_finds_the_platform_in_nested_indexes(client: RegistryClient) -> None:
     async with fake_registry() as fake:
         mine = fake.add_image("acme/app", None, CONFIG)

@@ -45,6 +45,7 @@ async def test_each_read_goes_on_when_the_password_dies(
             lambda: renewing.list_tags(image, registry),
             lambda: renewing.resolve(image, "v1", registry),
             lambda: renewing.inspect(ImageRef(image, "v1"), registry),
+            lambda: renewing.identify(ImageRef(image, "v1"), registry),
             lambda: renewing.list_images(registry),
             lambda: renewing.rate_limited_view().list_tags(image, registry),
         ]

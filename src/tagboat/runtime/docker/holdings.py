@@ -75,12 +75,12 @@ class DockerHoldings:
         digest: Digest,
         registry: Registry | None,
         progress: Callable[[str], None],
-    ) -> None:
-        """Make `image`@`digest` be on the engine. `progress` gets words, at most twice a second."""
+    ) -> ImageInfo:
+        """Pull `image`@`digest`, and return what the engine says of it.
+
+        `progress` gets words, at most twice a second.
+        """
         reference = f"{image}@{digest}"
-        if await self.inspect_image(reference) is not None:
-            progress("the engine has it already")
-            return
 
         async def pull_as(known: Registry | None) -> None:
             auth = image_wire.registry_auth(image, known)
@@ -96,10 +96,12 @@ class DockerHoldings:
 
         await self._logins.use(registry, pull_as, EngineDeniedError, str(image))
         # A stream also ends when the engine is stopped: its end alone does not prove a pull.
-        if await self.inspect_image(reference) is None:
+        info = await self.inspect_image(reference)
+        if info is None:
             raise EngineUnavailableError(
                 f"the engine broke off the pull of {reference}: the image did not arrive"
             )
+        return info
 
     async def ensure_image(
         self,

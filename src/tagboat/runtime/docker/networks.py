@@ -139,7 +139,8 @@ class DockerNetworks:
     async def _inspect(self, name: str) -> wire.Json | None:
         async with self._connection.use(f"look at the network {name}", ASK_S) as docker:
             try:
-                found: wire.Json = await (await docker.networks.get(name)).show()
+                # By one call: aiodocker's own way asks twice.
+                found: wire.Json = await docker._query_json(f"networks/{name}")  # noqa: SLF001
             except DockerError as error:
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise
