@@ -100,6 +100,11 @@ class Camera:
         page = await self._open(*SIZES[size], colours, cookies)
         for number, path in enumerate(paths):
             await page.goto(self._url + path)
+            if path.endswith("/settings"):
+                # Fields of closed groups can be ugly, too.
+                await page.evaluate(
+                    "for (const one of document.querySelectorAll('main details')) one.open = true"
+                )
             name = re.sub(r"\W+", "-", re.sub(r"\b\w{24,}\b", "", path)).strip("-") or "overview"
             file = FOLDER / f"{name}-{number}-{size}-{colours}.png"
             await page.screenshot(path=file, full_page=True)
