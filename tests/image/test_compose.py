@@ -63,6 +63,13 @@ class Stack:
     def tagboat(self, *words: str, service: str = "tagboat") -> str:
         return self.execute(service, "tagboat", *words)
 
+    def page(self) -> tuple[int, str]:
+        """Ask the app; where nobody listens, the logs say why."""
+        try:
+            return page(self.port, HOST)
+        except OSError as error:
+            raise AssertionError(self.compose("ps") + self.compose("logs")) from error
+
     def shell(self, service: str, line: str) -> str:
         return self.execute(service, "sh", "-c", line)
 
@@ -156,7 +163,7 @@ def test_in_a_network_of_its_own_doctor_says_what_it_needs(stack: Stack) -> None
 
 
 def test_both_see_the_same_haproxy(stack: Stack, image: str) -> None:
-    assert page(stack.port, HOST) == (200, "one"), image
+    assert stack.page() == (200, "one"), image
     assert "HAProxy runs" in stack.tagboat("ingress", "status", service="ingress")
     assert "in another container" in stack.tagboat("ingress", "status")
 
@@ -194,6 +201,6 @@ def test_a_restart_of_the_ingress_is_followed_by_the_server(stack: Stack, image:
     stack.until_healthy("ingress")
     publish(image, "v4", body="four")
     stack.tagboat("deploy", "hello", "dev", "v4", "--wait")
-    assert page(stack.port, HOST) == (200, "four")
+    assert stack.page() == (200, "four")
     listening = stack.shell("tagboat", "grep -l haproxy /proc/[0-9]*/comm || echo none")
     assert listening == "none", "the server starts none of its own"
