@@ -14,6 +14,15 @@ from tests.support.asgi import Answer
 from tests.support.pages import Browser, signed_in, words
 
 pytestmark = pytest.mark.anyio
+APP = {"name": "shop", "image": "git.example.com/acme/shop"}
+NUMBERS = (
+    "deliveries_keep_days",
+    "deliveries_keep",
+    "images_keep",
+    "history_keep_days",
+    "audit_keep_days",
+    "backups_keep",
+)
 PASSWORD = "correct horse battery"
 REGISTRY = {"name": "forge", "url": "https://forge.example.com", "kind": "gitea"}
 
@@ -80,6 +89,55 @@ async def test_an_account_is_made_changed_and_deleted(api: Api) -> None:
     deleted = await browser.follow(await browser.post(f"{path}/delete"))
     assert "The account bob is deleted." in words(deleted)
     assert (await browser.get(path)).status == 404
+
+
+async def test_a_limit_that_nobody_touches_stays(api: Api) -> None:
+    browser = await signed_in(api)
+    project = (await api.caller.post("/api/projects", APP)).json["id"]
+    await signed_in(api, Role.DEPLOYER, name="left", projects=(project,))
+    # As a provider's role leaves it: the limit waits for the role to be deployer again.
+    await signed_in(api, Role.VIEWER, name="for-now", projects=(project,))
+    ids = {one["name"]: one["id"] for one in (await api.caller.get("/api/users")).json["items"]}
+
+    async def limit(name: str) -> list[str] | None:
+        shown = (await api.caller.get(f"/api/users/{ids[name]}")).json["projects"]
+        return None if shown is None else [one["name"] for one in shown]
+
+    async def save(name: str, **typed: str) -> None:
+        page = await browser.get(f"/users/{ids[name]}")
+        was = (found := re.search(rb'name="was-projects" value="([^"]*)"', page.body)) and found[1]
+        form = {"name": name, "version": version(page), "was-projects": (was or b"").decode()}
+        answer = await browser.post(f"/users/{ids[name]}", {**form, **typed})
+        assert answer.status == 303, words(answer)
+
+    await save("for-now", role="viewer", projects="shop")
+    assert (await api.caller.patch(f"/api/users/{ids['for-now']}", {"name": "later"})).status == 200
+    assert await limit("for-now") == ["shop"]
+    await save("for-now", role="deployer", projects="shop")
+    assert await limit("for-now") == ["shop"]
+    await save("left", role="deployer", projects="")
+    assert await limit("left") is None
+    await save("left", role="deployer", projects="shop")
+    await api.caller.delete(f"/api/projects/{project}")
+
+    await save("left", role="deployer", projects="")
+    assert await limit("left") == []
+    await save("left", role="deployer", projects="", all_projects="yes")
+    assert await limit("left") is None
+
+
+async def test_an_empty_list_of_images_stays_empty(api: Api) -> None:
+    browser = await signed_in(api)
+    for ticked, expected in (("", []), ("yes", None)):
+        before = await api.caller.patch("/api/settings", {"auto_create_images": []})
+        page = await browser.get("/settings")
+        form = {name: str(before.json[name]) for name in NUMBERS}
+        form |= {"version": version(page), "poll_schedule": before.json["poll_schedule"]}
+        form |= {"auto_create": "yes", "auto_create_images": "", "any_image": ticked}
+        answer = await browser.post("/settings", {**form, "max_projects": "77"})
+        assert answer.status == 303, words(answer)
+        after = (await api.caller.get("/api/settings")).json
+        assert (after["auto_create_images"], after["max_projects"]) == (expected, 77)
 
 
 async def test_the_last_admin_stays(api: Api) -> None:

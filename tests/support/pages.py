@@ -18,13 +18,23 @@ from tests.support.asgi import Answer
 
 
 async def signed_in(
-    api: Api, role: Role = Role.ADMIN, name: str = "ada", projects: tuple[str, ...] | None = None
+    api: Api,
+    role: Role = Role.ADMIN,
+    name: str = "ada",
+    projects: tuple[str, ...] | None = None,
+    *,
+    password: str | None = None,
 ) -> "Browser":
-    """A browser with a session of a new account."""
+    """A browser with a session of a new account. `password` is a hash."""
 
     def work(tx: Tx) -> str:
         account = Account(
-            id=new_id(), name=name, role=role, projects=projects, created_at=datetime.now(UTC)
+            id=new_id(),
+            name=name,
+            role=role,
+            projects=projects,
+            password=password,
+            created_at=datetime.now(UTC),
         )
         tx.add_account(account)
         return begin_session(tx, account, datetime.now(UTC), "127.0.0.1", "a test").cookie

@@ -180,7 +180,6 @@ class AccountOperations:
             old = tx.account(account_id)
             check(old)
             account = replace(old, **_with_projects(tx, old, given))
-            check_rights(account.role, account.projects, ACCOUNT_ROLES)
             _check_account_name(tx, account)
             if old.role is Role.ADMIN and account.role is not Role.ADMIN:
                 _check_other_admin(tx, f"{old.name} keeps the role admin")
@@ -282,13 +281,13 @@ def _check_other_admin(reader: Reader, result: str) -> None:
 
 def _with_projects(reader: Reader, old: Account, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields given, with the ids of projects; another role ends the limit."""
-    fields = dict(given)
+    fields, role = dict(given), given.get("role", old.role)
+    # Before they are looked up: the role decides if there may be any.
+    check_rights(role, fields.get("projects"), ACCOUNT_ROLES)
     if "projects" in fields:
-        # Before they are looked up: the role decides if there may be any.
-        check_rights(fields.get("role", old.role), fields["projects"], ACCOUNT_ROLES)
         fields["projects"] = find_projects(reader, fields["projects"])
-    # Also of a viewer, who keeps the limit that a provider's role may give a use to again.
-    elif fields.get("role", old.role) is not Role.DEPLOYER:
+    # Who is a viewer for now keeps the limit: a provider's role may give a use to it again.
+    elif role is not old.role and role is not Role.DEPLOYER:
         fields["projects"] = None
     return fields
 

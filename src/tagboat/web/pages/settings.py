@@ -44,14 +44,17 @@ async def change_settings_order(visit: Visit) -> Response:
     """Change the settings that differ; they hold from now on."""
     operations, form = visit.operations, visit.form
     try:
+        present = show_settings(await operations.settings.read())
+        images = read_lines(form.text("auto_create_images"))
+        # Nobody has touched a list that is empty on purpose: no image at all.
+        stays_empty = present.auto_create_images == [] and not form.ticked("any_image")
         typed = {
             "poll_schedule": form.text("poll_schedule"),
             "auto_create": form.ticked("auto_create"),
-            "auto_create_images": read_lines(form.text("auto_create_images")) or None,
+            "auto_create_images": images or ([] if stays_empty else None),
             **{name: whole_or_text(form.text(name)) for name in _NUMBERS},
         }
         given = as_body(SettingsUpdate, typed).given()
-        present = show_settings(await operations.settings.read())
         # A new schedule makes the poller plan anew: only what differs is changed.
         changed = {name: value for name, value in given.items() if value != getattr(present, name)}
         await operations.settings.change(changed, check_version(form))

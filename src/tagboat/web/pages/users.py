@@ -63,8 +63,12 @@ async def user_page(visit: Visit) -> Response:
 
 @router.order(_USER, needs=Role.ADMIN)
 async def change_user_order(visit: Visit) -> Response:
-    """Change an account."""
+    """Change an account; projects that nobody has touched stay, also where there is none."""
     given = rights_in(visit.form)
+    if visit.form.ticked("all_projects"):
+        given["projects"] = None
+    elif (given["projects"] or []) == read_lines(visit.form.text("was-projects")):
+        del given["projects"]
     # Empty, it leaves the password that is on record.
     if password := visit.form.exact("password"):
         given["password"] = password
