@@ -174,7 +174,19 @@ def test_what_pushes_and_polls_have_queued_waits_while_the_stage_is_held(due: Du
 
     assert may_begin(*by_news, by_hand, held=["dev"]) == ["3", "4"]
     assert may_begin(*by_news, held=["dev", "prod"]) == []
-    assert may_begin(*by_news, by_hand, held=["qa"]) == ["1", "3"]
+    assert may_begin(*by_news, by_hand, held=["qa"]) == ["3", "4"]
+
+
+def test_what_a_person_has_ordered_goes_before_what_was_pushed(due: Due) -> None:
+    pushes = [queued("1"), replace(queued("2"), trigger=Trigger.POLL), queued("6")]
+    orders = [
+        replace(queued(name), trigger=trigger)
+        for name, trigger in (("3", Trigger.ROLLBACK), ("4", Trigger.MANUAL))
+    ]
+    for waiting, first in ((5, "3"), (4, "4"), (3, "1"), (2, "2"), (1, "6")):
+        given = [*orders, *pushes][-waiting:]
+        for held in ([], ["dev"]) if waiting > 3 else ([],):
+            assert [deploy.id for deploy in due(given, held=held)] == [first]
 
 
 def test_no_more_come_than_are_asked_for_and_abandoned_ones_first(claimed: Claimed) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tagboat.core.health import Manner
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.route import Route, RouteState
 from tagboat.runtime.docker.protocol_probe import ProtocolProbe
@@ -218,14 +219,16 @@ async def test_a_path_is_asked_in_the_project_s_protocol(tls: ssl.SSLContext) ->
     probe = ProtocolProbe()
     async with Http2App("blue").running() as app, tls_app(tls) as tls_port:
         assert (
-            await probe.ask(AppProtocol.H2C, at(app.port), "/up?x=1", host="app.example.com")
+            await probe.ask(
+                AppProtocol.H2C, at(app.port), "/up?x=1", Manner(host="app.example.com")
+            )
             is None
         )
         assert (app.seen[0][":path"], app.seen[0][":authority"]) == ("/up?x=1", "app.example.com")
         assert await probe.ask(AppProtocol.HTTPS, at(tls_port), "/up") is None
         wrong = [
             await probe.ask(AppProtocol.HTTPS, at(app.port), "/"),
-            await probe.ask(AppProtocol.H2C, at(tls_port), "/", limit_s=1),
+            await probe.ask(AppProtocol.H2C, at(tls_port), "/", Manner(limit_s=1)),
         ]
         assert wrong[0] == "it does not speak https, which the project's protocol says"
         assert wrong[1] is not None

@@ -539,6 +539,14 @@ async def test_what_waits_for_another_reason_is_not_offered(desk: Desk) -> None:
     assert await desk.store.read(lambda reader: reader.held_pushes(desk.dev.id)) == []
 
 
+async def test_a_release_tells_what_goes_on_that_was_queued_before_the_hold(desk: Desk) -> None:
+    await desk.push("v1")
+    (before,) = await desk.store.read(lambda reader: reader.open_deploys(desk.dev.id))
+    await desk.order(lambda tx: desk.orders.hold(tx, desk.dev.id))
+    queued = await desk.order(lambda tx: desk.orders.release(tx, desk.dev.id))
+    assert [(one.outcome, one.deploy_id) for one in queued] == [(Outcome.QUEUED, before.id)]
+
+
 async def test_holding_twice_and_releasing_twice_is_no_different(desk: Desk) -> None:
     for _ in range(2):
         assert (await desk.order(lambda tx: desk.orders.hold(tx, desk.dev.id))).held

@@ -54,8 +54,6 @@ def release_command(
         return
     queued = answer["deploys"]
     what = (
-        f"queued, as it arrived while held: deploy {', '.join(queued)}"
-        if queued
-        else "no tag arrived that it would deploy"
+        f"queued: deploy {', '.join(queued)}" if queued else "no tag arrived that it would deploy"
     )
     show.line(f"{project} {stage} is released; {what}")

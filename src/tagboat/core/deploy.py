@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from tagboat.core.catalog import HeldPush
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.protocol import AppProtocol
@@ -328,3 +329,14 @@ class TakenBack:
     tag: str
     reason: str
     at: datetime
+
+
+def push_of(deploy: Deploy) -> HeldPush:
+    """Return the push or poll that a deploy was queued by, as one that waits in its stage."""
+    return HeldPush(
+        stage_id=deploy.stage_id,
+        tag=deploy.tag,
+        digest=deploy.digest,
+        source=deploy.trigger.value,
+        seen_at=deploy.created_at,
+    )

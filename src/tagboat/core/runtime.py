@@ -23,8 +23,8 @@ BeforeStart = Callable[[], Awaitable[None]]
 class Probe(Protocol):
     """Health checks of an endpoint. None is a yes, a string says why not; nothing is raised.
 
-    `ask` speaks any protocol. `spoken` returns the protocol that is spoken at an endpoint where
-    HTTP/1.1 is not, None where nothing shows it.
+    `ask` speaks any protocol; without a path any answer in it is a yes. `spoken` returns the
+    protocol that is spoken at an endpoint where HTTP/1.1 is not, None where nothing shows it.
     """
 
     async def http(self, endpoint: Endpoint, path: str, manner: Manner = ...) -> str | None: ...
@@ -33,9 +33,8 @@ class Probe(Protocol):
         self,
         protocol: AppProtocol,
         endpoint: Endpoint,
-        path: str,
-        host: str = ...,
-        limit_s: float = ...,
+        path: str | None,
+        manner: Manner = ...,
     ) -> str | None: ...
     async def spoken(self, endpoint: Endpoint) -> AppProtocol | None: ...
 

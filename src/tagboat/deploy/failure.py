@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from tagboat.core.catalog import HeldPush, judged_tag
-from tagboat.core.deploy import Deploy
+from tagboat.core.catalog import judged_tag
+from tagboat.core.deploy import Deploy, push_of
 from tagboat.core.errors import DeployFailedError, NotAnImageError, RegistryNotFoundError
 from tagboat.core.ports import Tx
 from tagboat.core.push import Outcome, PushVerdict, Source
@@ -87,15 +87,7 @@ def say_no_image(reason: str, tx: Tx, deploy: Deploy) -> None:
 def keep_waiting(reason: str, tx: Tx, deploy: Deploy) -> None:
     """Keep the push for the release of the stage, and record the reason on its tag."""
     source, now = Source(deploy.trigger.value), deploy.created_at
-    tx.add_held_push(
-        HeldPush(
-            stage_id=deploy.stage_id,
-            tag=deploy.tag,
-            digest=deploy.digest,
-            source=source,
-            seen_at=now,
-        )
-    )
+    tx.add_held_push(push_of(deploy))
     verdict = PushVerdict(
         at=now, source=source, outcome=Outcome.WAITING, reason=reason, deploy=deploy.id
     )

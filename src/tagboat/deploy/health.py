@@ -12,7 +12,6 @@ from tagboat.core.errors import DeployFailedError, EngineError, StoreUnavailable
 from tagboat.core.health import Manner
 from tagboat.core.masking import mask_values
 from tagboat.core.naming import stage_host
-from tagboat.core.protocol import AppProtocol
 from tagboat.core.run import RunConfig
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.context import DeployContext
@@ -36,7 +35,6 @@ _PROMPT_S = 1.0
 _MOST_LENT_S = 900.0
 """Seconds that a gate is longer at most because nodes pull the image, or the runtime is slow."""
 _TELL_EVERY_S = 1.0
-_ANSWERED = "answered HTTP "
 _SILENCES = 3
 """Failed probes in a row that make a watched instance unhealthy: one may be a hiccup."""
 
@@ -199,20 +197,13 @@ class Health:
         if not path.startswith("/"):
             if endpoint is None:
                 return None
-            if protocol is AppProtocol.HTTP:
-                return await self._probe.tcp(endpoint)
-            said = await self._probe.ask(protocol, endpoint, "/", whole.host, whole.limit_s)
-            # Without a path any answer counts, whatever its status: it is in the app's protocol.
-            return None if said is not None and said.startswith(_ANSWERED) else said
+            return await self._probe.ask(protocol, endpoint, None, whole)
         if endpoint is None:
             raise DeployFailedError(
                 "the healthcheck is a path, but the project has no port to ask it at; set the port"
             )
         within = replace(whole, limit_s=min(whole.limit_s, left_s))
-        if protocol is AppProtocol.HTTP:
-            said = await self._probe.http(endpoint, path, within)
-        else:
-            said = await self._probe.ask(protocol, endpoint, path, within.host, within.limit_s)
+        said = await self._probe.ask(protocol, endpoint, path, within)
         if said is not None and left_s < whole.limit_s and said.startswith("no answer within"):
             # The end of the gate has cut this request short: the answer before it says more.
             return self._said or said

@@ -21,6 +21,7 @@ from tagboat.core.deploy import (
     TakenBack,
     Trigger,
     made_draining,
+    push_of,
 )
 from tagboat.core.errors import ConflictError
 from tagboat.core.image import parse_digest
@@ -175,42 +176,33 @@ class StageActions:
         as if they came now. Versions that were taken back stay waiting, and so do lower versions
         where the stage accepts none; those of polls are only recorded. With `including` they are
         tried again. In a stopped stage everything goes on waiting.
+
+        Returns what may begin now, oldest first: what it has queued, and what pushes had before.
         """
-        stage = replace(tx.stage(stage_id), held=False, held_at=None, held_by=None)
+        held = tx.stage(stage_id)
+        stage = replace(held, held=False, held_at=None, held_by=None)
         tx.put_stage(stage)
         if stage.stopped:
             return []
         offers = tx.held_pushes(stage.id)
         tx.delete_held_pushes(stage.id)
         tx.announce(Topic.DEPLOYS)  # what pushes have queued before the hold may begin now
-        # What was kept is dropped all the same: a stage without it takes nothing by itself.
-        if not stage.auto_deploy:
-            return []
-        due = [offer for offer in offers if self._is_due(tx, stage, offer, including=including)]
         waiting = [
             one
             for one in tx.open_deploys(stage.id)
             if one.by_news and one.status is DeployStatus.QUEUED
         ]
+        begins = [Queued(Outcome.QUEUED, one.id) for one in waiting if held.held]
+        # What was kept is dropped all the same: a stage without it takes nothing by itself.
+        if not stage.auto_deploy:
+            return begins
+        due = [offer for offer in offers if self._is_due(tx, stage, offer, including=including)]
         # Deploys that pushes have queued before the hold count too: an older push must not follow.
-        candidates = [
-            *due,
-            *(
-                HeldPush(
-                    stage_id=stage.id,
-                    tag=deploy.tag,
-                    digest=None,
-                    source=deploy.trigger,
-                    seen_at=deploy.created_at,
-                )
-                for deploy in waiting
-            ),
-        ]
+        candidates = [*due, *map(push_of, waiting)]
         chosen = _newest_offers(stage, candidates, self.clock())
         for offer in due:
             if offer not in chosen:
                 self._tell_why(tx, stage, offer, Outcome.RECORDED)
-        released = []
         for offer in chosen:
             if offer in due:
                 queued = self.deployer.trigger_deploy(
@@ -221,8 +213,9 @@ class StageActions:
                     trigger=Trigger(Source(offer.source)),
                 )
                 self._tell_why(tx, stage, offer, queued.outcome, queued.deploy_id)
-                released.append(queued)
-        return released
+                begins = [one for one in begins if one.deploy_id != queued.deploy_id]
+                begins.append(queued)
+        return [one for one in begins if not tx.deploy(one.deploy_id).status.final]
 
     def _is_due(self, tx: Tx, stage: Stage, offer: HeldPush, *, including: bool) -> bool:
         """Return whether the stage accepts the push by the rules of now.

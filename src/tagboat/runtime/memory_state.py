@@ -42,9 +42,8 @@ class AnsweringProbe:
         self,
         protocol: AppProtocol,  # noqa: ARG002
         endpoint: Endpoint,  # noqa: ARG002
-        path: str,  # noqa: ARG002
-        host: str = "localhost",  # noqa: ARG002
-        limit_s: float = 5.0,  # noqa: ARG002
+        path: str | None,  # noqa: ARG002
+        manner: Manner | None = None,  # noqa: ARG002
     ) -> str | None:
         """Return None: it answers."""
         return None

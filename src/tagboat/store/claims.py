@@ -42,8 +42,9 @@ def abandoned(holder: str, now: datetime, mine: Collection[str]) -> Select[Any]:
 def next_queued(limit: int) -> Select[Any]:
     """Return the query for queued deploys, oldest first, one for each stage where none is running.
 
-    It is the oldest of its stage that may begin: while a stage is held or stopped, deploys that
-    pushes and polls have queued may not.
+    It is the oldest of its stage that a person has ordered, else the oldest that may begin: while a
+    stage is held or stopped, deploys that pushes and polls have queued may not. Pushes that wait
+    behind a rollback follow it when the stage is released meanwhile, however old they are.
     """
     idle = ~_other_of_stage(RUNNING)
     free = ~exists(
@@ -51,11 +52,14 @@ def next_queued(limit: int) -> Select[Any]:
         .where(stages.c.id == deploys.c.stage_id, stages.c.held | stages.c.stopped_at.is_not(None))
         .correlate(deploys)
     )
-    first = ~_other_of_stage(QUEUED, _earlier.c.id < deploys.c.id, free | _by_hand(_earlier))
-    may = free | _by_hand(deploys)
+    older, by_hand = _earlier.c.id < deploys.c.id, _by_hand(deploys)
+    first = ~_other_of_stage(QUEUED, older, _by_hand(_earlier) | (~by_hand & free))
+    # Apart from the first, which goes by the index: it is asked of the oldest of a stage only.
+    ordered = by_hand | ~_other_of_stage(QUEUED, _by_hand(_earlier))
+    may = free | by_hand
     found = (
         select(deploys.c.id)
-        .where(QUEUED(deploys), idle, first, may)
+        .where(QUEUED(deploys), idle, first, may, ordered)
         .order_by(deploys.c.id)
         .limit(limit)
     )

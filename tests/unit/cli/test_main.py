@@ -143,7 +143,7 @@ HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
         ),
         (
             ["release", "app", "dev"],
-            "app dev is released; queued, as it arrived while held: deploy d1",
+            "app dev is released; queued: deploy d1",
         ),
         (["restart", "app", "dev"], "deploy d1 of v1 is"),
         (["stop", "app", "dev"], "'tagboat start app dev' starts it"),

@@ -134,12 +134,15 @@ class Answers:
         self,
         protocol: AppProtocol,
         endpoint: Endpoint,
-        path: str,
-        host: str = "localhost",
-        limit_s: float = 5,
+        path: str | None,
+        manner: Manner = Manner(),  # noqa: B008 - frozen
     ) -> str | None:
-        self.asked_in.append((protocol, host, limit_s))
-        return await self.http(endpoint, path)
+        if protocol is AppProtocol.HTTP:
+            return await (self.tcp(endpoint) if path is None else self.http(endpoint, path, manner))
+        self.asked_in.append((protocol, manner.host, manner.limit_s))
+        said = await self.http(endpoint, path or "/")
+        # Without a path, any status is an answer.
+        return None if path is None and said and said.startswith("answered HTTP") else said
 
     async def spoken(self, endpoint: Endpoint) -> AppProtocol | None:  # noqa: ARG002 - the port's
         return self.speaks

@@ -228,7 +228,8 @@ async def test_of_what_was_queued_before_and_offered_after_the_hold_the_newest_i
         stage_id=led.stage.id, tag="v1.5", digest=None, source="webhook", seen_at=led.clock.now()
     )
     await led.store.write(lambda tx: tx.add_held_push(offer))
-    assert await order(led, lambda orders, tx: orders.release(tx, led.stage.id)) == []
+    (goes_on,) = await order(led, lambda orders, tx: orders.release(tx, led.stage.id))
+    assert goes_on.deploy_id == before.id
     assert (await led.carry_out(before)).reason == "v2 is live"
 
 

@@ -135,7 +135,7 @@ def test_a_look_for_work_passes_over_what_must_wait_without_reading_it(
     ]
     assert queued == [
         "SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)",
-        "LIST SUBQUERY 5",
+        "LIST SUBQUERY 6",
         "SCAN deploys USING COVERING INDEX ix_deploys_waiting",
         "CORRELATED SCALAR SUBQUERY 1",
         "SEARCH earlier USING COVERING INDEX ix_deploys_running (stage_id=?)",
@@ -145,6 +145,8 @@ def test_a_look_for_work_passes_over_what_must_wait_without_reading_it(
         "SEARCH stages USING INDEX sqlite_autoindex_stages_1 (id=?)",
         "CORRELATED SCALAR SUBQUERY 4",
         "SEARCH stages USING INDEX sqlite_autoindex_stages_1 (id=?)",
+        "CORRELATED SCALAR SUBQUERY 5",
+        "SEARCH earlier USING COVERING INDEX ix_deploys_queued (stage_id=?)",
     ]
 
 

@@ -14,13 +14,13 @@ from tagboat.runtime.docker.http_answer import LONGEST_LINE, ProbeAnswer, read_h
 _CONNECT_WITHIN_S = 2.0
 _STAYS_OPEN_S = 0.15
 _AT_ONCE_S = 1.0
-_PLAINLY = Manner()
+PLAINLY = Manner()
 
 
 class LoopbackProbe:
     """Probes 127.0.0.1. Never raises: None is a yes, a text says why not."""
 
-    async def http(self, endpoint: Endpoint, path: str, manner: Manner = _PLAINLY) -> str | None:
+    async def http(self, endpoint: Endpoint, path: str, manner: Manner = PLAINLY) -> str | None:
         """GET `path` (which may have a query).
 
         2xx and 3xx are a yes, but for a redirect to the same path under https.
@@ -30,7 +30,7 @@ class LoopbackProbe:
             async with asyncio.timeout(manner.limit_s), _connected(endpoint) as (reader, writer):
                 head = await _ask(reader, writer, path, manner)
                 if head.status < 400:  # noqa: PLR2004 - the classes of HTTP
-                    return _problem(head, path, manner)
+                    return problem_with(head, path, manner)
                 said = await read_said(reader, head)
         except TimeoutError:
             # With a status the answer is known: a body that comes too late is left out.
@@ -72,7 +72,7 @@ class LoopbackProbe:
         # Some apps hang up on the silent, and answer a request all the same.
         try:
             async with asyncio.timeout(_AT_ONCE_S), _connected(endpoint) as (reader, writer):
-                await _ask(reader, writer, "/", _PLAINLY)
+                await _ask(reader, writer, "/", PLAINLY)
         except (TimeoutError, _NoConnectionError, OSError, ValueError):
             return NOBODY_LISTENS
         return None
@@ -112,7 +112,7 @@ async def _ask(
     return await read_head(reader)
 
 
-def _problem(head: ProbeAnswer, path: str, manner: Manner) -> str | None:
+def problem_with(head: ProbeAnswer, path: str, manner: Manner) -> str | None:
     """Return why an answer below 400 is none: an app that forces https has not looked at it.
 
     None: it is one.

@@ -6,16 +6,20 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable
 from http import HTTPStatus
 
-from tagboat import __version__
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.generics import T
 from tagboat.core.health import REFUSED, Manner
 from tagboat.core.protocol import AppProtocol, spoken
-from tagboat.runtime.docker import h2c
-from tagboat.runtime.docker.http_answer import read_head
-from tagboat.runtime.docker.probe import LoopbackProbe, http_request, target
+from tagboat.runtime.docker.h2c import NoHttp2Error, ask_by_h2c
+from tagboat.runtime.docker.http_answer import ProbeAnswer, read_head
+from tagboat.runtime.docker.probe import (
+    PLAINLY,
+    LoopbackProbe,
+    http_request,
+    problem_with,
+    target,
+)
 
-_WHOLE_S = 5.0
 _SAYS_S = 0.5
 _LONGEST_GREETING = 4096
 _BAD_REQUESTS = (b"HTTP/1.1 400", b"HTTP/1.0 400")
@@ -29,33 +33,34 @@ class ProtocolProbe(LoopbackProbe):
         self,
         protocol: AppProtocol,
         endpoint: Endpoint,
-        path: str,
-        host: str = "localhost",
-        limit_s: float = _WHOLE_S,
+        path: str | None,
+        manner: Manner = PLAINLY,
     ) -> str | None:
-        """GET `path` in `protocol`, with `host` as its Host: 2xx and 3xx are a yes.
+        """GET `path` in `protocol`, and judge the answer as `http` does.
 
-        Waits at most `limit_s` seconds.
+        Without a path any answer is a yes, whatever its status.
         """
         if protocol is AppProtocol.HTTP:
-            return await self.http(endpoint, path)
+            return await (self.tcp(endpoint) if path is None else self.http(endpoint, path, manner))
         problem = None
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(manner.limit_s):
                 if protocol is AppProtocol.HTTPS:
                     async with _connection(endpoint, _unverified()) as (reader, writer):
-                        writer.write(http_request(path, Manner(host=host, proto="https")))
-                        status = (await read_head(reader)).status
+                        writer.write(http_request(path or "/", manner))
+                        head = await read_head(reader)
                 else:
-                    status = await _status_by_h2c(endpoint, path, host)
-            if not HTTPStatus.OK <= status < HTTPStatus.BAD_REQUEST:
-                problem = f"answered HTTP {status}"
+                    head = await _head_by_h2c(endpoint, path or "/", manner)
+            if path is not None:
+                is_bad = not HTTPStatus.OK <= head.status < HTTPStatus.BAD_REQUEST
+                told = f"answered HTTP {head.status}"
+                problem = told if is_bad else problem_with(head, path, manner)
         except TimeoutError:
-            problem = f"no answer within {limit_s:g} s"
+            problem = f"no answer within {manner.limit_s:g} s"
         except ConnectionRefusedError:
             problem = REFUSED
         # Before OSError and ValueError: each of these is one of them.
-        except (ssl.SSLError, h2c.NoHttp2Error):
+        except (ssl.SSLError, NoHttp2Error):
             problem = f"it does not speak {protocol.value}, which the project's protocol says"
         except ValueError:
             problem = "it answered something that is not HTTP"
@@ -80,10 +85,10 @@ class ProtocolProbe(LoopbackProbe):
             return found
         # Many only hang up on what they do not understand, or call it bad. Who answers in a
         # protocol speaks it.
-        tls, h2c_status = await asyncio.gather(
-            _within(_shakes_hands(endpoint)), _within(_status_by_h2c(endpoint, "/", "localhost"))
+        tls, h2c = await asyncio.gather(
+            _within(_shakes_hands(endpoint)), _within(_head_by_h2c(endpoint, "/", PLAINLY))
         )
-        return AppProtocol.HTTPS if tls else (AppProtocol.H2C if h2c_status else None)
+        return AppProtocol.HTTPS if tls else (AppProtocol.H2C if h2c else None)
 
 
 async def _within(asked: Awaitable[T]) -> T | None:
@@ -99,19 +104,9 @@ async def _shakes_hands(endpoint: Endpoint) -> bool:
         return True
 
 
-async def _status_by_h2c(endpoint: Endpoint, path: str, host: str) -> int:
+async def _head_by_h2c(endpoint: Endpoint, path: str, manner: Manner) -> ProbeAnswer:
     async with _connection(endpoint) as (reader, writer):
-        writer.write(
-            h2c.h2c_request(
-                target(path), host, [("user-agent", f"tagboat/{__version__}"), ("accept", "*/*")]
-            )
-        )
-        while True:
-            head = await reader.readexactly(h2c.HEAD_LENGTH)
-            status, reply = h2c.heard(head, await reader.readexactly(h2c.payload_length(head)))
-            if status is not None:
-                return status
-            writer.write(reply)
+        return await ask_by_h2c(reader, writer, target(path), manner)
 
 
 @contextlib.asynccontextmanager
