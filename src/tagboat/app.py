@@ -230,7 +230,7 @@ async def _building(
         log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
     installation = await patiently(store, partial(set_up_once, settings, store))
     # Servers that share a database share the installation, and take turns.
-    claimed = claim_installation(installation) if store.exclusive else None
+    claimed = claim_installation(installation, await store.database_id())
     adapters = build_adapters(settings, store, data_dir.replica)
     engine, registry, queue = adapters.engine, adapters.registry, adapters.queue
     clock, counters, replica = adapters.clock, adapters.counters, data_dir.replica
@@ -276,8 +276,7 @@ async def _building(
         claim, ingress = partial(claim_engine, store, engine, settings.engine_id), adapters.ingress
         yield _Built(server, worker, poller, parts, ingress, operations, token, replica, claim)
     finally:
-        if claimed:
-            claimed.close()
+        claimed.close()
         if oidc:
             await oidc.provider.close()
         await registry.close()

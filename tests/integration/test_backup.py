@@ -243,6 +243,17 @@ async def test_neither_its_own_server_nor_the_original_may_run(
     restore(new, file)
 
 
+async def test_a_database_is_told_from_its_copy(postgres: Postgres, tmp_path: Path) -> None:
+    urls = [postgres.new_database(), postgres.new_database(), None]
+    stores = [open_store(url, tmp_path) for url in (*urls, urls[0])]
+    first, copy, file, same = [await store.database_id() for store in stores]
+    for store in stores:
+        store.close()
+    assert file == ""
+    assert first == same
+    assert len({first, copy, file}) == 3
+
+
 async def test_one_that_is_cut_off_is_finished_by_the_same_command(
     place: DatabasePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

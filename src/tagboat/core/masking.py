@@ -30,7 +30,9 @@ def mask_values(text: str, values: Iterable[str]) -> str:
 def masking(values: Iterable[str]) -> Callable[[str], str]:
     """Return the function that masks `values` in a text, for many texts; see `mask_values`."""
     values, forms = list(values), set[str]()
-    for line in {line.strip() for value in values for line in value.splitlines()}:
+    # Whole, too: the short lines of one, such as braces, are masked with the others only.
+    wholes = {value.strip() for value in values}
+    for line in wholes | {line.strip() for value in values for line in value.splitlines()}:
         shown = harmless(line)
         # As they look on a terminal, in a sentence, and in JSON.
         forms |= {line, shown, shown.strip(), " ".join(shown.split())}
@@ -39,7 +41,7 @@ def masking(values: Iterable[str]) -> Callable[[str], str]:
     secrets = sorted(
         (form for form in forms if len(form) >= SHORTEST_MASKED), key=len, reverse=True
     )
-    words = _short_words({value.strip() for value in values})
+    words = _short_words(wholes)
 
     def mask(text: str) -> str:
         for secret in secrets:

@@ -45,6 +45,12 @@ CLOSE_S, CLOSE_SHARED_S = 2.0, 1.0
 READERS = 4
 """Number of threads that read: more would only wait for one another."""
 
+_DATABASE_ID = (
+    "SELECT concat_ws('-', (pg_control_system()).system_identifier, oid) FROM pg_database"
+    " WHERE datname = current_database()"
+)
+"""A cluster has a number of its own, and each database in it."""
+
 log = structlog.get_logger("tagboat.store")
 
 
@@ -76,6 +82,23 @@ class SqlStore:
     def exclusive(self) -> bool:
         """True where no other server writes to it, as with SQLite, whose directory is locked."""
         return self._engine.dialect.name == "sqlite"
+
+    async def database_id(self) -> str:
+        """Return what tells this database from its copies; empty where it is exclusive.
+
+        Raises StoreUnavailableError.
+        """
+        if self.exclusive:
+            return ""
+
+        def ask() -> str:
+            try:
+                with self._reads.connect() as connection:
+                    return str(connection.exec_driver_sql(_DATABASE_ID).scalar_one())
+            except DBAPIError as error:
+                raise translate(error) from error
+
+        return await self._readers.run(ask)
 
     def keyed_hash(self, place: str, content: bytes) -> str:
         """Return the hash of a content under a key that is derived from the encryption key."""

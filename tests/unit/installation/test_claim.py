@@ -9,7 +9,21 @@ def test_an_installation_is_claimed_once_at_a_time() -> None:
     installation = new_id()
     claim = claim_installation(installation)
     claim_installation(new_id()).close()
-    with pytest.raises(SettingsError, match="runs on this machine with another data directory"):
+    with pytest.raises(SettingsError, match="runs on this machine with other data"):
         claim_installation(installation)
     claim.close()
     claim_installation(installation).close()
+
+
+def test_servers_on_one_database_share_a_claim_and_no_copy_runs_beside_any_of_them() -> None:
+    installation = new_id()
+    first, second = (claim_installation(installation, "one") for _ in range(2))
+    for claim in (first, second):
+        for other in ("two", "on", ""):
+            with pytest.raises(SettingsError, match="runs on this machine with other data"):
+                claim_installation(installation, other)
+        claim.close()
+    copy = claim_installation(installation, "two")
+    with pytest.raises(SettingsError):
+        claim_installation(installation, "one")
+    copy.close()
