@@ -16,11 +16,16 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from tagboat.core.deploy import Deploy, DeployStatus
-from tagboat.core.errors import EngineUnavailableError, IngressUnavailableError
+from tagboat.core.errors import (
+    EngineUnavailableError,
+    IngressUnavailableError,
+    StoreUnavailableError,
+)
 from tagboat.core.polling import RegistryBackoff
 from tagboat.core.ports import Topic, Tx
 from tagboat.ingress.memory import MemoryIngress
 from tagboat.operations.queries import machine
+from tagboat.store import SqlStore
 from tests.support.api import BASE_DOMAIN, VERSION, Api, running_api
 from tests.support.records import deploy_record, put_deploy
 
@@ -295,6 +300,22 @@ async def test_the_numbers_of_a_stage_follow_its_record_and_its_names(api: Api) 
     assert last == NOON.timestamp()
     assert (await api.caller.delete(path)).status in {200, 204}
     assert await numbers() == {}
+
+
+async def test_a_database_that_is_away_is_a_component_that_is_down(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_store: SqlStore, _work: object) -> None:
+        raise StoreUnavailableError("no database")
+
+    for name in ("read", "write"):
+        monkeypatch.setattr(SqlStore, name, away)
+    answer = await api.caller.get("/metrics")
+    assert answer.status == 200
+    text = answer.body.decode()
+    assert 'tagboat_component_up{component="database"} 0.0' in text
+    assert 'tagboat_component_up{component="engine"} 1.0' in text
+    assert "process_resident_memory_bytes" in text
 
 
 async def test_what_is_out_is_down_by_name_with_the_reason_in_the_health(tmp_path: Path) -> None:

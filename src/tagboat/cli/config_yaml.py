@@ -40,8 +40,9 @@ _TURNS = re.compile(f"[{_DIRECTIONS}]")
 _BREAKS = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff{_DIRECTIONS}]")
 _BLOCK = re.compile(r"(?:\S|\S[^\n]*\S)(?:\n+(?:\S|\S[^\n]*\S))*\n?")
 """Lines without blanks at either end, such as certificates: they stay readable as a block."""
+_NO_VALUE = ("", "~", "null", "Null", "NULL")
 _YAML_WORDS = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(_NO_VALUE),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
@@ -86,7 +87,9 @@ def read_config_text(
         raise YamlFileError(f"{name}: nested too deeply") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        where = f"{name}:{mark.line + 1}" if mark else name
+        # A character that YAML does not know has a position only.
+        line = mark.line if mark else text.count("\n", 0, getattr(error, "position", None) or 0)
+        where = f"{name}:{line + 1}"
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or error
         raise YamlFileError(f"{where}: not valid YAML: {problem}") from None
     if node is None:
@@ -183,8 +186,11 @@ class _NodeReader:
         if node.style is not None:
             return text
         if path[:1] == ("projects",) and len(path) in _IN_STRING_MAP and path[-2] in STRING_MAPS:
-            if not text or text == "~":
-                raise self._error(node, f'{path[-1][:80]} has no value; write "" for an empty one')
+            if text in _NO_VALUE:
+                words = f', or "{text}" for that word' if text else ""
+                raise self._error(
+                    node, f'{path[-1][:80]} has no value; write "" for an empty one{words}'
+                )
             return text
         if text in _YAML_WORDS:
             return _YAML_WORDS[text]

@@ -9,12 +9,21 @@ _SECRET_PARTS = ("PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "APIKEY", "ACCESS
 _SECRET_WORDS = frozenset(
     {
         *("KEY", "KEYS", "PASS", "PWD", "PW", "TOKEN", "TOKENS", "CREDENTIAL", "CREDENTIALS"),
-        *("DSN", "SALT", "AUTH", "PEPPER", "REQUIREPASS", "MASTERAUTH"),
+        *("DSN", "SALT", "AUTH", "PEPPER", "REQUIREPASS", "MASTERAUTH", "PGPASS", "DBPASS"),
+        *("CRED", "CREDS"),
     }
 )
 # A name that ends so is that of a place: the secret is in the file.
 _NAMES_OF_PLACES = frozenset({"FILE", "PATH", "DIR"})
 _LOGIN_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/@\s:]*:[^/@\s]+@")
+# Tokens that their makers let tools recognise: forges, clouds, shops, and JSON Web Tokens.
+_KNOWN_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9])(?:gh[oprsu]_|github_pat_|gl[a-z]{1,5}-|xox[abeoprs]-|xapp-|[rs]k_(?:live|test)_"
+    r"|whsec_|sk-|npm_|pypi-|hf_|dckr_pat_|dop_v1_|shp(?:at|ss)_|AIza|SG\.|AGE-SECRET-KEY-|hvs\.)"
+    r"[A-Za-z0-9_.-]{16,}"
+    r"|(?<![A-Za-z0-9])A(?:KIA|SIA)[A-Z0-9]{16}(?![A-Z0-9])"
+    r"|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\."
+)
 # The value of an option that is no secret itself: a path, a variable of a shell, a switch.
 _NOT_SECRET = re.compile(r"[-/$].*|true|false|yes|no|on|off|")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
@@ -29,6 +38,12 @@ _ASKS_ITSELF = re.compile(
     r"(?P<path>/[^\s\"'`;|&)]*)?"
 )
 _ASKERS = re.compile(r"\b(?:curl|wget)\b")
+# Without them the app would answer that it knows nobody.
+_LOGS_IN = re.compile(
+    r"\s(?:-[a-zA-Z]*u|--user|--http-user|--http-password|--oauth2-bearer|--cert|--cookie|-b)\b"
+    r"|\b(?:authorization|cookie|[a-z-]*(?:key|token))\s*:",
+    re.IGNORECASE,
+)
 _VERSION = re.compile(r"v?(0|[1-9][0-9]{0,8})\.[0-9]+\.[0-9]+", re.ASCII)
 
 
@@ -36,7 +51,7 @@ def looks_secret(name: str, value: str = "") -> bool:
     """Return whether an environment variable is likely to be a secret, by its name or value."""
     # Words, also of camel case: a part of a word, such as KEY in MONKEY, says nothing.
     words = [word.upper() for word in _NAME_WORDS.findall(name)]
-    if _LOGIN_IN_URL.search(value) or _PRIVATE_KEY.search(value):
+    if any(one.search(value) for one in (_LOGIN_IN_URL, _PRIVATE_KEY, _KNOWN_TOKEN)):
         return True
     if not words or words[-1] in _NAMES_OF_PLACES:
         return False
@@ -56,11 +71,13 @@ def secret_words(words: Iterable[str]) -> list[str]:
     for part in " ".join(words).split():
         word = part.strip("\"';")
         name, given, value = word.partition("=")
-        if looks_secret("", word):
+        if _LOGIN_IN_URL.search(word):
             found["a login in a URL"] = None
+        elif _KNOWN_TOKEN.search(word) and not given:
+            found["a token"] = None
         elif option and not _NOT_SECRET.fullmatch(word):
             found[option] = None
-        elif given and looks_secret(name) and not _NOT_SECRET.fullmatch(value.strip("\"'")):
+        elif given and looks_secret(name, value) and not _NOT_SECRET.fullmatch(value.strip("\"'")):
             found[name] = None
         option = word if word.startswith("-") and not given and looks_secret(word) else ""
     return list(found)
@@ -93,12 +110,12 @@ def is_proxy_label(name: str) -> bool:
 def path_asked(test: Iterable[str]) -> tuple[int, str] | None:
     """Return the port and path that a HEALTHCHECK asks of its own container, None for another test.
 
-    `test` are the words after CMD or CMD-SHELL.
+    One that logs in is another test. `test` are the words after CMD or CMD-SHELL.
     """
     # Also where the words are one string for a shell, with what it does on a failure.
     line = " ".join(test)
     asked = _ASKS_ITSELF.search(line)
-    if asked is None or not _ASKERS.search(line):
+    if asked is None or not _ASKERS.search(line) or _LOGS_IN.search(line):
         return None
     return int(asked["port"] or 80), asked["path"] or "/"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tagboat.core.errors import SettingsError
 from tagboat.core.ids import new_id
 
-_SOCKETS = Path("/proc/net/unix")
+_UNIX_SOCKETS = Path("/proc/net/unix")
 
 
 def claim_installation(installation: str, database: str = "") -> socket.socket:
@@ -22,7 +22,9 @@ def claim_installation(installation: str, database: str = "") -> socket.socket:
     own = f"{place}/{database}/{new_id()}"
     claim.bind(f"\0{own}")
     # Looked at after it is claimed: of two that start at once, at least one sees the other.
-    named = [line.rpartition("@")[2] for line in _SOCKETS.read_text("utf-8", "replace").split("\n")]
+    named = [
+        line.rpartition("@")[2] for line in _UNIX_SOCKETS.read_text("utf-8", "replace").split("\n")
+    ]
     others = [name for name in named if f"{name}/".startswith(f"{place}/") and name != own]
     if database and all(name.startswith(f"{place}/{database}/") for name in others):
         return claim

@@ -70,6 +70,8 @@ def test_plain_words_are_read_as_people_mean_them() -> None:
         ("a: " + "[" * 50 + "]" * 50, "nested too deeply"),
         ("a: &a [1]\n<<: *a\n", "<< needs a map"),
         ("projects: {shop: {env: {A: }}}\n", 'A has no value; write "" for an empty one'),
+        ("projects:\n  shop:\n    env: {A: null}\n", 'empty one, or "null" for that word'),
+        ("projects:\n  shop: \x00\n", ":2: not valid YAML: special characters are not allowed"),
         ("a\x00: 1\n", "not valid YAML"),
         ("x" * (MAX_FILE_CHARACTERS + 1), "f: longer than"),
         (

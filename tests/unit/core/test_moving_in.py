@@ -17,7 +17,8 @@ from tagboat.core.tags import parse_tag_pattern
     [
         *("DB_PASSWORD", "PGPASSWORD", "SECRET_KEY_BASE", "dbPassword", "API_KEY", "apiKey"),
         *("GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "SMTP_PASS", "MYSQL_PWD", "SENTRY_DSN"),
-        *("JWT_SECRET", "password", "app.auth.token", "CREDENTIALS", "SECRETS", "KEY"),
+        *("JWT_SECRET", "password", "app.auth.token", "CREDENTIALS", "SECRETS", "KEY", "PGPASS"),
+        *("CREDS", "SMTP_CREDS"),
     ],
 )
 def test_names_of_secrets(name: str) -> None:
@@ -39,6 +40,12 @@ def test_values_that_are_secrets() -> None:
     assert looks_secret("DATABASE_URL", "postgres://shop:hunter2@db:5432/shop")
     assert looks_secret("REDIS", "redis://:hunter2@cache")
     assert looks_secret("CERT", "-----BEGIN RSA PRIVATE KEY-----\n…")
+    for begin in ("ghp_", "glpat-", "xoxb-", "sk_live_", "sk-", "npm_", "AIza", "hvs."):
+        assert looks_secret("STRIPE", f"{begin}{'4eC39HqLyjWDarjt' * 2}")
+    assert looks_secret("ID", "AKIA" + "ABCDEFGHIJKLMNOP")
+    assert looks_secret("SESSION", f"eyJ{'hbGciOiJIUzI1NiJ9'}.eyJ{'zdWIiOiIxMjM0'}.x")
+    for plain in ("task-runner-with-a-long-name-of-its-own", "disk-0123456789abcdefgh", "AIza"):
+        assert not looks_secret("NAME", plain)
     assert not looks_secret("DATABASE_URL", "postgres://shop@db:5432/shop")
     assert not looks_secret("URL", "https://example.com/a:b@c")
 
@@ -50,6 +57,7 @@ def test_values_that_are_secrets() -> None:
         (["sh", "-c", "DB_PASSWORD=x serve --api-key=y"], ["DB_PASSWORD", "--api-key"]),
         (["serve", "redis://:x@cache"], ["a login in a URL"]),
         (["sh", "-c", 'serve --password "$DB_PASSWORD" --token=$T'], []),
+        (["serve", "ghp_" + "a1" * 18, "X=glpat-" + "a1" * 10], ["a token", "X"]),
         (["mongod", "--auth", "--port", "1"], []),
         (["serve", "--tls-key", "/certs/a.key", "--password-file=x", "--auth=true"], []),
     ],
@@ -86,6 +94,11 @@ def test_labels_of_tools_that_are_replaced() -> None:
         (["curl -f http://127.0.0.1/ || exit 1"], (80, "/")),
         (["wget -qO- 'http://[::1]:8080/health?full=1' | grep ok"], (8080, "/health?full=1")),
         (["curl", "http://localhost:3000"], (3000, "/")),
+        (["curl -fsS http://localhost/up -o /dev/null"], (80, "/up")),
+        (["curl", "-u", "admin:x", "http://localhost/up"], None),
+        (["curl -fsu admin:x http://localhost/up"], None),
+        (["wget --http-user=a --http-password=x http://localhost/up"], None),
+        (["curl", "-H", "Authorization: Bearer x", "http://localhost/up"], None),
         (["pg_isready", "-U", "shop"], None),
         (["curl", "https://localhost/"], None),
         (["curl", "http://other/up"], None),

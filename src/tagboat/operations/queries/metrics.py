@@ -5,6 +5,7 @@ indexes, in a number of statements that does not grow with what there is.
 """
 
 import asyncio
+import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -14,11 +15,12 @@ from datetime import datetime
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.counters import Counters, Durations, Series
 from tagboat.core.deploy import DeployStatus, InstanceState
+from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.health import Trouble
 from tagboat.core.ports import Reader
 from tagboat.core.request_counts import CodeClasses
 from tagboat.core.stage_refs import iter_stages
-from tagboat.operations.health import WELL, HealthChecks
+from tagboat.operations.health import DATABASE, WELL, HealthChecks
 from tagboat.operations.image_space import IMAGES_BYTES
 from tagboat.operations.queries.machine import MachineQueries
 from tagboat.operations.services import OperationServices
@@ -26,6 +28,7 @@ from tagboat.operations.services import OperationServices
 DEPLOYS_ENDED = "tagboat_deploys_total"
 # Registries have a metric of their own.
 _NO_COMPONENTS = frozenset({"registries"})
+_UNWELL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,13 @@ class MetricsQuery:
             numbers = stage_numbers(reader, places, answers, ended)
             return numbers, open_deploys, registries_up(reader, hosts)
 
-        stages, open_deploys, registries = await self.services.store.read(work)
+        stages, open_deploys, registries = list[StageNumbers](), Counter[str](), dict[str, bool]()
+        is_well = health.checks[DATABASE] == "ok"
+        # Without it, the rest is told all the same: first of all that it is away. A database that
+        # can only be read is asked, but not waited for a second time.
+        with contextlib.suppress(StoreUnavailableError, TimeoutError):
+            async with asyncio.timeout(None if is_well else _UNWELL_S):
+                stages, open_deploys, registries = await self.services.store.read(work)
         return MetricsSnapshot(
             open_deploys=open_deploys,
             stages=stages,
