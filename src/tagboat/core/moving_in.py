@@ -18,8 +18,9 @@ _NAMES_OF_PLACES = frozenset({"FILE", "PATH", "DIR"})
 _LOGIN_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/@\s:]*:[^/@\s]+@")
 # Tokens that their makers let tools recognise: forges, clouds, shops, and JSON Web Tokens.
 _KNOWN_TOKEN = re.compile(
-    r"(?<![A-Za-z0-9])(?:gh[oprsu]_|github_pat_|gl[a-z]{1,5}-|xox[abeoprs]-|xapp-|[rs]k_(?:live|test)_"
-    r"|whsec_|sk-|npm_|pypi-|hf_|dckr_pat_|dop_v1_|shp(?:at|ss)_|AIza|SG\.|AGE-SECRET-KEY-|hvs\.)"
+    r"(?<![A-Za-z0-9])(?:gh[oprsu]_|github_pat_|gl[a-z]{1,5}-|xox[abeoprs]-|xapp-"
+    r"|[rs]k_(?:live|test)_|whsec_|sk-|npm_"
+    r"|pypi-|hf_|dckr_pat_|dop_v1_|shp(?:at|ss)_|AIza|SG\.|AGE-SECRET-KEY-|hvs\.)"
     r"[A-Za-z0-9_.-]{16,}"
     r"|(?<![A-Za-z0-9])A(?:KIA|SIA)[A-Z0-9]{16}(?![A-Z0-9])"
     r"|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\."
