@@ -5,7 +5,6 @@ indexes, in a number of statements that does not grow with what there is.
 """
 
 import asyncio
-import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -96,9 +95,11 @@ class MetricsQuery:
         is_well = health.checks[DATABASE] == "ok"
         # Without it, the rest is told all the same: first of all that it is away. A database that
         # can only be read is asked, but not waited for a second time.
-        with contextlib.suppress(StoreUnavailableError, TimeoutError):
+        try:
             async with asyncio.timeout(None if is_well else _UNWELL_S):
                 stages, open_deploys, registries = await self.services.store.read(work)
+        except (StoreUnavailableError, TimeoutError):
+            is_well = False
         return MetricsSnapshot(
             open_deploys=open_deploys,
             stages=stages,
@@ -107,7 +108,8 @@ class MetricsQuery:
                 for name, state in health.checks.items()
                 # What is not wanted is neither up nor down.
                 if name not in _NO_COMPONENTS and (state == "ok" or state not in WELL)
-            },
+            }
+            | {DATABASE: is_well},
             registries=registries,
             counts=counts,
             durations=counters.durations(),
