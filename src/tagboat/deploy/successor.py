@@ -40,10 +40,13 @@ class Successor:
 
         def find_waiting(reader: Reader) -> Deploy | None:
             closed = reader.stage(self._watched.stage_id).closed_to_news
-            for one in reader.open_deploys(self._watched.stage_id):
-                if one.status is DeployStatus.QUEUED and not (closed and one.by_news):
-                    return one
-            return None
+            queued = (
+                one
+                for one in reader.open_deploys(self._watched.stage_id)
+                if one.status is DeployStatus.QUEUED and not (closed and one.by_news)
+            )
+            # In the order in which workers begin them.
+            return min(queued, key=lambda one: (one.by_news, one.id), default=None)
 
         waiting = await self._services.store.read(find_waiting) if self._may_cut else None
         if waiting is None:
