@@ -45,7 +45,8 @@ def masking(values: Iterable[str]) -> Callable[[str], str]:
 
     def mask(text: str) -> str:
         for secret in secrets:
-            text = text.replace(secret, MASK)
+            # Lines stay lines: their number tells nothing, and people count them.
+            text = text.replace(secret, "\n".join([MASK] * (1 + secret.count("\n"))))
         if words is not None:
             text = words.sub(MASK, text)
         if not secrets or not _CUT.search(text):

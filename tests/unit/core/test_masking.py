@@ -21,7 +21,11 @@ from tagboat.core.masking import mask_values
         ("pin: p$ss, p$ssed", ["p$ss"], "pin: ***, p$ssed"),
         ("{ ab, }", ["{\nab\n}", "}", "--"], "{ ab, }"),
         ("x{ key-of-it }", ["{\nkey-of-it\n}"], "x***"),
-        ("was:\nthird\nline-two\nfour\nend", ["third\nline-two\nfour\n"], "was:\n***\nend"),
+        (
+            "was:\nthird\nline-two\nfour\nend",
+            ["third\nline-two\nfour\n"],
+            "was:\n***\n***\n***\nend",
+        ),
         ('{"key": "{\\nab\\n}"}', ["{\nab\n}"], '{"key": "***"}'),
         ("nothing", [], "nothing"),
         (
