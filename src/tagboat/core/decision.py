@@ -1,7 +1,8 @@
 """Decisions about pushes: pure functions that return a named reason."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from tagboat.core.catalog import Project, RegistryKind, Stage
 from tagboat.core.deploy import TakenBack
@@ -9,6 +10,7 @@ from tagboat.core.image import Digest
 from tagboat.core.newest import Names
 from tagboat.core.push import Outcome, Source
 from tagboat.core.serving import Serving
+from tagboat.core.tags import TagPattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,22 +121,40 @@ def normal_tag(tag: str, kind: RegistryKind | None) -> str:
     return tag.lower() if kind is RegistryKind.GITEA else tag
 
 
-def shadowed(stage: Stage, stages: Sequence[Stage]) -> list[str]:
+@lru_cache(maxsize=16)
+def hidden_places(patterns: tuple[TagPattern, ...]) -> frozenset[tuple[int, int]]:
+    """Return the pairs of places of which the first pattern matches all that the second does.
+
+    Remembered: a project may have hundreds of stages, and its page is read again and again.
+    """
+    return frozenset(
+        (first, second)
+        for second, later in enumerate(patterns)
+        for first, earlier in enumerate(patterns[:second])
+        if earlier.covers(later)
+    )
+
+
+def shadowed(
+    stage: Stage, stages: Sequence[Stage], hidden: Container[tuple[int, int]] | None = None
+) -> list[str]:
     """Return a warning, with its correction, for each stage that `stage` leaves without any tag.
 
-    `stages` are all stages of the project in order. An earlier stage can hide `stage` too.
+    `stages` are all stages of the project in order, `hidden` their `hidden_places` where these are
+    known. An earlier stage can hide `stage` too.
     """
     # By id: the list may have the stage as it was before a change.
     place = next(index for index, other in enumerate(stages) if other.id == stage.id)
-    hidden_by = [
-        (earlier, stage) for earlier in stages[:place] if earlier.pattern.covers(stage.pattern)
+    pairs = [
+        *((index, place, other, stage) for index, other in enumerate(stages[:place])),
+        *((place, place + 1 + n, stage, other) for n, other in enumerate(stages[place + 1 :])),
     ]
-    hides = [(stage, later) for later in stages[place + 1 :] if stage.pattern.covers(later.pattern)]
     return [
         f"stage {later.name} ({later.pattern.text}) will never get a tag: stage {earlier.name} "
         f"({earlier.pattern.text}) is tried first and matches everything that it matches; "
         f"give {later.name} a position below {earlier.position}"
-        for earlier, later in (*hidden_by, *hides)
+        for first, second, earlier, later in pairs
+        if (earlier.pattern.covers(later.pattern) if hidden is None else (first, second) in hidden)
     ]
 
 

@@ -23,6 +23,8 @@ class Trigger(StrEnum):
 
 EXACT_TRIGGERS = frozenset({Trigger.PROMOTE, Trigger.ROLLBACK})
 """Those that deploy the digest they name and no other."""
+NEWS_TRIGGERS = frozenset({Trigger.WEBHOOK, Trigger.POLL})
+"""Those of which no person has ordered anything."""
 MAX_NOTE = 500
 """Characters of the note of a deploy at most."""
 _BETWEEN_NOTES = "; "
@@ -160,7 +162,7 @@ class Deploy:
     @property
     def by_news(self) -> bool:
         """True if a push or a poll has caused it, not a person."""
-        return self.trigger in {Trigger.WEBHOOK, Trigger.POLL}
+        return self.trigger in NEWS_TRIGGERS
 
     @property
     def failed_step(self) -> Step | None:

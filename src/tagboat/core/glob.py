@@ -76,6 +76,18 @@ class Glob:
         named = [place.only for place in self.places]
         return None if self.stars or None in named else "".join(filter(None, named))
 
+    @property
+    def example(self) -> str | None:
+        """A tag that the pattern matches, as short as is easy to find; None where none is."""
+        chars = ["a"] if self.stars & _START else []
+        for place in self.places:
+            char = place.only or next(filter(place.admits, _TAG_FIRST), None)
+            if char is None or char not in _TAG_CHARS:
+                return None
+            chars.append(char)
+        is_tag = chars and chars[0] in _TAG_FIRST and len(chars) <= MAX_TAG_LENGTH
+        return "".join(chars) if is_tag else None
+
     def is_empty(self, *, lower_case: bool = False) -> bool:
         """Return whether no tag, or no tag in lower case, can match."""
         states, letters = _START, _TAG_FIRST
@@ -94,6 +106,9 @@ class Glob:
 
         False also if that is too hard to decide.
         """
+        # Nearly always one tag shows it at once: a project may have hundreds of patterns.
+        if (example := other.example) is not None and not self.matches(example):
+            return False
         # One letter for each set of letters that neither pattern distinguishes is enough.
         letters, later_letters = (
             list({(self.admitting[c], other.admitting[c]): c for c in alphabet}.values())

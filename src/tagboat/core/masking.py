@@ -11,6 +11,8 @@ SHORTEST_MASKED = 6
 """Characters. Shorter values are masked only where they stand alone: else they would mask half of
 the text, and reveal themselves by that.
 """
+_TELLING = 4
+"""Letters and digits of a short line, at least."""
 _HINT = "webhook"
 _CUT = re.compile(r"(?:…| … \(line cut\))$", re.MULTILINE)
 # JSON may escape a slash with a backslash.
@@ -32,7 +34,8 @@ def masking(values: Iterable[str]) -> Callable[[str], str]:
     values, forms = list(values), set[str]()
     # Whole, too: the short lines of one, such as braces, are masked with the others only.
     wholes = {value.strip() for value in values}
-    for line in wholes | {line.strip() for value in values for line in value.splitlines()}:
+    lines = {line.strip() for value in values for line in value.splitlines()}
+    for line in wholes | lines:
         shown = harmless(line)
         # As they look on a terminal, in a sentence, and in JSON.
         forms |= {line, shown, shown.strip(), " ".join(shown.split())}
@@ -41,7 +44,7 @@ def masking(values: Iterable[str]) -> Callable[[str], str]:
     secrets = sorted(
         (form for form in forms if len(form) >= SHORTEST_MASKED), key=len, reverse=True
     )
-    words = _short_words(wholes)
+    words = _short_words(wholes, lines)
 
     def mask(text: str) -> str:
         for secret in secrets:
@@ -56,9 +59,15 @@ def masking(values: Iterable[str]) -> Callable[[str], str]:
     return mask
 
 
-def _short_words(values: Iterable[str]) -> re.Pattern[str] | None:
-    """Return the expression for the short ones of the values as words, None without any."""
-    short = [one for one in values if len(one) < SHORTEST_MASKED and any(map(str.isalnum, one))]
+def _short_words(values: set[str], lines: set[str]) -> re.Pattern[str] | None:
+    """Return the expression for the short ones as words, None without any.
+
+    Of lines only those that say something: braces and the like stand in many texts.
+    """
+    told = {line for line in lines if sum(map(str.isalnum, line)) >= _TELLING}
+    short = [
+        one for one in values | told if len(one) < SHORTEST_MASKED and any(map(str.isalnum, one))
+    ]
     if not short:
         return None
     longest_first = sorted(short, key=len, reverse=True)

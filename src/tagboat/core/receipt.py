@@ -218,7 +218,9 @@ def count(
                 last: InstanceCounts | None = InstanceCounts()
             else:
                 last = (before or {}).get(key)
-            if last is None and ledger.away_at is not None:
+            # One that takes no requests yet has missed none: see `recreate`.
+            is_routed = key == ledger.new or key in ledger.old
+            if last is None and ledger.away_at is not None and is_routed:
                 missed = missed or (NOT_ASKED if before is not None else PROCESS_ENDED)
             added, why = _between(last if begun and last is not None else now_counted, now_counted)
             missed = missed or why

@@ -7,6 +7,7 @@ from datetime import datetime
 from tagboat.core.catalog import judged_tag
 from tagboat.core.deploy import (
     EXACT_TRIGGERS,
+    NEWS_TRIGGERS,
     Deploy,
     DeployStatus,
     StepName,
@@ -60,18 +61,21 @@ class DeployQueue:
 
         Raises NotFoundError for an unknown stage.
         """
+        is_order = trigger not in NEWS_TRIGGERS
         # One of an exact digest merges with none that looks a tag up: see docs/decisions/0006.
-        exactly = exact or trigger in EXACT_TRIGGERS
         waiting = [
             deploy
-            for deploy in tx.open_deploys(stage_id)
-            if not exactly and merges_into(deploy, image_tag, digest, force=force)
+            for deploy in _mergeable(tx, stage_id, is_order=is_order)
+            if not (exact or trigger in EXACT_TRIGGERS)
+            and merges_into(deploy, image_tag, digest, force=force)
         ]
         if waiting:
             into = merged(waiting[-1], digest)
             tx.put_deploy(
                 replace(
                     into,
+                    # What a person has ordered waits for no release, whoever queued it before.
+                    trigger=trigger if is_order and into.by_news else into.trigger,
                     ordered_by=into.ordered_by or ordered_by,
                     note=both_notes(into.note, note),
                 )
@@ -140,6 +144,14 @@ class DeployQueue:
                         finished_at=newer.created_at,
                     )
                 )
+
+
+def _mergeable(reader: Reader, stage_id: str, *, is_order: bool) -> list[Deploy]:
+    opened = reader.open_deploys(stage_id)
+    orders = [one for one in opened if not one.by_news]
+    # A rollback that was ordered after a push and before this order would come after both.
+    behind = is_order and any(one.status is DeployStatus.QUEUED for one in orders)
+    return orders if behind else opened
 
 
 def find_superseded_by(reader: Reader, missing: Deploy) -> Deploy | None:

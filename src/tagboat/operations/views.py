@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tagboat.core.catalog import Project, Stage, Strategy, run_config
-from tagboat.core.decision import shadowed
+from tagboat.core.decision import hidden_places, shadowed
 from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.ingress import Ingress
@@ -119,6 +119,12 @@ class Views:
         """Return the views of stages, with what will not go as one might expect."""
         views = self.stages(stages)
         neighbours = self._reader.stages_by_project({stage.project_id for stage in stages})
+        # For one stage alone, to compare it with each of the others is less.
+        hidden = {
+            project_id: hidden_places(tuple(one.pattern for one in others))
+            for project_id, others in neighbours.items()
+            if len(stages) > 1
+        }
         registries = self._reader.registries()
         warned = []
         for view in views:
@@ -127,7 +133,8 @@ class Views:
             kind = registry.kind if registry else None
             never = unmatchable(stage.pattern, kind)
             # A pattern that matches nothing is the reason enough: others would only distract.
-            warnings = [never] if never else shadowed(stage, neighbours[project.id])
+            others = neighbours[project.id]
+            warnings = [never] if never else shadowed(stage, others, hidden.get(project.id))
             warned.append(replace(view, warnings=tuple(warnings + stage_warnings(project, stage))))
         return warned
 

@@ -27,6 +27,8 @@ from tagboat.core.masking import mask_values
             "was:\n***\n***\n***\nend",
         ),
         ('{"key": "{\\nab\\n}"}', ["{\nab\n}"], '{"key": "***"}'),
+        ("48151", ["48151\n62342\n"], "***"),
+        ("PINS=48151\n62342, 481510", ["48151\n62342\n"], "PINS=***\n***, 481510"),
         ("nothing", [], "nothing"),
         (
             "one s3cret-token\ntwo s3cret-t … (line cut)\nthree",

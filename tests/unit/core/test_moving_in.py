@@ -44,7 +44,12 @@ def test_values_that_are_secrets() -> None:
         assert looks_secret("STRIPE", f"{begin}{'4eC39HqLyjWDarjt' * 2}")
     assert looks_secret("ID", "AKIA" + "ABCDEFGHIJKLMNOP")
     assert looks_secret("SESSION", f"eyJ{'hbGciOiJIUzI1NiJ9'}.eyJ{'zdWIiOiIxMjM0'}.x")
-    for plain in ("task-runner-with-a-long-name-of-its-own", "disk-0123456789abcdefgh", "AIza"):
+    assert looks_secret("CS", "Server=db;User Id=sa;Password=Hunter22!")
+    for plain in (
+        *("task-runner-with-a-long-name-of-its-own", "disk-0123456789abcdefgh", "AIza"),
+        *("glass-dark-theme-with-blue", "globe-assets-production-eu", "sk-learn-base-2024.01"),
+        *("SG.example.internal.production", "pwd=$PWD", "/usr/lib/glibc-hwcaps.x86-64-v3"),
+    ):
         assert not looks_secret("NAME", plain)
     assert not looks_secret("DATABASE_URL", "postgres://shop@db:5432/shop")
     assert not looks_secret("URL", "https://example.com/a:b@c")
@@ -58,6 +63,7 @@ def test_values_that_are_secrets() -> None:
         (["serve", "redis://:x@cache"], ["a login in a URL"]),
         (["sh", "-c", 'serve --password "$DB_PASSWORD" --token=$T'], []),
         (["serve", "ghp_" + "a1" * 18, "X=glpat-" + "a1" * 10], ["a token", "X"]),
+        (["serve", "--url=/hooks/ghp_" + "a1" * 18], ["--url"]),
         (["mongod", "--auth", "--port", "1"], []),
         (["serve", "--tls-key", "/certs/a.key", "--password-file=x", "--auth=true"], []),
     ],
@@ -99,6 +105,12 @@ def test_labels_of_tools_that_are_replaced() -> None:
         (["curl -fsu admin:x http://localhost/up"], None),
         (["wget --http-user=a --http-password=x http://localhost/up"], None),
         (["curl", "-H", "Authorization: Bearer x", "http://localhost/up"], None),
+        (["curl -f http://localhost:$PORT/health"], None),
+        (["curl", "http://localhost:99999/up"], None),
+        (["curl -sb session=abc http://localhost/up"], None),
+        (["curl -X POST http://localhost/up"], None),
+        (["curl", "--user-agent", "probe", "-fI", "http://localhost/up"], (80, "/up")),
+        (["wget -nv -t1 --spider http://localhost/up || exit 1"], (80, "/up")),
         (["pg_isready", "-U", "shop"], None),
         (["curl", "https://localhost/"], None),
         (["curl", "http://other/up"], None),

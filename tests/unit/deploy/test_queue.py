@@ -32,6 +32,33 @@ async def test_a_push_that_a_person_orders_too_is_that_persons(world: World) -> 
     assert (await world.queue("v1")).ordered_by == "ada"
 
 
+async def test_a_push_that_a_person_orders_too_waits_for_no_release(world: World) -> None:
+    pushed = await world.queue("v1")
+    await world.change_stage(held=True)
+    merged = await order(world, "ada", "now")
+    assert (merged.id, merged.trigger) == (pushed.id, Trigger.MANUAL)
+    claimable = await world.store.read(lambda reader: reader.claimable_deploys("here", (), 9))
+    assert [one.id for one in claimable] == [pushed.id]
+
+
+async def test_an_order_goes_past_a_rollback_that_came_after_the_push(world: World) -> None:
+    queue, stage = DeployQueue(world.clock.now), world.stage
+    pushed = await world.queue("v1")
+    back = await world.store.write(
+        lambda tx: queue.trigger_deploy(
+            stage.project_id, stage.id, "v0", tx=tx, trigger=Trigger.ROLLBACK
+        )
+    )
+    ordered = await order(world, "ada", "after all")
+    for passed in (pushed.id, back.deploy_id):
+        ended = await world.deploy(passed)
+        assert (ended.status, ended.reason) == (
+            DeployStatus.SUPERSEDED,
+            "v1 was ordered before it began",
+        )
+    assert ordered.status is DeployStatus.QUEUED
+
+
 @pytest.mark.parametrize(
     ("trigger", "is_exact", "came"),
     [

@@ -97,6 +97,12 @@ async def test_interim_answers_and_long_heads_are_read_to_their_end() -> None:
         assert await asked(port) is None
 
 
+async def test_a_connection_that_is_to_end_still_answers() -> None:
+    goes_away = bytes.fromhex("0000080700000000000000000100000000")
+    async with says(_SETTINGS, goes_away, headers(b"\x88")) as port:
+        assert await asked(port) is None
+
+
 async def test_a_redirect_to_the_same_path_under_https_is_no_answer() -> None:
     there = ("location", "https://app.example.com/up")
     async with says(encoded("301", there)) as port:
