@@ -42,6 +42,29 @@ def test_no_page_is_wider_than_the_screen(site: Site, width: int, height: int) -
     site.windows.allowed.append("no-such-page")
 
 
+def test_a_form_that_is_saved_untouched_changes_nothing(site: Site) -> None:
+    command = ["sh", "-c", "echo a\necho b\tc  d", "x\r\ny", "\n"]
+    body = {"command": command, "release_command": command, "entrypoint": command}
+
+    async def settings(change: bool) -> tuple[object, object]:
+        all_projects = (await site.api.caller.get("/api/projects")).json["items"]
+        (shop,) = (one for one in all_projects if one["name"] == "shop")
+        stages = (await site.api.caller.get("/api/stages?project=shop")).json["items"]
+        for path in (f"projects/{shop['id']}", *(f"stages/{one['id']}" for one in stages)):
+            if change:
+                await site.api.caller.patch(f"/api/{path}", body)
+        return shop["command"], stages
+
+    run(settings(change=True))
+    before = run(settings(change=False))
+    assert before[0] == command
+    for path in ("/projects/shop/-/settings", "/projects/shop/prod/settings"):
+        page = site.page(path)
+        page.get_by_role("button", name="Save", exact=True).click()
+        expect(page.get_by_text("Nothing was changed.")).to_be_visible()
+    assert run(settings(change=False)) == before
+
+
 def test_a_failed_deploy_shows_the_sentence_the_log_and_the_way_out_at_once(site: Site) -> None:
     page = site.page(f"/deploys/{site.filled.failed}", viewport={"width": 360, "height": 640})
     tabs = page.get_by_role("navigation", name="Main").bounding_box()

@@ -203,7 +203,9 @@ def auth_methods(settings: OidcSettings, metadata: ProviderMetadata) -> list[str
 def lacks_claims(claims: Mapping[str, object], settings: OidcSettings) -> bool:
     """Return whether an ID token does not answer what the decision asks for."""
     lacks_role = claim_at(claims, settings.role_claim) is None
-    lacks_email = bool(settings.allowed_domains) and "email" not in claims
+    lacks_email = (
+        bool(settings.allowed_domains) and not {"email", "email_verified"} <= claims.keys()
+    )
     return lacks_role or lacks_email or not {"preferred_username", "email", "name"} & claims.keys()
 
 

@@ -21,7 +21,7 @@ _DECODER = json.JSONDecoder()
 
 def clean_text(text: str) -> str:
     """Return a text as it was shown, whatever a browser made of its line ends."""
-    return text.replace("\r\n", "\n").strip()
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def show_map(values: Mapping[str, str]) -> str:

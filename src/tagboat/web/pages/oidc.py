@@ -47,8 +47,11 @@ async def start_page(visit: Visit) -> Response:
     wanted = own_path(visit.query("next"))
     public = visit.site.hosts.public_url
     # The provider sends it back to the public URL, where the cookie of another host is unknown.
-    if visit.request.url.hostname != urlsplit(public).hostname:
-        return RedirectResponse(public + visit.address(next=wanted), HTTPStatus.SEE_OTHER)
+    # Once: a front that does not pass the host on would send it round for ever.
+    is_elsewhere = visit.request.url.hostname != urlsplit(public).hostname
+    if is_elsewhere and not visit.query("moved"):
+        there = public + visit.address(next=wanted, moved="yes")
+        return RedirectResponse(there, HTTPStatus.SEE_OTHER)
     attempt = SignInAttempt.begin()
     try:
         url = await visit.operations.single_sign_on.start(attempt)

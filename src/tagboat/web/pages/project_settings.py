@@ -122,6 +122,9 @@ async def delete_project_order(visit: Visit) -> Response:
 async def _show_project_settings(visit: Visit, errors: FormErrors) -> Response:
     page = await visit.operations.project_page.project(visit.path("project"))
     registries = await visit.operations.catalog.registries("", _REGISTRIES_OFFERED)
+    # Of many, the present one must not be missing: a form saved untouched would drop it.
+    if page.project.registry_id and page.registry and page.registry not in registries:
+        registries = [*registries, page.registry]
     saved = setting_texts_of(PROJECT_GROUPS, page.project)
     found = page.registry.name if page.registry and not page.project.registry_id else "none"
     choices = (

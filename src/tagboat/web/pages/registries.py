@@ -18,6 +18,7 @@ from tagboat.web.forms import NO_ERRORS, NO_FORM, Form, FormErrors, form_errors
 from tagboat.web.paging import PAGE_LENGTH, cut_listing
 from tagboat.web.registry_words import check_sentence, registry_line
 from tagboat.web.routing import PageRouter
+from tagboat.web.setting_texts import clean_text
 from tagboat.web.visits import LiveFilter, Visit
 
 _REGISTRIES = "/registries"
@@ -77,9 +78,14 @@ async def registry_page(visit: Visit) -> Response:
 async def change_registry_order(visit: Visit) -> Response:
     """Change a registry."""
     given = _typed_registry(visit.form)
+    present = (await visit.operations.registry_use.get(visit.path("registry_id"))).registry
+    # Nobody has touched what differs in blanks and line ends only.
+    for name in ("username", "password_command", "ca_cert"):
+        if given[name] == clean_text(getattr(present, name)):
+            del given[name]
     # An empty user name beside a login from Docker is one that nobody has typed.
     if given.get("docker_config") and not visit.form.text("username"):
-        del given["username"]
+        given.pop("username", None)
     # An empty field cannot say it: it leaves the password as it is.
     if visit.form.ticked("forget_password"):
         given["password"] = None
