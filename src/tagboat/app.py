@@ -229,11 +229,12 @@ async def _building(
     if settings.docker.is_exposed:
         log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
     installation = await patiently(store, partial(set_up_once, settings, store))
+    replica = data_dir.replica
     # Servers that share a database share the installation, and take turns.
-    claimed = claim_installation(installation, await store.database_id())
-    adapters = build_adapters(settings, store, data_dir.replica)
+    claimed = claim_installation(installation, await store.database_id(), replica)
+    adapters = build_adapters(settings, store, replica)
     engine, registry, queue = adapters.engine, adapters.registry, adapters.queue
-    clock, counters, replica = adapters.clock, adapters.counters, data_dir.replica
+    clock, counters = adapters.clock, adapters.counters
     polled = registry.rate_limited_view()
     parts = deploy_services(settings, adapters, installation)
     worker = Worker(parts, replica)

@@ -79,4 +79,4 @@ async def test_a_stopped_stage_gives_only_deploys_by_hand(store: SqlStore) -> No
     await store.write(lambda tx: tx.add_deploy(exact))
     assert await claimable() == [exact]
     await store.write(lambda tx: tx.put_stage(stage))
-    assert await claimable() == [news]
+    assert await claimable() == [exact]

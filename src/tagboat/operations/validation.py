@@ -86,8 +86,7 @@ def _refuse_secrets_in_env(holders: Sequence[tuple[str, Project | Stage]]) -> No
                 raise FieldError(
                     "secrets",
                     f"{min(both)} is a secret of {where} and in env of {elsewhere};"
-                    " leave one of the two out (a file removes a secret that it does not name only"
-                    " by 'tagboat apply --prune')",
+                    " leave one of the two out",
                 )
 
 

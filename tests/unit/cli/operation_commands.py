@@ -107,6 +107,7 @@ OPERATION_COMMANDS = {name: OperationCommand(line) for name, line in _BY_OPERATI
     "get_registry": OperationCommand("registries show Ours", listed_by="list_registries"),
     "get_hook": OperationCommand("webhook show app ci", listed_by="list_hooks"),
     "get_user": OperationCommand("users show Anna", listed_by="list_users"),
+    "get_token": OperationCommand("tokens list", listed_by="list_tokens"),
 }
 WITHOUT_COMMAND = {
     "get_liveness": "for orchestrators; `status` says more",

@@ -23,6 +23,11 @@ def test_servers_on_one_database_share_a_claim_and_no_copy_runs_beside_any_of_th
             with pytest.raises(SettingsError, match="runs on this machine with other data"):
                 claim_installation(installation, other)
         claim.close()
+    first = claim_installation(installation, "one", "r1")
+    claim_installation(installation, "one", "r2").close()
+    with pytest.raises(SettingsError, match="has the id r1 of this one: its data directory is a"):
+        claim_installation(installation, "one", "r1")
+    first.close()
     copy = claim_installation(installation, "two")
     with pytest.raises(SettingsError):
         claim_installation(installation, "one")
