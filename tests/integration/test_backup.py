@@ -8,7 +8,9 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 
 import tagboat.installation.restore as restoring
 from tagboat.core.audit import AuditAction, AuditFilter
@@ -252,6 +254,16 @@ async def test_a_database_is_told_from_its_copy(postgres: Postgres, tmp_path: Pa
     assert file == ""
     assert first == same
     assert len({first, copy, file}) == 3
+    # Some providers let nobody ask for the number of the cluster.
+    revoke = "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM public"
+    with psycopg.connect(urls[1] or "", autocommit=True) as admin:
+        admin.execute(revoke)
+        admin.execute("CREATE ROLE plain LOGIN NOSUPERUSER PASSWORD 'x'")
+        admin.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO plain")
+    plain = make_url(urls[1] or "").set(username="plain", password="x")
+    store = open_store(plain.render_as_string(hide_password=False), tmp_path)
+    assert copy.endswith(f"-{await store.database_id()}")
+    store.close()
 
 
 async def test_one_that_is_cut_off_is_finished_by_the_same_command(
