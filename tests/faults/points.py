@@ -22,9 +22,7 @@ _REPLACE = (
     "runtime.inspect_image#1",
     "store.write note_pull#1",
     "runtime.pull#1",
-    "runtime.inspect_image#2",  # within the pull, before it and after
-    "runtime.inspect_image#3",
-    "runtime.inspect_image#4",
+    "runtime.inspect_image#2",  # within the pull, at its end
     "runtime.platform#1",
     "store.write DeployRecord.advance to start#1",
     "runtime.status#1",  # where the old one keeps what it writes
@@ -136,7 +134,7 @@ _ROLL_BACK = (
 )
 _FAIL = (
     "runtime.status#2",
-    "runtime.inspect_image#5",  # is it built for another machine?
+    "runtime.inspect_image#3",  # is it built for another machine?
     "runtime.platform#2",
     "store.write DeployRecord.record_failure#1",
     "ingress.change_routes#1",

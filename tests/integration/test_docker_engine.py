@@ -769,7 +769,14 @@ async def test_a_pulled_image_needs_no_registry(
         later = push_image(registry.host, "acme/app", "v2", body=f"{run} later")
         await engine.pull(image, digest, None, lambda _: None)
         registry.stop()
-        await engine.pull(image, digest, None, lambda _: None)
+
+        async def never() -> None:
+            raise AssertionError("it is pulled again")
+
+        there = await engine.ensure_image(
+            image, digest, None, before_pull=never, progress=lambda _: None
+        )
+        assert there is not None
         with pytest.raises(
             EngineError, match=f"could not reach the registry {registry.host}"
         ) as caught:
