@@ -98,9 +98,10 @@ class MemoryRuntime(MemoryState):
             raise EngineNotFoundError(
                 f"the registry {image.host} has no such image: {reference} not found"
             )
-        self._images[reference] = self._registry[reference]
+        # What has a digest stays what it is.
+        held = self._images.setdefault(reference, self._registry[reference])
         progress("1 of 1 layers")
-        return self._images[reference].info
+        return held.info
 
     async def log_in(self, registry: Registry) -> None:
         """Log in, where `guard` asks for it. Raises EngineError when it is another login."""
