@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.core.catalog import Project, RegistryKind, Stage
-from tagboat.core.decision import Considered, decide, normal_tag, shadowed
+from tagboat.core.decision import Considered, decide, hidden_places, normal_tag, shadowed
 from tagboat.core.image import ImageName
 from tagboat.core.push import Outcome
 from tagboat.core.tags import parse_tag_pattern
@@ -127,3 +127,6 @@ def test_every_stage_that_is_covered_is_named() -> None:
     stages = [stage("a", "*"), stage("b", "v*"), stage("c", "x")]
     assert len(shadowed(stages[0], stages)) == 2
     assert len(shadowed(stages[1], stages)) == 1
+    hidden = hidden_places(tuple(one.pattern for one in stages))
+    for one in stages:
+        assert shadowed(one, stages, hidden) == shadowed(one, stages)

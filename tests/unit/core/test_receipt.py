@@ -192,6 +192,18 @@ def test_an_instance_first_seen_after_the_switch_is_not_all_counted() -> None:
     assert (receipt_of(ledger).new.answered, receipt_of(ledger).reason) == (2, NOT_ASKED)
 
 
+def test_an_instance_that_takes_no_requests_yet_has_missed_none() -> None:
+    # As where two cannot run at once: requests leave the old one before there is another.
+    ledger = count(
+        ReceiptLedger(since=START).tracking({"old": OLD}), [process(new=None)], START
+    ).routed_away(["old"], "", START)
+    ledger = count(ledger.tracking({"new": NEW}), [process()], at(1))
+    ledger = ledger.routed_away(["old"], "new", at(1))
+    ledger = count(ledger, [process(new=InstanceCounts(answers=2))], at(2))
+    receipt = receipt_of(ledger)
+    assert (receipt.new.answered, receipt.complete, receipt.reason) == (2, True, None)
+
+
 def test_the_first_reason_stays() -> None:
     ledger = switched(begun()).without(OTHER_SERVERS).without(PROCESS_ENDED)
     assert receipt_of(ledger).reason == OTHER_SERVERS

@@ -6,7 +6,7 @@ import pytest
 
 from tagboat.core.errors import IdentityError, IdentityProviderError, IdentityRejectedError
 from tagboat.core.oidc import LogoutNotice, OidcSettings, ProviderAnswer, SignInAttempt
-from tagboat.identity.provider import OidcProvider
+from tagboat.identity.provider import OidcProvider, lacks_claims
 from tests.support.openid_provider import CLIENT_ID, LOGOUT_EVENT, Claims, OpenIdProvider
 from tests.unit.identity.conftest import CALLBACK, SIGN_IN, Build, query_back, sign_in
 
@@ -336,3 +336,19 @@ async def test_an_id_token_is_no_logout_token(provider: OidcProvider) -> None:
     session = await sign_in(provider)
     with pytest.raises(IdentityRejectedError):
         await provider.read_logout_token(session.id_token)
+
+
+@pytest.mark.parametrize(
+    ("claims", "lacks"),
+    [
+        ({"email": "a@example.com", "email_verified": True}, False),
+        # Some providers say only at userinfo that it is verified.
+        ({"email": "a@example.com"}, True),
+        ({"name": "Ada"}, True),
+    ],
+)
+def test_userinfo_is_asked_where_the_token_does_not_answer(
+    settings: OidcSettings, claims: dict[str, object], *, lacks: bool
+) -> None:
+    asked = replace(settings, allowed_domains=("example.com",), role_claim="role")
+    assert lacks_claims({"role": "admin", **claims}, asked) is lacks
