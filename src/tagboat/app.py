@@ -231,7 +231,8 @@ async def _building(
     installation = await patiently(store, partial(set_up_once, settings, store))
     replica = data_dir.replica
     # Servers that share a database share the installation, and take turns.
-    claimed = claim_installation(installation, await store.database_id(), replica)
+    database = await patiently(store, store.database_id)
+    claimed = claim_installation(installation, database, replica)
     adapters = build_adapters(settings, store, replica)
     engine, registry, queue = adapters.engine, adapters.registry, adapters.queue
     clock, counters = adapters.clock, adapters.counters

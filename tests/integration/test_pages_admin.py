@@ -11,18 +11,10 @@ from tagboat.core.principal import Role
 from tagboat.operations import health
 from tests.support.api import Api, running_api
 from tests.support.asgi import Answer
-from tests.support.pages import Browser, signed_in, words
+from tests.support.pages import Browser, form_of, signed_in, words
 
 pytestmark = pytest.mark.anyio
 APP = {"name": "shop", "image": "git.example.com/acme/shop"}
-NUMBERS = (
-    "deliveries_keep_days",
-    "deliveries_keep",
-    "images_keep",
-    "history_keep_days",
-    "audit_keep_days",
-    "backups_keep",
-)
 PASSWORD = "correct horse battery"
 REGISTRY = {"name": "forge", "url": "https://forge.example.com", "kind": "gitea"}
 
@@ -129,12 +121,11 @@ async def test_a_limit_that_nobody_touches_stays(api: Api) -> None:
 async def test_an_empty_list_of_images_stays_empty(api: Api) -> None:
     browser = await signed_in(api)
     for ticked, expected in (("", []), ("yes", None)):
-        before = await api.caller.patch("/api/settings", {"auto_create_images": []})
-        page = await browser.get("/settings")
-        form = {name: str(before.json[name]) for name in NUMBERS}
-        form |= {"version": version(page), "poll_schedule": before.json["poll_schedule"]}
-        form |= {"auto_create": "yes", "auto_create_images": "", "any_image": ticked}
-        answer = await browser.post("/settings", {**form, "max_projects": "77"})
+        await api.caller.patch("/api/settings", {"auto_create_images": []})
+        form = form_of(await browser.get("/settings"))
+        answer = await browser.post(
+            "/settings", {**form, "any_image": ticked, "max_projects": "77"}
+        )
         assert answer.status == 303, words(answer)
         after = (await api.caller.get("/api/settings")).json
         assert (after["auto_create_images"], after["max_projects"]) == (expected, 77)

@@ -1,8 +1,6 @@
 """The forms of settings of projects and stages, new stages, secrets, and deletions."""
 
-import re
 from collections.abc import Iterator
-from html import unescape
 from pathlib import Path
 
 import pytest
@@ -10,8 +8,7 @@ import pytest
 from tagboat.core.deploy import InstanceState
 from tagboat.core.principal import Role
 from tests.support.api import Api, running_api
-from tests.support.asgi import Answer
-from tests.support.pages import Browser, signed_in, words
+from tests.support.pages import Browser, form_of, signed_in, words
 from tests.support.records import put_instance
 from tests.support.sample_pages import fill
 
@@ -29,29 +26,6 @@ def api(tmp_path: Path) -> Iterator[Api]:
 async def browser(api: Api) -> Browser:
     await fill(api.store)
     return await signed_in(api)
-
-
-def form_of(answer: Answer) -> dict[str, str]:
-    """The fields of the form of settings, as a browser would send them."""
-    page = answer.body.decode()
-    form = re.search(r'<form class="settings".*?</form>', page, re.DOTALL)
-    assert form, page
-    found: dict[str, str] = {}
-    for tag in re.findall(r"<input[^>]*>", form[0]):
-        name, value = re.search(r'name="([^"]*)"', tag), re.search(r'value="([^"]*)"', tag)
-        if name:
-            found[name[1]] = unescape(value[1]) if value else ""
-    for name_, text in re.findall(
-        r'<textarea[^>]*name="([^"]*)"[^>]*>(.*?)</textarea>', form[0], re.DOTALL
-    ):
-        found[name_] = unescape(text)
-    for name_, options in re.findall(
-        r'<select[^>]*name="([^"]*)"[^>]*>(.*?)</select>', form[0], re.DOTALL
-    ):
-        chosen = re.search(r'<option value="([^"]*)" selected', options)
-        first = re.search(r'<option value="([^"]*)"', options)
-        found[name_] = (chosen or first)[1]  # type: ignore[index]
-    return found
 
 
 async def project_of(api: Api) -> dict[str, object]:

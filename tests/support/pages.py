@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import urlencode
 
@@ -114,3 +115,26 @@ def words(answer: Answer) -> str:
     reader = _Words()
     reader.feed(answer.body.decode())
     return " ".join(reader.words)
+
+
+def form_of(answer: Answer) -> dict[str, str]:
+    """The fields of the form of settings, as a browser would send them."""
+    page = answer.body.decode()
+    form = re.search(r'<form[^>]*class="settings".*?</form>', page, re.DOTALL)
+    assert form, page
+    found: dict[str, str] = {}
+    for tag in re.findall(r"<input[^>]*>", form[0]):
+        name, value = re.search(r'name="([^"]*)"', tag), re.search(r'value="([^"]*)"', tag)
+        if name and ("checkbox" not in tag or " checked" in tag):
+            found[name[1]] = unescape(value[1]) if value else ""
+    for name_, text in re.findall(
+        r'<textarea[^>]*name="([^"]*)"[^>]*>(.*?)</textarea>', form[0], re.DOTALL
+    ):
+        found[name_] = unescape(text)
+    for name_, options in re.findall(
+        r'<select[^>]*name="([^"]*)"[^>]*>(.*?)</select>', form[0], re.DOTALL
+    ):
+        chosen = re.search(r'<option value="([^"]*)" selected', options)
+        first = re.search(r'<option value="([^"]*)"', options)
+        found[name_] = (chosen or first)[1]  # type: ignore[index]
+    return found

@@ -22,7 +22,7 @@ _WEBHOOK_SECRET = re.compile(r"(\\?/api\\?/webhook\\?/)[^/?#&\s\"'\\\x1b]+")
 def mask_values(text: str, values: Iterable[str]) -> str:
     """Return `text` with each of `values`, and each longer line of them, masked.
 
-    Values that are short are masked as words of their own.
+    Values that are short are masked as words of their own, and so are short lines that tell much.
 
     Also as they look in JSON, on a terminal or in a sentence, and where a cut line ends within one.
     """

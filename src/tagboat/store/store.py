@@ -102,7 +102,7 @@ class SqlStore:
             except DBAPIError as error:
                 raise translate(error) from error
 
-        return await self._readers.run(ask_as_permitted)
+        return await self._in_time(ask_as_permitted)
 
     def keyed_hash(self, place: str, content: bytes) -> str:
         """Return the hash of a content under a key that is derived from the encryption key."""
@@ -110,9 +110,12 @@ class SqlStore:
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         """Run `work` on a consistent view. Raises StoreUnavailableError where it cannot be read."""
+        return await self._in_time(lambda: self._read(work))
+
+    async def _in_time(self, read: Callable[[], T]) -> T:
         try:
             async with asyncio.timeout(self._limit_s):
-                return await self._readers.run(lambda: self._read(work))
+                return await self._readers.run(read)
         except TimeoutError:
             raise StoreUnavailableError(
                 f"the database did not answer within {ANSWER_S:g} s"

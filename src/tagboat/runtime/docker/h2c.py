@@ -4,7 +4,8 @@ Frames are read by hyperframe, fields by hpack.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from tagboat import __version__
@@ -57,20 +58,21 @@ async def ask_by_h2c(
     writer.write(_PREFACE + first.serialize() + asked.serialize())
     decoder, block = hpack.Decoder(), b""
     try:
-        async for found in _frames(reader, writer):
-            if not isinstance(found, frame.HeadersFrame | frame.ContinuationFrame):
-                continue
-            block += found.data
-            if len(block) > _LONGEST_FIELDS:
-                raise NoHttp2Error
-            if "END_HEADERS" in found.flags:
-                said = [(str(name), str(value)) for name, value in decoder.decode(block)]
-                # Of several alike, the first counts.
-                answer, block = {name.lower(): value for name, value in said[::-1]}, b""
-                if not answer.get(":status", "").isdecimal():
+        async with aclosing(_frames(reader, writer)) as frames:
+            async for found in frames:
+                if not isinstance(found, frame.HeadersFrame | frame.ContinuationFrame):
+                    continue
+                block += found.data
+                if len(block) > _LONGEST_FIELDS:
                     raise NoHttp2Error
-                if (status := int(answer[":status"])) >= 200:  # noqa: PLR2004 - final ones
-                    return ProbeAnswer(status, answer)
+                if "END_HEADERS" in found.flags:
+                    said = [(str(name), str(value)) for name, value in decoder.decode(block)]
+                    # Of several alike, the first counts.
+                    answer, block = {name.lower(): value for name, value in said[::-1]}, b""
+                    if not answer.get(":status", "").isdecimal():
+                        raise NoHttp2Error
+                    if (status := int(answer[":status"])) >= 200:  # noqa: PLR2004 - final ones
+                        return ProbeAnswer(status, answer)
     except (exceptions.HyperframeError, hpack.HPACKError) as error:
         raise NoHttp2Error from error
     raise ConnectionResetError
@@ -78,7 +80,7 @@ async def ask_by_h2c(
 
 async def _frames(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> AsyncIterator["Frame"]:
+) -> AsyncGenerator["Frame", None]:
     """Yield what comes, and reply to what wants a reply, until the connection or request ends."""
     from hyperframe import frame  # noqa: PLC0415 - see above
 
