@@ -4,6 +4,7 @@ server drops a request.
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,9 +15,18 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.errors import IngressUnavailableError
+from tagboat.ingress.config import CONFIG_FILE, ConfigInput
 from tagboat.ingress.haproxy import HaproxyIngress
-from tagboat.ingress.process import our_processes, running_master
+from tagboat.ingress.process import (
+    Program,
+    end_haproxy,
+    launch,
+    our_processes,
+    refuse_to_launch,
+    running_master,
+)
 from tagboat.ingress.runner import notify_ready
+from tagboat.ingress.supervisor import HaproxySupervisor
 from tests.support.haproxy import to, until
 from tests.support.http_load import App, ask, under_load
 from tests.support.ingress_run import IngressRun, ingress_run
@@ -162,6 +172,52 @@ async def test_a_server_in_another_container_has_it_reloaded_without_a_lost_requ
         assert load.failures == []
         assert running_master(run.directory) == master
         assert our_processes(run.directory) != before, "another worker has the other settings"
+
+
+async def test_a_server_with_other_settings_that_comes_while_it_starts_does_not_end_it(
+    tmp_path: Path,
+) -> None:
+    """HAProxy answers then, with the server's settings: that is what matters."""
+    directory, listen = make_data(tmp_path) / "ingress", ("127.0.0.1", free_port())
+    server = HaproxySupervisor(
+        directory,
+        "haproxy",
+        ConfigInput(listen=listen, trusted=("192.0.2.0/24",)),
+        refuse_to_launch,
+    )
+
+    async def start(program: Program, directory: Path) -> None:
+        await launch(program, directory)
+        await server.ensure_running(None)
+
+    try:
+        await HaproxySupervisor(directory, "haproxy", ConfigInput(listen=listen), start).take_over()
+        assert await server.is_unchanged()
+        assert (await ask(listen[1], "nobody.localhost")).status == 404
+    finally:
+        end_haproxy(directory)
+
+
+async def test_a_server_has_its_settings_where_those_of_its_start_came_in_between(
+    tmp_path: Path,
+) -> None:
+    with ingress_run(make_data(tmp_path), free_port()) as run:
+        before = our_processes(run.directory)
+        own = tmp_path / "own"
+        shutil.copy(run.directory / CONFIG_FILE, own)
+        program = tmp_path / "haproxy"
+        program.write_text(
+            "#!/bin/sh\n"
+            f'{shutil.which("haproxy")} "$@" || exit\n'
+            f'if [ "$1" = -c ] && [ -e {own} ]; then mv {own} {run.directory / CONFIG_FILE}; fi\n'
+        )
+        program.chmod(0o755)
+        wanted = ConfigInput(listen=("127.0.0.1", run.port), trusted=("192.0.2.0/24",))
+        server = HaproxySupervisor(run.directory, str(program), wanted, refuse_to_launch)
+        await server.ensure_running(None)
+        assert await server.is_unchanged()
+        assert not own.exists(), "the settings of the start had come in between"
+        assert set(before) & set(our_processes(run.directory)), "the master has stayed"
 
 
 async def test_from_another_container_it_is_seen_and_left_alone(tmp_path: Path) -> None:

@@ -133,14 +133,29 @@ class HaproxySupervisor:
         self._require_address()
         await self._put_files(program, config, layout)
         if loaded is None and running_master(self._directory) is None:
-            await self._start_fresh(program, config)
-        elif not await self._reload(config):
-            before = await self._start_beside(program, config)
-            log.warning(
-                "HAProxy did not answer; a new one was started next to it",
-                action="ingress",
-                before=before,
-            )
+            if not (runner := run_lock_holder(self._directory)):
+                await self._start_fresh(program, config)
+                return
+            # While that process holds the lock HAProxy is its to start: a second one would get a
+            # part of the requests.
+            if not await self._comes_up():
+                raise IngressUnavailableError(
+                    f"'tagboat ingress run' (process {runner}) runs, but its HAProxy does not"
+                    " answer"
+                )
+        if await self._reload(config):
+            return
+        if run_lock_holder(self._directory) and await self._comes_up():
+            # `tagboat ingress run` has just begun, and has put its own settings in place of ours.
+            await self._put_files(program, config, layout)
+            if await self._reload(config):
+                return
+        before = await self._start_beside(program, config.fingerprint)
+        log.warning(
+            "HAProxy did not answer; a new one was started next to it",
+            action="ingress",
+            before=before,
+        )
 
     async def take_over(self) -> None:
         """Start a HAProxy with the routes on disk; a running one finishes its requests and ends.
@@ -154,7 +169,8 @@ class HaproxySupervisor:
         if running_master(self._directory) is None:
             await self._clear_orphans()
             require_free_address(self._input.listen)
-        before = await self._start_beside(program, config)
+        # A server that runs may have had it reloaded with other settings by now.
+        before = await self._start_beside(program, None)
         log.info(
             "HAProxy started",
             action="ingress",
@@ -215,19 +231,10 @@ class HaproxySupervisor:
         return None
 
     async def _start_fresh(self, program: Program, config: RenderedConfig) -> None:
-        if runner := run_lock_holder(self._directory):
-            # While that process holds the lock HAProxy is its to start: a second one would get a
-            # part of the requests.
-            if not await self._comes_up(config):
-                raise IngressUnavailableError(
-                    f"'tagboat ingress run' (process {runner}) runs, but its HAProxy does not"
-                    " answer"
-                )
-            return
         await self._clear_orphans()
         require_free_address(self._input.listen)
         await self._start(program, self._directory)
-        if not await self._comes_up(config):
+        if not await self._comes_up(config.fingerprint):
             raise IngressUnavailableError(
                 f"HAProxy was started in {self._directory} but does not answer"
             )
@@ -254,13 +261,16 @@ class HaproxySupervisor:
             await self._master.reload()
         else:
             return False
-        if not await self._comes_up(config):
+        if not await self._comes_up(config.fingerprint):
             return False
         log.info("HAProxy reloaded", action="ingress", pid=master)
         return True
 
-    async def _start_beside(self, program: Program, config: RenderedConfig) -> list[int]:
-        """Replace the running HAProxy and return its processes; both share the address at first."""
+    async def _start_beside(self, program: Program, wanted: str | None) -> list[int]:
+        """Replace the running HAProxy and return its processes; both share the address at first.
+
+        The new one has taken over once it answers with the fingerprint `wanted`, None for any.
+        """
         if runs_elsewhere(self._directory):
             # Two would share the address for good: the other one cannot be ended from here.
             raise IngressUnavailableError(
@@ -269,7 +279,7 @@ class HaproxySupervisor:
             )
         before = our_processes(self._directory)
         await self._start(program, self._directory)
-        if not await self._comes_up(config):
+        if not await self._comes_up(wanted):
             raise IngressUnavailableError(
                 f"HAProxy was started in {self._directory} but does not answer"
             )
@@ -278,11 +288,13 @@ class HaproxySupervisor:
             send_signal(pid, signal.SIGUSR1, self._directory)
         return before
 
-    async def _comes_up(self, config: RenderedConfig) -> bool:
+    async def _comes_up(self, wanted: str | None = None) -> bool:
+        """Return whether a worker with this fingerprint, or any, answers within seconds."""
         end = time.monotonic() + _ANSWERS_S
         while time.monotonic() < end:
             # HAProxy 3.2 never answers a question to a worker that is not ready: ask again soon.
-            if await self._loaded(tries=1, limit_s=_READY_S) == config.fingerprint:
+            loaded = await self._loaded(tries=1, limit_s=_READY_S)
+            if loaded is not None and wanted in {None, loaded}:
                 return True
             await asyncio.sleep(_POLL_S)
         return False
