@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from tagboat.cli.main import app
+from tagboat.cli.main import program
 from tests.unit.test_docs import DOCUMENTS, ROOT
 
 # The reference is made from the commands themselves, with synopses in its blocks.
@@ -65,7 +64,7 @@ def unknown_options(named: str) -> list[str]:
     return sorted(set(_OPTION.findall(named)) - known)
 
 
-PROGRAM_GROUP: Any = typer.main.get_command(app)
+PROGRAM_GROUP: Any = program
 
 
 def _found(words: list[str]) -> tuple[TyperGroup | TyperCommand, list[str]]:
@@ -114,13 +113,12 @@ def test_commands_in_sentences_exist(document: Path) -> None:
     named = named_in_text(document.read_text())
     assert [one for one in named if unknown_options(one)] == []
     first = {re.split(r"[\s\[|]", one)[0] for one in named}
-    group = typer.main.get_command(app)
-    assert isinstance(group, TyperGroup)
+    assert isinstance(program, TyperGroup)
     assert (
         sorted(
             word
             for word in first
-            if word[:1].isalpha() and word.islower() and word not in group.commands
+            if word[:1].isalpha() and word.islower() and word not in program.commands
         )
         == []
     )

@@ -29,9 +29,9 @@ def run() -> None:
                 from tagboat.cli.edge import edge_command
 
                 sys.exit(edge_command(current_context()))
-            from tagboat.cli.main import app
+            from tagboat.cli.main import program
 
-            app(prog_name="tagboat")
+            program(prog_name="tagboat")
         finally:
             sys.stdout.flush()
     except TagboatError as error:

@@ -156,3 +156,6 @@ app.add_typer(tokens.app, name="tokens")
 app.command("login")(login_command)
 app.command("logout")(logout_command)
 app.command("whoami")(whoami_command)
+
+program = typer.main.get_command(app)
+"""The command line as a whole. Built once: that takes longer than most commands do."""

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from tagboat import __version__
-from tagboat.cli.main import app
+from tagboat.cli.main import program
 from tests.unit.cli.conftest import Tagboat
 from tests.unit.cli.fake_server import (
     DEPLOY,
@@ -32,7 +32,7 @@ from tests.unit.cli.operation_commands import (
     words_of,
 )
 
-COMMANDS = typer.main.get_command(app)
+COMMANDS = program
 
 
 def commands(command: object, context: typer.Context) -> Iterator[typer.Context]:
