@@ -105,6 +105,7 @@ def goes_on_after(
         status, told = host.server.call(
             "POST", host.server.webhook_path(), {"image": f"{lane.image}:not-now"}
         )
+        ready, health = host.server.call("GET", "/api/health/ready")
         relief()
         ended = host.ended(deploy)
         host.rest(lane)
@@ -114,6 +115,8 @@ def goes_on_after(
     host.assert_true_of(ended, lane)
     assert host.live(lane)["tag"] == tag
     assert status == 503
+    assert (ready, health["checks"]["database"] != "ok") == (503, True), health
+    assert host.server.call("GET", "/api/health/ready")[0] == 200
     return dict(told)
 
 

@@ -3,12 +3,15 @@
 import asyncio
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
 
 from tagboat.api.app import api_routes
 from tagboat.api.openapi import OPEN_PATHS, describe
@@ -120,6 +123,31 @@ async def test_live_and_ready_are_for_orchestrators(
     assert (await api.anonymous.get("/api/health/live")).status == 200
     ready = await api.anonymous.get("/api/health/ready")
     assert (ready.status, ready.json["status"]) == (503, "unavailable")
+
+
+async def test_ready_writes_now_and_then_and_after_a_failed_write(api: Api) -> None:
+    """A file that can be locked can be written, as long as its disk has space."""
+    leases = 0
+
+    def count(*told: object) -> None:
+        nonlocal leases
+        leases += "INTO leases" in str(told[2])
+
+    def fill_the_disk(_tx: Tx) -> None:
+        raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        for _ in range(3):
+            assert (await api.anonymous.get("/api/health/ready")).status == 200
+        assert leases == 1
+        with pytest.raises(StoreUnavailableError, match="disk is full"):
+            await api.store.write(fill_the_disk)
+        for _ in range(2):
+            assert (await api.anonymous.get("/api/health/ready")).status == 200
+        assert leases == 2
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
 
 
 async def test_those_who_ask_for_health_at_one_time_are_told_the_same(tmp_path: Path) -> None:

@@ -55,6 +55,10 @@ class Own:
     def exclusive(self) -> bool:
         return self.store.exclusive
 
+    @property
+    def failed_writes(self) -> int:
+        return self.store.failed_writes
+
     async def read(self, work: Callable[[Reader], T]) -> T:
         return await self.store.read(work)
 

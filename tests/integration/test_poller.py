@@ -64,6 +64,10 @@ class Watched:
     def exclusive(self) -> bool:
         return self.store.exclusive
 
+    @property
+    def failed_writes(self) -> int:
+        return self.store.failed_writes
+
     async def read(self, work: Callable[[Reader], T]) -> T:
         calls: list[str] = []
         self.reads.append(calls)

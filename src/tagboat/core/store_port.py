@@ -376,12 +376,15 @@ class Store(Protocol):
     the transaction it shared with others had to be undone: it must do nothing but read, decide and
     write through its argument. An exception it raises undoes its own writes and is raised to the
     caller. `exclusive` is True where no other server writes to it, so that a reader may remember
-    what it has read until a topic is announced. `listen` calls back after each commit that
+    what it has read until a topic is announced. `failed_writes` counts the transactions that the
+    database, not `work`, has failed since the start. `listen` calls back after each commit that
     announces the topic, where `exclusive` is False also after those of other servers.
     """
 
     @property
     def exclusive(self) -> bool: ...
+    @property
+    def failed_writes(self) -> int: ...
 
     async def read(self, work: Callable[[Reader], T]) -> T: ...
     async def write(self, work: Callable[[Tx], T]) -> T: ...

@@ -1,6 +1,7 @@
 """The health of the server and of what it stands on: the one place that finds out what is wrong."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +16,7 @@ from tagboat.operations.services import OperationServices
 from tagboat.shared_calls import SharedCalls
 
 TIMEOUT_S = 2.0
+_WRITE_EVERY_S = 10.0
 DATABASE = "database"
 HealthStatus = Literal["ok", "degraded", "unavailable"]
 # `none` is a choice, not a fault: there is to be no ingress.
@@ -52,6 +54,8 @@ class HealthChecks:
         self._checks: SharedCalls[dict[str, str]] = SharedCalls()
         self._reads: SharedCalls[list[RegistryBackoff]] = SharedCalls()
         self._writes: SharedCalls[object] = SharedCalls()
+        self._written_at = float("-inf")
+        self._failed_writes = 0
 
     async def check(self) -> SystemHealth:
         """Check everything, or join the check that is under way."""
@@ -104,13 +108,23 @@ class HealthChecks:
     async def _use_database(self) -> None:
         store = self._services.store
 
+        # A file that can be locked can be written while its disk has space, and a write costs a
+        # flush: it is tried now and then, and again until one succeeds after a failure.
+        now, failed = time.monotonic(), store.failed_writes
+        writes = (
+            not store.exclusive
+            or failed != self._failed_writes
+            or now - self._written_at >= _WRITE_EVERY_S
+        )
+
         def write(tx: Tx) -> None:
-            # A file that can be locked can be written; another write would cost a flush each time.
-            if not store.exclusive:
+            if writes:
                 tx.acquire_lease(DATABASE, DATABASE, TIMEOUT_S)
 
         await self._failing_registries()
-        await self._writes.call(None, lambda: store.write(write))
+        await self._writes.call(writes, lambda: store.write(write))
+        if writes:
+            self._written_at, self._failed_writes = now, failed
 
     async def _failing_registries(self) -> Sequence[RegistryBackoff]:
         # A read that the database has yet to answer is waited for, and no other is begun: a silent

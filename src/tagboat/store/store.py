@@ -67,6 +67,7 @@ class SqlStore:
         self._memory = WriteMemory()
         self._on_deploy_end: Callable[[str, DeployStatus], None] | None = None
         self._kept: Connection | None = None
+        self._failed_writes = 0
         # A file always answers, and a large transaction is not given up because it takes its time.
         self._limit_s = None if self.exclusive else ANSWER_S
         self._readers = ReadThreads(READERS)
@@ -79,6 +80,11 @@ class SqlStore:
     def exclusive(self) -> bool:
         """True where no other server writes to it, as with SQLite, whose directory is locked."""
         return self._engine.dialect.name == "sqlite"
+
+    @property
+    def failed_writes(self) -> int:
+        """The number of transactions that the database has failed since the start."""
+        return self._failed_writes
 
     async def database_id(self) -> str:
         """Return what tells this database from its copies; empty where it is exclusive.
@@ -217,6 +223,7 @@ class SqlStore:
             return [(result, None) for result in self._transact(works)]
         except OperationalError as error:
             # Not the fault of a piece. Each by itself would wait as long for a lock, one by one.
+            self._failed_writes += 1
             self._memory = WriteMemory()
             return [(None, translate(error)) for _ in works]
         except BaseException as error:  # noqa: BLE001 - it belongs to the caller that waits

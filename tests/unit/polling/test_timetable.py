@@ -40,6 +40,10 @@ class Flaky:
     def exclusive(self) -> bool:
         return self.inner.exclusive
 
+    @property
+    def failed_writes(self) -> int:
+        return self.inner.failed_writes
+
     async def read(self, work: Callable[[Reader], T]) -> T:
         return await self.inner.read(work)
 
