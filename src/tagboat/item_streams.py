@@ -2,18 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from tagboat.core.generics import T
 
+_End = TypeVar("_End")
+_QUIET_S = 0.5
+"""Seconds without an item after which those before the end have all been read."""
+
 
 async def items_until(
-    over: Callable[[], Coroutine[Any, Any, object]],
+    over: Callable[[], Coroutine[Any, Any, _End]],
     items: AsyncGenerator[T, None],
     beat_s: float | None = None,
+    *,
+    belongs: Callable[[_End, T], bool] | None = None,
 ) -> AsyncGenerator[T | None, None]:
     """Yield `items` until they end or `over` returns; None after each `beat_s` seconds of silence.
 
+    Items that are late, and by `belongs` came before what `over` returned, are read all the same.
     Raises what either raises. `items` are closed at the end, also of a caller that is cancelled.
     """
     ending = asyncio.create_task(over())
@@ -26,15 +33,18 @@ async def items_until(
             if item in done:
                 if (found := item.result()) is None:
                     return
+                if belongs and ending.done() and not belongs(ending.result(), found):
+                    return
                 yield found
                 # Items that are always there must not hide the end.
-                if ending.done():
+                if ending.done() and not belongs:
                     ending.result()
                     return
                 item = asyncio.ensure_future(anext(items, None))
             elif ending in done:
                 ending.result()
-                return
+                if belongs is None or not (await asyncio.wait({item}, timeout=_QUIET_S))[0]:
+                    return
             else:
                 yield None
     finally:

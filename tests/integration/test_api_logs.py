@@ -20,6 +20,8 @@ from tests.integration.test_api_overview import NOBODY, make, ran, writes
 from tests.support.api import Api, running_api
 
 pytestmark = pytest.mark.anyio
+LATE = 5000
+"""Lines that take longer to be read than a deploy to be heard of."""
 NOON = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
 
 
@@ -263,6 +265,28 @@ async def test_a_stage_is_followed_through_a_deploy_and_back(api: Api) -> None:
         api.engine.say(old.container, "old again")
         # What was shown of it is not shown a second time.
         assert await stream.line() == "old again"
+
+
+async def test_what_was_written_before_a_deploy_is_shown_however_long_it_takes(api: Api) -> None:
+    dev, old = await a_live_one(api, "old begins")
+    async with stage_log(api, dev) as stream:
+        assert await stream.line() == "old begins"
+        new = await ran(
+            api, old.project_id, dev, "v2", InstanceState.STARTING, status=DeployStatus.RUNNING
+        )
+        await writes(api, new, "new begins")
+        for number in range(LATE):
+            api.engine.say(old.container, f"line {number}")
+
+        def switch(tx: Tx) -> None:
+            tx.put_instance(replace(new, state=InstanceState.LIVE))
+            tx.put_instance(replace(old, state=InstanceState.DRAINING))
+
+        await api.store.write(switch)
+        for number in range(LATE):
+            assert await stream.line() == f"line {number}"
+        assert await stream.line() == "--- v2 is live: its log follows ---"
+        assert await stream.line() == "new begins"
 
 
 async def test_a_stage_in_which_nothing_runs_is_waited_for(api: Api) -> None:

@@ -51,6 +51,29 @@ async def test_items_until_something_else_happens(source: Source) -> None:
     assert source.closed.is_set()
 
 
+async def test_late_items_that_came_before_the_end_are_read(source: Source) -> None:
+    async def over() -> str:
+        return "b"
+
+    def belongs(end: str, item: str) -> bool:
+        return item <= end
+
+    for item in ("a", "b", "c", "a"):
+        source.queue.put_nowait(item)
+    items = items_until(over, source.items(), belongs=belongs)
+    assert [item async for item in items] == ["a", "b"]
+    assert source.closed.is_set()
+
+
+async def test_without_late_items_the_end_is_waited_for_no_longer(source: Source) -> None:
+    async def over() -> str:
+        return "b"
+
+    source.queue.put_nowait("a")
+    items = items_until(over, source.items(), belongs=lambda end, item: item <= end)
+    assert [item async for item in items] == ["a"]
+
+
 async def test_silence_is_said(source: Source) -> None:
     items = items_until(never, source.items(), 0.01)
     assert [await anext(items), await anext(items)] == [None, None]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from tagboat.core.colours import TextMark
@@ -104,8 +104,11 @@ class LiveLogs:
                 followed, waits = instance.id, False
                 over = partial(_replaced_line, choose, instance.id, news)
                 with suppress(EngineNotFoundError):
-                    async with aclosing(items_until(over, self._lines(instance, window))) as parts:
-                        async for part in parts:
+                    lines = items_until(
+                        over, self._lines(instance, window), belongs=_was_written_before
+                    )
+                    async with aclosing(lines):
+                        async for part in lines:
                             if part and part.at:
                                 shown[instance.id] = part.at
                             if part:
@@ -141,8 +144,8 @@ def _serving(stage_id: str, reader: Reader) -> Instance | None:
 
 async def _replaced_line(
     choose: Callable[[], Awaitable[Instance | None]], instance_id: str, news: asyncio.Event
-) -> None:
-    """Return once another instance than that is the one whose log matters."""
+) -> datetime:
+    """Return once another instance than that is the one whose log matters, with the time."""
     while True:
         await news.wait()
         # A deploy at work brings several events at once.
@@ -154,6 +157,10 @@ async def _replaced_line(
             # The next event comes when the database is back.
             continue
         except NotFoundError:
-            return
+            return datetime.now(UTC)
         if instance is not None and instance.id != instance_id:
-            return
+            return datetime.now(UTC)
+
+
+def _was_written_before(replaced_at: datetime, part: LogPart) -> bool:
+    return part.at is None or part.at <= replaced_at
