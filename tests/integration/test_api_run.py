@@ -282,6 +282,7 @@ async def test_a_path_loses_its_last_slash_and_networks_their_repeats(api: Api) 
         ("tmpfs", {"data": ""}),
         ("tmpfs", {"/a": "size=lots"}),
         ("tmpfs", {"/a": "suid"}),
+        ("tmpfs", {"/a": "size=1m", "/a/": "size=2m"}),
         ("cap_add", ["ALL"]),
         ("cap_add", ["all"]),
         ("cap_add", ["CAP_SYS_ADMIN"]),

@@ -1,7 +1,7 @@
 """Types of values for what an app is given: addresses, tmpfs, capabilities, and host resources."""
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import (
@@ -107,6 +107,20 @@ ExtraHosts = Annotated[
         MOST_ENTRIES,
     ),
 ]
+
+
+def _by_clean_path(
+    given: Mapping[str, object], parse: ValidatorFunctionWrapHandler
+) -> dict[str, str | None]:
+    clean = {
+        path if path == "/" else path.removesuffix("/"): options
+        for path, options in parse(given).items()
+    }
+    if len(clean) < len(given):
+        raise ValueError("two of these paths are the same; leave one of them out")
+    return clean
+
+
 TmpfsMap = Annotated[
     dict[
         Annotated[
@@ -127,12 +141,7 @@ TmpfsMap = Annotated[
         | None,
     ],
     Field(max_length=MOST_ENTRIES),
-    AfterValidator(
-        lambda given: {
-            path if path == "/" else path.removesuffix("/"): options
-            for path, options in given.items()
-        }
-    ),
+    WrapValidator(_by_clean_path),
     WithJsonSchema(
         {
             "type": "object",

@@ -8,10 +8,11 @@ import typer
 
 from tagboat.cli import complete, show
 from tagboat.cli.client import LONG_TIMEOUT_S, ApiObject
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.options import JsonOption, LimitOption, connect
 from tagboat.core.errors import NotFoundError
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 DeliveryArg = Annotated[
     str,
     typer.Argument(metavar="ID", help="The delivery's id.", autocompletion=complete.delivery_ids),

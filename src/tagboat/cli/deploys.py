@@ -9,6 +9,7 @@ from tagboat.cli.comparison import show_comparison_table
 from tagboat.cli.deploy_progress import step_duration
 from tagboat.cli.deploy_receipt import show_receipt_table
 from tagboat.cli.fields import show_fields
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.names import call_deploy, place_filter
 from tagboat.cli.options import (
     DeployArg,
@@ -20,7 +21,7 @@ from tagboat.cli.options import (
 )
 from tagboat.core.deploy import DeployStatus
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 
 
 @app.callback()

@@ -7,6 +7,7 @@ import typer
 
 from tagboat.cli import complete, show
 from tagboat.cli.client import ApiObject
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.map_entries import list_entries, show_entries
 from tagboat.cli.options import (
     JsonOption,
@@ -53,7 +54,7 @@ ENV_UNSET_HELP = """Remove environment variables of a project or a stage.
   tagboat env unset shop prod LOG_LEVEL
 """
 _ENV_MAPS = ("env",)
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 
 
 @app.callback()

@@ -39,14 +39,20 @@ def given_fields(
 ) -> dict[str, object]:
     """Return the fields of the options that were given, and of each FIELD=VALUE of `--set`.
 
-    Raises TagboatError if one of these has no equals sign.
+    Raises typer.BadParameter if one of these has no equals sign, or a field has two values.
     """
     # typer passes None for options that are not on the command line.
     fields = {name: value for name, value in options.items() if value is not None}
     for pair in sets or ():
         name, separator, text = pair.partition("=")
         if not separator or not name:
-            raise TagboatError("--set takes FIELD=VALUE, such as --set memory=512m")
+            raise typer.BadParameter(
+                "--set takes FIELD=VALUE, such as --set memory=512m", param_hint="--set"
+            )
+        if name in fields:
+            raise typer.BadParameter(
+                f"{name} has two values; leave one of them out", param_hint="--set"
+            )
         fields[name] = parse_value(text)
     return fields
 

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import typer
 
 from tagboat.cli import complete, show
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.logs import (
     FollowOption,
     SinceOption,
@@ -38,7 +39,7 @@ INSTANCES_LOGS_HELP = """Show the last log lines of one instance.
 \b
   tagboat instances logs 0198c5d2e7a40c6f21b3d9e5 -f
 """
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 
 
 @app.callback()

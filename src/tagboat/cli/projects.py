@@ -15,6 +15,7 @@ from tagboat.cli.fields import (
     show_fields,
     show_warnings,
 )
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.names import find_project, find_stage
 from tagboat.cli.options import (
     ImageArg,
@@ -30,7 +31,7 @@ NO_PROJECT_YET = (
     "There is no project yet: push an image and let its registry call the webhook "
     "('tagboat webhook url' shows its URL)."
 )
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 _OPTION_OF_FIELD = {
     "image": "--image",
     "name": "--name",

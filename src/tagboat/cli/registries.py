@@ -10,6 +10,7 @@ import typer
 from tagboat.cli import complete, show
 from tagboat.cli.client import LONG_TIMEOUT_S, ApiObject
 from tagboat.cli.fields import show_fields
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.names import find_registry
 from tagboat.cli.options import JsonOption, YesOption, connect
 from tagboat.cli.prompts import confirm, prompt_secret, read_text_file
@@ -33,7 +34,7 @@ command for each new one:
 # What to do is read on a phone as well, also where the output goes to a file.
 _DETAIL_WIDTH = 80
 # rich would load for each error of usage.
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 RegistryArg = Annotated[
     str,
     typer.Argument(

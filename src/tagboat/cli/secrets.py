@@ -9,6 +9,7 @@ import typer
 from tagboat.cli import complete, show
 from tagboat.cli.client import ApiObject
 from tagboat.cli.context import current_context
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.map_entries import list_entries, show_entries
 from tagboat.cli.options import (
     JsonOption,
@@ -63,7 +64,7 @@ Secret files are named like the others.
   tagboat secrets unset shop prod DB_PASSWORD
 """
 _KIND_WORDS = {"secrets": "variable", "secret_files": "file"}
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 
 
 @app.callback()

@@ -7,10 +7,11 @@ import typer
 from tagboat.cli import complete, show
 from tagboat.cli.client import ApiObject, Client
 from tagboat.cli.fields import parse_value
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.options import JsonOption, connect
 from tagboat.core.errors import NotFoundError
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 SettingArg = Annotated[
     str,
     typer.Argument(

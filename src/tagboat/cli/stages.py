@@ -16,6 +16,7 @@ from tagboat.cli.fields import (
     show_fields,
     show_warnings,
 )
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.names import find_project, find_stage
 from tagboat.cli.options import (
     JsonOption,
@@ -30,7 +31,7 @@ from tagboat.cli.options import (
 )
 from tagboat.cli.projects import NO_PROJECT_YET, delete_project_or_stage
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 _PATTERN_HELP = "Tags that go there: v*, semver:RANGE or regex:RE."
 PatternOption = Annotated[str | None, typer.Option("--pattern", help=_PATTERN_HELP)]
 PositionOption = Annotated[

@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 import typer
 
 from tagboat.cli import complete, show
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.names import find_token
 from tagboat.cli.options import JsonOption, YesOption, connect
 from tagboat.cli.prompts import confirm
 from tagboat.cli.users import LimitedProjectsOption, show_limit
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 TokenRoleWord = Literal["metrics", "viewer", "deployer", "admin"]
 
 

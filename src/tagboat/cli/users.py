@@ -8,11 +8,12 @@ import typer
 from tagboat.cli import complete, show
 from tagboat.cli.client import ApiObject
 from tagboat.cli.fields import show_fields
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.names import find_user
 from tagboat.cli.options import JsonOption, YesOption, connect
 from tagboat.cli.prompts import confirm, prompt_new_password
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 UserArg = Annotated[
     str,
     typer.Argument(metavar="NAME", help="The account's name.", autocompletion=complete.user_names),

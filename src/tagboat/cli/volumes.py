@@ -3,9 +3,10 @@
 import typer
 
 from tagboat.cli import disk_space, show
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.options import JsonOption, connect
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 
 
 @app.callback()

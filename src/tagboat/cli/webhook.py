@@ -8,6 +8,7 @@ import typer
 from tagboat.cli import complete, show, webhook_signatures
 from tagboat.cli.client import ApiObject
 from tagboat.cli.fields import show_fields
+from tagboat.cli.list_group import ListGroup
 from tagboat.cli.names import find_project, find_registry, find_webhook
 from tagboat.cli.options import (
     JsonOption,
@@ -25,7 +26,7 @@ One URL accepts pushes of all images. Each other URL accepts pushes of one proje
 only, for senders that you trust with nothing else; these URLs have names. Each URL contains
 its secret: treat it as a password. By itself, this lists the URLs for one project.
 """
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(cls=ListGroup, invoke_without_command=True, rich_markup_mode=None)
 WebhookArg = Annotated[
     str,
     typer.Argument(

@@ -11,6 +11,8 @@ REFUSED = "connection refused"
 
 The engine's proxy may have accepted it in its place.
 """
+CLOSED = "it closed the connection without an answer"
+"""The same, to a probe that has sent a request; or the app has hung up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,16 +15,15 @@ def port_of(info: ImageInfo) -> int:
 
     A label that is not a port is ignored.
     """
-    # int() would also accept other digits, signs and underscores.
     label = info.labels.get(PORT_LABEL, "")
-    if (
-        label.isascii()
-        and label.isdigit()
-        and len(label) <= _PORT_DIGITS
-        and int(label) <= MAX_PORT
-    ):
-        return int(label)
-    return min(info.tcp_ports, default=0)
+    return int(label) if is_port(label) else min(info.tcp_ports, default=0)
+
+
+def is_port(text: str) -> bool:
+    """Return whether `text` is a port, 0 to 65535, in ASCII digits."""
+    # int() would also accept other digits, signs and underscores.
+    is_short = text.isascii() and text.isdigit() and len(text) <= _PORT_DIGITS
+    return is_short and int(text) <= MAX_PORT
 
 
 def healthcheck_of(info: ImageInfo) -> str:

@@ -24,10 +24,15 @@ class AppProtocol(StrEnum):
     HTTPS = "https"
 
 
+def is_protocol(text: str) -> bool:
+    """Return whether `text` names one of them, in any case."""
+    return text.lower() in set(AppProtocol)
+
+
 def protocol_of(labels: Mapping[str, str]) -> AppProtocol:
-    """Return the protocol of the image's label; HTTP if there is none or it is invalid."""
+    """Return the protocol of the image's label, in any case; HTTP without a valid one."""
     label = labels.get(PROTOCOL_LABEL, "")
-    return AppProtocol(label) if label in set(AppProtocol) else AppProtocol.HTTP
+    return AppProtocol(label.lower()) if is_protocol(label) else AppProtocol.HTTP
 
 
 def spoken(answer: bytes) -> AppProtocol | None:

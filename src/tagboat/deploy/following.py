@@ -1,13 +1,22 @@
 """Port, healthcheck and protocol of an image, used where no person has set them. Pure."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from tagboat.core.catalog import Project
 from tagboat.core.image import ImageInfo
-from tagboat.core.inspection import healthcheck_of, port_of
-from tagboat.core.protocol import protocol_of
+from tagboat.core.inspection import (
+    HEALTHCHECK_LABEL,
+    PORT_LABEL,
+    healthcheck_of,
+    is_healthcheck,
+    is_port,
+    port_of,
+)
+from tagboat.core.protocol import PROTOCOL_LABEL, is_protocol, protocol_of
 from tagboat.core.run import RunConfig
 
+_LONGEST_LABEL = 60
 _NATIVE = {
     "amd64": frozenset({"amd64", "386"}),
     "arm64": frozenset({"arm64", "arm"}),
@@ -31,6 +40,24 @@ def followed(config: RunConfig, project: Project, info: ImageInfo) -> RunConfig:
     wanted = follow(project, info)
     return replace(
         config, port=wanted.port, healthcheck=wanted.healthcheck, protocol=wanted.protocol
+    )
+
+
+def unusable_labels(project: Project, info: ImageInfo) -> str:
+    """Return words for the image's labels that the project would follow, and cannot be used.
+
+    Empty where there are none.
+    """
+    rules: tuple[tuple[str, bool, Callable[[str], bool], str], ...] = (
+        (PORT_LABEL, project.port_set, is_port, "a port"),
+        (HEALTHCHECK_LABEL, project.healthcheck_set, is_healthcheck, "/path or image"),
+        (PROTOCOL_LABEL, project.protocol_set, is_protocol, "http, h2c or https"),
+    )
+    return "; ".join(
+        f"the image's label {name} is {info.labels[name][:_LONGEST_LABEL]!r} and not {wanted}: it"
+        " is left out of account"
+        for name, is_set, fits, wanted in rules
+        if not is_set and info.labels.get(name) and not fits(info.labels[name])
     )
 
 

@@ -5,7 +5,7 @@ from enum import Enum, auto
 from math import ceil
 
 from tagboat.core.catalog import HEALTH_TIMEOUT_S
-from tagboat.core.health import NOBODY_LISTENS, REFUSED, TestRun
+from tagboat.core.health import CLOSED, NOBODY_LISTENS, REFUSED, TestRun
 from tagboat.core.image import ImageInfo
 from tagboat.core.workload import WorkloadStatus
 
@@ -106,7 +106,7 @@ def why_late(
     late = f"not healthy within {limit_s:g} s"
     if not port:
         return f"{late}: {reason}"
-    if not reason.endswith((NOBODY_LISTENS, REFUSED)):
+    if not reason.endswith((NOBODY_LISTENS, REFUSED, CLOSED)):
         return f"{late}: {reason} (the project's port is {port})"
     if elsewhere:
         # Then the app and its port are not to blame.

@@ -8,7 +8,7 @@ from tagboat.core.deploy import Step, StepName, StepStatus
 from tagboat.core.errors import DeployFailedError
 from tagboat.core.image import ImageInfo
 from tagboat.deploy.context import DeployContext
-from tagboat.deploy.following import follow, followed, foreign
+from tagboat.deploy.following import follow, followed, foreign, unusable_labels
 from tagboat.deploy.images import note_pull, until_not_removed
 from tagboat.deploy.record import DeployRecord
 from tagboat.deploy.services import DeployServices
@@ -38,9 +38,9 @@ class Pulling:
             # A rollback may bring an older image, and the project follows the newest.
             if not context.deploy.is_exact and follow(context.project, info) != context.project:
                 await self._record.fill_project(partial(follow, info=info))
-            detail = "; ".join(
-                filter(None, (detail, foreign(info.platform, await self._runtime.platform())))
-            )
+            own = await self._runtime.platform()
+            notes = (unusable_labels(context.project, info), foreign(info.platform, own))
+            detail = "; ".join(filter(None, (detail, *notes)))
         return Step(StepName.PULL, StepStatus.DONE, detail=detail)
 
     async def followed(self, context: DeployContext) -> DeployContext:

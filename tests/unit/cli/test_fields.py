@@ -87,10 +87,13 @@ def test_a_change_of_nothing_is_wrong_usage(
 
 
 def test_what_is_no_field_is_told(tagboat: Tagboat, server: FakeServer) -> None:
-    assert (
-        tagboat.fails("projects", "edit", "app", "--set", "memory")
-        == "--set takes FIELD=VALUE, such as --set memory=512m"
-    )
+    done = tagboat("projects", "edit", "app", "--set", "memory")
+    assert "--set takes FIELD=VALUE, such as --set memory=512m" in done.stderr
+    assert done.returncode == 2
+    for twice in (("--watch", "1", "--set", "watch_s=2"), ("--set", "watch_s=1") * 2):
+        done = tagboat("stages", "edit", "app", "dev", *twice)
+        assert (done.returncode, "watch_s has two values" in done.stderr) == (2, True), done
+    assert server.asked == []
     server.answers["PATCH /api/projects/p1"] = problem(422, "memoria: there is no such field")
     assert (
         tagboat.fails("projects", "edit", "app", "--set", "memoria=1")

@@ -507,6 +507,16 @@ def test_a_group_lists_by_itself_and_by_either_name(
         ] * 2
 
 
+def test_a_bare_group_takes_the_options_of_its_list(quick: Tagboat, server: FakeServer) -> None:
+    with_all_things(server)
+    for words in (["--status", "failed"], ["--limit", "3", "--status=failed", "--json"]):
+        bare, named = (quick("deploys", *word, *words) for word in ([], ["list"]))
+        assert (bare.stdout, bare.returncode) == (named.stdout, 0), bare.stderr
+    wrong = quick("deploys", "--state", "failed")
+    assert (wrong.returncode, "No such option: --state" in wrong.stderr) == (2, True)
+    assert quick("deploys", "--nope", "show", "d1").returncode == 2
+
+
 @pytest.mark.parametrize(
     ("groups", "words"),
     [

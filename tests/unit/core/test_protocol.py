@@ -11,7 +11,8 @@ from tagboat.core.run import RunConfig
         ("h2c", "h2c"),
         ("https", "https"),
         ("http", "http"),
-        ("H2C", "http"),
+        ("H2C", "h2c"),
+        ("gopher", "http"),
         ("", "http"),
     ],
 )

@@ -143,6 +143,31 @@ async def test_an_image_for_another_machine_is_told_in_the_pull_and_where_it_die
     assert (await world.instance_of(emulated)).state is InstanceState.LIVE
 
 
+async def test_labels_that_cannot_be_used_are_told_in_the_pull(led_by_image: World) -> None:
+    world = led_by_image
+    labels = {
+        "tagboat.port": "8080/tcp",
+        "tagboat.healthcheck": "no slash",
+        "tagboat.protocol": "gopher",
+    }
+    image = MemoryImage(info=ImageInfo(tcp_ports=(3000,), labels=labels))
+    told = (await deployed(world, "v1", image)).step(StepName.PULL).detail
+    for words in (
+        "label tagboat.port is '8080/tcp' and not a port",
+        "label tagboat.healthcheck is 'no slash' and not /path or image",
+        "label tagboat.protocol is 'gopher' and not http, h2c or https",
+    ):
+        assert words in told
+    assert await described(world) == (3000, "")
+
+    # What a person has set leaves nothing to follow.
+    await world.change_project(port_set=True, healthcheck_set=True, protocol_set=True)
+    set_by_hand = await deployed(
+        world, "v2", MemoryImage(info=ImageInfo(tcp_ports=(3000,), labels=labels), log=("2",))
+    )
+    assert "label" not in set_by_hand.step(StepName.PULL).detail
+
+
 @pytest.mark.parametrize(
     ("image", "engine", "fits"),
     [
@@ -174,7 +199,7 @@ def speaking(protocol: str, log: str) -> MemoryImage:
 async def test_the_protocol_follows_the_image_in_both_directions(led_by_image: World) -> None:
     world = led_by_image
     spoken = []
-    for number, label in enumerate(("", "h2c", "", "https", "http")):
+    for number, label in enumerate(("", "h2c", "", "HTTPS", "http")):
         deploy = await deployed(world, f"v{number}", speaking(label, str(number)))
         spoken.append((await world.instance_of(deploy)).protocol.value)
     assert spoken == ["http", "h2c", "http", "https", "http"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.core.endpoint import loopback_endpoint
-from tagboat.core.health import NOBODY_LISTENS, REFUSED, TestRun
+from tagboat.core.health import CLOSED, NOBODY_LISTENS, REFUSED, TestRun
 from tagboat.core.image import ImageInfo
 from tagboat.core.workload import TaskStatus, WorkloadStatus
 from tagboat.deploy.health_gate import (
@@ -344,6 +344,10 @@ def test_where_nobody_listens_it_is_said_what_may_be_done(probed: str) -> None:
         " 127.0.0.1, not on another port)? Change the port with 'tagboat projects edit "
         "shop --port N', or allow longer with"
         " 'tagboat stages edit shop dev --health-timeout 120'"
+    )
+    # The engine's proxy takes a connection that nobody else takes, and hangs up.
+    assert "answer. Does the app listen on 0.0.0.0:3000" in why_late(
+        CLOSED, 60, 3000, "shop", "dev"
     )
     assert why_late(
         f"the HEALTHCHECK says healthy, but {probed}", 60, 3000, "shop", "dev"

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tagboat import __version__
 from tagboat.core.endpoint import LOOPBACK, Endpoint
-from tagboat.core.health import NOBODY_LISTENS, REFUSED, Manner
+from tagboat.core.health import CLOSED, NOBODY_LISTENS, REFUSED, Manner
 from tagboat.runtime.docker.http_answer import LONGEST_LINE, ProbeAnswer, read_head, read_said
 
 _CONNECT_WITHIN_S = 2.0
@@ -39,7 +39,7 @@ class LoopbackProbe:
         except _NoConnectionError as error:
             return str(error)
         except OSError:
-            return "it closed the connection without an answer"
+            return CLOSED
         except ValueError:
             return "it answered something that is not HTTP"
         status = head.status

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.generics import T
-from tagboat.core.health import REFUSED, Manner
+from tagboat.core.health import CLOSED, REFUSED, Manner
 from tagboat.core.protocol import AppProtocol, spoken
 from tagboat.runtime.docker.h2c import NoHttp2Error, ask_by_h2c
 from tagboat.runtime.docker.http_answer import ProbeAnswer, read_head
@@ -65,7 +65,7 @@ class ProtocolProbe(LoopbackProbe):
         except ValueError:
             problem = "it answered something that is not HTTP"
         except (OSError, EOFError):
-            problem = "it closed the connection without an answer"
+            problem = CLOSED
         return problem
 
     async def spoken(self, endpoint: Endpoint) -> AppProtocol | None:
