@@ -20,6 +20,7 @@ let to = 0
 let following = Boolean(list?.dataset.log)
 let unread = 0
 let drawing = 0
+let drawMs = 0
 const opened = list?.dataset.now ?? ""
 let last = { top: 0, height: 0 }
 let wanted = ""
@@ -158,6 +159,7 @@ function extendDown() {
 }
 
 function draw() {
+  const began = performance.now()
   drawing = 0
   document.querySelector("[data-empty]")?.toggleAttribute("hidden", lines.length > 0)
   // Lines that were forgotten leave the page as well.
@@ -172,14 +174,16 @@ function draw() {
   remember()
   newer.hidden = following || unread === 0
   newer.textContent = `${unread.toLocaleString()} new ${unread === 1 ? "line" : "lines"} ↓`
+  drawMs = performance.now() - began
 }
 
 function remember() {
   last = { top: list.scrollTop, height: list.scrollHeight }
 }
 
+// Two thirds of the time stay for reading: else a page falls behind a burst of lines.
 function drawSoon() {
-  drawing ||= requestAnimationFrame(draw)
+  drawing ||= setTimeout(() => requestAnimationFrame(draw), 2 * drawMs)
 }
 
 function add(line) {
