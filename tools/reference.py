@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import typer
 from typer.core import TyperGroup
 
-from tagboat.cli.main import program
+from tagboat.cli.main import app
 from tools.senders_page import SENDERS, render_senders
 
 COMMANDS = Path(__file__).parent.parent / "docs" / "reference" / "commands.md"
@@ -28,7 +29,7 @@ _ALIASES = {"ls"}
 
 def render() -> str:
     """Return the reference as Markdown: a section for each command, in the order of the help."""
-    return _HEAD + "".join(_sections(program, "tagboat"))
+    return _HEAD + "".join(_sections(typer.main.get_command(app), "tagboat"))
 
 
 def _sections(group: Any, name: str) -> Iterator[str]:  # noqa: ANN401 - of typer's private classes

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from tagboat import __version__
-from tagboat.cli.main import program
+from tagboat.cli.main import app
 from tests.unit.cli.conftest import Tagboat
 from tests.unit.cli.fake_server import (
     DEPLOY,
@@ -32,7 +32,8 @@ from tests.unit.cli.operation_commands import (
     words_of,
 )
 
-COMMANDS = program
+# Built anew: contexts that are made here leave their mark on commands.
+COMMANDS = typer.main.get_command(app)
 
 
 def commands(command: object, context: typer.Context) -> Iterator[typer.Context]:
@@ -505,6 +506,12 @@ def test_a_group_lists_by_itself_and_by_either_name(
         assert [(one.stdout, one.stderr, one.returncode) for one in named] == [
             (bare.stdout, bare.stderr, bare.returncode)
         ] * 2
+
+
+@pytest.mark.parametrize("words", [(), ("deploys",), ("deploys", "show"), ("deploy",), ("env",)])
+def test_help_has_a_short_name(quick: Tagboat, words: tuple[str, ...]) -> None:
+    short, long = (quick(*words, option) for option in ("-h", "--help"))
+    assert (short.returncode, short.stdout) == (0, long.stdout)
 
 
 def test_a_bare_group_takes_the_options_of_its_list(quick: Tagboat, server: FakeServer) -> None:
