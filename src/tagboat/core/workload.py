@@ -75,7 +75,8 @@ class TaskStatus:
     failure of the app nor a restart. A paused task is `running`; one that waits to be started again
     is `restarting`, and does not run. `exit_code` is that of its last end, 0 for none. `health` is
     None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`. `endpoint` is where it is
-    reached, None for nowhere.
+    reached, None for nowhere. `said` is what the runtime says of why it ended, empty for nothing
+    but its exit code; `began` is False where its program could not be started at all.
     """
 
     id: str
@@ -87,6 +88,8 @@ class TaskStatus:
     endpoint: Endpoint | None = None
     node: str = ""
     node_lost: bool = False
+    said: str = ""
+    began: bool = True
 
 
 # The worst one decides, None if there is none.
@@ -101,6 +104,8 @@ class WorkloadStatus:
     why further ones cannot be started yet, empty where that is not known; `preparing` is True while
     a machine has yet to take one, or pulls its image. `restarts` counts the
     restarts by the runtime: in the same task, or by another task after one that ended by itself.
+    `ended_at` is when a task last ended so, where the runtime forgets the earlier ones and
+    `restarts` does not grow for ever; None elsewhere.
     `started_at` is when it was last started, None if it never was. `health_said` is one line of the
     output of the last HEALTHCHECK. `unasked_volumes` maps paths to the names of the volumes that
     the runtime made by itself for VOLUMEs of the image. `host_ports` are all ports of the runtime's
@@ -120,6 +125,7 @@ class WorkloadStatus:
     self_healing: bool = False
     lost_track: bool = False
     restarts: int = 0
+    ended_at: datetime | None = None
     host_ports: frozenset[int] = frozenset()
     started_at: datetime | None = None
     paused: bool = False
@@ -155,6 +161,16 @@ class WorkloadStatus:
     def exit_code(self) -> int:
         """Exit code of the first task that does not run, 0 for none."""
         return next((one.exit_code for one in self.known_tasks if not one.running), 0)
+
+    @property
+    def said(self) -> str:
+        """The words of the runtime for the end of that task, empty for none."""
+        return next((one.said for one in self.known_tasks if not one.running), "")
+
+    @property
+    def began(self) -> bool:
+        """False if the program of that task could not be started."""
+        return next((one.began for one in self.known_tasks if not one.running), True)
 
     @property
     def oom_killed(self) -> bool:

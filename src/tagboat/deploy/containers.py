@@ -120,12 +120,11 @@ class Containers:
                 " release_timeout_s if it needs it"
             )
         else:
-            reason = (
-                f"the release command exited with code {status.exit_code}; what is live is"
-                " unchanged"
-                if status.exit_code
-                else ""
-            )
+            how = f"exited with code {status.exit_code}" if status.began else "cannot be run"
+            said = f": {status.said}" if status.said else ""
+            # With code 0 it has done its work, whatever else there is to say.
+            failed = bool(status.exit_code) or not status.began
+            reason = f"the release command {how}{said}; what is live is unchanged" if failed else ""
         lines = await last_words(self._runtime, container) or lines
         if reason:
             # Its container stays until the failure is on record: after a death, the next try must

@@ -69,7 +69,9 @@ def evaluate_health(signs: Signs, healthcheck: str, *, listens: bool) -> HealthR
         code = "" if signs.exit_code is None else f" with code {signs.exit_code}"
         died = f"exited{code}, and was restarted{_foreground(signs.exit_code)}"
     elif ended:
-        died = f"exited with code {status.exit_code}{_foreground(status.exit_code)}"
+        why = f": {status.said}" if status.said else _foreground(status.exit_code)
+        how = f"exited with code {status.exit_code}" if status.began else "could not be started"
+        died = f"{how}{why}"
     if died:
         where = f" on {ended[0].node}" if ended and ended[0].node else ""
         return _failed(f"the new container{where} {died}")

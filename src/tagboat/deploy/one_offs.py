@@ -9,7 +9,12 @@ from datetime import datetime
 
 import structlog
 
-from tagboat.core.errors import EngineNotFoundError, StoreUnavailableError, TagboatError
+from tagboat.core.errors import (
+    EngineError,
+    EngineNotFoundError,
+    StoreUnavailableError,
+    TagboatError,
+)
 from tagboat.core.one_off import KEPT_FOR, OneOff
 from tagboat.core.ports import Store
 from tagboat.core.runtime import Runtime
@@ -125,6 +130,8 @@ class OneOffRun:
                 )
             # It runs once: the engine does not start it again.
             if status.ended:
+                if not status.began:
+                    raise EngineError(f"the command could not be started: {status.said}")
                 self.exit_code = status.exit_code
                 return
             # Not by a time-out around all of this: its last lines are to be read afterwards.

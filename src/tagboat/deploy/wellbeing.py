@@ -28,8 +28,14 @@ def observed(
         crashes, crashed_at = 0, None
     # The engine counts from 0 again when somebody starts the container by hand.
     more = restarts - known if restarts >= known else restarts
+    if status is not None and status.ended_at is not None:
+        # A swarm remembers the last few ends only: a later one is news, though they are as many.
+        last = before.crashed_at if before else None
+        is_new = now - status.ended_at <= PEACE and (last is None or status.ended_at > last)
+        more = max(1, restarts - known) if is_new else 0
+        restarts = known + more
     if more:
-        crashes, crashed_at = crashes + more, now
+        crashes, crashed_at = crashes + more, (status and status.ended_at) or now
     found = Vitals(
         instance_id=instance.id,
         running=status is not None and status.running,
@@ -58,7 +64,8 @@ def _trouble(
     if found.crashes >= CRASHES:
         last = ""
         if status is not None and not status.running:
-            code = f", last with exit code {status.exit_code}"
+            said = f" ({status.said})" if status.said else ""
+            code = f", last with exit code {status.exit_code}{said}"
             last = ", last for want of memory" if status.oom_killed else code
         return Trouble.CRASH_LOOP, f"it ends again and again{last}; {logs}"
     if found.health == "unhealthy":

@@ -210,14 +210,16 @@ class MemoryState:
         found.status = replace(found.status, paused=paused)
         self._tell(found)
 
-    def exit(self, container: str, code: int) -> None:
-        """Let the app exit.
+    def exit(self, container: str, code: int, said: str = "", *, began: bool = True) -> None:
+        """Let the app exit; `said` is what a swarm says of why, as where it never `began`.
 
         The engine waits to restart it (`start` does), unless the container is run only once.
         """
         found = self._held(container)
         again = found.spec.restarts
-        ended = found.status.with_tasks(running=False, restarting=again, exit_code=code)
+        ended = found.status.with_tasks(
+            running=False, restarting=again, exit_code=code, said=said, began=began
+        )
         found.status = replace(ended, restarts=ended.restarts + int(again))
         # Kept apart: a start sets the code in the status back, as Docker does.
         found.last_code = code

@@ -1,6 +1,7 @@
 """The health gate's verdicts."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -370,3 +371,24 @@ def test_what_else_keeps_an_instance_from_being_healthy_is_told_with_its_port() 
         why_late("it ran for 1 s", 2.5, 0, "shop", "dev")
         == "not healthy within 2.5 s: it ran for 1 s"
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        (
+            {"exit_code": 128, "began": False, "said": "unable to find user x"},
+            "the new container on n1 could not be started: unable to find user x",
+        ),
+        (
+            {"exit_code": 0, "said": "perhaps its HEALTHCHECK failed"},
+            "the new container on n1 exited with code 0: perhaps its HEALTHCHECK failed",
+        ),
+    ],
+)
+def test_the_words_of_a_swarm_for_an_end_are_in_the_reason(
+    task: dict[str, Any], reason: str
+) -> None:
+    status = RUNNING.with_tasks(running=False, node="n1", **task)
+    found = evaluate_health(Signs(status=status, running_s=1), "image", listens=True)
+    assert (found.state, found.reason) == (HealthState.FAILED, reason)

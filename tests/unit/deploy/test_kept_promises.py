@@ -364,6 +364,17 @@ async def test_why_it_failed_is_known_after_a_death_too(led: World) -> None:
     assert await led.containers() == []
 
 
+async def test_a_release_command_that_a_swarm_could_not_start_has_its_words(led: World) -> None:
+    """It says so of the task, once it has ended."""
+    _, release, task = await begun(led)
+    led.runtime.exit(release, 127, 'exec: "/no/such": stat', began=False)
+    await task
+    (deploy,) = await led.deploys()
+    assert deploy.reason == (
+        'the release command cannot be run: exec: "/no/such": stat; what is live is unchanged'
+    )
+
+
 async def test_cancelled_it_is_told_to_end_before_it_is_removed(led: World) -> None:
     deploy, release, task = await begun(led)
     await cut_off(task)

@@ -271,3 +271,15 @@ async def test_another_container_of_its_name_or_label_is_left_alone(world: World
     await reconcile(world.services)
     assert await world.containers() == ["app-dev-run-1", "copied"]
     assert await on_record(world.store) == []
+
+
+async def test_a_command_that_a_swarm_could_not_start_is_an_error_with_its_words(
+    store: SqlStore, engine: MemoryRuntime
+) -> None:
+    """As where the engine says so at once."""
+    run = await started(store, engine)
+    engine.exit(run.one_off.container, 127, 'exec: "/nonexistent": stat', began=False)
+    with pytest.raises(EngineError, match=r'could not be started: exec: "/nonexistent"'):
+        _ = [line async for line in run.lines()]
+    await run.remove()
+    assert await on_record(store) == []

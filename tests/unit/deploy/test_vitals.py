@@ -245,3 +245,22 @@ async def test_one_that_was_made_again_is_well_at_once(led: World) -> None:
     await reconcile(led.services)
     found = await led.store.read(lambda reader: reader.vitals([live.id]))
     assert (found[live.id].running, found[live.id].trouble) == (True, Trouble.NONE)
+
+
+def test_a_swarm_that_remembers_two_ends_has_crash_loops_too() -> None:
+    """It keeps so few tasks that their number is soon the same at each look."""
+
+    def ended(at: float) -> WorkloadStatus:
+        when = START + timedelta(seconds=at)
+        said = "perhaps its HEALTHCHECK failed"
+        waits = RUNNING.with_tasks(running=False, restarting=True, said=said)
+        return replace(waits, self_healing=True, restarts=min(2, int(at) // 20), ended_at=when)
+
+    looks = [(at + 1.0, ended(at)) for at in (20, 40, 60, 80)]
+    known = course((0, RUNNING), *looks, (100, ended(80)))
+    assert (known.restarts, known.crashes, known.trouble) == (4, 4, Trouble.CRASH_LOOP)
+    assert "exit code 0 (perhaps its HEALTHCHECK failed)" in known.detail
+    later = PEACE.total_seconds() + 90
+    calm = course((0, RUNNING), *looks, (later, ended(80)), (later + 60, ended(80)))
+    assert (calm.restarts, calm.crashes) == (4, 0)
+    assert calm.trouble is Trouble.NONE

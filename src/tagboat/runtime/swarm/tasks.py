@@ -1,7 +1,8 @@
 """The tasks of services: what the managers say of them, read as the status of a workload. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -24,6 +25,11 @@ _ACTIVE = frozenset({"starting", "running"})
 _LOST = frozenset({"down", "disconnected"})
 _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not listened at
 _NO_NODE = "no suitable node"
+_EXIT = re.compile(r"task: non-zero exit \(\d+\)(?:: )?")
+_NOT_BEGUN = "starting container failed: "
+_UNHEALTHY = "unhealthy container"
+_KILLED = 137
+"""Exit code of a process that ended by SIGKILL, as that of the kernel for want of memory."""
 _AFTERWARDS = timedelta(seconds=0.5)
 """A task that ends is replaced in the same moment. One that was given up ends later than that."""
 _UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,8 +78,9 @@ def _read_node(answer: Json) -> SwarmNode:
 class SwarmTask:
     """One task. `node` is None before it has one, and where that was removed from the swarm.
 
-    `abandoned` is True once nobody waits for it any more: it was replaced before it ended. With
-    `lost_track` it runs, and its port will not be known.
+    `began` is False where the engine could not start
+    its program. `abandoned` is True once nobody waits for it any more: it was replaced before it
+    ended. With `lost_track` it runs, and its port will not be known.
     """
 
     id: str
@@ -87,6 +94,7 @@ class SwarmTask:
     exit_code: int
     said: str
     endpoint: Endpoint | None
+    began: bool = True
     abandoned: bool = False
     lost_track: bool = False
 
@@ -115,7 +123,7 @@ def read_tasks(
 
 def _read_task(answer: Json, node: SwarmNode | None, port: int) -> SwarmTask:
     status = answer.get("Status") or {}
-    container = status.get("ContainerStatus") or {}
+    container, err = status.get("ContainerStatus") or {}, str(status.get("Err") or "")
     published = [
         int(one.get("PublishedPort") or 0)
         for one in (status.get("PortStatus") or {}).get("Ports") or ()
@@ -133,7 +141,8 @@ def _read_task(answer: Json, node: SwarmNode | None, port: int) -> SwarmTask:
         node=node,
         has_container=bool(container.get("ContainerID")),
         exit_code=int(container.get("ExitCode") or 0),
-        said=first_line(clean(str(status.get("Err") or ""))),
+        said=first_line(clean(err.removeprefix(_NOT_BEGUN))),
+        began=not err.startswith(_NOT_BEGUN),
         endpoint=Endpoint(node.address, at) if node is not None and at else None,
     )
 
@@ -148,12 +157,20 @@ def service_status(service: Json, tasks: Sequence[SwarmTask]) -> WorkloadStatus:
     slots: dict[int, list[SwarmTask]] = {}
     for one in tasks:
         slots.setdefault(one.slot, []).append(one)
+    memory = int(((template.get("Resources") or {}).get("Limits") or {}).get("MemoryBytes") or 0)
     found, waits = [], []
     listens = bool(int(labels.get(TASK_PORT_LABEL) or 0))
     for slot in sorted(slots):
         status = _slot_status(slots[slot], tested=tested, restarts=restarts, listens=listens)
+        if status and not status.running:
+            ended = next(one for one in slots[slot] if one.id == status.id)
+            why = _why_ended(ended, tested=tested, memory=memory)
+            status = replace(status, said=why, began=ended.began)
         found += [status] if status else []
         waits += [_why_waits(slots[slot])] if not (status and status.running) else []
+    # When it was replaced: of all times of a task, this one alone never changes.
+    after = {one.id: then.created_at for some in slots.values() for one, then in pairwise(some)}
+    ends = [one for some in slots.values() for one in ends_of(some[:-1], some)]
     return WorkloadStatus(
         id=service["ID"],
         name=labels.get(NAME_LABEL) or spec["Name"],
@@ -169,7 +186,8 @@ def service_status(service: Json, tasks: Sequence[SwarmTask]) -> WorkloadStatus:
             some[-1].state in _BEFORE_THE_APP and not any(one.said for one in some)
             for some in slots.values()
         ),
-        restarts=sum(len(ends_of(some[:-1], some)) for some in slots.values()) if restarts else 0,
+        restarts=len(ends) if restarts else 0,
+        ended_at=max((after[one.id] for one in ends), default=None) if restarts else None,
         started_at=parse_time(labels.get(STARTED_LABEL) or ""),
     )
 
@@ -216,6 +234,24 @@ def _slot_status(
         exit_code=last.exit_code,
         node=last.node.name if last.node else "",
     )
+
+
+def _why_ended(task: SwarmTask, *, tested: bool, memory: int) -> str:
+    """Return why a task has ended, empty where nobody knows more than its exit code.
+
+    `tested` is True with a HEALTHCHECK, `memory` its limit in bytes, 0 for none.
+    """
+    said = _EXIT.sub("", task.said)
+    if _UNHEALTHY in said:
+        return "its HEALTHCHECK failed, and the swarm ends such a task"
+    if said:
+        return said
+    # The managers say nothing of either: what is likely is all that can be said.
+    if tested and task.exit_code == 0:
+        return "perhaps its HEALTHCHECK failed, for the swarm ends such a task"
+    if memory and task.exit_code == _KILLED:
+        return f"perhaps it ran out of memory, for the stage's memory is {memory >> 20} MiB"
+    return ""
 
 
 def _why_waits(slot: Sequence[SwarmTask]) -> str:

@@ -1,11 +1,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.workload import WorkloadStatus
 from tagboat.runtime.swarm.service_wire import HEALTH_LABEL, NAME_LABEL, TASK_PORT_LABEL
 from tagboat.runtime.swarm.tasks import ends_of, read_nodes, read_tasks, service_status
 
+UNHEALTHY = "its HEALTHCHECK failed, and the swarm ends such a task"
 START = datetime(2026, 11, 29, 8, 30, tzinfo=UTC)
 
 
@@ -18,7 +21,9 @@ def node(name: str, state: str = "ready", **manager: Any) -> dict[str, Any]:  # 
     }
 
 
-def service(replicas: int = 1, condition: str = "any", *, tested: bool = False) -> dict[str, Any]:
+def service(
+    replicas: int = 1, condition: str = "any", *, tested: bool = False, memory: int = 0
+) -> dict[str, Any]:
     return {
         "ID": "s1",
         "Spec": {
@@ -32,6 +37,7 @@ def service(replicas: int = 1, condition: str = "any", *, tested: bool = False) 
             "TaskTemplate": {
                 "ContainerSpec": {"Labels": {"a": "b"}},
                 "RestartPolicy": {"Condition": condition},
+                "Resources": {"Limits": {"MemoryBytes": memory} if memory else {}},
             },
         },
     }
@@ -207,3 +213,60 @@ def test_a_task_that_no_node_fits_says_what_to_look_at() -> None:
         "no suitable node (not satisfied on 1 node); look at constraints, memory and cpus of the"
         " stage"
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "err", "began", "said"),
+    [
+        (7, "task: non-zero exit (7)", True, ""),
+        (137, "task: non-zero exit (137)", True, ""),
+        (
+            128,
+            "starting container failed: unable to find user nosuchuser: no matching entries",
+            False,
+            "unable to find user nosuchuser: no matching entries",
+        ),
+        (9, "task: non-zero exit (9): dockerexec: unhealthy container", True, UNHEALTHY),
+        (0, "", True, ""),
+    ],
+)
+def test_the_end_of_a_task_has_the_words_of_the_engine(
+    code: int, err: str, said: str, *, began: bool
+) -> None:
+    seen = status([task("a", "failed", 0, changed=5, code=code, err=err, wanted="shutdown")])
+    assert (seen.exit_code, seen.began, seen.said) == (code, began, said)
+
+
+def test_the_words_for_a_program_that_is_not_there_are_those_of_a_docker_engine() -> None:
+    err = (
+        "starting container failed: failed to create shim task: OCI runtime create failed: runc"
+        ' create failed: unable to start container process: exec: "/no/such": stat /no/such: no'
+        " such file or directory: unknown"
+    )
+    seen = status([task("a", "failed", 0, changed=5, code=127, err=err, wanted="shutdown")])
+    assert not seen.began
+    assert seen.said.startswith('exec: "/no/such"')
+
+
+def test_an_end_with_code_0_and_a_healthcheck_may_be_that_of_an_unhealthy_app() -> None:
+    """The swarm ends such a task, and says nothing where the app heeds SIGTERM."""
+    ended = task("a", "complete", 0, changed=5, wanted="shutdown")
+    said = status([ended], of=service(tested=True)).said
+    assert said == "perhaps its HEALTHCHECK failed, for the swarm ends such a task"
+
+
+def test_a_kill_with_a_limit_of_memory_may_be_for_want_of_it() -> None:
+    """Managers do not learn of it."""
+    killed = task(
+        "a", "failed", 0, changed=5, code=137, err="task: non-zero exit (137)", wanted="shutdown"
+    )
+    said = status([killed], of=service(memory=64 << 20)).said
+    assert said == "perhaps it ran out of memory, for the stage's memory is 64 MiB"
+
+
+def test_the_last_end_has_a_time_that_stays_the_same() -> None:
+    """The managers keep a few tasks only, so that the number of ends does not grow."""
+    ended = [task("b", "failed", 5, changed=9.1, code=7, wanted="shutdown")]
+    (later,) = [task("c", "starting", 9)]
+    assert status([*ended, later]).ended_at == START + timedelta(seconds=9)
+    assert status([later]).ended_at is None
