@@ -19,6 +19,10 @@ _KEY = (
 )
 CONSTRAINT_PATTERN = rf"^(?:{_KEY})(?:==|!=)[A-Za-z0-9:][A-Za-z0-9_.+:/-]*$"
 _CONSTRAINT = re.compile(CONSTRAINT_PATTERN.strip("^$"), re.ASCII)
+# A service has a size in bytes and a mode; Docker mounts it noexec, nosuid and nodev by itself.
+_SWARM_TMPFS = re.compile(
+    r"(?:size=\d+[kmg]?|mode=[0-7]{3,4}|rw|ro|noexec|nosuid|nodev)?", re.IGNORECASE
+)
 _ONE_NODE = ("node.hostname==", "node.id==")
 
 
@@ -38,6 +42,11 @@ def parse_constraint(text: str) -> str:
 def names_one_node(constraints: Sequence[str]) -> bool:
     """Return whether only one machine can fit."""
     return any(one.startswith(_ONE_NODE) for one in constraints)
+
+
+def unknown_to_a_swarm(tmpfs: str) -> str:
+    """Return the first of the mount options that Docker Swarm cannot give, empty for none."""
+    return next((one for one in tmpfs.split(",") if not _SWARM_TMPFS.fullmatch(one)), "")
 
 
 def placement_trouble(stage: Stage, config: RunConfig, *, is_cluster: bool) -> tuple[str, str]:
@@ -61,6 +70,16 @@ def placement_trouble(stage: Stage, config: RunConfig, *, is_cluster: bool) -> t
             field, why = "replicas", f"more than 1 needs {needs}: set it to 1"
         elif config.constraints:
             field, why = "constraints", f"they need {needs}: remove them"
+    elif unknown := [
+        f"{option} for {path}"
+        for path, options in config.options.tmpfs.items()
+        if (option := unknown_to_a_swarm(options))
+    ]:
+        field = "tmpfs"
+        why = (
+            f"Docker Swarm has no option {unknown[0]}: remove it (it knows size in bytes, or with"
+            " k, m or g, and mode, ro, rw, noexec, nosuid and nodev)"
+        )
     elif not names_one_node(config.constraints):
         name_it = "name it with a constraint such as node.hostname==n1"
         if paths := ", ".join(kept(config)):

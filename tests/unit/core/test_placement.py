@@ -92,3 +92,16 @@ def test_what_nobody_has_set_does_not_change_the_fingerprint() -> None:
     assert PLAIN.fingerprint != replace(PLAIN, engine=EngineKind.SWARM).fingerprint
     assert PLAIN.fingerprint != replace(PLAIN, replicas=2).fingerprint
     assert PLAIN.fingerprint != replace(PLAIN, constraints=ONE_NODE).fingerprint
+
+
+@pytest.mark.parametrize("option", ["size=50%", "uid=1000", "gid=5", "exec", "nr_inodes=1k"])
+def test_a_swarm_refuses_options_of_a_tmpfs_that_it_would_drop(option: str) -> None:
+    given = RunOptions(tmpfs={"/a": "size=64m,mode=1777,nosuid", "/b": f"size=1m,{option}"})
+    config = replace(PLAIN, options=given)
+    assert placement_trouble(STAGE, config, is_cluster=False) == ("", "")
+    for found in (
+        placement_trouble(STAGE, config, is_cluster=True),
+        placement_trouble(STAGE, replace(config, engine=EngineKind.SWARM), is_cluster=False),
+    ):
+        assert found[0] == "tmpfs"
+        assert f"no option {option} for /b" in found[1]

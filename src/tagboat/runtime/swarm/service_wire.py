@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tagboat.core.errors import EngineError
+from tagboat.core.placement import unknown_to_a_swarm
 from tagboat.core.workload import WorkloadSpec
 from tagboat.runtime.docker.archive import READABLE_BY_ALL
 from tagboat.runtime.docker.wire import DROPPED_CAPABILITIES, GENEROUS_PIDS, Json
@@ -71,6 +72,9 @@ def refuse_unknown(spec: WorkloadSpec) -> None:
                 f"publish {one}: Docker Swarm publishes on all addresses of a node; write"
                 f" 0.0.0.0:{one.host_port}:{one.port}, or remove the option"
             )
+    for path, options in spec.tmpfs.items():
+        if unknown := unknown_to_a_swarm(options):
+            raise EngineError(f"tmpfs: Docker Swarm has no option {unknown} for {path}; remove it")
     for path, text in spec.files.items():
         if not text:
             raise EngineError(f"the file {path} is empty, which Docker Swarm does not store")
@@ -141,8 +145,7 @@ def _container(
         for one in spec.binds
     ]
     mounts += [
-        {"Type": "tmpfs", "Target": path, "TmpfsOptions": _tmpfs(options)}
-        for path, options in spec.tmpfs.items()
+        {"Type": "tmpfs", "Target": path, **_tmpfs(options)} for path, options in spec.tmpfs.items()
     ]
     if spec.shm_size:
         # Services have no option for it.
@@ -206,13 +209,19 @@ def _ports(spec: WorkloadSpec) -> list[dict[str, Any]]:
     return ports
 
 
-def _tmpfs(options: str) -> dict[str, int]:
+def _tmpfs(options: str) -> dict[str, object]:
+    """Return the options of a mount; see `unknown_to_a_swarm` for those that it cannot have."""
     found: dict[str, int] = {}
-    if size := _SIZE.search(options):
-        found["SizeBytes"] = int(size[1]) << _SIZE_UNITS[size[2].lower()]
-    if mode := _MODE.search(options):
-        found["Mode"] = int(mode[1], 8)
-    return found
+    read_only = False
+    # The last one of a kind counts, as for mount(8).
+    for one in options.split(","):
+        if size := _SIZE.fullmatch(one):
+            found["SizeBytes"] = int(size[1]) << _SIZE_UNITS[size[2].lower()]
+        elif mode := _MODE.fullmatch(one):
+            found["Mode"] = int(mode[1], 8)
+        elif one in {"ro", "rw"}:
+            read_only = one == "ro"
+    return {"TmpfsOptions": found, **({"ReadOnly": True} if read_only else {})}
 
 
 def _file_reference(file: StoredFile, kind: str) -> Json:

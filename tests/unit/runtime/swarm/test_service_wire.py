@@ -92,6 +92,26 @@ def test_limits_constraints_and_mounts() -> None:
     assert container["StopGracePeriod"] == 3_000_000_000
 
 
+@pytest.mark.parametrize(
+    ("options", "mount"),
+    [
+        ("", {"TmpfsOptions": {}}),
+        ("size=4096", {"TmpfsOptions": {"SizeBytes": 4096}}),
+        ("size=3k", {"TmpfsOptions": {"SizeBytes": 3 << 10}}),
+        ("size=1g,mode=0700", {"TmpfsOptions": {"SizeBytes": 1 << 30, "Mode": 0o700}}),
+        ("size=64m,ro", {"TmpfsOptions": {"SizeBytes": 64 << 20}, "ReadOnly": True}),
+        ("ro,nosuid,rw", {"TmpfsOptions": {}}),
+    ],
+)
+def test_options_of_a_tmpfs_are_passed_on_as_they_are(
+    options: str, mount: dict[str, object]
+) -> None:
+    refuse_unknown(replace(SPEC, tmpfs={"/t": options}))
+    made = service_body(replace(SPEC, tmpfs={"/t": options}), (), (), attempt="a1")
+    (found,) = made["TaskTemplate"]["ContainerSpec"]["Mounts"]
+    assert found == {"Type": "tmpfs", "Target": "/t", **mount}
+
+
 def test_files_are_secrets_and_configs() -> None:
     secret = StoredFile("s1", "tagboat-1", "/run/secrets/key", is_secret=True)
     config = StoredFile("c1", "tagboat-2", "/etc/app.conf", is_secret=False)
@@ -118,6 +138,7 @@ def test_networks_have_their_aliases() -> None:
         (replace(SPEC, devices=(Device("/dev/dri", "/dev/dri"),)), "devices"),
         (replace(SPEC, publish=(Published("127.0.0.1", 53, 53),)), "0.0.0.0:53:53"),
         (replace(SPEC, files={"/etc/empty": ""}), "/etc/empty is empty"),
+        (replace(SPEC, tmpfs={"/t": "mode=700,uid=1000"}), "no option uid=1000 for /t"),
     ],
 )
 def test_what_services_cannot_do_is_refused(spec: WorkloadSpec, words: str) -> None:
