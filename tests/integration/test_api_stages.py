@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tagboat.core.catalog import run_config
 from tagboat.core.deploy import DeployStatus, InstanceState
+from tagboat.core.ports import Tx
 from tests.support.api import UNSAID, Api, running_api
 from tests.support.records import deploy_record, put_deploy, put_instance
 
@@ -345,9 +347,25 @@ async def test_a_stage_may_ask_for_an_engine_of_its_own(api: Api) -> None:
 
 async def test_on_a_cluster_data_needs_one_node(api: Api) -> None:
     api.engine.is_cluster = True
-    path = f"/api/stages/{(await make(api, await project(api)))['id']}"
+    project_id = await project(api)
+    stage_id = (await make(api, project_id))["id"]
+    path = f"/api/stages/{stage_id}"
     refused = await api.caller.patch(path, {"volumes": {"data": "/data"}})
     assert refused.status == 422
     assert refused.json["errors"][0]["field"] == "constraints"
     placed = {"volumes": {"data": "/data"}, "constraints": ["node.hostname==n1"]}
     assert (await api.caller.patch(path, placed)).status == 200
+
+    await put_instance(api, project_id, stage_id, InstanceState.LIVE)
+
+    def as_placed(tx: Tx) -> None:
+        (live,) = tx.instances(stage_id=stage_id)
+        tx.put_deploy_config(live.deploy_id, run_config(tx.project(project_id), tx.stage(stage_id)))
+
+    await api.store.write(as_placed)
+    assert (await api.caller.get(path)).json["warnings"] == []
+    moved = await api.caller.patch(path, {"constraints": ["node.hostname==n2"]})
+    (warning,) = moved.json["warnings"]
+    assert "kept at /data stays on node.hostname==n1: on node.hostname==n2" in warning
+    dropped = await api.caller.patch(path, {"tmpfs": {"/scratch": "size=50%"}})
+    assert dropped.json["errors"][0]["field"] == "tmpfs"

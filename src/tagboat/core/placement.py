@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tagboat.core.catalog import Stage, Strategy
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.run import EngineKind, RunConfig
-from tagboat.core.storage import kept, strategy_in_force
+from tagboat.core.storage import kept, stage_volumes, strategy_in_force
 
 MOST_REPLICAS = 100
 MOST_CONSTRAINTS = 20
@@ -42,6 +42,29 @@ def parse_constraint(text: str) -> str:
 def names_one_node(constraints: Sequence[str]) -> bool:
     """Return whether only one machine can fit."""
     return any(one.startswith(_ONE_NODE) for one in constraints)
+
+
+def data_left_behind(stage: Stage, before: RunConfig, after: RunConfig) -> list[str]:
+    """Return a warning where volumes of `stage` stay on another machine than `after` asks for.
+
+    `before` is the configuration of what has run until now.
+    """
+    old, new = (
+        " and ".join(sorted(one for one in config.constraints if one.startswith(_ONE_NODE)))
+        for config in (before, after)
+    )
+    had = stage_volumes(stage, before)
+    paths = ", ".join(path for name, path in stage_volumes(stage, after).items() if name in had)
+    # Docker Swarm takes the names of nodes in any case.
+    if not paths or old.casefold() == new.casefold():
+        return []
+    here = "the server's own machine"
+    words = (
+        f"what the app has kept at {paths} stays on {old or here}: on {new or here} the app starts"
+        " with an empty volume, or with what is there from an earlier time; to take the data along,"
+        " copy it there first"
+    )
+    return [words]
 
 
 def unknown_to_a_swarm(tmpfs: str) -> str:

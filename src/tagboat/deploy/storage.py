@@ -7,6 +7,7 @@ from tagboat.core.catalog import Stage
 from tagboat.core.deploy import Deploy
 from tagboat.core.errors import DeployFailedError
 from tagboat.core.image import ImageInfo
+from tagboat.core.placement import data_left_behind
 from tagboat.core.ports import Tx
 from tagboat.core.run import RunConfig
 from tagboat.core.runtime import Runtime
@@ -80,6 +81,8 @@ async def settle_storage(
         for name, path in had.items()
         if name not in mounted
     ]
+    if before is not None:
+        left += data_left_behind(stage, before, config)
     storage = replace(storage, words=(*storage.words, *left))
     # On record before anything is stopped: see docs/decisions/0011.
     if (stage, config) != (context.stage, context.config):

@@ -10,10 +10,11 @@ from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.ingress import Ingress
 from tagboat.core.naming import instance_host, stage_host
+from tagboat.core.placement import data_left_behind, names_one_node
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Reader
 from tagboat.core.receipt import DeployReceipt
-from tagboat.core.storage import stage_warnings, strategy_in_force
+from tagboat.core.storage import stage_volumes, stage_warnings, strategy_in_force
 from tagboat.core.unmatchable import unmatchable
 from tagboat.operations.queries.patterns import PatternPreview
 from tagboat.operations.registry_lookup import registry_among
@@ -135,8 +136,18 @@ class Views:
             # A pattern that matches nothing is the reason enough: others would only distract.
             others = neighbours[project.id]
             warnings = [never] if never else shadowed(stage, others, hidden.get(project.id))
-            warned.append(replace(view, warnings=tuple(warnings + stage_warnings(project, stage))))
+            warnings += [*stage_warnings(project, stage), *self._data_left_behind(project, stage)]
+            warned.append(replace(view, warnings=tuple(warnings)))
         return warned
+
+    def _data_left_behind(self, project: Project, stage: Stage) -> list[str]:
+        config = run_config(project, stage)
+        # What is live is read for few stages: most keep nothing, or run on one machine.
+        if not (names_one_node(config.constraints) and stage_volumes(stage, config)):
+            return []
+        live = self._reader.instances(stage_id=stage.id, states=[InstanceState.LIVE])
+        before = self._reader.deploy_config(live[0].deploy_id) if live else None
+        return data_left_behind(stage, before, config) if before else []
 
     def deploys(self, deploys: Sequence[Deploy]) -> list[DeployView]:
         """Return the views of deploys."""

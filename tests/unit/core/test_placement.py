@@ -5,7 +5,12 @@ import pytest
 
 from tagboat.core.catalog import Stage, Strategy
 from tagboat.core.errors import InvalidValueError
-from tagboat.core.placement import names_one_node, parse_constraint, placement_trouble
+from tagboat.core.placement import (
+    data_left_behind,
+    names_one_node,
+    parse_constraint,
+    placement_trouble,
+)
 from tagboat.core.run import EngineKind, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 
@@ -105,3 +110,16 @@ def test_a_swarm_refuses_options_of_a_tmpfs_that_it_would_drop(option: str) -> N
     ):
         assert found[0] == "tmpfs"
         assert f"no option {option} for /b" in found[1]
+
+
+def test_volumes_that_stay_on_another_node_are_named() -> None:
+    on_n1 = replace(KEEPS, constraints=("node.role==worker", "node.hostname==N1"))
+    on_n2 = replace(KEEPS, constraints=("node.hostname==n2",))
+    (words,) = data_left_behind(STAGE, on_n1, on_n2)
+    assert "kept at /data stays on node.hostname==N1: on node.hostname==n2 the app" in words
+    assert data_left_behind(STAGE, on_n1, replace(KEEPS, constraints=ONE_NODE)) == []
+    (moved,) = data_left_behind(STAGE, KEEPS, replace(on_n1, engine=EngineKind.SWARM))
+    assert "stays on the server's own machine" in moved
+    kept_nothing = replace(on_n1, options=RunOptions())
+    assert data_left_behind(STAGE, kept_nothing, on_n2) == []
+    assert data_left_behind(STAGE, KEEPS, KEEPS) == []

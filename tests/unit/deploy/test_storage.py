@@ -371,6 +371,17 @@ async def test_what_is_not_mounted_any_more_is_said(led: World) -> None:
         ) in detail
 
 
+async def test_data_that_stays_on_another_node_is_said(led: World) -> None:
+    led.runtime.is_cluster = led.runtime.self_healing = True
+    keeps = RunOptions(volumes={"data": "/data"})
+    await led.change_stage(run=keeps, constraints=("node.hostname==n1",))
+    await shipped(led, "v1", keeping())
+    await led.change_stage(constraints=("node.hostname==n2",))
+    _, deploy = await shipped(led, "v2", keeping(log="2"))
+    said = "kept at /data stays on node.hostname==n1: on node.hostname==n2 the app starts with an"
+    assert said in deploy.step(StepName.START).detail
+
+
 @pytest.mark.parametrize("path", ["/run", "/run/secrets"])
 async def test_secret_files_are_not_written_into_what_lasts(led: World, path: str) -> None:
     await led.change_stage(run=RunOptions(secret_files={"key": "hunter2"}))
