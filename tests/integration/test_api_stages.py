@@ -363,7 +363,7 @@ async def test_on_a_cluster_data_needs_one_node(api: Api) -> None:
         tx.put_deploy_config(live.deploy_id, run_config(tx.project(project_id), tx.stage(stage_id)))
 
     await api.store.write(as_placed)
-    assert (await api.caller.get(path)).json["warnings"] == []
+    assert (await api.caller.patch(path, placed)).json["warnings"] == []
     moved = await api.caller.patch(path, {"constraints": ["node.hostname==n2"]})
     (warning,) = moved.json["warnings"]
     assert "kept at /data stays on node.hostname==n1: on node.hostname==n2" in warning
