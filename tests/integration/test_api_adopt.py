@@ -200,6 +200,13 @@ async def test_what_there_is_not_and_what_is_ours(api: Api) -> None:
         assert (await adopt(api, **fields)).status == 422
 
 
+async def test_on_a_swarm_nothing_can_be_taken_over(api: Api) -> None:
+    api.engine.is_cluster = True
+    refused = await api.caller.post("/api/adopt", {"container": "oldapp"})
+    assert refused.status == 409
+    assert "tagboat projects add" in refused.json["detail"]
+
+
 async def test_deleting_the_project_leaves_the_container_running(api: Api) -> None:
     await run_theirs(api)
     project = (await adopt(api)).json["project"]["id"]

@@ -17,7 +17,7 @@ REASONS: Mapping[str, str] = {
     "gpus": "Tagboat has no option for GPUs",
     "profiles": "all services that are named here become projects",
     "restart": "Tagboat starts again what ends; use release_command for a task that ends",
-    "scale": "a stage has one instance of each tag",
+    "scale": "on a swarm, set replicas of the stage; elsewhere it has one instance of each tag",
     "extends": "only what stands in the service itself is read; copy the rest into it",
     "container_name": "Tagboat names containers PROJECT-STAGE-ID, because two run during a deploy",
     "hostname": "on networks the app is found by the names PROJECT and PROJECT-STAGE",

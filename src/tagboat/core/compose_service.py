@@ -1,5 +1,6 @@
 """A service of a Compose file as a project of a configuration file. Pure."""
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -338,7 +339,15 @@ class ServiceImport:
             self.note("deploy", f"resources.{', '.join(more)}: Tagboat sets limits only")
         if value.get("replicas") not in (None, *SAME_ANYWAY["scale"]):
             self.note("deploy", f"replicas: {REASONS['scale']}")
-        if others := sorted(key for key in value.keys() - {"resources", "replicas"} if value[key]):
+        placement = value.get("placement")
+        given = placement.get("constraints") if isinstance(placement, dict) else None
+        if isinstance(placement, dict) and isinstance(given, list):
+            # Compose has spaces around the operator, Tagboat has none.
+            wanted = json.dumps(["".join(as_text(one).split()) for one in given])
+            self.note("deploy", f"placement: on a swarm, set constraints of the stage: {wanted}")
+            placement = {key: value for key, value in placement.items() if key != "constraints"}
+        carried = value | {"placement": placement, "resources": None, "replicas": None}
+        if others := sorted(key for key in carried if carried[key]):
             self.note("deploy", f"{', '.join(others)}: Tagboat deploys in its own way")
 
     def carry_pids(self, value: object) -> None:

@@ -31,8 +31,7 @@ class Pulling:
         if context.deploy.digest is not None:
             # The digest is on record by now, so that no removal begins from here on.
             await until_not_removed(self._services, context.repository, context.deploy.digest)
-        info, pulled = await self._ensure_image(context)
-        detail = "pulled" if pulled else "the engine had it already"
+        info, detail = await self._ensure_image(context)
         self.info = info
         if info is not None:
             # A rollback may bring an older image, and the project follows the newest.
@@ -58,8 +57,8 @@ class Pulling:
             else replace(context, config=followed(context.config, context.project, info))
         )
 
-    async def _ensure_image(self, context: DeployContext) -> tuple[ImageInfo | None, bool]:
-        """Make it available, noting progress each second; also return whether it was pulled."""
+    async def _ensure_image(self, context: DeployContext) -> tuple[ImageInfo | None, str]:
+        """Make it available, noting progress each second; also return words for the outcome."""
         digest = context.deploy.digest
         if digest is None:
             raise DeployFailedError("the deploy has no digest to pull")
@@ -90,7 +89,10 @@ class Pulling:
                 if latest != noted:
                     noted = latest
                     await self._record.note(StepName.PULL, noted)
-            return await pulling, pulled
+            info = await pulling
+            if runtime.is_cluster:
+                return info, "each node pulls it as a task starts there, unless it has it"
+            return info, "pulled" if pulled else "the engine had it already"
         finally:
             # It is a task of its own, which would go on after the deploy was cancelled.
             pulling.cancel()

@@ -89,6 +89,13 @@ class AdoptionOperations:
         where it cannot be taken over or, without `force`, may miss something afterwards, FieldError
         and EngineError.
         """
+        if self.services.engine.is_cluster:
+            raise ConflictError(
+                "the server uses a swarm (TAGBOAT_ENGINE=swarm), and a container cannot be taken"
+                " over there: make a project of its image ('tagboat projects add'), deploy it, and"
+                " stop the container; its data stays on its machine until you copy it to a volume"
+                " of the node"
+            )
         facts = await self.services.engine.inspect_container(container)
         if facts is None:
             raise NotFoundError(f"the engine has no container {container}; 'docker ps' lists them")

@@ -206,6 +206,17 @@ def test_a_digest_is_named_with_a_tag_and_without() -> None:
 def test_parts_of_keys_that_are_left_out_are_named() -> None:
     for body, key, said in (
         ({"scale": 0}, "scale", "one instance"),
+        ({"deploy": {"replicas": 3}}, "deploy", "replicas: on a swarm, set replicas of the stage"),
+        (
+            {"deploy": {"placement": {"constraints": ["node.role == manager"]}}},
+            "deploy",
+            'placement: on a swarm, set constraints of the stage: ["node.role==manager"]',
+        ),
+        (
+            {"deploy": {"placement": {"constraints": ["a==b"], "preferences": [{"spread": "x"}]}}},
+            "deploy",
+            "placement: Tagboat deploys in its own way",
+        ),
         ({"deploy": {"replicas": 0}}, "deploy", "replicas"),
         ({"deploy": {"resources": {"limits": {"devices": 1}}}}, "deploy", "limits.devices"),
         ({"secrets": [{"source": "a", "mode": 292, "uid": "5"}]}, "secrets", "a: mode, uid:"),

@@ -103,6 +103,10 @@ async def test_one_that_has_not_followed_counts_as_busy_and_has_its_time(led: Wo
     assert clock() - began > GRACE_S - EDGES_LOOK_S
     words = r"the ingress there-on was not waited for: it was last seen \d+ s ago"
     assert re.search(words, said)
+    # Seen a moment ago, and still behind: nobody knows its requests, so that there are not 0.
+    await report(led, 0)
+    said = await here.drained([instance], ALIVE_S / 2)
+    assert said.startswith("it is not known if requests of an ingress that does not follow were")
     edges = Edges(led.store, HERE)
     await report(led, 3, p9=1)
     assert await edges.busy(4, [instance.id]) == Busy(0, (THERE,))

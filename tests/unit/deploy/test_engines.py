@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from tagboat.core.deploy import Deploy, DeployStatus, InstanceState
+from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName
 from tagboat.core.errors import EngineMissingError, EngineUnavailableError
 from tagboat.core.run import EngineKind
 from tagboat.deploy.networks import tidy_networks
@@ -102,6 +102,8 @@ async def test_a_stage_moves_to_the_swarm_and_back_without_a_gap(two: Two) -> No
     assert two.made == []
     on_swarm = await two.ship("v2", SWARM)
     assert on_swarm.status is DeployStatus.SUCCEEDED, on_swarm.reason
+    pulled = on_swarm.step(StepName.PULL).detail
+    assert pulled == "each node pulls it as a task starts there, unless it has it"
     assert await two.names() == ([], [await two.live()])
     # As any new instance, it ran before the old one was stopped.
     assert len(set(two.world.routes.values())) == 1

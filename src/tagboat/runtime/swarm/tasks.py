@@ -158,6 +158,8 @@ def service_status(service: Json, tasks: Sequence[SwarmTask]) -> WorkloadStatus:
     for one in tasks:
         slots.setdefault(one.slot, []).append(one)
     memory = int(((template.get("Resources") or {}).get("Limits") or {}).get("MemoryBytes") or 0)
+    ports = (spec.get("EndpointSpec") or {}).get("Ports") or ()
+    publishes = any(one.get("PublishedPort") for one in ports)
     found, waits = [], []
     listens = bool(int(labels.get(TASK_PORT_LABEL) or 0))
     for slot in sorted(slots):
@@ -167,7 +169,8 @@ def service_status(service: Json, tasks: Sequence[SwarmTask]) -> WorkloadStatus:
             why = _why_ended(ended, tested=tested, memory=memory)
             status = replace(status, said=why, began=ended.began)
         found += [status] if status else []
-        waits += [_why_waits(slots[slot])] if not (status and status.running) else []
+        if not (status and status.running):
+            waits.append(_why_waits(slots[slot], publishes=publishes))
     # When it was replaced: of all times of a task, this one alone never changes.
     after = {one.id: then.created_at for some in slots.values() for one, then in pairwise(some)}
     ends = [one for some in slots.values() for one in ends_of(some[:-1], some)]
@@ -254,8 +257,11 @@ def _why_ended(task: SwarmTask, *, tested: bool, memory: int) -> str:
     return ""
 
 
-def _why_waits(slot: Sequence[SwarmTask]) -> str:
-    """Return why no task runs in this place, empty where nothing says it."""
+def _why_waits(slot: Sequence[SwarmTask], *, publishes: bool) -> str:
+    """Return why no task runs in this place, empty where nothing says it.
+
+    With `publishes`, each task needs ports of its node that no other one has.
+    """
     # The next try says nothing before it fails like the one before.
     task = next((one for one in reversed(slot[-2:]) if one.said), slot[-1])
     place = f"{task.node.name}: " if task.node else ""
@@ -267,7 +273,10 @@ def _why_waits(slot: Sequence[SwarmTask]) -> str:
             f"{place}the swarm gives the task no address; its address pool may be used up (see"
             " docker swarm init --default-addr-pool)"
         )
-    advice = "; look at constraints, memory and cpus of the stage" if _NO_NODE in task.said else ""
+    fields = (
+        "constraints, memory, cpus and publish" if publishes else "constraints, memory and cpus"
+    )
+    advice = f"; look at {fields} of the stage" if _NO_NODE in task.said else ""
     return f"{place}{task.said}{advice}" if task.said else f"{place}the task is {task.state}"
 
 

@@ -213,6 +213,11 @@ def test_a_task_that_no_node_fits_says_what_to_look_at() -> None:
         "no suitable node (not satisfied on 1 node); look at constraints, memory and cpus of the"
         " stage"
     )
+    publishing = service()
+    publishing["Spec"]["EndpointSpec"] = {"Ports": [{"TargetPort": 80, "PublishedPort": 8080}]}
+    assert "look at constraints, memory, cpus and publish" in (
+        service_status(publishing, [found]).waits_for
+    )
 
 
 @pytest.mark.parametrize(
