@@ -84,10 +84,34 @@ async def test_what_is_ours_of_all_that_is_taken(api: Api, monkeypatch: pytest.M
         "images": 1,
         "images_bytes": 70,
         "volumes": [
-            {"name": of_stage, "bytes": 5, "project": "app", "stage": "dev"},
-            {"name": left, "bytes": None, "project": None, "stage": None},
+            {"name": of_stage, "bytes": 5, "project": "app", "stage": "dev", "node": None},
+            {"name": left, "bytes": None, "project": None, "stage": None, "node": None},
         ],
     }
+
+
+async def test_volumes_on_nodes_of_a_swarm_are_those_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its nodes do not report them."""
+
+    async def nothing() -> DiskUsage:
+        return DiskUsage()
+
+    with running_api(tmp_path) as api:
+        monkeypatch.setattr(api.engine, "disk_usage", nothing)
+        api.engine.is_cluster = True
+        body = {"name": "app", "image": "git.example.com/acme/app"}
+        project = (await api.caller.post("/api/projects", body)).json
+        stage = {"volumes": {"data": "/data"}, "constraints": ["node.hostname==n1"]}
+        made = await api.caller.post(
+            f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*", **stage}
+        )
+        taken = (await api.caller.get("/api/disk?usage=true")).json["taken"]
+        name = volume_name(made.json["id"], "data")
+        assert taken["volumes"] == [
+            {"name": name, "bytes": None, "project": "app", "stage": "dev", "node": "n1"}
+        ]
 
 
 async def test_disks_are_looked_at_where_they_are(

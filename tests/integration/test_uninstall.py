@@ -3,11 +3,13 @@
 import errno
 import os
 import shutil
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from tagboat.cli.uninstall import plan_document, plan_rows
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.deploy import InstanceState
 from tagboat.core.errors import (
@@ -19,6 +21,8 @@ from tagboat.core.errors import (
 )
 from tagboat.core.image import ImageName
 from tagboat.core.one_off import OneOff
+from tagboat.core.ports import Tx
+from tagboat.core.run import RunOptions
 from tagboat.core.storage import volume_name
 from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.networks import ensure_project_network
@@ -106,6 +110,31 @@ async def test_only_what_it_has_made_is_found(scene: Scene) -> None:
     assert plan.engine.volumes == (scene.volume,)
     assert {path.name for path in plan.entries} == {"tagboat.db", "encryption.key"}
     assert len(await scene.names()) == 4
+
+
+async def test_volumes_on_nodes_of_a_swarm_are_named_and_stay(scene: Scene) -> None:
+    scene.runtime.is_cluster = True
+    scene.runtime.volumes.clear()
+    with closing(open_store(None, scene.place.data_dir)) as store:
+
+        def keep_data(tx: Tx) -> None:
+            ((stage,),) = tx.stages_by_project([one.id for one in tx.projects()]).values()
+            options = RunOptions(volumes={"data": "/data"})
+            tx.put_stage(replace(stage, run=options, constraints=("node.hostname==n2",)))
+
+        await store.write(keep_data)
+    plan = await scene.plan()
+    assert plan.engine is not None
+    assert plan.engine.on_nodes == (f"{scene.volume} (n2)",)
+    for volumes in (False, True):
+        rows = dict(plan_rows(plan, volumes=volumes))
+        assert (
+            f"'docker volume rm NAME' there removes one: {scene.volume} (n2)"
+            in (rows["volumes (kept)"])
+        )
+        kept = plan_document(plan, volumes=volumes)["kept"]
+        assert isinstance(kept, dict)
+        assert kept["volumes"] == [f"{scene.volume} (n2)"]
 
 
 @pytest.mark.parametrize("volumes", [False, True])

@@ -24,13 +24,15 @@ class DiskOut(ResponseModel):
 class StageVolumeOut(ResponseModel):
     """A volume that Tagboat made; without a project its stage was deleted.
 
-    `bytes` is null where the engine does not say.
+    `bytes` is null where the engine does not say. `node` is that of a swarm which its stage asks
+    for, and whose volumes are not counted; null on the engine itself.
     """
 
     name: str
     bytes: int | None
     project: str | None
     stage: str | None
+    node: str | None
 
 
 class DiskUsageOut(ResponseModel):
@@ -69,7 +71,13 @@ async def get_disk(
     if taken is None:
         return DiskReportOut(disks=disks, taken=None)
     volumes = [
-        StageVolumeOut(name=one.name, bytes=one.size, project=one.project, stage=one.stage)
+        StageVolumeOut(
+            name=one.name,
+            bytes=one.size,
+            project=one.project,
+            stage=one.stage,
+            node=one.node,
+        )
         for one in taken.volumes
     ]
     usage_out = DiskUsageOut(images=taken.images, images_bytes=taken.images_bytes, volumes=volumes)

@@ -34,7 +34,11 @@ def describe_usage(client: Client) -> Iterator[tuple[str, str]]:
     volumes = taken["volumes"]
     # The engine may not know the size of each volume.
     known = sum(volume["bytes"] or 0 for volume in volumes)
-    yield "volumes", f"{len(volumes)} of stages, {format_size(known)}"
+    counted = [volume for volume in volumes if volume.get("node") is None]
+    words = f"{len(counted)} of stages, {format_size(known)}"
+    if more := len(volumes) - len(counted):
+        words += f"; {more} on nodes of the swarm, not counted ('tagboat volumes')"
+    yield "volumes", words
     # Volumes outlive their stage on purpose: only a person may delete data.
     if unused := [volume["name"] for volume in volumes if volume["project"] is None]:
         words = "no stage uses these any more; 'docker volume rm NAME' deletes one with its data"

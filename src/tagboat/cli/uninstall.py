@@ -139,7 +139,11 @@ def plan_rows(plan: "UninstallPlan", *, volumes: bool) -> Iterator[tuple[str, st
         yield "containers", ", ".join(one.name for one in traces.containers)
         yield "networks", ", ".join(traces.networks)
         yield "images", ", ".join(traces.images)
-        yield "volumes" if volumes else "volumes (kept)", ", ".join(traces.volumes)
+        if traces.volumes or not traces.on_nodes:
+            yield "volumes" if volumes else "volumes (kept)", ", ".join(traces.volumes)
+        if traces.on_nodes:
+            where = "on nodes of the swarm, 'docker volume rm NAME' there removes one"
+            yield "volumes (kept)", f"{where}: {', '.join(traces.on_nodes)}"
         if traces.adopted:
             yield "volumes (kept)", f"adopted, not made by Tagboat: {', '.join(traces.adopted)}"
         if traces.unknown:
@@ -171,7 +175,9 @@ def plan_document(plan: "UninstallPlan", *, volumes: bool) -> dict[str, object]:
     }
     kept = {
         "containers": [one.name for one in traces.unknown] if traces else [],
-        "volumes": [*(() if volumes else traces.volumes), *traces.adopted] if traces else [],
+        "volumes": [*(() if volumes else traces.volumes), *traces.adopted, *traces.on_nodes]
+        if traces
+        else [],
         "files": [str(path) for path in plan.foreign_entries],
         "services": list(installed_units()),
     }

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from tagboat.core.catalog import Stage, Strategy
+from tagboat.core.catalog import Project, Stage, Strategy, run_config
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.run import EngineKind, RunConfig
 from tagboat.core.storage import kept, stage_volumes, strategy_in_force
@@ -65,6 +65,18 @@ def data_left_behind(stage: Stage, before: RunConfig, after: RunConfig) -> list[
         " copy it there first"
     )
     return [words]
+
+
+def volumes_on_nodes(project: Project, stage: Stage, *, is_cluster: bool) -> dict[str, str]:
+    """Return the volumes that a stage has on a node of a swarm, and the node that it asks for.
+
+    They are by the engine's names. Empty for a stage on one machine; `is_cluster` as below.
+    """
+    config = run_config(project, stage)
+    if not is_cluster and config.engine is not EngineKind.SWARM:
+        return {}
+    named = [one.partition("==")[2] for one in config.constraints if one.startswith(_ONE_NODE)]
+    return dict.fromkeys(stage_volumes(stage, config), next(iter(named), ""))
 
 
 def unknown_to_a_swarm(tmpfs: str) -> str:

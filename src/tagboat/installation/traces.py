@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tagboat.core.errors import EngineError, EngineMissingError
+from tagboat.core.placement import volumes_on_nodes
 from tagboat.core.ports import Reader
 from tagboat.core.run import EngineKind
 from tagboat.core.runtime import Runtime
@@ -42,7 +43,8 @@ class EngineTraces:
     """The traces on the engine.
 
     `unknown` are containers with our label that no deploy has made, `adopted` volumes that a person
-    has made and a stage has taken over: both stay.
+    has made and a stage has taken over: both stay. So do `on_nodes`, volumes of stages by node of a
+    swarm, which nobody can list or remove from here.
     """
 
     containers: tuple[WorkloadStatus, ...] = ()
@@ -51,6 +53,7 @@ class EngineTraces:
     images: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     adopted: tuple[str, ...] = ()
+    on_nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,17 @@ async def find_traces(
             or any(is_made_for(command, one) for command in reader.one_offs())
         },
     )
+
+    def read_on_nodes(reader: Reader) -> dict[str, str]:
+        projects = {one.id: one for one in reader.projects()}
+        found: dict[str, str] = {}
+        for stages in reader.stages_by_project(projects).values():
+            for one in stages:
+                owner = projects[one.project_id]
+                found |= volumes_on_nodes(owner, one, is_cluster=runtime.is_cluster)
+        return found
+
+    on_nodes = read_record(place, key, read_on_nodes)
     # Of networks and volumes there is no record; nobody but Tagboat makes them with these labels.
     networks = await runtime.list_networks(own_labels(record.installation))
     images = [one for one in record.images if await runtime.inspect_image(one) is not None]
@@ -122,6 +136,11 @@ async def find_traces(
         volumes=tuple(sorted(volumes)),
         adopted=tuple(
             sorted({one.name for one in usage.volumes if one.name in record.adopted} - volumes)
+        ),
+        on_nodes=tuple(
+            f"{name} ({node})" if node else name
+            for name, node in sorted(on_nodes.items())
+            if name not in {one.name for one in usage.volumes}
         ),
     )
 

@@ -55,7 +55,13 @@ API_TOKEN = {
     "expires_at": None,
     "used_at": None,
 }
-VOLUME = {"name": "tagboat-s1-data", "bytes": 3 << 20, "project": "app", "stage": "dev"}
+VOLUME = {
+    "name": "tagboat-s1-data",
+    "bytes": 3 << 20,
+    "project": "app",
+    "stage": "dev",
+    "node": None,
+}
 STEPS: list[dict[str, object]] = [
     {
         "name": "pull",

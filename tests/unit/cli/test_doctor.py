@@ -365,6 +365,11 @@ def test_what_images_and_volumes_take_is_told(
     assert found["volumes"] == (True, "2 of stages, 1.0 GiB")
     assert found["unused volumes"][0]
     assert found["unused volumes"][1].endswith("deletes one with its data: tagboat-2-data")
+    on_node = {"name": "x", "bytes": None, "project": "app", "stage": "dev", "node": "n1"}
+    taken = TAKEN | {"volumes": [on_node]}
+    server.answers["GET /api/disk"] = {"disks": [DISK], "taken": taken}
+    words = "0 of stages, 0 MiB; 1 on nodes of the swarm, not counted ('tagboat volumes')"
+    assert findings(tmp_path)["volumes"] == (True, words)
 
 
 def test_the_disks_of_a_server_elsewhere_are_told_by_it(

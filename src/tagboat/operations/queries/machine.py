@@ -9,6 +9,7 @@ from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.keeping import Disk, DiskUsage
 from tagboat.core.naming import project_of_network
+from tagboat.core.placement import volumes_on_nodes
 from tagboat.core.ports import Reader
 from tagboat.core.request_counts import CodeClasses
 from tagboat.deploy.ownership import own_labels
@@ -25,13 +26,15 @@ _ANSWERS_LIMIT_S = 1.0
 class StageVolume:
     """A volume that Tagboat made; without a project its stage was deleted.
 
-    `size` is bytes, None where the engine does not say.
+    `size` is bytes, None where the engine does not say. `node` is where it is, by the record, on a
+    swarm, whose nodes do not report their volumes; None on the engine itself.
     """
 
     name: str
     size: int | None
     project: str | None
     stage: str | None
+    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,22 @@ class MachineQueries:
             sizes = [image.size for image in usage.images if not ours.isdisjoint(image.names)]
             # Layers that several images have in common are counted with each.
             taken = min(sum(sizes), usage.layers)
-            return SpaceTaken(len(sizes), taken, tuple(stage_volumes_on_engine(reader, usage)))
+            volumes = list(stage_volumes_on_engine(reader, usage))
+            # A swarm of this one machine has them on its engine.
+            counted = {one.name for one in volumes}
+            projects = {one.id: one for one in reader.projects()}
+            for some in reader.stages_by_project(projects).values():
+                for stage in some:
+                    owner = projects[stage.project_id]
+                    found = volumes_on_nodes(
+                        owner, stage, is_cluster=self.services.engine.is_cluster
+                    )
+                    volumes += [
+                        StageVolume(name, None, owner.name, stage.name, node)
+                        for name, node in found.items()
+                        if name not in counted
+                    ]
+            return SpaceTaken(len(sizes), taken, tuple(volumes))
 
         return await self.services.store.read(work)
 

@@ -251,7 +251,10 @@ def _why_ended(task: SwarmTask, *, tested: bool, memory: int) -> str:
         return said
     # The managers say nothing of either: what is likely is all that can be said.
     if tested and task.exit_code == 0:
-        return "perhaps its HEALTHCHECK failed, for the swarm ends such a task"
+        return (
+            "perhaps its HEALTHCHECK failed, for the swarm ends such a task; or the program went to"
+            " the background, which ends its container"
+        )
     if memory and task.exit_code == _KILLED:
         return f"perhaps it ran out of memory, for the stage's memory is {memory >> 20} MiB"
     return ""
