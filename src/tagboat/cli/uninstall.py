@@ -141,25 +141,25 @@ def plan_rows(plan: "UninstallPlan", *, volumes: bool) -> Iterator[tuple[str, st
         yield "images", ", ".join(traces.images)
         if traces.volumes or not traces.on_nodes:
             yield "volumes" if volumes else "volumes (kept)", ", ".join(traces.volumes)
-        if traces.on_nodes:
-            where = "on nodes of the swarm, 'docker volume rm NAME' there removes one"
-            yield "volumes (kept)", f"{where}: {', '.join(traces.on_nodes)}"
-        if traces.adopted:
-            yield "volumes (kept)", f"adopted, not made by Tagboat: {', '.join(traces.adopted)}"
-        if traces.unknown:
-            names = ", ".join(one.name for one in traces.unknown)
-            yield "containers (kept)", f"no deploy on record has made them: {names}"
+        on_nodes = "on nodes of the swarm, 'docker volume rm NAME' there removes one"
+        unknown = tuple(one.name for one in traces.unknown)
+        for what, why, names in (
+            ("volumes (kept)", on_nodes, traces.on_nodes),
+            ("volumes (kept)", "adopted, not made by Tagboat", traces.adopted),
+            ("containers (kept)", "no deploy on record has made them", unknown),
+        ):
+            if names:
+                yield what, f"{why}: {', '.join(names)}"
     elif plan.why_not:
         found = "; ".join(find_words(record.installation if record else ""))
         yield "engine (not asked)", f"{plan.why_not}. What is there stays: {found}"
     if plan.haproxy or plan.runner:
         yield "HAProxy", "process " + ", ".join(map(str, plan.haproxy or (plan.runner,)))
     if plan.entries:
-        names = ", ".join(path.name for path in plan.entries)
-        yield "data", f"{plan.data_dir}: {names}"
+        yield "data", f"{plan.data_dir}: {', '.join(path.name for path in plan.entries)}"
     if plan.foreign_entries:
-        names = ", ".join(path.name for path in plan.foreign_entries)
-        yield "files (kept)", f"others have put them into {plan.data_dir}: {names}"
+        foreign = ", ".join(path.name for path in plan.foreign_entries)
+        yield "files (kept)", f"others have put them into {plan.data_dir}: {foreign}"
     if plan.login:
         yield "login", str(plan.login)
 
