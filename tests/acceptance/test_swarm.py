@@ -277,6 +277,11 @@ def test_an_app_with_data_needs_one_node_and_stays_on_it(cluster: Cluster, serve
     for tag in ("v1", "v2"):
         lane.bring(tag)
         assert [node.name for node in lane.nodes_with_tasks()] == ["n2"]
+    (volume,) = server.call("GET", "/api/disk?usage=true")[1]["taken"]["volumes"]
+    assert volume["node"] == "n2"
+    moved = {"constraints": ["node.hostname==n3"]}
+    (warning,) = server.call("PATCH", path, moved)[1]["warnings"]
+    assert "stays on node.hostname==n2" in warning
 
 
 @pytest.mark.slow
@@ -291,9 +296,12 @@ def test_a_release_command_runs_once_with_secrets_and_its_failure_is_told(
     assert "the release command exited with code 4" in failed["reason"]
     assert failed["log"].strip() == "***"
     assert lane.services() == []
+    missing = {"release_command": ["/no/such"]}
+    assert server.call("PATCH", f"/api/stages/{lane.stage}", missing)[0] == 200
+    assert 'cannot be run: exec: "/no/such"' in lane.bring("v2", "failed")["reason"]
     passes = {"release_command": ["/bin/sh", "-c", "test -s /run/secrets/key"]}
     assert server.call("PATCH", f"/api/stages/{lane.stage}", passes)[0] == 200
-    lane.bring("v2")
+    lane.bring("v3")
     assert len(lane.services()) == 1
 
 

@@ -87,8 +87,8 @@ def _find_changes(
     for instance in live:
         before = known.get(instance.id)
         after = observed(before, instance, statuses[instance.id], now)
-        if after.trouble is Trouble.UNHEALTHY:
-            # The output of a HEALTHCHECK may repeat a secret of the app.
+        if after.trouble in {Trouble.UNHEALTHY, Trouble.CRASH_LOOP}:
+            # The output of a HEALTHCHECK, or the engine's words, may repeat a secret of the app.
             config = reader.deploy_config(instance.deploy_id)
             if config:
                 after = replace(after, detail=mask_values(after.detail, config.secret_values))
