@@ -27,11 +27,12 @@ from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader
 from tagboat.core.storage import volume_name
 from tagboat.data_dir import open_data_dir
+from tagboat.installation import backup
 from tagboat.installation.archive import open_backup
 from tagboat.installation.backup import BackupOrder, VolumeOutside, pipe_backup, write_backup
 from tagboat.installation.claim import claim_installation
 from tagboat.installation.restore import KeySources, Restored, restore_backup
-from tagboat.store import SqlStore, open_store
+from tagboat.store import SqlStore, open_store, snapshot
 from tagboat.store.database import HEAD
 from tagboat.store.pg_tools import load_dump
 from tagboat.store.snapshot import DatabaseKind, DatabasePlace
@@ -101,8 +102,8 @@ def restore(
     key: str | None = None,
 ) -> Restored:
     keys = KeySources(lambda: passphrase, key)
-    with file.open("rb") as stream, open_backup(stream, file.name) as backup:
-        return restore_backup(place, backup, keys, replace=replace)
+    with file.open("rb") as stream, open_backup(stream, file.name) as opened:
+        return restore_backup(place, opened, keys, replace=replace)
 
 
 async def test_a_database_in_use_is_restored_with_its_secrets(
@@ -399,6 +400,37 @@ async def test_versions_keys_and_damage_are_found_before_a_backup_is_made(
     with pytest.raises(TagboatError, match="database"):
         write_backup(place, tmp_path / "backup", PLAIN)
     assert names(tmp_path) == {"data"}
+
+
+async def test_a_database_that_is_not_what_its_number_says_is_neither_backed_up_nor_restored(
+    place: DatabasePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, read = await fill(place)
+    before = await store.read(read)
+    store.close()
+    database, file = place.data_dir / "tagboat.db", tmp_path / "backup"
+    whole = database.read_bytes()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("ALTER TABLE projects RENAME COLUMN slug TO other")
+    with pytest.raises(SettingsError, match="its table projects has no column slug"):
+        write_backup(place, file, PLAIN)
+    with monkeypatch.context() as unchecked:
+        # As the version would that made the database.
+        unchecked.setattr(snapshot, "require_columns", lambda *_: None)
+        unchecked.setattr(backup, "_describe", lambda _: (0, ()))
+        write_backup(place, file, PLAIN)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM alembic_version")
+    with pytest.raises(SettingsError, match="its schema version is missing"):
+        write_backup(place, tmp_path / "other", PLAIN)
+    for beside in place.data_dir.glob("tagboat.db-*"):
+        beside.unlink()
+    database.write_bytes(whole)
+    with pytest.raises(SettingsError, match="its table projects has no column slug"):
+        restore(place, file, replace=True)
+    store = open_store(None, place.data_dir)
+    assert await store.read(read) == before
+    store.close()
 
 
 async def test_a_key_that_is_being_changed_is_found(place: DatabasePlace, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tagboat.store.database import (
     open_database,
     upgrade,
 )
+from tagboat.store.schema import columns_in
 from tagboat.store.tables import metadata
 from tests.support.postgres import Postgres
 
@@ -214,3 +215,69 @@ def command_to(revision: str, engine: Engine) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+
+
+def damage(engine: Engine, *statements: str) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def refused_by(engine: Engine, tmp_path: Path) -> str:
+    """The one line with which the store does not open, and with which nothing has changed."""
+
+    def everything() -> list[object]:
+        with engine.connect() as connection:
+            tables = sorted(columns_in(connection).items())
+            is_there = inspect(connection).has_table("alembic_version")
+            query = text("SELECT version_num FROM alembic_version")
+            return [*tables, *(connection.scalars(query) if is_there else ())]
+
+    before = everything()
+    url = engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
+    with pytest.raises(SettingsError) as raised:
+        open_store(None if engine.dialect.name == "sqlite" else url, tmp_path)
+    assert everything() == before
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_a_schema_that_is_not_what_its_number_says_is_refused(
+    engine: Engine, tmp_path: Path
+) -> None:
+    migrate(engine)
+    damage(engine, "ALTER TABLE projects RENAME COLUMN slug TO other")
+    line = refused_by(engine, tmp_path)
+    assert f"schema {HEAD}, but its table projects has no column slug" in line
+    assert "Restore a backup with the version that made it, or" in line
+    damage(engine, "DROP TABLE one_offs")
+    assert "but it has no table one_offs" in refused_by(engine, tmp_path)
+
+
+def test_migrations_that_do_not_fit_the_tables_are_refused(engine: Engine, tmp_path: Path) -> None:
+    command_to("0020", engine)
+    damage(engine, "ALTER TABLE projects ADD COLUMN slug TEXT")
+    line = refused_by(engine, tmp_path)
+    assert "schema 0020, but it cannot be migrated from there (" in line
+    assert "slug" in line
+
+
+def test_a_number_that_skips_a_migration_is_refused(engine: Engine, tmp_path: Path) -> None:
+    command_to("0020", engine)
+    damage(engine, "UPDATE alembic_version SET version_num = '0035'")
+    assert "schema 0035, but it" in refused_by(engine, tmp_path)
+
+
+@pytest.mark.parametrize("how", ["DELETE FROM alembic_version", "DROP TABLE alembic_version"])
+def test_tables_without_a_revision_are_refused(how: str, engine: Engine, tmp_path: Path) -> None:
+    migrate(engine)
+    damage(engine, how)
+    line = refused_by(engine, tmp_path)
+    assert "has tables of Tagboat (" in line
+    assert "its schema version is missing in the table alembic_version" in line
+
+
+def test_tables_of_another_program_do_not_matter(engine: Engine) -> None:
+    damage(engine, "CREATE TABLE guests (id INTEGER)")
+    migrate(engine)
+    assert current_revision(engine) == HEAD

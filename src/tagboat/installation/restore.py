@@ -160,13 +160,13 @@ def _check_room(
     if place.url is None:
         return False
     dump = staging / _DUMP_FILE
-    # By the dump too: another backup may have been meant then.
-    if dump.exists() and content_of(DATABASE_NAME, dump) in manifest.contents:
-        facts = read_facts(place)
-        found = (facts.revision, facts.installation, facts.key_id)
-        if found == (manifest.schema, manifest.installation, manifest.key_id):
-            return True
     try:
+        # By the dump too: another backup may have been meant then.
+        if dump.exists() and content_of(DATABASE_NAME, dump) in manifest.contents:
+            facts = read_facts(place)
+            found = (facts.revision, facts.installation, facts.key_id)
+            if found == (manifest.schema, manifest.installation, manifest.key_id):
+                return True
         # Before the dump is unpacked: pg_restore would find out only at its end.
         require_empty_database(place)
     except SettingsError as error:
@@ -200,10 +200,13 @@ def _unpack(place: DatabasePlace, backup: OpenBackup, key: bytes) -> Path:
 
 
 def _check_database(folder: Path, manifest: BackupManifest, key: bytes) -> None:
-    facts = read_facts(DatabasePlace(None, folder))
+    place = DatabasePlace(None, folder)
+    facts = read_facts(place)
     if facts.revision != manifest.schema:
         raise InvalidValueError("its database does not have the schema that its manifest names")
     check_key_opens(key, facts)
+    # Read as at the end, when what is there would be replaced already.
+    read_record(place, key, adopted_live)
 
 
 def _put_aside(data_dir: Path, staging: Path, unpacked: Path) -> Path | None:

@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tagboat import __version__
 from tagboat.core.errors import SettingsError, StoreUnavailableError
+from tagboat.store.schema import is_mismatch, mislabelled, require_columns, require_unused
 from tagboat.store.tables import metadata
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -125,12 +126,14 @@ def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> None
     """Bring the schema to `HEAD`: at once in an empty database, by the migrations in an older one.
 
     `back_up` is called before an older one is changed, and what it raises leaves that as it is.
-    Raises SettingsError where a newer Tagboat has made it, OperationalError where others lock it
-    for too long.
+    Raises SettingsError where a newer Tagboat has made it, or its tables are not those of its
+    revision; OperationalError where others lock it for too long. Then nothing is changed.
     """
-    revision = current_revision(engine)
-    if revision == HEAD:
-        return
+    with engine.connect() as connection:
+        revision = _revision(connection)
+        if revision == HEAD:
+            require_columns(connection, HEAD)
+            return
     if revision is not None and back_up is not None:
         refuse_newer(revision)
         # Before the lock: other servers go on writing, however long it takes.
@@ -143,6 +146,7 @@ def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> None
         if revision is not None:
             refuse_newer(revision)
         if revision is None:
+            require_unused(connection)
             metadata.create_all(connection)
             _make_partial_indexes_last(connection)
             connection.execute(
@@ -150,7 +154,14 @@ def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> None
             )
             connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
         elif revision != HEAD:
-            upgrade(connection)
+            try:
+                upgrade(connection)
+            except DBAPIError as error:
+                if not is_mismatch(error):
+                    raise
+                why = str(error.orig).splitlines()[0]
+                raise mislabelled(revision, f"it cannot be migrated from there ({why})") from error
+            require_columns(connection, revision)
 
 
 def refuse_newer(revision: str) -> None:

@@ -11,6 +11,7 @@ from tagboat.core.run import NO_OPTIONS, RunOptions
 from tagboat.store.cipher import Cipher
 from tagboat.store.database import HEAD, current_revision, open_database, refuse_newer
 from tagboat.store.rows import SealedRows
+from tagboat.store.schema import require_columns
 from tagboat.store.store import ANSWER_S, SqlStore, translate
 
 
@@ -38,12 +39,21 @@ class EdgeStore(SqlStore):
     async def require_schema(self) -> None:
         """Return if the database has the schema of this release.
 
-        Raises SettingsError if a newer one has made it. Raises StoreUnavailableError if it cannot
-        be read, or no server of this release has been started on it yet.
+        Raises SettingsError if a newer one has made it, or columns are missing. Raises
+        StoreUnavailableError if it cannot be read, or no server of this release has been started
+        on it yet.
         """
+
+        def look() -> str | None:
+            revision = current_revision(self._engine)
+            if revision == HEAD:
+                with self._engine.connect() as connection:
+                    require_columns(connection, HEAD)
+            return revision
+
         try:
             async with asyncio.timeout(ANSWER_S):
-                found = await self._readers.run(lambda: current_revision(self._engine))
+                found = await self._readers.run(look)
         except TimeoutError:
             raise StoreUnavailableError(
                 f"the database did not answer within {ANSWER_S:g} s"

@@ -28,6 +28,7 @@ from tagboat.store.pg_tools import dump_database
 from tagboat.store.reader import SqlReader
 from tagboat.store.rotation import KEY_FILE, KEY_ID_SETTING, NEXT_KEY_FILE
 from tagboat.store.rows import SealedRows
+from tagboat.store.schema import require_columns, require_unused
 
 
 class DatabaseKind(StrEnum):
@@ -66,13 +67,18 @@ class DatabaseFacts:
 
 
 def read_facts(place: DatabasePlace) -> DatabaseFacts:
-    """Read the state of a database. Raises SettingsError and StoreUnavailableError."""
+    """Read the state of a database.
+
+    Raises StoreUnavailableError, and SettingsError where it has tables but no revision.
+    """
     if place.url is None and not (place.data_dir / DATABASE_FILE).exists():
         raise SettingsError(
             f"no server has used the data directory {place.data_dir} yet; set TAGBOAT_DATA_DIR to"
             " that of the server"
         )
     with _reading(place) as (revision, connection):
+        if revision is None:
+            require_unused(connection)
         settings = tables.settings_table
         found = (
             {}
@@ -93,9 +99,11 @@ def read_facts(place: DatabasePlace) -> DatabaseFacts:
 def read_record(place: DatabasePlace, key: bytes, work: Callable[[Reader], T]) -> T:
     """Run `work` on one moment of a database with the schema of this release.
 
-    Nothing is written, nor migrated. Raises as `read_facts`, and SettingsError for a wrong key.
+    Nothing is written, nor migrated. Raises as `read_facts`, and SettingsError for a wrong key, or
+    where columns are missing.
     """
-    with _reading(place) as (_, connection):
+    with _reading(place) as (revision, connection):
+        require_columns(connection, revision or "")
         return work(SqlReader(connection, SealedRows(Cipher(key))))
 
 
