@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from tagboat.core.errors import SettingsError
 from tagboat.store.tables import metadata
 
-_COLUMNS = {
+_COLUMN_QUERIES = {
     "sqlite": (
         "SELECT one.name, column_of.name FROM sqlite_master AS one"
         " JOIN pragma_table_info(one.name) AS column_of WHERE one.type = 'table'"
@@ -59,7 +59,7 @@ def require_unused(connection: Connection) -> None:
 def columns_in(connection: Connection) -> dict[str, set[str]]:
     """Return the names of the columns of all tables, by table."""
     found: dict[str, set[str]] = {}
-    for table, column in connection.exec_driver_sql(_COLUMNS[connection.dialect.name]):
+    for table, column in connection.exec_driver_sql(_COLUMN_QUERIES[connection.dialect.name]):
         found.setdefault(table, set()).add(column)
     return found
 
