@@ -15,6 +15,8 @@ from tagboat.core.ids import new_id
 from tagboat.private_files import write_private
 
 SERVER_FILE = "server.json"
+REPLICA_FILE = "replica"
+"""File with the id of this server, among those that share a database."""
 RESTORING = "restoring"
 """Folder that is there while a backup is put in place."""
 
@@ -58,7 +60,7 @@ def open_data_dir(path: Path, *, restoring: bool = False) -> Iterator[DataDir]:
                 f"a restore into the data directory {path} was cut off: run the same 'tagboat "
                 "restore' again, which finishes it"
             )
-        replica = path / "replica"
+        replica = path / REPLICA_FILE
         if not replica.exists():
             write_private(replica, new_id())
         yield DataDir(path, replica.read_text().strip())

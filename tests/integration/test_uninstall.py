@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,6 +169,32 @@ async def test_a_command_that_runs_is_ours(scene: Scene) -> None:
     plan = await scene.plan()
     assert plan.engine is not None
     assert sorted(one.name for one in plan.engine.containers) == ["app", "app-dev-run-1"]
+
+
+async def test_nothing_is_removed_under_another_server(scene: Scene) -> None:
+    (scene.place.data_dir / "replica").write_text("own-replica\n")
+    store = open_store(None, scene.place.data_dir)
+    await store.write(lambda tx: tx.put_edge("own-replica", 1, {}))
+    await store.write(lambda tx: tx.put_edge("01other-replica", 1, {}))
+    names = await scene.names()
+    plan = await scene.plan()
+    assert plan.record is not None
+    assert [one.id for one in plan.record.others] == ["01other-replica"]
+    assert "server 01other-, seen 0 s ago" in dict(plan_rows(plan, volumes=False)).values()
+    assert plan_document(plan, volumes=False)["other_servers"] == ["01other-replica"]
+    for without_engine in (False, True):
+        with pytest.raises(ConflictError, match=r"server 01other-, seen \d+ s ago\), and"):
+            await carry_out(plan, scene.runtime, volumes=False, without_engine=without_engine)
+    assert await scene.names() == names
+    # Its last report is a minute old: it has been stopped.
+    store.close()
+    with closing(sqlite3.connect(scene.place.data_dir / "tagboat.db")) as database, database:
+        database.execute("UPDATE edges SET seen_at = seen_at - 61000000")
+    plan = await scene.plan()
+    assert plan.record is not None
+    assert plan.record.others == ()
+    await carry_out(plan, scene.runtime, volumes=False)
+    assert "app" not in await scene.names()
 
 
 async def test_files_of_others_stay_with_their_directory(scene: Scene) -> None:

@@ -26,7 +26,7 @@ UNINSTALL_HELP = """Remove every trace of Tagboat: apps, HAProxy, data.
 
 Only what this installation has made is touched: by its label on the engine, and by its record. The
 data in volumes stays, unless --volumes is given; adopted volumes stay in any case. The server must
-be stopped. Asks before it removes anything.
+be stopped, and so must others on its database. Asks before it removes anything.
 
 \b
 Examples:
@@ -134,7 +134,11 @@ def _show_traces(
 
 def plan_rows(plan: "UninstallPlan", *, volumes: bool) -> Iterator[tuple[str, str]]:
     """Yield the rows of the list: what is removed, and what stays and why."""
+    from tagboat.installation.uninstall import other_words
+
     traces, record = plan.engine, plan.record
+    if record is not None and record.others:
+        yield "others (stop first)", "; ".join(other_words(record.others))
     if traces is not None:
         yield "containers", ", ".join(one.name for one in traces.containers)
         yield "networks", ", ".join(traces.networks)
@@ -183,6 +187,7 @@ def plan_document(plan: "UninstallPlan", *, volumes: bool) -> dict[str, object]:
     }
     return {
         "installation": plan.record.installation if plan.record else None,
+        "other_servers": [one.id for one in plan.record.others] if plan.record else [],
         **found,
         "haproxy": list(plan.haproxy),
         "files": [str(path) for path in plan.entries],

@@ -3,9 +3,11 @@
 import asyncio
 import errno
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tagboat.core.edge import Edge
 from tagboat.core.errors import (
     ConflictError,
     EngineError,
@@ -13,6 +15,7 @@ from tagboat.core.errors import (
     StoreUnavailableError,
 )
 from tagboat.core.runtime import Runtime
+from tagboat.deploy.edges import GRACE_S
 from tagboat.ingress.process import our_processes
 from tagboat.ingress.run_lock import end_ingress, require_runner_here, run_lock_holder
 from tagboat.installation.layout import own_entries
@@ -68,6 +71,14 @@ class UninstallPlan:
         With `without_engine`, what an engine has that does not answer may stay there.
         """
         require_runner_here(_ingress_folder(self.data_dir))
+        if self.record is not None and self.record.others:
+            last = min(one.age_s for one in self.record.others)
+            raise ConflictError(
+                f"others use the same database ({', '.join(other_words(self.record.others))}), and"
+                " their apps would be removed. Stop all servers and edges on it first; if they are"
+                f" stopped, try again in {GRACE_S - last:.0f} s. To remove this server alone, stop"
+                f" it and delete {self.data_dir}"
+            )
         if self.why_not and not without_engine:
             raise ConflictError(
                 f"{self.why_not}. Without that, what Tagboat has on the engine would stay there, "
@@ -142,6 +153,11 @@ async def _with_engine(
         f"the database is of another release (schema {facts.revision}; this one has {HEAD}), "
         "and only that release knows what it has made: uninstall with it"
     )
+
+
+def other_words(others: Sequence[Edge]) -> list[str]:
+    """Return for each other server, or edge, its id and when it was last seen."""
+    return [f"server {one.id[:8]}, seen {one.age_s:.0f} s ago" for one in others]
 
 
 def _remove_files(plan: UninstallPlan) -> tuple[str, ...]:
