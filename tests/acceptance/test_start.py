@@ -147,6 +147,21 @@ def test_a_database_or_key_that_cannot_be_used_is_one_line(stopped: Server) -> N
         )
 
 
+def test_a_key_that_was_there_before_the_database_is_warned_of_once(stopped: Server) -> None:
+    def warnings() -> int:
+        stopped.start()
+        assert stopped.terminate() == 0
+        return stopped.log().count("the database is new, but the encryption key was there before")
+
+    assert warnings() == 0
+    for made in (stopped.directory / "data").glob("tagboat.db*"):
+        made.unlink()
+    assert warnings() == 1
+    (stopped.directory / "data" / "tagboat.db").write_bytes(b"")
+    assert warnings() == 2
+    assert warnings() == 2
+
+
 def test_an_ingress_address_that_is_taken(stopped: Server) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):

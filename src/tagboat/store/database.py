@@ -122,9 +122,10 @@ def begin_write(connection: Connection, within_s: float = LOCKED_FOR_S) -> None:
         connection.exec_driver_sql(f"{limit}; {_WRITING}; {lock}")
 
 
-def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> None:
+def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> bool:
     """Bring the schema to `HEAD`: at once in an empty database, by the migrations in an older one.
 
+    Return whether the database was empty.
     `back_up` is called before an older one is changed, and what it raises leaves that as it is.
     Raises SettingsError where a newer Tagboat has made it, or its tables are not those of its
     revision; OperationalError where others lock it for too long. Then nothing is changed.
@@ -133,7 +134,7 @@ def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> None
         revision = _revision(connection)
         if revision == HEAD:
             require_columns(connection, HEAD)
-            return
+            return False
     if revision is not None and back_up is not None:
         refuse_newer(revision)
         # Before the lock: other servers go on writing, however long it takes.
@@ -162,6 +163,7 @@ def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> None
                 why = str(error.orig).splitlines()[0]
                 raise mislabelled(revision, f"it cannot be migrated from there ({why})") from error
             require_columns(connection, revision)
+    return revision is None
 
 
 def refuse_newer(revision: str) -> None:

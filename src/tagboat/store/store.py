@@ -17,7 +17,7 @@ from tagboat.core.generics import T
 from tagboat.core.ids import go_on_from
 from tagboat.core.store_port import Reader, Topic, Tx
 from tagboat.store import tables
-from tagboat.store.cipher import Cipher, load_or_make_key
+from tagboat.store.cipher import Cipher, load_or_make_key, read_key
 from tagboat.store.database import (
     DATABASE_FILE,
     HEAD,
@@ -270,10 +270,23 @@ def open_store(
     Raises SettingsError where the URL or the key cannot be used, and
     StoreUnavailableError where the database cannot be reached.
     """
-    load_or_make_key(data_dir / KEY_FILE)
+    key = data_dir / KEY_FILE
+    if had_key := key.exists():
+        # Before anything is changed.
+        read_key(key)
     engine = open_database(url, data_dir)
     try:
-        migrate(engine, back_up)
+        is_new = migrate(engine, back_up)
+        load_or_make_key(key)
+        if is_new and had_key:
+            # Not refused: this is how one starts anew, too.
+            log.warning(
+                "the database is new, but the encryption key was there before",
+                action="start",
+                key=str(key),
+                hint="if the database is lost, stop the server and run 'tagboat restore --force"
+                " BACKUP'" + ("; check TAGBOAT_DATABASE_URL" if url else ""),
+            )
         with engine.connect() as connection:
             cipher = Cipher(fitting_key(data_dir, key_id_on_record(connection)))
         _check_key(engine, cipher)
