@@ -212,6 +212,33 @@ async def test_only_what_has_a_name(api: Api, query: str) -> None:
         assert (await stream.event())["reason"] == "so"
 
 
+@pytest.mark.parametrize("query", ["project=new", "stage=edge", "project=new&stage=edge"])
+async def test_a_name_that_nothing_has_yet_is_waited_for(api: Api, query: str) -> None:
+    _, other = await a_lane(api)
+    project = a_project("new")
+    stage = a_stage(project, "edge")
+    deploy = a_deploy(stage)
+    async with following(api, f"topic=deploy&{query}") as stream:
+        await begun(stream)
+        await api.store.write(lambda tx: tx.put_deploy(replace(other, reason="not this")))
+        await add(api.store, project, stage, deploy)
+        assert (await stream.event())["subject"] == deploy.id
+
+
+async def test_a_stage_that_its_project_has_not_yet_is_waited_for(api: Api) -> None:
+    stage, _ = await a_lane(api)
+    project = await api.store.read(lambda reader: reader.project(stage.project_id))
+    assert project is not None
+    other, new = a_project("other"), a_stage(project, "edge")
+    async with following(api, f"topic=deploy&project={project.name}&stage=edge") as stream:
+        await begun(stream)
+        elsewhere = a_stage(other, "edge")
+        await add(api.store, other, elsewhere, a_deploy(elsewhere))
+        deploy = a_deploy(new)
+        await add(api.store, new, deploy)
+        assert (await stream.event())["subject"] == deploy.id
+
+
 @pytest.mark.parametrize("name", ["project", "stage", "deploy"])
 async def test_only_what_is_asked_for(api: Api, name: str) -> None:
     _, deploy = await a_lane(api)
@@ -324,6 +351,13 @@ async def test_all_streams_end_as_the_server_stops(api: Api) -> None:
 @pytest.mark.parametrize("query", ["topic=nothing", "last_event_id=x", "last_event_id=-1"])
 async def test_what_cannot_be_asked_for_is_422(api: Api, query: str) -> None:
     assert (await api.caller.get(f"/api/events?{query}")).status == 422
+
+
+@pytest.mark.parametrize("last", ["1_0", " 1", "+1", "1.0", "x"])
+async def test_the_last_id_is_in_digits(api: Api, last: str) -> None:
+    async with following(api, last=last) as stream:
+        assert stream.status == 422
+    assert (await api.caller.get(f"/api/events?last_event_id={quote(last)}")).status == 422
 
 
 async def test_the_head_of_a_stream_is_answered_at_once(api: Api) -> None:

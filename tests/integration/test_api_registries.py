@@ -345,6 +345,18 @@ async def test_a_credential_helper_in_a_docker_config_becomes_the_command(api: A
     assert (refused.status, refused.json["errors"][0]["field"]) == (422, "docker_config")
 
 
+@pytest.mark.parametrize("name", ["\u202e", "a\u202eb", "\u200b", " a", "a\nb", "\u00a0", ""])
+async def test_a_name_can_be_seen(api: Api, name: str) -> None:
+    project = {"name": "app", "image": "git.example.com/acme/app"}
+    made = (await api.caller.post("/api/projects", project)).json
+    registry = {"name": name, "url": "https://new.example.com"}
+    hooks = f"projects/{made['id']}/webhooks"
+    for path, body in (("registries", registry), (hooks, {"name": name})):
+        answer = await api.caller.post(f"/api/{path}", body)
+        assert answer.status == 422, path
+        assert [one["field"] for one in answer.json["errors"]] == ["name"]
+
+
 async def test_names_and_hosts_are_unique(api: Api) -> None:
     await make(api)
     other = await make(api, "Hub", "https://registry-1.docker.io")

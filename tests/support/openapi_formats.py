@@ -31,6 +31,7 @@ VALUES: dict[str, list[str]] = {
     "capability": ["NET_ADMIN", "cap_sys_ptrace"],
     "bind": ["/srv/data:/data", "/srv/a:/a:ro"],
     "device": ["/dev/ttyUSB0", "/dev/a:/dev/b:rw"],
+    "title": ["Git", "acme registry", "zoë's"],
     "account-name": ["anna", "Ben Lee", "zoë@example.com"],
     "account-password": ["correct horse battery", "ü" * 512],
     "published-port": ["5353:53/udp", "127.0.0.1:80:8080"],

@@ -1,17 +1,20 @@
 """Events as they happen, as server-sent events (WHATWG HTML, section 9.2)."""
 
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
+from pydantic import BeforeValidator
 
 from tagboat.api.answers import Responses, problems
 from tagboat.api.filters import Only
 from tagboat.api.services import Services
-from tagboat.api.values import IdFilter
-from tagboat.core.events import EventTopic
+from tagboat.api.values import IdFilter, in_digits
+from tagboat.core.events import Event, EventTopic
 from tagboat.core.ports import Reader
 from tagboat.http.event_hub import EventFilter
+from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.queries.deploys import resolve
 
 EVENTS_PATH = "/api/events"
@@ -38,6 +41,30 @@ _stream: Responses = {
     **problems(422),
 }
 
+
+@dataclass(frozen=True, slots=True)
+class NamedFilter(EventFilter):
+    """The events of what does not exist yet: an event that has its name tells its id.
+
+    `project` and `stage` are such names, or ids.
+    """
+
+    found: dict[EventTopic, str] = field(default_factory=dict)
+    """The ids that were told, by `PROJECT` and `STAGE`."""
+
+    def matches(self, event: Event) -> bool:
+        """Return True where the stream wants the event."""
+        name = event.state.get("name")
+        if event.topic is EventTopic.PROJECT and name == self.project:
+            self.found[EventTopic.PROJECT] = event.subject
+        project = self.found.get(EventTopic.PROJECT, self.project)
+        is_of_it = project is None or event.project_id == project
+        if event.topic is EventTopic.STAGE and name == self.stage and is_of_it:
+            self.found[EventTopic.STAGE] = event.subject
+        stage = self.found.get(EventTopic.STAGE, self.stage)
+        return EventFilter(self.topics, project, stage, self.deploy).matches(event)
+
+
 router = APIRouter(prefix=EVENTS_PATH, tags=["events"])
 
 
@@ -59,6 +86,7 @@ async def follow_events(
     ] = None,
     resume_after: Annotated[
         int | None,
+        BeforeValidator(in_digits),
         Header(
             alias="Last-Event-ID",
             ge=0,
@@ -74,8 +102,13 @@ async def follow_events(
     # Read here, not in the stream: without the database the answer is a 503, not a broken 200.
     def begin(reader: Reader) -> tuple[EventFilter, int]:
         # Nothing has the id of what was deleted, but events do.
-        found = resolve(reader, only) or only
-        wanted = EventFilter(frozenset(topics), found.project, found.stage, deploy)
+        named = resolve(reader, only)
+        project = resolve(reader, StageFilter(only.project)) or only
+        wanted = (
+            NamedFilter(frozenset(topics), project.project, only.stage, deploy)
+            if named is None
+            else EventFilter(frozenset(topics), named.project, named.stage, deploy)
+        )
         return wanted, reader.last_event_id() if after is None else after
 
     wanted, start = await services.store.read(begin)

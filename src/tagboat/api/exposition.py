@@ -1,5 +1,6 @@
 """Metrics in the formats of Prometheus: its own text, and OpenMetrics."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -27,6 +28,8 @@ from tagboat.core.request_counts import CODE_CLASSES
 from tagboat.operations.queries.metrics import DEPLOYS_ENDED, MetricsSnapshot, StageNumbers
 
 _OPENMETRICS = "application/openmetrics-text"
+# A quality of 0 (RFC 9110, section 12.4.2).
+_NOT_WANTED = re.compile(r"q\s*=\s*0(\.0*)?")
 _HELP = {
     "tagboat_webhook_calls_total": "Calls of webhook URLs with a correct secret.",
     "tagboat_polls_total": "Polls of projects.",
@@ -36,8 +39,10 @@ _OF_STAGE = ("project", "stage")
 
 def wanted_format(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
     """Return the encoder for a header `Accept`, and the type of what it returns."""
-    ranges = (one.partition(";")[0].strip().lower() for one in accept.split(","))
-    if _OPENMETRICS in ranges:
+    for one in accept.split(","):
+        kind, *parameters = (part.strip().lower() for part in one.split(";"))
+        if kind != _OPENMETRICS or any(_NOT_WANTED.fullmatch(part) for part in parameters):
+            continue
         return openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST
     return generate_latest, CONTENT_TYPE_PLAIN_0_0_4
 

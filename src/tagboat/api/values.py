@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from tagboat.core.accounts import MAX_ACCOUNT_NAME, parse_account_name
 from tagboat.core.catalog import RegistryKind
 from tagboat.core.deploy import MAX_NOTE
 from tagboat.core.errors import InvalidValueError, NotFoundError
@@ -60,7 +61,6 @@ HEADER_VALUE = r"^[!-~](?:[ -~]*[!-~])?$"
 # A process gets its environment as NAME=VALUE, each ended by NUL (POSIX, chapter 8).
 _NOTE = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"  # line feeds and tabs may be in it
 ENV_NAME = r"^[^=\x00]+$"
-_LINE = r"^[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
 # In Basic authentication, the first colon ends the user's name (RFC 7617, section 2).
 _NO_COLON = r"^[^\x00-\x1f\x7f:]*$"
 _NAME_PATTERN = r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$"
@@ -140,6 +140,16 @@ def text(pattern: str, longest: int, what: str, shortest: int = 0) -> Parsed:
 def whole(value: object) -> object:
     """Return 5 for 5.0: JSON has one kind of number, and some clients write all with a point."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def in_digits(given: object) -> object:
+    """Return `given` unless it is a text that Python takes for a number, and no one else does.
+
+    Those have underscores, blanks or digits of other scripts. Raises InvalidValueError.
+    """
+    if isinstance(given, str) and not re.fullmatch("-?[0-9]+", given, re.ASCII):
+        raise InvalidValueError("must be a whole number, in digits")
+    return given
 
 
 def without_repeats(values: list[Item]) -> list[Item]:
@@ -346,7 +356,10 @@ ImageGlobs = Annotated[
     Field(max_length=100),
 ]
 KindName = Annotated[RegistryKind, Strict(strict=False)]
-Title = Annotated[str, text(_LINE, 100, "one line of text that begins and ends with no space", 1)]
+Title = Annotated[
+    str,
+    Parsed(parse_account_name, {"format": "title", "minLength": 1, "maxLength": MAX_ACCOUNT_NAME}),
+]
 RegistryUrl = Annotated[
     str,
     Parsed(

@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -88,15 +89,16 @@ def backup_command(
     if encrypt or passphrase_file:
         passphrase = prompt_new_secret("passphrase", passphrase_file)
     order = BackupOrder(with_key=not without_key, passphrase=passphrase)
-    if file == PIPE:
-        if sys.stdout.isatty():
-            raise TagboatError("a backup is not text: send it to a file or a pipe, or name a FILE")
-        report = pipe_backup(place, sys.stdout.buffer, order)
-        sys.stdout.buffer.flush()
-    else:
-        report = write_backup(place, Path(file), order, replace=force)
-    key = {"plain": "with the key", "passphrase": "with the key under a passphrase"}
     target = "standard output" if file == PIPE else str(Path(file).resolve())
+    with errors_name(target):
+        if file != PIPE:
+            report = write_backup(place, Path(file), order, replace=force)
+        elif sys.stdout.isatty():
+            raise TagboatError("a backup is not text: send it to a file or a pipe, or name a FILE")
+        else:
+            report = pipe_backup(place, sys.stdout.buffer, order)
+            sys.stdout.buffer.flush()
+    key = {"plain": "with the key", "passphrase": "with the key under a passphrase"}
     note = f"to {target}, {key.get(report.manifest.key, 'without the key')}"
     try:
         record_local_action(place.url, place.data_dir, AuditAction.SERVER_BACKUP, note)
@@ -172,7 +174,7 @@ def restore_command(
     keys = KeySources(ask_passphrase, read_text_file(key_file) if key_file else None)
     name = "the backup" if file == PIPE else file
     stream = nullcontext(sys.stdin.buffer) if file == PIPE else Path(file).open("rb")  # noqa: SIM115
-    with stream as source, open_backup(source, name) as backup:
+    with stream as source, open_backup(source, name) as backup, errors_name(str(place.data_dir)):
         done = restore_backup(place, backup, keys, replace=force)
     aside = None if done.aside is None else str(done.aside)
     if as_json:
@@ -201,6 +203,16 @@ def restore_command(
         )
     for one in done.adopted:
         show.line(f"  tagboat deploy {one.project} {one.stage} {one.tag} --wait")
+
+
+@contextmanager
+def errors_name(place: str) -> Iterator[None]:
+    """Put `place` into an OSError that names no file, such as one of writing to a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or place
+        raise
 
 
 def local_settings(context: CommandContext, what: str) -> "Settings":

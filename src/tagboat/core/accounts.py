@@ -112,7 +112,10 @@ def account_key(name: str) -> str:
 
 
 def parse_account_name(text: str) -> str:
-    """Return `text` if it can be the name of an account or token; else raise InvalidValueError."""
+    """Return `text` if it can be the name of an account, token, registry or webhook.
+
+    Else raise InvalidValueError.
+    """
     if (
         not text
         or len(text) > MAX_ACCOUNT_NAME

@@ -140,7 +140,7 @@ def capped(scope: Scope, receive: Receive) -> Receive:
     async def capped() -> Message:
         nonlocal got
         # Refused before a byte is read; twenty digits decide, and Python refuses to read thousands.
-        if announced.isdigit() and int(announced[:20]) > MAX_BODY_BYTES:
+        if announced.isascii() and announced.isdigit() and int(announced[:20]) > MAX_BODY_BYTES:
             raise too_large
         message = await receive()
         got += len(message.get("body", b""))

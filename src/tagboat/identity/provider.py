@@ -19,7 +19,7 @@ from tagboat.core.oidc import (
     ProviderSession,
     SignInAttempt,
 )
-from tagboat.core.oidc_decision import claim_at
+from tagboat.core.oidc_decision import RejectedPerson, WhyNoSignIn, claim_at, decide_sign_in
 from tagboat.core.proxies import NO_PROXIES, Proxies
 from tagboat.identity.discovery import Discovery, ProviderMetadata
 from tagboat.identity.keys import MIN_PAUSE_S, ProviderKeys
@@ -27,6 +27,10 @@ from tagboat.identity.tokens import check_id_token, check_logout_token, key_id, 
 from tagboat.identity.transport import ProviderResponse, ProviderTransport
 
 _BASIC, _POST = "client_secret_basic", "client_secret_post"
+_MISSED = frozenset(
+    {WhyNoSignIn.CLAIM_MISSING, WhyNoSignIn.NO_EMAIL, WhyNoSignIn.EMAIL_NOT_VERIFIED}
+)
+"""Reasons to refuse that the endpoint userinfo could have removed."""
 
 log = structlog.get_logger("tagboat.identity.provider")
 
@@ -104,7 +108,7 @@ class OidcProvider:
             access_token=access,
         )
         if access and metadata.userinfo_endpoint and lacks_claims(claims, self._settings):
-            more = await self._userinfo(metadata.userinfo_endpoint, access, subject)
+            more = await self._userinfo(metadata.userinfo_endpoint, access, claims)
             claims = {**more, **claims}
         sid = claims.get("sid")
         return ProviderSession(
@@ -178,15 +182,26 @@ class OidcProvider:
         _, headers, form = ClientAuth(client_id, secret, method).prepare("POST", url, {}, body)
         return await self._transport.post(url, headers, form)
 
-    async def _userinfo(self, url: str, access_token: str, subject: str) -> dict[str, object]:
+    async def _userinfo(
+        self, url: str, access_token: str, claims: Mapping[str, object]
+    ) -> dict[str, object]:
+        """Return the claims that the endpoint adds to those of the ID token."""
         response = await self._transport.get(url, access_token)
         body = response.body
         if response.status != HTTPStatus.OK or not isinstance(body, Mapping):
-            # The decision says which claim is missing, if one is.
             log.warning("userinfo not available", action="oidc", status=response.status)
+            decided = decide_sign_in(claims, self._settings)
+            is_missed = isinstance(decided, RejectedPerson) and decided.reason in _MISSED
+            # Of another status, the decision says which claim is missing.
+            if is_missed and response.status == HTTPStatus.OK:
+                raise IdentityRejectedError(
+                    f"the answer of {self._settings.name} at its endpoint userinfo cannot be used:"
+                    " it is not a JSON object, and what decides about the sign-in is not in the ID"
+                    " token. Check the provider, and any proxy in front of it"
+                )
             return {}
         # Else another person's claims would count (OpenID Connect Core, section 5.3.2).
-        if body.get("sub") != subject:
+        if body.get("sub") != claims["sub"]:
             raise IdentityRejectedError("the endpoint userinfo answered about another person")
         return {str(name): value for name, value in body.items()}
 

@@ -137,6 +137,9 @@ def test_what_is_up_is_1_and_counts_have_their_labels() -> None:
         ("", "text/plain; version=0.0.4"),
         ("*/*", "text/plain; version=0.0.4"),
         ("text/html;q=x,,;", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text;q=0, text/plain", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text; Q = 0.000;x", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text;q=0.001", "application/openmetrics-text; version=1.0.0"),
         ("application/openmetrics-text;version=abc", "application/openmetrics-text; version=1.0.0"),
         (
             "text/plain;version=0.0.4;q=0.5, Application/OpenMetrics-Text;version=1.0.0;q=0.7",

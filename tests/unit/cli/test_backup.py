@@ -132,6 +132,38 @@ def test_a_full_disk_leaves_nothing(here: Tagboat) -> None:
     assert [path.name for path in here.directory.iterdir()] == ["data"]
 
 
+def test_a_full_disk_is_named_by_its_place(here: Tagboat) -> None:
+    data, other = here.directory / "data", here.directory / "other"
+    data.mkdir(mode=0o700)
+    open_store(None, data).close()
+    assert here("backup", "b.tar.gz").returncode == 0
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*PROGRAM, "backup", "-"],
+            env=here.environ,
+            cwd=here.directory,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "tagboat: standard output: No space left on device\n",
+    )
+    done = subprocess.run(
+        [*PROGRAM, "restore", "b.tar.gz"],
+        env=here.environ | {"TAGBOAT_DATA_DIR": str(other)},
+        cwd=here.directory,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        # No file may become larger than that: the database cannot be unpacked.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert (done.returncode, done.stderr) == (1, f"tagboat: {other}: File too large\n")
+
+
 @pytest.mark.parametrize("words", [("backup", "b"), ("uninstall",)])
 def test_they_work_on_the_servers_machine_only(words: tuple[str, ...], tagboat: Tagboat) -> None:
     assert "Run this there, without TAGBOAT_URL" in tagboat.fails(*words)

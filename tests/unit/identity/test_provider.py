@@ -6,6 +6,7 @@ import pytest
 
 from tagboat.core.errors import IdentityError, IdentityProviderError, IdentityRejectedError
 from tagboat.core.oidc import LogoutNotice, OidcSettings, ProviderAnswer, SignInAttempt
+from tagboat.core.principal import Role
 from tagboat.identity.provider import OidcProvider, lacks_claims
 from tests.support.openid_provider import CLIENT_ID, LOGOUT_EVENT, Claims, OpenIdProvider
 from tests.unit.identity.conftest import CALLBACK, SIGN_IN, Build, query_back, sign_in
@@ -111,11 +112,27 @@ async def test_userinfo_about_another_person_is_refused(
         await sign_in(provider)
 
 
-@pytest.mark.parametrize("reply", [(403, b"{}"), (200, b"[]"), (200, b"signed.jwt.here")])
+UNUSABLE = [(200, b"[]"), (200, b"signed.jwt.here"), (200, b"<html>Sign in</html>")]
+
+
+@pytest.mark.parametrize("reply", [(403, b"{}"), *UNUSABLE])
 async def test_userinfo_that_cannot_be_used_adds_nothing(
     provider: OidcProvider, fake: OpenIdProvider, reply: tuple[int, bytes]
 ) -> None:
     fake.replies["/userinfo"] = reply
+    assert "groups" not in (await sign_in(provider)).claims
+
+
+@pytest.mark.parametrize("reply", UNUSABLE)
+async def test_where_userinfo_was_needed_its_answer_is_blamed(
+    fake: OpenIdProvider, build: Build, settings: OidcSettings, reply: tuple[int, bytes]
+) -> None:
+    fake.replies["/userinfo"] = reply
+    provider = build(replace(settings, roles=(("devs", Role.VIEWER),)))
+    with pytest.raises(IdentityRejectedError, match="at its endpoint userinfo cannot be used"):
+        await sign_in(provider)
+    # Refused as such: the decision names the claim then.
+    fake.replies["/userinfo"] = (403, b"{}")
     assert "groups" not in (await sign_in(provider)).claims
 
 

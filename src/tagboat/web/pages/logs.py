@@ -1,6 +1,7 @@
 """Logs of stages, instances and deploys: as a page, as a file, and as a stream."""
 
 import asyncio
+import re
 from dataclasses import replace
 
 from starlette.responses import PlainTextResponse, Response
@@ -98,7 +99,7 @@ async def _stage_of(visit: Visit) -> LogSource:
 async def _show_source(visit: Visit, source: LogSource) -> Response:
     searched, asked = visit.query("q"), visit.query("skip")
     # A number of any length is a number: more than there are lines is the same as the first.
-    skipped = min(int(asked[:_SKIP_DIGITS]), MAX_TAIL) if asked.isdecimal() else 0
+    skipped = min(int(asked[:_SKIP_DIGITS]), MAX_TAIL) if re.fullmatch("[0-9]+", asked) else 0
     # A search looks at all that is kept in reach; a page reads no more than it shows.
     most = MAX_TAIL if searched else min(skipped + LINES_SHOWN + 1, MAX_TAIL)
     try:
