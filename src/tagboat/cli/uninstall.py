@@ -137,14 +137,13 @@ def plan_rows(plan: "UninstallPlan", *, volumes: bool) -> Iterator[tuple[str, st
     from tagboat.installation.uninstall import other_words
 
     traces, record = plan.engine, plan.record
-    if record is not None and record.others:
-        yield "others (stop first)", "; ".join(other_words(record.others))
+    if others := record.others if record is not None else ():
+        yield "others (stop first)", "; ".join(other_words(others))
     if traces is not None:
         yield "containers", ", ".join(one.name for one in traces.containers)
         yield "networks", ", ".join(traces.networks)
         yield "images", ", ".join(traces.images)
-        if traces.volumes or not traces.on_nodes:
-            yield "volumes" if volumes else "volumes (kept)", ", ".join(traces.volumes)
+        yield "volumes" if volumes else "volumes (kept)", ", ".join(traces.volumes)
         on_nodes = "on nodes of the swarm, 'docker volume rm NAME' there removes one"
         unknown = tuple(one.name for one in traces.unknown)
         for what, why, names in (
@@ -159,11 +158,13 @@ def plan_rows(plan: "UninstallPlan", *, volumes: bool) -> Iterator[tuple[str, st
         yield "engine (not asked)", f"{plan.why_not}. What is there stays: {found}"
     if plan.haproxy or plan.runner:
         yield "HAProxy", "process " + ", ".join(map(str, plan.haproxy or (plan.runner,)))
-    if plan.entries:
-        yield "data", f"{plan.data_dir}: {', '.join(path.name for path in plan.entries)}"
-    if plan.foreign_entries:
-        foreign = ", ".join(path.name for path in plan.foreign_entries)
-        yield "files (kept)", f"others have put them into {plan.data_dir}: {foreign}"
+    place = str(plan.data_dir)
+    for what, why, paths in (
+        ("data", place, plan.entries),
+        ("files (kept)", f"others have put them into {place}", plan.foreign_entries),
+    ):
+        if paths:
+            yield what, f"{why}: {', '.join(path.name for path in paths)}"
     if plan.login:
         yield "login", str(plan.login)
 

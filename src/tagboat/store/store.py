@@ -275,8 +275,15 @@ def open_store(
         # Before anything is changed.
         read_key(key)
     engine = open_database(url, data_dir)
+
+    def before_migration() -> None:
+        # A backup has the key in it.
+        load_or_make_key(key)
+        if back_up is not None:
+            back_up()
+
     try:
-        is_new = migrate(engine, back_up)
+        is_new = migrate(engine, before_migration)
         load_or_make_key(key)
         if is_new and had_key:
             # Not refused: this is how one starts anew, too.
