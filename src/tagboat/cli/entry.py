@@ -33,7 +33,9 @@ def run() -> None:
 
             program(prog_name="tagboat")
         finally:
-            sys.stdout.flush()
+            # What is left in the buffer would fail in the same way, and hide where.
+            if not isinstance(sys.exception(), OSError):
+                sys.stdout.flush()
     except TagboatError as error:
         _exit_failed(str(error))
     except KeyboardInterrupt:

@@ -272,8 +272,7 @@ def open_store(
     """
     key = data_dir / KEY_FILE
     if had_key := key.exists():
-        # Before anything is changed.
-        read_key(key)
+        read_key(key)  # before anything is changed
     engine = open_database(url, data_dir)
 
     def before_migration() -> None:
@@ -287,13 +286,9 @@ def open_store(
         load_or_make_key(key)
         if is_new and had_key:
             # Not refused: this is how one starts anew, too.
-            log.warning(
-                "the database is new, but the encryption key was there before",
-                action="start",
-                key=str(key),
-                hint="if the database is lost, stop the server and run 'tagboat restore --force"
-                " BACKUP'" + ("; check TAGBOAT_DATABASE_URL" if url else ""),
-            )
+            hint = "if the database is lost, stop the server and 'tagboat restore --force BACKUP'"
+            said = "the database is new, but the encryption key was there before"
+            log.warning(said, action="start", key=str(key), hint=hint)
         with engine.connect() as connection:
             cipher = Cipher(fitting_key(data_dir, key_id_on_record(connection)))
         _check_key(engine, cipher)
@@ -307,18 +302,19 @@ def open_store(
             for table in (tables.deploys_table, tables.instances_table, tables.deliveries_table):
                 if newest := connection.scalar(select(func.max(table.c.id))):
                     go_on_from(newest)
-    except Exception as error:
+    except DBAPIError as error:
         engine.dispose()
-        if isinstance(error, DBAPIError):
-            # SQLITE_NOTADB and SQLITE_CORRUPT, with their extended codes.
-            code = getattr(error.orig, "sqlite_errorname", "")
-            if url is None and code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-                raise SettingsError(
-                    f"{data_dir / DATABASE_FILE} is not an SQLite database (damaged?): restore it"
-                    " from a backup"
-                ) from None
-            hint = "; check TAGBOAT_DATABASE_URL" if url else ""
-            raise StoreUnavailableError(f"{translate(error)}{hint}") from error
+        # SQLITE_NOTADB and SQLITE_CORRUPT, with their extended codes.
+        code = getattr(error.orig, "sqlite_errorname", "")
+        if url is None and code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+            raise SettingsError(
+                f"{data_dir / DATABASE_FILE} is not an SQLite database (damaged?): restore it"
+                " from a backup"
+            ) from None
+        hint = "; check TAGBOAT_DATABASE_URL" if url else ""
+        raise StoreUnavailableError(f"{translate(error)}{hint}") from error
+    except Exception:
+        engine.dispose()
         raise
     return SqlStore(engine, open_reading(engine, data_dir), cipher)
 

@@ -60,3 +60,19 @@ def test_it_is_a_module_too(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout.startswith("tagboat ")) == (0, True)
+
+
+def test_a_failure_to_write_is_told_with_its_place_whatever_is_left_in_the_buffer() -> None:
+    code = (
+        "import sys, tagboat.cli.main as main, tagboat.cli.entry as entry\n"
+        "sys.stdout = open('/dev/full', 'w')\n"
+        "def program(**_):\n"
+        "    sys.stdout.write('left')\n"
+        "    raise OSError(28, 'No space left on device', 'place')\n"
+        "main.program = program\n"
+        "entry.run()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "tagboat: place: No space left on device\n")
