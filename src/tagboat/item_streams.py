@@ -9,6 +9,8 @@ from tagboat.core.generics import T
 _End = TypeVar("_End")
 _QUIET_S = 0.5
 """Seconds without an item after which those before the end have all been read."""
+_LATE_S = 60.0
+"""Seconds after the end in which late items are read, whatever their times say."""
 
 
 async def items_until(
@@ -23,7 +25,8 @@ async def items_until(
     Items that are late, and by `belongs` came before what `over` returned, are read all the same.
     Raises what either raises. `items` are closed at the end, also of a caller that is cancelled.
     """
-    ending = asyncio.create_task(over())
+    ending, clock = asyncio.create_task(over()), asyncio.get_running_loop().time
+    until = float("inf")
     item = asyncio.ensure_future(anext(items, None))
     try:
         while True:
@@ -33,8 +36,10 @@ async def items_until(
             if item in done:
                 if (found := item.result()) is None:
                     return
-                if belongs and ending.done() and not belongs(ending.result(), found):
-                    return
+                if belongs and ending.done():
+                    until = min(until, clock() + _LATE_S)
+                    if clock() >= until or not belongs(ending.result(), found):
+                        return
                 yield found
                 # Items that are always there must not hide the end.
                 if ending.done() and not belongs:

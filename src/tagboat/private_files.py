@@ -1,16 +1,20 @@
 """Files that other users can neither read nor replace."""
 
 import os
+import secrets
 from pathlib import Path
 
 
-def write_private(path: Path, text: str, *, durable: bool = True) -> None:
+def write_private(path: Path, text: str, *, durable: bool = True, shared: bool = False) -> None:
     """Write `text`, readable by the owner only; raise OSError.
 
     A crash leaves either the old content or all of the new. No link is followed. Unless `durable`,
-    a power failure may leave the old content.
+    a power failure may leave the old content. With `shared`, another process may write the same
+    file at the same moment.
     """
-    draft = path.with_name(f"{path.name}.new")
+    draft = path.with_name(
+        f"{path.name}.{secrets.token_hex(4)}.new" if shared else f"{path.name}.new"
+    )
     # Left by a crash, or put there by an attacker.
     draft.unlink(missing_ok=True)
     # Neither an existing file nor a link is opened.

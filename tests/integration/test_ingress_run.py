@@ -21,12 +21,14 @@ from tagboat.ingress.process import (
     Program,
     end_haproxy,
     launch,
+    masters,
     our_processes,
     refuse_to_launch,
     running_master,
 )
 from tagboat.ingress.runner import notify_ready
 from tagboat.ingress.supervisor import HaproxySupervisor
+from tagboat.private_files import write_private
 from tests.support.haproxy import to, until
 from tests.support.http_load import App, ask, under_load
 from tests.support.ingress_run import IngressRun, ingress_run
@@ -218,6 +220,42 @@ async def test_a_server_has_its_settings_where_those_of_its_start_came_in_betwee
         assert await server.is_unchanged()
         assert not own.exists(), "the settings of the start had come in between"
         assert set(before) & set(our_processes(run.directory)), "the master has stayed"
+
+
+async def test_one_that_was_frozen_and_replaced_leaves_once_it_goes_on(tmp_path: Path) -> None:
+    """It takes the reload after the soft stop, and would serve old routes beside the new one."""
+    directory, listen = make_data(tmp_path) / "ingress", ("127.0.0.1", free_port())
+    server = HaproxySupervisor(directory, "haproxy", ConfigInput(listen=listen))
+    try:
+        await server.ensure_running(None)
+        old = our_processes(directory)
+        for pid in old:
+            os.kill(pid, signal.SIGSTOP)
+        await server.ensure_running(None)
+        assert set(our_processes(directory)) > set(old), "a new one was started beside it"
+        for pid in old:
+            os.kill(pid, signal.SIGCONT)
+        await until(lambda: old[1] not in our_processes(directory), "the old worker to end")
+        # Its new worker may not be up yet: it is told again at each look.
+        async with asyncio.timeout(60):
+            while len(masters(directory)) > 1:
+                await server.ensure_running(None)
+                await asyncio.sleep(0.2)
+        assert await server.is_unchanged()
+    finally:
+        end_haproxy(directory)
+
+
+async def test_two_that_write_the_same_file_do_not_hinder_one_another(tmp_path: Path) -> None:
+    texts = [str(number) * 10_000 for number in range(2)]
+
+    def write(text: str) -> None:
+        for _ in range(200):
+            write_private(tmp_path / "file", text, durable=False, shared=True)
+
+    await asyncio.gather(*(asyncio.to_thread(write, text) for text in texts))
+    assert (tmp_path / "file").read_text() in texts
+    assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208 - short
 
 
 async def test_from_another_container_it_is_seen_and_left_alone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from tagboat import item_streams
 from tagboat.item_streams import items_until
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +64,24 @@ async def test_late_items_that_came_before_the_end_are_read(source: Source) -> N
     items = items_until(over, source.items(), belongs=belongs)
     assert [item async for item in items] == ["a", "b"]
     assert source.closed.is_set()
+
+
+async def test_late_items_have_an_end_whatever_their_times_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(item_streams, "_LATE_S", 0.05)
+
+    async def over() -> None:
+        return
+
+    async def endless() -> AsyncGenerator[str, None]:
+        while True:
+            await asyncio.sleep(0)
+            yield "a"
+
+    async with asyncio.timeout(60):
+        async for item in items_until(over, endless(), belongs=lambda _end, _item: True):
+            assert item == "a"
 
 
 async def test_without_late_items_the_end_is_waited_for_no_longer(source: Source) -> None:

@@ -56,11 +56,11 @@ class NamedFilter(EventFilter):
         """Return True where the stream wants the event."""
         name = event.state.get("name")
         if event.topic is EventTopic.PROJECT and name == self.project:
-            self.found[EventTopic.PROJECT] = event.subject
+            self.found.setdefault(EventTopic.PROJECT, event.subject)
         project = self.found.get(EventTopic.PROJECT, self.project)
         is_of_it = project is None or event.project_id == project
         if event.topic is EventTopic.STAGE and name == self.stage and is_of_it:
-            self.found[EventTopic.STAGE] = event.subject
+            self.found.setdefault(EventTopic.STAGE, event.subject)
         stage = self.found.get(EventTopic.STAGE, self.stage)
         return EventFilter(self.topics, project, stage, self.deploy).matches(event)
 

@@ -289,7 +289,11 @@ class Traffic:
                 quiet = quiet + 1 if count == 0 and not behind else 0
                 left = f"{count} request{'s were' if count != 1 else ' was'}"
                 if not count:
-                    left = "it is not known if requests of an ingress that does not follow were"
+                    left = (
+                        "it is not known if requests of an ingress that does not follow were"
+                        if behind
+                        else "no request was seen at the last look, but one may be"
+                    )
                 if tell is not None and count:
                     await tell(count)
                 if quiet >= _QUIET_LOOKS:

@@ -31,7 +31,7 @@ def write_file(directory: Path, name: str, text: str, *, durable: bool) -> None:
         # An unchanged file is left alone: each write would cost a sync of the disk.
         path = directory / name
         if not path.exists() or path.read_bytes() != text.encode():
-            write_private(directory / name, text, durable=durable)
+            write_private(path, text, durable=durable, shared=True)
     except OSError as error:
         raise IngressUnavailableError(
             f"{directory / name} cannot be written ({error.strerror}); "

@@ -176,6 +176,12 @@ def running_master(directory: Path) -> int | None:
     return next((parent for parent in map(_parent, ours) if parent in ours), None)
 
 
+def masters(directory: Path) -> list[int]:
+    """Return those of our processes that are the children of none of them."""
+    ours = our_processes(directory)
+    return [pid for pid in ours if _parent(pid) not in ours]
+
+
 def our_processes(directory: Path) -> list[int]:
     """Return all living HAProxy processes, masters and workers, that work in our directory."""
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())

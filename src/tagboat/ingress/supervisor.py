@@ -36,6 +36,7 @@ from tagboat.ingress.process import (
     check_config,
     find_program,
     launch,
+    masters,
     our_processes,
     require_free_address,
     running_master,
@@ -49,6 +50,7 @@ _SYSTEM_USER = "haproxy"
 _ANSWERS_S = 5.0
 _READY_S = 0.3
 _LEAVES_S = 2.0
+_LEAVES_WITHIN_S = 600.0
 _POLL_S = 0.02
 _LOAD_TRIES = 2
 
@@ -75,6 +77,7 @@ class HaproxySupervisor:
         self._master = Master(directory)
         self._config: RenderedConfig | None = None
         self._worker: int | None = None
+        self._replaced_until = 0.0
 
     async def is_unchanged(self) -> bool:
         """Return whether the worker that had loaded our configuration answers and still has it."""
@@ -121,6 +124,7 @@ class HaproxySupervisor:
         too old or refuses its configuration, and IngressUnavailableError where it cannot listen or
         does not answer.
         """
+        await self._end_replaced()
         loaded = await self._loaded()
         is_large = layout is None or layout.size <= self.pools
         if self._config is not None and loaded == self._config.fingerprint and is_large:
@@ -286,7 +290,22 @@ class HaproxySupervisor:
         # SIGUSR1 is the soft stop (management guide, section 4): requests under way are finished.
         for pid in before:
             send_signal(pid, signal.SIGUSR1, self._directory)
+        self._replaced_until = time.monotonic() + _LEAVES_WITHIN_S
         return before
+
+    async def _end_replaced(self) -> None:
+        """Tell all masters once more to leave but the one that answers.
+
+        One that was frozen may take the reload after the soft stop: both would go on, one of them
+        with old routes. Not for ever: each time the end of what it still carries is put off.
+        """
+        if time.monotonic() >= self._replaced_until:
+            return
+        with contextlib.suppress(IngressUnavailableError):
+            answering = (await self._master.processes()).master
+            for pid in masters(self._directory):
+                if pid != answering:
+                    send_signal(pid, signal.SIGUSR1, self._directory)
 
     async def _comes_up(self, wanted: str | None = None) -> bool:
         """Return whether a worker with this fingerprint, or any, answers within seconds."""
