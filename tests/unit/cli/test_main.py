@@ -514,6 +514,12 @@ def test_help_has_a_short_name(quick: Tagboat, words: tuple[str, ...]) -> None:
     assert (short.returncode, short.stdout) == (0, long.stdout)
 
 
+def test_the_short_help_of_a_command_that_is_run_is_not_ours(quick: Tagboat) -> None:
+    """Else a script would take a help for the run of its command."""
+    done = quick("run", "shop", "prod", "df", "-h")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_a_bare_group_takes_the_options_of_its_list(quick: Tagboat, server: FakeServer) -> None:
     with_all_things(server)
     for words in (["--status", "failed"], ["--limit", "3", "--status=failed", "--json"]):

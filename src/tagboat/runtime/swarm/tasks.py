@@ -78,9 +78,9 @@ def _read_node(answer: Json) -> SwarmNode:
 class SwarmTask:
     """One task. `node` is None before it has one, and where that was removed from the swarm.
 
-    `began` is False where the engine could not start
-    its program. `abandoned` is True once nobody waits for it any more: it was replaced before it
-    ended. With `lost_track` it runs, and its port will not be known.
+    `began` is False where the engine could not start its program. `abandoned` is True once nobody
+    waits for it any more: it was replaced before it ended. With `lost_track` it runs, and its port
+    will not be known.
     """
 
     id: str
