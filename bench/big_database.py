@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Tx
 from tagboat.core.run import RunConfig
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.deploy.queue import DeployQueue
 from tagboat.operations.stage_actions import StageActions
 from tagboat.store import open_store, tables

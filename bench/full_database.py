@@ -9,7 +9,6 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from sqlalchemy import Connection, Table, text
 from tagboat.core.catalog import KnownTag, Stage
 from tagboat.core.deploy import DeployStatus, InstanceState
 from tagboat.core.ports import Tx
+from tagboat.core.values import replace
 from tagboat.store import open_store, tables
 from tagboat.store.database import current_revision, open_database, take_time
 from tests.support.sample_pages import Sample, digest_of

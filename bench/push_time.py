@@ -11,7 +11,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from bench.rig import (
     show,
     tagboat,
 )
+from tagboat.core.values import replace
 from tests.support.docker_registry import docker_registry
 from tests.support.images import push_image
 

@@ -9,13 +9,13 @@ import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
+from msgspec import Struct
 
 from tagboat import __version__
 from tagboat.api.services import ApiServices
@@ -113,8 +113,7 @@ async def _serve(
         store.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Built:
+class _Built(Struct, frozen=True):
     """The parts that run: the server that answers, and the background work."""
 
     server: HttpServer
@@ -128,8 +127,7 @@ class _Built:
     claim_engine: Callable[[], Awaitable[bool]]
 
 
-@dataclass(frozen=True, slots=True)
-class Adapters:
+class Adapters(Struct, frozen=True):
     """The implementations of ports, and the values that all rooms share."""
 
     store: SqlStore

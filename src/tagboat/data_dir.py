@@ -7,8 +7,9 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tagboat.core.errors import SettingsError
 from tagboat.core.ids import new_id
@@ -21,8 +22,7 @@ RESTORING = "restoring"
 """Folder that is there while a backup is put in place."""
 
 
-@dataclass(frozen=True, slots=True)
-class DataDir:
+class DataDir(Struct, frozen=True):
     """An open data directory. `replica` is its own id, the same at each start."""
 
     path: Path

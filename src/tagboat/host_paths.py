@@ -1,8 +1,9 @@
 """Paths of the host that containers may use: those below the configured roots."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.host_access import lies_within, no_host_path
@@ -14,8 +15,7 @@ _SOCKETS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class HostPaths:
+class HostPaths(Struct, frozen=True):
     """The paths that may be bound.
 
     `roots` and `closed` are absolute paths; access to one of `closed` would give control of the

@@ -17,6 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+
 from tagboat.core.errors import SettingsError
 from tagboat.core.oidc import OidcSettings
 from tagboat.core.proxies import Proxies, Proxy, parse_exemptions, parse_proxy
@@ -88,8 +90,7 @@ class LogLevel(StrEnum):
         return logging.getLevelNamesMapping()[self.name]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DockerEndpoint:
+class DockerEndpoint(Struct, frozen=True, kw_only=True):
     """The engine's address: `unix:///PATH`, `tcp://HOST[:PORT]` or `ssh://[USER@]HOST[:PORT]`.
 
     `tls_verify` means that tcp uses TLS; `cert_path` is the directory with `ca.pem`, `cert.pem` and

@@ -9,12 +9,13 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pytest
 
+from tagboat.core.values import replace
 from tagboat.ingress.process import running_master, send_signal
 from tests.acceptance.test_push_to_running import publish
 from tests.acceptance.test_switching import Lane, new_lane, step

@@ -1,12 +1,12 @@
 """The pages in a real browser: nothing is refused by their policy, and they live."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from playwright.sync_api import expect
 
 from tagboat.core.deploy import DeployStatus
+from tagboat.core.values import replace
 from tests.browser.conftest import Site, run
 
 SIZES = ((360, 640), (390, 844), (1440, 900))

@@ -1,7 +1,6 @@
 """Accounts, sessions and API tokens, on both databases."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tagboat.core.errors import ConflictError, NotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
+from tagboat.core.values import replace
 from tagboat.store import SqlStore, open_store
 from tests.support.postgres import Postgres
 

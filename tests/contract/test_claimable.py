@@ -1,7 +1,6 @@
 """Which deploys a worker may take up, asked of both databases."""
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tagboat.core.catalog import Project, Stage
 from tagboat.core.deploy import Deploy, DeployStatus, Trigger
 from tagboat.core.image import ImageName
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.store import session, tables
 from tagboat.store.cipher import Cipher
 from tagboat.store.database import migrate, open_database

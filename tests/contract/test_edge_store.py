@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from tagboat.core.errors import SettingsError, StoreUnavailableError
 from tagboat.core.image import ImageName
 from tagboat.core.run import NO_OPTIONS, RunOptions
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.deploy.edges import Edges
 from tagboat.deploy.traffic import Traffic
 from tagboat.ingress.memory import MemoryIngress

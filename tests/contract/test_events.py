@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, Step, StepN
 from tagboat.core.events import Event, EventTopic
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Topic, Tx
+from tagboat.core.values import replace
 from tagboat.store import SqlStore, notifications, open_store
 from tagboat.store.notifications import CommitNotifications
 from tests.contract.test_store import (

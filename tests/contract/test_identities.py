@@ -1,7 +1,6 @@
 """People at an OpenID provider and their sessions, in both databases."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from tagboat.core.accounts import Account, Session
 from tagboat.core.identities import Identity, SessionOrigin
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.principal import Role
+from tagboat.core.values import replace
 from tagboat.store import SqlStore, open_store, rotate_encryption_key
 from tagboat.store.database import open_database
 from tests.support.postgres import Postgres

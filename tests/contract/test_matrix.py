@@ -1,12 +1,12 @@
 """The overview of projects and stages, on both databases."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
 from tagboat.core.deploy import DeployStatus
 from tagboat.core.ports import Reader
+from tagboat.core.values import replace
 from tagboat.store import SqlStore
 from tests.contract.test_store import (
     a_deploy,

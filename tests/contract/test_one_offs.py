@@ -1,7 +1,6 @@
 """One-off commands, stopped stages and exact deploys in the store, asked of both databases."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tagboat.core.deploy import Deploy, Trigger
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.one_off import OneOff
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.store import SqlStore, open_store
 from tests.support.postgres import Postgres
 

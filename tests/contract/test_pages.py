@@ -1,6 +1,5 @@
 """Reads that pages are made of, asked of both databases."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +12,7 @@ from tagboat.core.image import ImageName
 from tagboat.core.page_port import WaitingPushes
 from tagboat.core.ports import Tx
 from tagboat.core.push import Outcome
+from tagboat.core.values import replace
 from tagboat.store import SqlStore
 from tests.contract.test_store import (
     NOW,

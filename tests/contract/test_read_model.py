@@ -2,8 +2,6 @@
 does.
 """
 
-from dataclasses import replace
-
 import pytest
 
 from tagboat.core.catalog import Project, Stage
@@ -11,6 +9,7 @@ from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceS
 from tagboat.core.image import Digest
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS, RunConfig
+from tagboat.core.values import replace
 from tagboat.store import SqlStore
 from tests.contract.test_store import (
     NOW,

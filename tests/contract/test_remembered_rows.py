@@ -1,6 +1,5 @@
 """Rows that are as they were are not parsed again, and rows that have changed are."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +11,7 @@ from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Reader
 from tagboat.core.run import RunOptions
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.store import SqlStore
 from tests.contract.test_store import open_again, store
 

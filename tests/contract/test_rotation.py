@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKind, hash_secret
 from tagboat.core.run import NO_OPTIONS
+from tagboat.core.values import replace
 from tagboat.store import SqlStore, open_store, rotate_encryption_key, tables
 from tagboat.store.database import open_database
 from tests.contract.test_store import (

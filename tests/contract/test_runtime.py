@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -27,6 +27,7 @@ from tagboat.core.health import TestRun
 from tagboat.core.host_access import Bind, Published
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef, parse_image_name
 from tagboat.core.runtime import Runtime
+from tagboat.core.values import replace
 from tagboat.core.workload import LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.docker.address import parse_engine_address
 from tagboat.runtime.docker.engine import DockerRuntime

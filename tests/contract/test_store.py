@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -67,6 +66,7 @@ from tagboat.core.receipt import ReceiptLedger, SideCounts
 from tagboat.core.request_counts import InstanceCounts
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.store import SqlStore, open_store, session, tables
 from tagboat.store.settings import SettingReads
 from tagboat.store.unit import UnitOfWork

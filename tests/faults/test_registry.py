@@ -3,10 +3,10 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 
+from tagboat.core.values import replace
 from tests.faults.fault_harness import FaultHarness, Json, StageUnderTest, world
 from tests.faults.registry_front import Fault, Front, registry_front
 from tests.support.docker_registry import DockerRegistry

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tagboat.core.errors import (
 )
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Principal, PrincipalKind, Role
+from tagboat.core.values import replace
 from tagboat.http.session_cookie import csrf_token
 from tagboat.operations.sessions import SignedIn
 from tests.support.api import PUBLIC_URL, Api, running_api

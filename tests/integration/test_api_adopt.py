@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from tagboat.core.deploy import InstanceState
 from tagboat.core.errors import RegistryDeniedError, RegistryError, RegistryNotFoundError
 from tagboat.core.host_access import Bind
 from tagboat.core.image import Digest, ImageInfo, parse_image_name
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
 from tagboat.runtime.memory import MemoryImage
 from tests.support.api import Api, running_api

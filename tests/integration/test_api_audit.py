@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tagboat.core.image import Digest, parse_image_name
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Principal, PrincipalKind, Role
 from tagboat.core.store_port import Topic
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
 from tagboat.operations.queries.audit import AuditQuestion
 from tagboat.runtime.memory import MemoryImage

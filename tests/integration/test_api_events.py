@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +15,7 @@ import pytest
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import Deploy, DeployStatus, Step, StepName, StepStatus
 from tagboat.core.ports import Tx
+from tagboat.core.values import replace
 from tagboat.http import answer_ends, event_hub
 from tests.contract.test_store import a_deploy, a_project, a_stage, add
 from tests.support.api import TOKEN, Api, running_api

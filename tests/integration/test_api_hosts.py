@@ -3,7 +3,6 @@ about domains.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from tagboat.core.deploy import InstanceState
+from tagboat.core.values import replace
 from tagboat.deploy.routes import routes
 from tagboat.ingress.memory import MemoryIngress
 from tagboat.operations import hosts as hosts_module

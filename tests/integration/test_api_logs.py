@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from tagboat.api import log_streams
 from tagboat.core.deploy import DeployStatus, Instance, InstanceState
 from tagboat.core.errors import EngineUnavailableError
 from tagboat.core.ports import Tx
+from tagboat.core.values import replace
 from tests.integration.test_api_events import Following, following
 from tests.integration.test_api_overview import NOBODY, make, ran, writes
 from tests.support.api import Api, running_api

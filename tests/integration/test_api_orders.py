@@ -2,7 +2,7 @@
 test_orders.py.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tagboat.core.deploy import (
 from tagboat.core.errors import RegistryNotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest
+from tagboat.core.values import replace
 from tests.support.api import Api, running_api
 from tests.support.endpoints import at
 from tests.support.records import deploy_record, put_deploy

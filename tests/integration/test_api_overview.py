@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Tx
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
 from tests.support.api import Api, running_api
 from tests.support.endpoints import at

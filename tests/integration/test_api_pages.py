@@ -1,7 +1,6 @@
 """The reads that pages are made of: histories, tags, previews, comparisons, needs, calls heard."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.polling import RegistryBackoff
 from tagboat.core.ports import Tx
 from tagboat.core.project_webhook import ProjectWebhook
+from tagboat.core.values import replace
 from tagboat.runtime.memory import MemoryImage
 from tests.integration.test_api_overview import statements
 from tests.support.api import Api, running_api

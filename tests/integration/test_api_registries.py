@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from tagboat.core.catalog import Registry
 from tagboat.core.ports import Reader
+from tagboat.core.values import replace
 from tagboat.registry.endpoint import endpoint_for
 from tagboat.registry.login_pin import pin_login_service
 from tests.support.api import Api, running_api

@@ -4,7 +4,6 @@ what is refused.
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import structlog
 
 from tagboat.core.catalog import run_config
 from tagboat.core.run import RunConfig
+from tagboat.core.values import replace
 from tagboat.host_paths import host_paths
 from tests.support.api import UNSAID, Api, running_api
 

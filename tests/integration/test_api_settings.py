@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from tagboat.core.errors import (
 )
 from tagboat.core.polling import RegistryBackoff
 from tagboat.core.ports import Topic, Tx
+from tagboat.core.values import replace
 from tagboat.ingress.memory import MemoryIngress
 from tagboat.operations.queries import machine
 from tagboat.store import SqlStore

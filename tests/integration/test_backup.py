@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -26,6 +25,7 @@ from tagboat.core.errors import (
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader
 from tagboat.core.storage import volume_name
+from tagboat.core.values import replace
 from tagboat.data_dir import open_data_dir
 from tagboat.installation import backup
 from tagboat.installation.archive import open_backup

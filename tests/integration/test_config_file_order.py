@@ -1,7 +1,6 @@
 """An apply takes any file that is consistent as a whole, whatever the order of its keys."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from tagboat.core.deploy import DeployStatus
+from tagboat.core.values import replace
 from tests.support.api import BASE_DOMAIN, Api, running_api
 from tests.support.records import deploy_record, put_deploy
 

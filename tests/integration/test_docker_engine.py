@@ -10,7 +10,6 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from tagboat.core.errors import (
 )
 from tagboat.core.host_access import Bind, Device, Published, published_port_in
 from tagboat.core.image import parse_image_name
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec, WorkloadStatus
 from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.docker.loglines import MAX_LINE_BYTES

@@ -8,7 +8,6 @@ import resource
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from tagboat.core.errors import (
     RegistryUnreachableError,
 )
 from tagboat.core.image import ImageName, ImageRef
+from tagboat.core.values import replace
 from tagboat.registry import addresses, transport
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.connections import Timeouts

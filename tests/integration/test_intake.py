@@ -5,7 +5,7 @@ inspector that obeys the test.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from tagboat.core.image import ImageInfo, ImageRef, parse_digest, parse_image_na
 from tagboat.core.ports import Tx
 from tagboat.core.push import Outcome, Push, PushVerdict, Source
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.deploy.queue import DeployQueue
 from tagboat.intake import inspections
 from tagboat.intake.explain import explain_image

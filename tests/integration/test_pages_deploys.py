@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tagboat.core.catalog import Stage
 from tagboat.core.deploy import DeployStatus, Instance, InstanceState
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
+from tagboat.core.values import replace
 from tests.support.api import Api, running_api
 from tests.support.pages import Browser, signed_in, words
 from tests.support.records import put_instance

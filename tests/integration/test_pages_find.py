@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from tagboat.core.catalog import Stage
 from tagboat.core.deploy import InstanceState
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
+from tagboat.core.values import replace
 from tests.integration.test_api_overview import statements
 from tests.support.api import Api, running_api
 from tests.support.pages import Browser, signed_in, words

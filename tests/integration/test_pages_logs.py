@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from tagboat.core.deploy import DeployStatus, Instance, InstanceState
 from tagboat.core.errors import EngineUnavailableError
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
+from tagboat.core.values import replace
 from tests.integration.test_api_events import Following, following
 from tests.integration.test_api_logs import a_live_one, none_follows
 from tests.integration.test_api_overview import make, ran, writes

@@ -1,7 +1,6 @@
 """The pages of projects and stages, and their orders."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from tagboat.core.polling import PollReport
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tests.support.api import Api, running_api
 from tests.support.pages import Browser, signed_in, words
 from tests.support.sample_pages import Filled, fill

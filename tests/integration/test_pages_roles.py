@@ -1,13 +1,13 @@
 """Every page and order with every role, and without a session."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
+from tagboat.core.values import replace
 from tagboat.web import app
 from tests.support.api import Api, running_api
 from tests.support.pages import Browser, signed_in

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from tagboat.core.errors import NotFoundError
 from tagboat.core.principal import Principal, PrincipalKind, Role
+from tagboat.core.values import replace
 from tests.support.api import PUBLIC_URL, Api, running_api
 from tests.support.pages import Browser, words
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar, cast
@@ -34,6 +34,7 @@ from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.principal import Principal, PrincipalKind, Role
 from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.deploy.queue import DeployQueue
 from tagboat.operations.stage_actions import StageActions
 from tagboat.polling.host_poll import BATCH, MAX_CONCURRENT

@@ -5,7 +5,6 @@ Each quirk of `registry_quirks` alone, in a test of its name, against a server t
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from tagboat.core.image import ImageName, ImageRef
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Tx
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.deploy.queue import DeployQueue
 from tagboat.polling.poller import Poller
 from tagboat.registry.client import RegistryClient

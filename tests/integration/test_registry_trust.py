@@ -3,7 +3,7 @@ a login service.
 """
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import EngineError, RegistryDeniedError, RegistryUnreachableError
 from tagboat.core.image import ImageName, ImageRef
+from tagboat.core.values import replace
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.diagnostics import DiagnosticCheck, diagnose
 from tagboat.registry.failures import TlsFailureError

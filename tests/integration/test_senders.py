@@ -5,7 +5,7 @@ forms.
 import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import parse_image_name
 from tagboat.core.project_webhook import ProjectWebhook as OwnHook
 from tagboat.core.project_webhook import hash_secret
+from tagboat.core.values import replace
 from tagboat.deploy.queue import DeployQueue
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, regenerate_webhook_secret

@@ -6,7 +6,7 @@ Over the real SQLite store and queue, with the pushes of a real intake.
 
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from tagboat.core.ports import Queued, Topic, Tx
 from tagboat.core.push import Outcome, Push, Source
 from tagboat.core.run import RunOptions
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.deploy.queue import DeployQueue
 from tagboat.intake.intake import Intake
 from tagboat.operations.stage_actions import StageActions

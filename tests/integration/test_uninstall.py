@@ -5,7 +5,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from tagboat.core.one_off import OneOff
 from tagboat.core.ports import Tx
 from tagboat.core.run import RunOptions
 from tagboat.core.storage import volume_name
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.networks import ensure_project_network
 from tagboat.deploy.ownership import RUN

@@ -8,7 +8,7 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +26,7 @@ from tagboat.core.errors import (
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Topic
 from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKind, hash_secret
+from tagboat.core.values import replace
 from tagboat.deploy.queue import DeployQueue
 from tagboat.http.problem import not_found
 from tagboat.intake.intake import Intake

@@ -1,7 +1,6 @@
 """Stages of before there was a strategy that follows from what an app keeps."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from sqlalchemy import Engine, text
 
 from tagboat.core.catalog import Strategy
 from tagboat.core.ports import Tx
+from tagboat.core.values import replace
 from tagboat.store import open_store
 from tagboat.store.database import open_database
 from tests.migration.test_upgrade_0002 import ROWS, tables_of, upgrade_to, url

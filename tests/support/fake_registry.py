@@ -11,10 +11,12 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from aiohttp import web
+
+from tagboat.core.values import replace
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 BLOB = "application/octet-stream"

@@ -1,10 +1,10 @@
 """What strains a page: the longest names, many stages and none, text from right to left."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tagboat.core.deploy import DeployStatus, StepName
 from tagboat.core.ports import Store
+from tagboat.core.values import replace
 from tests.support.sample_pages import Sample, steps_until
 
 LONGEST_NAME = 63

@@ -4,9 +4,9 @@ Each has a test of that name in tests/integration/test_registry_quirks.py.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
+from tagboat.core.values import replace
 from tests.support.fake_registry import GITEA, Quirks
 
 _LOGIN = ("ci", "secret")

@@ -1,7 +1,7 @@
 """Projects, stages, deploys and pushes as they are in the life of a small company."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tagboat.core.catalog import HeldPush, Project, Stage, run_config
@@ -21,6 +21,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Store, Tx
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tests.support.endpoints import at
 
 LOG = """starting mailer 0.9.2 (commit 77aa012)

@@ -522,7 +522,6 @@ def test_importing_the_settings_brings_none_of_the_big_libraries() -> None:
         "asyncio",
         "dotenv",
         "fastapi",
-        "msgspec",
         "pydantic",
         "sqlalchemy",
         "structlog",

@@ -1,10 +1,10 @@
 """Events as they happen, as server-sent events (WHATWG HTML, section 9.2)."""
 
-from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
+from msgspec import field
 from pydantic import BeforeValidator
 
 from tagboat.api.answers import Responses, problems
@@ -42,8 +42,7 @@ _stream: Responses = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NamedFilter(EventFilter):
+class NamedFilter(EventFilter, frozen=True):
     """The events of what does not exist yet: an event that has its name tells its id.
 
     `project` and `stage` are such names, or ids.

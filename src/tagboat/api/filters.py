@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, cast, get_args, get_origin
 
@@ -11,6 +10,7 @@ from fastapi import Depends, HTTPException, Query, Request, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from msgspec import Struct
 from pydantic import AfterValidator
 
 from tagboat.core.errors import InvalidValueError
@@ -55,8 +55,7 @@ Only = Annotated[StageFilter, Depends(get_stage_filter)]
 """The parameters `project` and `stage`."""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteParameters:
+class RouteParameters(Struct, frozen=True):
     """The names of the query parameters of a route: all, those that are lists, and integers."""
 
     known: frozenset[str]

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -37,8 +36,7 @@ LOG_STREAM: Responses = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LogRequest:
+class LogRequest(msgspec.Struct, frozen=True):
     """The log that a caller asks for, and its form."""
 
     window: LogWindow

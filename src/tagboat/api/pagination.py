@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import quote, unquote
 from zlib import crc32
 
 from fastapi import Depends, Query, Request
+from msgspec import Struct
 
 from tagboat.api.values import Item
 from tagboat.core.errors import FieldError
@@ -18,8 +18,7 @@ _CURSOR = "^(?:[2-6][0-9a-f]|7[0-9a-e])*$"  # the hexadecimal form of printable 
 _MARK_LENGTH = 12
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(Struct, frozen=True):
     """A request for at most `limit` items beyond the key `after`; empty for the start.
 
     `of` is the path of the list, to which its cursors belong.

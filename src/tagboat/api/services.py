@@ -1,10 +1,10 @@
 """The services of the API, handed in by the composition root."""
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from msgspec import Struct, field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tagboat.core.store_port import HashingStore
@@ -16,8 +16,7 @@ from tagboat.operations.operations import Operations
 _ANSWERED_BY = "tagboat.services"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiServices:
+class ApiServices(Struct, frozen=True, kw_only=True):
     """The operations, and what only the API needs.
 
     `webhook` is the application for `/api/webhook/{secret}`; `events` hands events on to streams,

@@ -6,9 +6,9 @@ exact; other grammars have a `format` and a description, and an invalid value is
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
+from msgspec import Struct
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -82,8 +82,7 @@ _DOCKER_HUB_SITES = frozenset({"hub.docker.com", "docker.com", "www.docker.com"}
 _OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # typing requires annotations to be hashable
-class Parsed:
+class Parsed(Struct, frozen=True, eq=False):  # typing requires annotations to be hashable
     """A string that `parse` turns into the value, or refuses with InvalidValueError.
 
     `schema` is how OpenAPI describes it.

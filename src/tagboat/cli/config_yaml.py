@@ -6,10 +6,10 @@ string. Maps of strings, such as `env`, have the text as it is written.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from tagboat.core.config_file import STRING_MAPS
 from tagboat.core.errors import TagboatError
@@ -52,8 +52,7 @@ class YamlFileError(TagboatError):
     """A file that is not usable YAML; the text names the line."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigText:
+class ConfigText(Struct, frozen=True):
     """The content of a file, called `name` in messages, and the line of each key in it."""
 
     name: str

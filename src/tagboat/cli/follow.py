@@ -3,8 +3,9 @@
 import time
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import NoReturn
+
+from msgspec import Struct
 
 from tagboat.cli import show
 from tagboat.cli.client import ApiObject, Client
@@ -22,8 +23,7 @@ _OPEN_STATUSES = frozenset({"queued", "running"})
 _LOST_STATUSES = frozenset({"failed", "superseded", "cancelled"})
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedDeploy:
+class QueuedDeploy(Struct, frozen=True):
     """A deploy just queued, and its stage, as the API answers them."""
 
     project: str

@@ -1,15 +1,15 @@
 """Lists of environment variables and secrets, with where each comes from."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.cli import show
 from tagboat.cli.client import ApiObject, Client
 from tagboat.cli.run_maps import find_holder
 
 
-@dataclass(frozen=True, slots=True)
-class MapEntry:
+class MapEntry(Struct, frozen=True):
     """A name in the map `field` of a project, or of a stage of it, None for the project itself.
 
     `is_own` is false for what a stage has from its project, `overrides` true for what replaces the

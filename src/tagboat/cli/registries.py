@@ -1,11 +1,11 @@
 """`tagboat registries`, and the commands below it."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Literal
 
 import typer
+from msgspec import Struct
 
 from tagboat.cli import complete, show
 from tagboat.cli.client import LONG_TIMEOUT_S, ApiObject
@@ -267,8 +267,7 @@ def registries_remove(
         show.line(f"the registry {name} is removed")
 
 
-@dataclass(frozen=True, slots=True)
-class GivenLogin:
+class GivenLogin(Struct, frozen=True):
     """The options that say how to log in, None for each that was not given."""
 
     username: str | None = None

@@ -1,10 +1,10 @@
 """Deploys that make saved variables and secrets live: `--deploy` and `--wait`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 
 from tagboat.cli import show
 from tagboat.cli.client import ApiObject, Client
@@ -21,8 +21,7 @@ WaitSavedOption = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Rollout:
+class Rollout(Struct, frozen=True):
     """The end of a command that has saved something: deploys, their progress, or JSON."""
 
     deploy: bool

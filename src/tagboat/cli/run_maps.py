@@ -1,11 +1,11 @@
 """Environment variables and secrets of a project or a stage: maps that are changed by name."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 
 from tagboat.cli import show
 from tagboat.cli.client import ApiObject, Client
@@ -35,8 +35,7 @@ Changes = Mapping[str, Mapping[str, str | None]]
 """Values by name for each field of the API; None removes a name."""
 
 
-@dataclass(frozen=True, slots=True)
-class MapHolder:
+class MapHolder(Struct, frozen=True):
     """A project, or with a `stage` that stage of it, as the API answers them."""
 
     project: ApiObject

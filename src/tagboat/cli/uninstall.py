@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from tagboat.cli import show
 from tagboat.cli.backup import database_place, local_settings
@@ -70,8 +70,7 @@ def uninstall_command(
         asyncio.run(_uninstall(settings, login, options))
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
+class _Options(Struct, frozen=True):
     dry_run: bool
     yes: bool
     volumes: bool

@@ -3,8 +3,10 @@
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Strategy
 from tagboat.core.container_facts import ContainerFacts, VolumeMount
@@ -23,6 +25,7 @@ from tagboat.core.moving_in import (
 )
 from tagboat.core.naming import MAX_LENGTH, slug
 from tagboat.core.run import KEEP_ENTRYPOINT
+from tagboat.core.values import replace
 
 FIRST_ADOPTED_STAGE = "prod"
 _COMPOSE_SERVICE = "com.docker.compose.service"
@@ -37,8 +40,7 @@ _OWNERS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdoptionWish:
+class AdoptionWish(Struct, frozen=True, kw_only=True):
     """The names and values that a person has chosen; None: found from the container."""
 
     project: str | None = None

@@ -1,7 +1,7 @@
 """Audit: the record of who changed what, from where, with the values before and after."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Any
@@ -178,8 +178,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
         return self.action.partition(".")[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditFilter:
+class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Limits entries to those that have all of these; None: any.
 
     `actor` is a kind of principal or a name; `project` an id, and `subject` that of what was
@@ -245,8 +244,7 @@ def changes_between(old: object, new: object) -> tuple[FieldChange, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
+class _Leaf(msgspec.Struct, frozen=True):
     """A field, or a key of one: its value, and whether it is secret, and is the default."""
 
     value: object

@@ -1,7 +1,8 @@
 """Rules for automatic projects: which images get one, and how many. Pure functions with reasons."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.excerpt import some_of
 from tagboat.core.image import ImageName
@@ -18,8 +19,7 @@ _TOO_MANY_NEW = f"one call makes {MOST_NEW_PROJECTS} projects at most; send it i
 Screened = Mapping[ImageName, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class AutoCreate:
+class AutoCreate(Struct, frozen=True):
     """The rules for images that have no project.
 
     `images` are the globs of those that may get one. None stands for images on one of `hosts`, the

@@ -1,9 +1,11 @@
 """Configuration by people: registries, projects and their stages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.health import REQUEST_TIMEOUT_S
 from tagboat.core.image import DOCKER_HUB, ImageName, is_docker_hub
@@ -11,6 +13,7 @@ from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import PushVerdict
 from tagboat.core.run import NO_OPTIONS, EngineKind, RunConfig, RunOptions
 from tagboat.core.tags import TagPattern
+from tagboat.core.values import replace
 
 HEALTH_TIMEOUT_S = 60
 """Default of the seconds in which a new instance must become healthy.
@@ -177,8 +180,7 @@ def with_hold(before: Stage | None, after: Stage, by: str, at: datetime) -> Stag
     return after if before and before.held else replace(after, held_at=at, held_by=by)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownTag:
+class KnownTag(Struct, frozen=True, kw_only=True):
     """A tag that a webhook, a poll or a person has named.
 
     `digest` is the last one that it pointed to, None if it was never resolved. `verdict` is the
@@ -205,8 +207,7 @@ def judged_tag(project_id: str, tag: str, digest: str | None, verdict: PushVerdi
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldPush:
+class HeldPush(Struct, frozen=True, kw_only=True):
     """A push that was not deployed.
 
     Its stage was held, its digest had been taken back there, or its version is too low. Releasing

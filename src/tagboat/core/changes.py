@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.image import ImageInfo
 from tagboat.core.masking import MASK
@@ -21,8 +22,7 @@ class ChangeKind(StrEnum):
     CHANGED = "changed"
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigChange:
+class ConfigChange(Struct, frozen=True):
     """One field with its values as text; None where it is not set.
 
     Keys of maps are part of the name, as in `env.LOG_LEVEL`. Values of secrets are masked.
@@ -40,8 +40,7 @@ class ConfigChange:
         return ChangeKind.REMOVED if self.after is None else ChangeKind.CHANGED
 
 
-@dataclass(frozen=True, slots=True)
-class KeyChanges:
+class KeyChanges(Struct, frozen=True):
     """Names of environment variables that are new, gone, or have another value. No values."""
 
     added: tuple[str, ...] = ()

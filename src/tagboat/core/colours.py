@@ -6,7 +6,8 @@ xterm. Only the sixteen colours that a theme can set are named; others become th
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.harmless import harmless
 
@@ -26,8 +27,7 @@ _MOST_CODES = 32
 _LARGEST = 255
 
 
-@dataclass(frozen=True, slots=True)
-class TextMark:
+class TextMark(Struct, frozen=True):
     """The characters from `start` to before `end` of a text, and their looks.
 
     A look is a colour such as `red` or `bright-red`, a background such as `on-red`, or one of

@@ -5,8 +5,9 @@ The labels are those of the OCI image specification, "Annotations": `org.opencon
 """
 
 import re
-from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
 
 from tagboat.core.image import ImageInfo
 
@@ -18,8 +19,7 @@ _SOURCE_HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII)
 _PATH_PARTS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Commits:
+class Commits(Struct, frozen=True):
     """The revisions of two images, None where an image does not say; `source` is their repository.
 
     `compare_url` is the forge's page with the commits between them, None where that is not known.

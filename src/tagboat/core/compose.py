@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.compose_parts import ComposeNote, ComposeSurroundings
 from tagboat.core.compose_service import ServiceImport
@@ -16,8 +17,7 @@ ALL_SERVICES = "all services"
 """The service of notes that hold for the whole proposal."""
 
 
-@dataclass(frozen=True, slots=True)
-class ComposeProposal:
+class ComposeProposal(Struct, frozen=True):
     """A configuration document with its projects, and what it leaves out.
 
     `variables` are the environment variables that its secrets refer to, and `tags` the tag of each

@@ -2,8 +2,10 @@
 
 import posixpath
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +17,7 @@ class ComposeNote:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComposeSurroundings:
+class ComposeSurroundings(Struct, frozen=True, kw_only=True):
     """The parts of a file outside of its services, and how they are to be carried over.
 
     `project` is Compose's name of it and `folder` the absolute path of its folder. `read_env_file`

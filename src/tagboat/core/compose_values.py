@@ -8,7 +8,8 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.excerpt import excerpt
@@ -32,8 +33,7 @@ _KNOWN_MOUNT_OPTIONS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ComposePort:
+class ComposePort(Struct, frozen=True):
     """A port of a container, published at `host` of the machine; empty for any."""
 
     port: int
@@ -47,8 +47,7 @@ class ComposePort:
         return f"{ip}{self.host or self.port}:{self.port}{protocol}"
 
 
-@dataclass(frozen=True, slots=True)
-class ComposeMount:
+class ComposeMount(Struct, frozen=True):
     """A mount: `kind` is `volume`, `bind` or `tmpfs`; a volume without `source` has no name.
 
     `lost` are the names of its other options, which have no place in a project.

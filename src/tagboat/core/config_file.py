@@ -1,9 +1,11 @@
 """Configuration as one document: its keys, and all that is configured, with defaults left out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, fields
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Registry, Stage
 from tagboat.core.config import Config
@@ -42,8 +44,7 @@ SETTING_KEYS = _keys(Config)
 SECTIONS = ("settings", "registries", "projects")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configured:
+class Configured(Struct, frozen=True, kw_only=True):
     """All that is configured on a server; stages and webhooks by the ids of their projects."""
 
     registries: Sequence[Registry]
@@ -53,8 +54,7 @@ class Configured:
     config: Config
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownKey:
+class UnknownKey(Struct, frozen=True):
     """A key that a document cannot have, with the keys that lead to it; `nearest` is one it can.
 
     `nearest` is None where no key is like it.

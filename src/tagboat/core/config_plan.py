@@ -1,10 +1,12 @@
 """The plan of an apply: what would change for a server to have what a file wants."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from tagboat.core.audit import FieldChange, changes_between
 from tagboat.core.catalog import Project, Registry, RegistryKind, Stage
@@ -14,6 +16,7 @@ from tagboat.core.errors import FieldError
 from tagboat.core.project_webhook import ProjectWebhook
 from tagboat.core.run import NO_OPTIONS, RunOptions
 from tagboat.core.run_changes import merge_run
+from tagboat.core.values import replace
 
 PlanFields = Mapping[str, Any]
 Planned = TypeVar("Planned", Registry, Project, Stage)
@@ -49,8 +52,7 @@ class WantedProject:
     webhooks: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WantedConfig:
+class WantedConfig(Struct, frozen=True):
     """The configuration that a file wants, by name; None where it says nothing.
 
     Fields have the core's names. A secret that is None stays as it is. Other fields that are not

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from tagboat.core.host_access import Bind, Device, Published
 from tagboat.core.image import ImageInfo
 
 
-@dataclass(frozen=True, slots=True)
-class VolumeMount:
+class VolumeMount(Struct, frozen=True):
     """A volume of the runtime, called `name`, that is mounted at `target`."""
 
     name: str

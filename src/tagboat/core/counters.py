@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from threading import Lock
+
+from msgspec import Struct
 
 Labels = tuple[tuple[str, str], ...]
 Series = tuple[str, Labels]
@@ -16,8 +17,7 @@ DURATION_BOUNDS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300
 """Upper bounds of the buckets of durations, in seconds: from a look-up to a slow pull."""
 
 
-@dataclass(frozen=True, slots=True)
-class Durations:
+class Durations(Struct, frozen=True):
     """Durations seen since the start.
 
     `at_most` has for each of `DURATION_BOUNDS_S` how many were that long at most. `sum_s` is their

@@ -1,8 +1,9 @@
 """Decisions about pushes: pure functions that return a named reason."""
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, RegistryKind, Stage
 from tagboat.core.deploy import TakenBack
@@ -11,10 +12,10 @@ from tagboat.core.newest import Names
 from tagboat.core.push import Outcome, Source
 from tagboat.core.serving import Serving
 from tagboat.core.tags import TagPattern
+from tagboat.core.values import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Considered:
+class Considered(Struct, frozen=True):
     """A stage that was tried: its name, its pattern, and whether the tag matches."""
 
     stage: str
@@ -22,8 +23,7 @@ class Considered:
     matches: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """The decision about a push; `queued` means that a deploy is due, which may still be merged.
 
     `stage` is the one that matches, None if none does; `tried` are the stages in order, up to that

@@ -1,13 +1,13 @@
 """One call of the webhook URL, kept with the outcome of each of its pushes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
 from tagboat.core.push import Outcome
+from tagboat.core.values import replace
 
 # These four are structs of msgspec and not dataclasses: the sender of a call is answered with them
 # as they are, and the webhook path makes some for each call.
@@ -58,8 +58,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     needs_you: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PastPush:
+class PastPush(msgspec.Struct, frozen=True):
     """A push of a project's image; `stage` is where it went, None if no stage matched."""
 
     tag: str
@@ -67,8 +66,7 @@ class PastPush:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliverySummary:
+class DeliverySummary(msgspec.Struct, frozen=True, kw_only=True):
     """A call without its content, for lists.
 
     `status` is the HTTP status of its answer; `receipt` is its outcome, without
@@ -86,15 +84,14 @@ class DeliverySummary:
     hook_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery(DeliverySummary):
+class Delivery(DeliverySummary, frozen=True, kw_only=True):
     """A call with its content, as far as that is kept.
 
     `headers` are without credentials, names in lower case; `body` is its text. `truncated` means
     that not all of it was kept.
     """
 
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: str = ""
     truncated: bool = False
 
@@ -111,8 +108,7 @@ class DeliveryOutcome(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryFilter:
+class DeliveryFilter(msgspec.Struct, frozen=True):
     """Limits the log to the calls of a sender, with an outcome, or both. None: any."""
 
     sender: str | None = None
@@ -128,11 +124,10 @@ MAX_BODY = 64 * 1024
 MAX_REFUSED_BODY = 4 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedRequest:
+class RecordedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a request that is kept; the fields are those of `Delivery`."""
 
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: str = ""
     truncated: bool = False
     hook_id: str | None = None

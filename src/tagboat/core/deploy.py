@@ -1,13 +1,15 @@
 """Deploys, their steps and their instances, with the legal changes of their states."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.catalog import HeldPush
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.protocol import AppProtocol
+from tagboat.core.values import replace
 
 
 class Trigger(StrEnum):
@@ -76,8 +78,7 @@ class StepStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step of a deploy; `detail` is words for a person."""
 
     name: StepName
@@ -90,8 +91,7 @@ class Step:
 PENDING_STEPS = tuple(Step(name) for name in StepName)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deploy:
+class Deploy(Struct, frozen=True, kw_only=True):
     """One attempt to make a tag live in a stage.
 
     `digest` is what `resolve` found, of the repository `image` (None until then: the project's).
@@ -239,8 +239,7 @@ ACTIVE_STATES = frozenset({InstanceState.STARTING, InstanceState.LIVE, InstanceS
 """Those of instances that have, or are about to have, a container."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class Instance(Struct, frozen=True, kw_only=True):
     """One workload that serves one tag of a stage: a container, or several tasks.
 
     `image` is the repository of its image, None for the project's. `container` is the name of its
@@ -317,8 +316,7 @@ def live_again(instance: Instance) -> Instance:
     return replace(instance, state=InstanceState.LIVE, left_at=None, left_for="")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakenBack:
+class TakenBack(Struct, frozen=True, kw_only=True):
     """A version that went live in a stage and was taken back, of which `reason` says why.
 
     It failed its watch, or a person rolled back from it. Pushes and polls do not deploy its digest

@@ -1,11 +1,11 @@
 """Edges: the ingresses of the servers that share a database, as each of them reports."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
+class Edge(Struct, frozen=True, kw_only=True):
     """The last report of one ingress.
 
     `id` is that of its server, and `age_s` says how many seconds ago it reported, by the clock of

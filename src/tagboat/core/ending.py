@@ -1,8 +1,9 @@
 """How the time of an instance as the live one ended."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.deploy import (
     Deploy,
@@ -27,8 +28,7 @@ class EndingKind(StrEnum):
     RETIRED = "retired"
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How the time of an instance as the live one ended, in a sentence without a name.
 
     `by` is the deploy that ended it, None where none did.

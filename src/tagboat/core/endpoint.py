@@ -1,14 +1,14 @@
 """Endpoints: the addresses at which the ingress and health checks reach instances."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address
+
+from msgspec import Struct
 
 LOOPBACK = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """A TCP endpoint: a host name or an IPv4 address, and a port from 1 to 65535."""
 
     host: str

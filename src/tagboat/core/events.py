@@ -1,7 +1,6 @@
 """Events: the record of what has changed, in the order in which it was committed."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -53,8 +52,7 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A committed change. `id` rises, with gaps; the other fields are as in `StateChange`."""
 
     id: int
@@ -100,8 +98,15 @@ def receipt_change(deploy: Deploy, receipt: DeployReceipt) -> StateChange:
     sides = {"old": receipt.old, "new": receipt.new}
     # By the names that the API gives them: a page shows either without knowing which it has.
     numbers = {
-        **{name: asdict(side) | {"requests": side.requests} for name, side in sides.items()},
-        **{name: value for name, value in asdict(receipt).items() if name not in sides},
+        **{
+            name: msgspec.structs.asdict(side) | {"requests": side.requests}
+            for name, side in sides.items()
+        },
+        **{
+            name: value
+            for name, value in msgspec.structs.asdict(receipt).items()
+            if name not in sides
+        },
         "requests": receipt.requests,
         "failed": receipt.failed,
     }

@@ -10,6 +10,8 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from tagboat.core.errors import InvalidTagPatternError
 from tagboat.core.excerpt import excerpt
 from tagboat.core.image import MAX_TAG_LENGTH
@@ -22,8 +24,7 @@ _START = 1
 _MAX_STATES = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class CharClass:
+class CharClass(Struct, frozen=True):
     """The characters that one place of a pattern allows: inclusive `ranges`, or all others."""
 
     ranges: tuple[tuple[str, str], ...]

@@ -1,8 +1,9 @@
 """Health checks of instances, and what the engine reports about live ones."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 REQUEST_TIMEOUT_S = 5
 NOBODY_LISTENS = "nothing listens on the port yet"
@@ -15,8 +16,7 @@ CLOSED = "it closed the connection without an answer"
 """The same, to a probe that has sent a request; or the app has hung up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class Manner(Struct, frozen=True, kw_only=True):
     """The manner of a health check in HTTP: as a request that comes through the front.
 
     `host` is the Host header, `proto` (`http` or `https`) the X-Forwarded-Proto; connecting and
@@ -28,8 +28,7 @@ class Manner:
     limit_s: float = REQUEST_TIMEOUT_S
 
 
-@dataclass(frozen=True, slots=True)
-class TestRun:
+class TestRun(Struct, frozen=True):
     """The outcome of one run of an image's HEALTHCHECK.
 
     `said` is one line of what it wrote, or why it could not run.
@@ -51,8 +50,7 @@ class Trouble(StrEnum):
     UNHEALTHY = "unhealthy"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vitals:
+class Vitals(Struct, frozen=True, kw_only=True):
     """The last status of a live instance, and the trouble that follows from it.
 
     `restarts` is how often the engine has restarted its container; `crashes` are those restarts

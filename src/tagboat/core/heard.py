@@ -1,9 +1,11 @@
 """Calls that were heard, pushes that only polls found, and senders that are silent."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+
 from tagboat.core.delivery import FIRST_REFUSAL, DeliverySummary
+from tagboat.core.values import replace
 
 SILENCE_SHOWN = timedelta(days=7)
 """For how long after the last missed push a silent registry is reported."""
@@ -11,8 +13,7 @@ BETWEEN_MISSES = timedelta(minutes=10)
 """Two finds of polls closer than this count as one occasion."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeardCall:
+class HeardCall(Struct, frozen=True, kw_only=True):
     """The last call of a sender about images of one registry host.
 
     `host` is empty for calls that pushed nothing to a project. The delivery may be deleted by now.
@@ -24,8 +25,7 @@ class HeardCall:
     delivery_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PollFinds:
+class PollFinds(Struct, frozen=True, kw_only=True):
     """The pushes of a registry host that polls found since its last call; the first and last."""
 
     host: str
@@ -34,8 +34,7 @@ class PollFinds:
     pushes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Silence:
+class Silence(Struct, frozen=True, kw_only=True):
     """A registry host that does not report its pushes.
 
     `last_call` is None if it never called. `pushes` is how many polls found, the first of them

@@ -3,7 +3,8 @@
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.endpoint import LOOPBACK
 from tagboat.core.errors import InvalidValueError
@@ -21,8 +22,7 @@ _PUBLISHED = re.compile(
 _TAKEN = re.compile(r":([0-9]{1,5})\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Bind:
+class Bind(Struct, frozen=True):
     """A file or directory of the host, `source`, mounted at `target` in the container."""
 
     source: str
@@ -33,8 +33,7 @@ class Bind:
         return f"{self.source}:{self.target}" + (":ro" if self.read_only else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """A device of the host, available at `target`.
 
     `rights` are some of `r`, `w` and `m` (create its node).
@@ -48,8 +47,7 @@ class Device:
         return f"{self.source}:{self.target}:{self.rights}"
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Struct, frozen=True):
     """A port of the container that is published on a fixed port of the host.
 
     Both are from 1 to 65535; `protocol` is `tcp` or `udp`.

@@ -1,13 +1,12 @@
 """Hosts that stages claim: those of their names, below the base domain, and their domains."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.naming import stage_host
 
 
-@dataclass(frozen=True, slots=True)
-class HostClaim:
+class HostClaim(Struct, frozen=True):
     """A claim of a stage to `host`: a whole domain, else the part before the base domain."""
 
     stage_id: str

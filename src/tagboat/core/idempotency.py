@@ -1,14 +1,14 @@
 """Answers that are remembered, so that an order sent twice with one Idempotency-Key counts once."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 ANSWERS_KEPT = timedelta(hours=24)
 """How long an answer is remembered at least; it is forgotten within the hour after that."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RememberedAnswer:
+class RememberedAnswer(Struct, frozen=True, kw_only=True):
     """The answer to an order that bore an Idempotency-Key.
 
     `route` is the method and path of the order, and its caller: each may use the same key.

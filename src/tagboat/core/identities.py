@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+
+class Identity(Struct, frozen=True, kw_only=True):
     """A person at a provider, and the account of that person.
 
     Issuer and subject together are the person, for ever; names and e-mail addresses can change

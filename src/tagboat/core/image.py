@@ -7,10 +7,11 @@ specification 1.1.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import NewType
+
+from msgspec import Struct, field
 
 from tagboat.core.errors import InvalidImageRefError
 from tagboat.core.excerpt import excerpt
@@ -42,8 +43,7 @@ _PORT_SUFFIX = re.compile(r":([0-9]{1,5})$", re.ASCII)
 _PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ImageName:
+class ImageName(Struct, frozen=True, order=True):
     """A repository: the image without tag.
 
     `host` is in lower case and keeps its port; `path` has at least one part.
@@ -61,8 +61,7 @@ class ImageName:
         return self.path.rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ImageRef:
+class ImageRef(Struct, frozen=True, order=True):
     """An image with its tag and, if known, its digest."""
 
     name: ImageName
@@ -73,8 +72,7 @@ class ImageRef:
         return f"{self.name}:{self.tag}" + (f"@{self.digest}" if self.digest else "")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageInfo:
+class ImageInfo(Struct, frozen=True):
     """The configuration of an image (OCI image configuration).
 
     `tcp_ports` are the TCP ports of EXPOSE in ascending order; `created` is None if unknown.

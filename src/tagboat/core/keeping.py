@@ -1,8 +1,9 @@
 """The images, volumes and records that are kept, and the states that once were live."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from tagboat.core.deploy import InstanceState
 from tagboat.core.image import Digest, ImageName
@@ -18,8 +19,7 @@ LEAST_TARGETS = 2
 """Digests of a stage whose records stay, however old: the live one, and the one before."""
 
 
-@dataclass(frozen=True, slots=True)
-class PulledImage:
+class PulledImage(Struct, frozen=True):
     """An image that Tagboat has pulled to the engine.
 
     `removing_until` is set while it is being removed: the time when that ends at the latest.
@@ -34,8 +34,7 @@ class PulledImage:
         return f"{self.image}@{self.digest}"
 
 
-@dataclass(frozen=True, slots=True)
-class Deletion:
+class Deletion(Struct, frozen=True):
     """A project that is being deleted, or one stage of it, with its `volumes` or without.
 
     `stage_id` is empty for the whole project. `actor` is the one that has ordered it.
@@ -47,16 +46,14 @@ class Deletion:
     actor: Principal = SERVER
 
 
-@dataclass(frozen=True, slots=True)
-class LeftVolumes:
+class LeftVolumes(Struct, frozen=True):
     """The volumes of a deleted project or stage, by the engine's names: kept and removed ones."""
 
     kept: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Disk:
+class Disk(Struct, frozen=True):
     """The disk of the `data` or of the `engine`, at a path of it; `free` and `total` are bytes."""
 
     name: str
@@ -70,16 +67,14 @@ class Disk:
         return self.free < LEAST_FREE_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class ImageSize:
+class ImageSize(Struct, frozen=True):
     """An image on the engine: its names (`NAME@DIGEST`) and its bytes, with shared layers."""
 
     names: frozenset[str]
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(Struct, frozen=True):
     """A volume on the engine; `size` is bytes, None where the engine does not say."""
 
     name: str
@@ -87,8 +82,7 @@ class Volume:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class DiskUsage:
+class DiskUsage(Struct, frozen=True):
     """The disk usage of the engine, with all that others have made.
 
     `layers` are the bytes of all images, each layer counted once.

@@ -9,9 +9,10 @@ differ.
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from types import MappingProxyType
+
+from msgspec import Struct
 
 _UUID_IN_TAG = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-z])")
 _SEPARATORS = re.compile(r"[-_]+")
@@ -65,8 +66,7 @@ _NOTHING_MORE = frozenset({"final", "ga", "release"})
 _KNOWN_WORDS = _PRERELEASES.keys() | _REVISIONS | _NOTHING_MORE
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """A word (in lower case, perhaps empty) and the numbers after it, or a hash."""
 
     word: str = ""

@@ -8,10 +8,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any, cast
+
+from msgspec import Struct
 
 from tagboat.core.natural import NaturalNames, natural_key
 from tagboat.core.semver import SemVer, parse_semver
@@ -25,8 +26,7 @@ _LATEST_AHEAD = timedelta(days=1)
 FOUND_LATER = "was found later"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A tag that may be the newest.
 
     `created` is when its image was built, as the registry states it; None if unknown. `found` is

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
+
 from tagboat.core.principal import Role
 
 ANYBODY = "*"
@@ -100,8 +102,7 @@ class ProviderSession:
     id_token: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogoutNotice:
+class LogoutNotice(Struct, frozen=True, kw_only=True):
     """The provider's verified message that a person has signed out there.
 
     `sid` is the session that ended, None for all of the person; `subject` is None if only the

@@ -1,8 +1,9 @@
 """The decision who may sign in by a provider's claims, with which role and name. Pure functions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.oidc import ANYBODY, OidcSettings
 from tagboat.core.principal import Role
@@ -22,8 +23,7 @@ class WhyNoSignIn(StrEnum):
     NO_ROLE = "no-role"
 
 
-@dataclass(frozen=True, slots=True)
-class AdmittedPerson:
+class AdmittedPerson(Struct, frozen=True):
     """A person who may sign in with `role`. `email` is empty if it is not known to be theirs."""
 
     role: Role
@@ -31,8 +31,7 @@ class AdmittedPerson:
     email: str
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedPerson:
+class RejectedPerson(Struct, frozen=True):
     """A person who may not sign in; `sentence` says why, and what to do about it."""
 
     reason: WhyNoSignIn

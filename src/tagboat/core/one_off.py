@@ -1,14 +1,14 @@
 """One-off commands: each runs once in a container of its own, with what a live instance has."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 KEPT_FOR = timedelta(seconds=30)
 """Time for which a server answers for a command; it renews that as long as it runs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneOff:
+class OneOff(Struct, frozen=True, kw_only=True):
     """A command that runs in a stage, on record from before its container is made until it is gone.
 
     `container` is the name of its container, `container_id` the runtime's id of it, empty until it

@@ -4,9 +4,10 @@ Each read is one statement by an index, however much there is.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
 
 from tagboat.core.catalog import HeldPush, KnownTag, Project, Stage
 from tagboat.core.delivery import PastPush
@@ -50,8 +51,7 @@ TagPlace = tuple[datetime, str]
 """The place of a tag among those of a project, newest first: when it was first seen, its text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingPushes:
+class WaitingPushes(Struct, frozen=True, kw_only=True):
     """The pushes that wait in a stage: how many, the newest tag, and when the first one came."""
 
     stage_id: str
@@ -60,8 +60,7 @@ class WaitingPushes:
     since: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectImage:
+class ProjectImage(Struct, frozen=True):
     """A project by name, its image, and the id of the registry that it names; None if by host."""
 
     name: str
@@ -69,8 +68,7 @@ class ProjectImage:
     registry_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class StageFailure:
+class StageFailure(Struct, frozen=True):
     """The failed deploy that a stage is in trouble by, with its project and stage, all by id."""
 
     deploy_id: str

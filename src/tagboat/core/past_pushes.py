@@ -1,16 +1,16 @@
 """A pattern held against what has been: the known tags, and the last pushes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.decision import decide
 from tagboat.core.delivery import Named, PastPush
 
 
-@dataclass(frozen=True, slots=True)
-class Diverted:
+class Diverted(Struct, frozen=True):
     """A push that would have gone to another stage than it did; None stands for no stage."""
 
     tag: str

@@ -1,15 +1,15 @@
 """Poll state, which survives a restart, and the reports of polls."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Stage
 from tagboat.core.push import PushVerdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PollState:
+class PollState(Struct, frozen=True, kw_only=True):
     """The poll state of one project.
 
     `first_done` is True after a poll that saw all its tags. `error` is the reason why the last poll
@@ -22,8 +22,7 @@ class PollState:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryBackoff:
+class RegistryBackoff(Struct, frozen=True, kw_only=True):
     """The failures of one registry host. Scheduled polls wait until `retry_at`.
 
     Until `refused_until` (its `Retry-After`) manual polls wait as well.
@@ -47,8 +46,7 @@ class Change(StrEnum):
     CHANGED = "changed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TagReport:
+class TagReport(Struct, frozen=True, kw_only=True):
     """The outcome of one poll for a new or changed tag.
 
     `stage` is the one whose pattern matches, None if none matches or no stage was tried.
@@ -60,8 +58,7 @@ class TagReport:
     verdict: PushVerdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PollReport:
+class PollReport(Struct, frozen=True, kw_only=True):
     """The outcome of one poll of a project. `deploys` are ids; on an `error` all lists are empty.
 
     `tags` has every new or changed tag, the deployed ones last. If there is none, `error` can also

@@ -1,8 +1,9 @@
 """Ports of the rooms to the outside. Adapters implement these protocols; `app.py` connects them."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Registry
 from tagboat.core.deploy import Trigger
@@ -16,8 +17,7 @@ from tagboat.core.store_port import Reader, Store, Topic, Tx
 __all__ = ["Reader", "Store", "Topic", "Tx"]
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(Struct, frozen=True):
     """The result of queueing a push.
 
     `outcome` is `queued` for a new deploy, `merged` for one that was waiting already.

@@ -1,7 +1,8 @@
 """Principals: the account, token or program that asks for something, and its role."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.errors import ForbiddenError
 
@@ -36,8 +37,7 @@ class PrincipalKind(StrEnum):
     SERVER = "server"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
+class Principal(Struct, frozen=True, kw_only=True):
     """The one that asks for something.
 
     `name` is that of the account or token; `id` its id, None for the others. `projects` are the ids

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
+from msgspec import Struct
+
 _SCHEME_PORTS = {"http": 80, "https": 443}
 _EXPECTED = (
     "http://HOST:PORT or http://USER:PASSWORD@HOST:PORT is expected "
@@ -26,8 +28,7 @@ class Proxy:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Exemption:
+class Exemption(Struct, frozen=True):
     """An entry of NO_PROXY: a network, or a name; `port` is None for all ports.
 
     A name includes all names below it; with a leading dot it is only those.
@@ -51,8 +52,7 @@ class Exemption:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Proxies:
+class Proxies(Struct, frozen=True):
     """The proxies for plain HTTP and for TLS, None for none, and the hosts reached without them."""
 
     http: Proxy | None = None

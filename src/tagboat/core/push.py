@@ -1,8 +1,9 @@
 """Push: the notification that a tag of an image exists. Every source produces this one value."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.image import ImageRef
 
@@ -26,16 +27,14 @@ class Outcome(StrEnum):
     RECORDED = "recorded"
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(Struct, frozen=True):
     """An image that exists, as reported by `source`."""
 
     image: ImageRef
     source: Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PushVerdict:
+class PushVerdict(Struct, frozen=True, kw_only=True):
     """The result of a push, its time (UTC), and the reason: one sentence that names the rule.
 
     `deploy` is the id of the deploy that was queued or merged into.

@@ -1,18 +1,16 @@
 """Rates, and token buckets that enforce them."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """A rate: `burst` at once, and `per_s` a second on average."""
 
     per_s: float
     burst: int
 
 
-@dataclass(slots=True)
-class Bucket:
+class Bucket(Struct):
     """The tokens left at the time `at` (seconds of a monotonic clock); below 0 if overdrawn."""
 
     tokens: float

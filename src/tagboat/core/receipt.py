@@ -5,11 +5,13 @@ adds up what came after: so neither a death of Tagboat nor one of the ingress ma
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
 
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.request_counts import EndedBy, InstanceCounts, ProcessCounts
+from tagboat.core.values import replace
 
 OTHER_SERVERS = "only this server's ingress is counted, not those of the other servers"
 PROCESS_ENDED = "HAProxy was restarted during the deploy: what it counted last is missing"
@@ -21,8 +23,7 @@ UNKNOWN_ENDS = "too many requests failed at once to know how each ended; all cou
 _START_TICK = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SideCounts:
+class SideCounts(Struct, frozen=True, kw_only=True):
     """Requests of the old or the new instances.
 
     `answered` completely, with a status below 500; `failed_5xx` by the app, or by the ingress where
@@ -48,12 +49,11 @@ class SideCounts:
 
     def __add__(self, other: "SideCounts") -> "SideCounts":
         return SideCounts(
-            **{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)}
+            **{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__}
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeployReceipt:
+class DeployReceipt(Struct, frozen=True, kw_only=True):
     """Requests from `since` to `until`, which is None while it goes on, and how they ended.
 
     `longest_drain_s` is how many seconds after traffic had left them the old instances answered
@@ -83,8 +83,7 @@ class DeployReceipt:
         return self.old.failed + self.new.failed + self.turned_away
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiptLedger:
+class ReceiptLedger(Struct, frozen=True, kw_only=True):
     """The counts of a deploy so far, with what is needed to go on counting.
 
     `endpoints` and `counted` are by the instance's id; an endpoint is the only one of an instance,

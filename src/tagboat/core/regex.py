@@ -1,8 +1,9 @@
 """Tag patterns in RE2's syntax: linear time for each expression, so none can block the server."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.errors import InvalidTagPatternError
 from tagboat.core.excerpt import excerpt
@@ -13,8 +14,7 @@ _PLAIN = re.compile(r"(?:[\w-]|\\\.)+", re.ASCII)
 _ALL_TAGS = frozenset({".*", ".+", "^.*$", "^.+$", "(.*)", "(.+)"})
 
 
-@dataclass(frozen=True, slots=True)
-class Regex:
+class Regex(Struct, frozen=True):
     """A compiled expression."""
 
     source: str

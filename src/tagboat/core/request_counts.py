@@ -1,9 +1,10 @@
 """Requests as the ingress counts them: per process of it, and from the start of that process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class EndedBy(StrEnum):
@@ -19,8 +20,7 @@ class EndedBy(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class EarlyEnd:
+class EarlyEnd(Struct, frozen=True):
     """The `number`-th request of an instance that did not end well.
 
     `answered` is True if its answer had begun.
@@ -31,8 +31,7 @@ class EarlyEnd:
     answered: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceCounts:
+class InstanceCounts(Struct, frozen=True, kw_only=True):
     """The requests of one instance that one process of the ingress has counted.
 
     `answers` have begun, with a status below 500; `errors` were answered with 5xx by the app, or by
@@ -47,8 +46,7 @@ class InstanceCounts:
     known_ends: tuple[EarlyEnd, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessCounts:
+class ProcessCounts(Struct, frozen=True, kw_only=True):
     """The counts of one process since `started_at`: by instance id, and of requests that met none.
 
     `started_at` is exact to the second. `instances` lacks those that it does not count, since it

@@ -1,7 +1,8 @@
 """Routes: where the ingress sends the requests for a host."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.protocol import AppProtocol
@@ -21,8 +22,7 @@ class RouteState(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """An instance as the ingress knows it: its id, and the endpoints of its tasks.
 
     Requests are counted by it. An instance with one endpoint on the loopback address is known by
@@ -33,8 +33,7 @@ class Target:
     endpoints: tuple[Endpoint, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """The route of `host` (lower case, without a port): to `target`, which is None unless open.
 
     `protocol` is the one that the app there speaks.

@@ -1,11 +1,12 @@
 """Changes of run options: maps are merged name by name, other values replaced (RFC 7396)."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 from tagboat.core.errors import FieldError, InvalidValueError
 from tagboat.core.run import RunOptions
+from tagboat.core.values import replace
 
 MAX_ENV = 200
 MAX_VOLUMES, MAX_LABELS = 50, 100

@@ -8,11 +8,11 @@ first pass. If minute or hour begin with `*`, elapsed time counts instead.
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
+from msgspec import Struct
 
 from tagboat.core.errors import InvalidScheduleError
 
@@ -57,8 +57,7 @@ _SOME_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 _MAX_QUOTED = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Struct, frozen=True):
     """A recurring moment, written as `text`.
 
     `interval` is set for `@every` alone, `cron` and `zone` for all others.

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.config_file import SECRET_MAPS
 from tagboat.core.errors import InvalidValueError
@@ -25,8 +26,7 @@ class RefKind(StrEnum):
     EXEC = "exec"
 
 
-@dataclass(frozen=True, slots=True)
-class SecretRef:
+class SecretRef(Struct, frozen=True):
     """A reference: a variable, a path, or a command line. None as `kind`: the value stays.
 
     With `or_keep` it stays as well where the variable is not set.
@@ -55,8 +55,7 @@ def parse_secret_ref(text: str) -> SecretRef:
     return SecretRef(RefKind.ENV, name, or_keep=name != target)
 
 
-@dataclass(frozen=True, slots=True)
-class SecretPlace:
+class SecretPlace(Struct, frozen=True):
     """A secret of a document: the map that has it, and the keys that lead to it.
 
     `variable` is a name for an environment variable that no other secret of the document has.

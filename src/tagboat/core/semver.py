@@ -8,10 +8,10 @@ comparisons themselves are made here.
 import operator
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import chain
 
 import nodesemver
+from msgspec import Struct
 
 from tagboat.core.errors import InvalidTagPatternError
 from tagboat.core.excerpt import excerpt
@@ -55,8 +55,7 @@ _COMPARE = {
 _LEAST = (False, 0, "")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class SemVer:
+class SemVer(Struct, frozen=True, order=True):
     """A version, ordered by precedence: 1.0.0-alpha.9 < 1.0.0-alpha.10 < 1.0.0 < 10.0.0.
 
     `final` means that it is not a prerelease.
@@ -77,8 +76,7 @@ class SemVer:
         return SemVer((major, minor, patch + 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Comparator:
+class Comparator(Struct, frozen=True):
     """A comparison with one version; `symbol` is `<`, `<=`, `>`, `>=`, `=`, or empty for `=`."""
 
     symbol: str
@@ -89,8 +87,7 @@ class Comparator:
         return bool(_COMPARE[self.symbol](version, self.version))
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRange:
+class VersionRange(Struct, frozen=True):
     """The versions that satisfy all comparators of at least one alternative.
 
     An alternative without comparators allows all final versions.

@@ -1,15 +1,15 @@
 """The tags that a stage has or is about to have, with which a new tag is compared."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Reader
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
+class Serving(Struct, frozen=True):
     """A tag that is live in a stage, or under way there.
 
     `digest` is None where it was not looked up yet, `image` the repository where it is not the

@@ -1,13 +1,16 @@
 """Workloads: the containers that a runtime is asked to run, and what it reports about them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.colours import TextMark
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.host_access import Bind, Device, Published
+from tagboat.core.values import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +69,7 @@ class WorkloadSpec:
     constraints: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskStatus:
+class TaskStatus(Struct, frozen=True, kw_only=True):
     """The state of one task of a workload: a container that was started for it.
 
     `node` is the name of the machine that it is on, empty where the runtime has only one. With
@@ -193,8 +195,7 @@ class WorkloadStatus:
         return replace(self, tasks=tuple(replace(one, **changes) for one in self.tasks))
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
+class Launched(Struct, frozen=True):
     """A workload that has just been started: the runtime's id of it, and where it is reached.
 
     `endpoints` is empty where it listens on nothing, and where they are known only afterwards, from
@@ -205,8 +206,7 @@ class Launched:
     endpoints: tuple[Endpoint, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """A line that a workload wrote, fit to be shown; `at` is when, None where it is not known.
 
     `marks` are the colours that the workload gave to parts of it.

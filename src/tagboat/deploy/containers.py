@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import replace
 
 import structlog
 
@@ -17,6 +16,7 @@ from tagboat.core.generics import T
 from tagboat.core.ids import new_id
 from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
 from tagboat.core.runtime import Runtime
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec, WorkloadStatus
 from tagboat.deploy.context import DeployContext
 from tagboat.deploy.fence import ClaimLostError

@@ -1,6 +1,6 @@
 """The context of a deploy: all that it concerns, at one moment."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from tagboat.core.catalog import Project, Registry, Stage, Strategy, run_config
 from tagboat.core.deploy import ACTIVE_STATES, Deploy, Instance, InstanceState
@@ -13,8 +13,7 @@ from tagboat.core.storage import strategy_in_force
 from tagboat.deploy.aliases import Aliases, aliases_on, own_aliases
 
 
-@dataclass(frozen=True, slots=True)
-class DeployContext:
+class DeployContext(Struct, frozen=True):
     """All that a deploy concerns, at one moment.
 
     `own` is its instance, None before it is started; `others` are the stage's other instances that

@@ -1,7 +1,8 @@
 """The desired state of the runtime, by what is on record."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
@@ -12,8 +13,7 @@ from tagboat.deploy.instances import stopped_for_a_deploy
 from tagboat.deploy.ownership import INSTANCE, RUN, role_of
 
 
-@dataclass(frozen=True, slots=True)
-class DesiredState:
+class DesiredState(Struct, frozen=True):
     """The ids of deploys at work or with an instance, and the instances by what is to be done.
 
     Those in `live` are to be kept running, those in `drained` to be drained and retired, and those

@@ -1,7 +1,6 @@
 """Retiring draining instances in the background: a request may take an hour to end."""
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -9,6 +8,7 @@ import structlog
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader
+from tagboat.core.values import replace
 from tagboat.deploy.context import read_context
 from tagboat.deploy.fence import ClaimLostError
 from tagboat.deploy.log_words import words_about

@@ -7,9 +7,9 @@ without an event.
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import structlog
+from msgspec import Struct
 
 from tagboat.core.edge import Edge
 from tagboat.core.ports import Reader, Store
@@ -24,8 +24,7 @@ EDGES_LOOK_S = 0.2
 log = structlog.get_logger("tagboat.edges")
 
 
-@dataclass(frozen=True, slots=True)
-class Busy:
+class Busy(Struct, frozen=True):
     """Requests in flight at other ingresses, and the ids of those that have not followed yet."""
 
     requests: int

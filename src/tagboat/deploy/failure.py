@@ -1,7 +1,8 @@
 """The ways in which a deploy fails or ends early, and what is recorded about them."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.catalog import judged_tag
 from tagboat.core.deploy import Deploy, push_of
@@ -34,8 +35,7 @@ class SickenedError(DeployFailedError):
     """The new instance was healthy and live, and then it was not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a deploy does not come to its end.
 
     `lines` are what the app said, `missing` is whether the registry has no such tag.

@@ -8,7 +8,6 @@ act; after it, the database is asked first, and says so only if nobody has come 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any, cast
 
 from tagboat.core.errors import StoreUnavailableError
@@ -16,6 +15,7 @@ from tagboat.core.generics import T
 from tagboat.core.ports import Store
 from tagboat.core.run import EngineKind
 from tagboat.core.runtime import Runtime
+from tagboat.core.values import replace
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.traffic import Traffic
 

@@ -1,7 +1,6 @@
 """Port, healthcheck and protocol of an image, used where no person has set them. Pure."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from tagboat.core.catalog import Project
 from tagboat.core.image import ImageInfo
@@ -15,6 +14,7 @@ from tagboat.core.inspection import (
 )
 from tagboat.core.protocol import PROTOCOL_LABEL, is_protocol, protocol_of
 from tagboat.core.run import RunConfig
+from tagboat.core.values import replace
 
 _LONGEST_LABEL = 60
 _NATIVE = {

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
-from dataclasses import replace
 
 from tagboat.core.deploy import Instance
 from tagboat.core.elsewhere import elsewhere
@@ -13,6 +12,7 @@ from tagboat.core.health import Manner
 from tagboat.core.masking import mask_values
 from tagboat.core.naming import stage_host
 from tagboat.core.run import RunConfig
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.context import DeployContext
 from tagboat.deploy.following import foreign

@@ -1,8 +1,9 @@
 """The health gate: evaluates what runtime, probe and HEALTHCHECK say of an instance. Pure."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from math import ceil
+
+from msgspec import Struct
 
 from tagboat.core.catalog import HEALTH_TIMEOUT_S
 from tagboat.core.health import CLOSED, NOBODY_LISTENS, REFUSED, TestRun
@@ -27,16 +28,14 @@ class HealthState(Enum):
     FAILED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class HealthReport:
+class HealthReport(Struct, frozen=True):
     """A state with its reason, for a person."""
 
     state: HealthState
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signs:
+class Signs(Struct, frozen=True, kw_only=True):
     """The signs of a container: its `status`, None when it is gone, and for how long it runs.
 
     `probed` is the answer of a probe, of the first of several that fails (None: all answer).

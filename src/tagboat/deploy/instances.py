@@ -1,6 +1,5 @@
 """Instances on record: how they become live, draining or ended, within a transaction."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tagboat.core.deploy import (
@@ -16,6 +15,7 @@ from tagboat.core.deploy import (
 )
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ports import Reader, Tx
+from tagboat.core.values import replace
 from tagboat.deploy.context import DeployContext
 
 _ENDED = (InstanceState.STOPPED, InstanceState.FAILED)

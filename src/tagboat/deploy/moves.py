@@ -1,13 +1,13 @@
 """Following the endpoints of instances whose tasks a runtime moves by itself."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import structlog
 
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.ports import Reader, Tx
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.log_words import words_about
 from tagboat.deploy.services import DeployServices

@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -18,6 +17,7 @@ from tagboat.core.errors import (
 from tagboat.core.one_off import KEPT_FOR, OneOff
 from tagboat.core.ports import Store
 from tagboat.core.runtime import Runtime
+from tagboat.core.values import replace
 from tagboat.core.workload import LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.deploy.ownership import RUN
 from tagboat.item_streams import items_until

@@ -1,11 +1,11 @@
 """The run options of an app, as parts of a workload."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from tagboat.core.errors import DeployFailedError
 from tagboat.core.host_access import parse_bind, parse_device, parse_published, published_port_in
 from tagboat.core.run import KEEP_ENTRYPOINT, RunConfig, RunOptions
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
 
 

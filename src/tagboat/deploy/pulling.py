@@ -1,12 +1,12 @@
 """The step that makes the image available, and the settings that a deploy takes from it."""
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 
 from tagboat.core.deploy import Step, StepName, StepStatus
 from tagboat.core.errors import DeployFailedError
 from tagboat.core.image import ImageInfo
+from tagboat.core.values import replace
 from tagboat.deploy.context import DeployContext
 from tagboat.deploy.following import follow, followed, foreign, unusable_labels
 from tagboat.deploy.images import note_pull, until_not_removed

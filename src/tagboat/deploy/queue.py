@@ -1,7 +1,6 @@
 """Queueing deploys: merge into one that waits, supersede the older ones, or add another."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from tagboat.core.catalog import judged_tag
@@ -22,6 +21,7 @@ from tagboat.core.image import Digest, ImageName
 from tagboat.core.newest import Names
 from tagboat.core.ports import Queued, Reader, Topic, Tx
 from tagboat.core.push import Outcome, PushVerdict, Source
+from tagboat.core.values import replace
 
 _CAME: Mapping[Trigger, str] = {
     # A poll finds what somebody has pushed.

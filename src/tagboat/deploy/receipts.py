@@ -5,7 +5,6 @@ A deploy never fails, nor waits, because its requests cannot be counted: the rec
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -23,6 +22,7 @@ from tagboat.core.receipt import (
     count,
 )
 from tagboat.core.route import Target
+from tagboat.core.values import replace
 from tagboat.deploy.context import DeployContext
 from tagboat.deploy.traffic import Traffic
 

@@ -1,7 +1,6 @@
 """The durable record of one deploy: each change is read, made and written in one transaction."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +24,7 @@ from tagboat.core.masking import mask_values
 from tagboat.core.naming import container_name
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.context import DeployContext, read_context
 from tagboat.deploy.fence import ClaimLostError, Fence

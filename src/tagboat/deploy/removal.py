@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
+from msgspec import Struct
 
 from tagboat.core.audit import (
     AuditAction,
@@ -31,6 +31,7 @@ from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.principal import SERVER, Principal
 from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
+from tagboat.core.values import replace
 from tagboat.deploy.instances import ended, stopped_for_a_deploy
 from tagboat.deploy.log_words import words_about
 from tagboat.deploy.networks import remove_project_network
@@ -43,8 +44,7 @@ _ROUNDS = 5
 log = structlog.get_logger("tagboat.removal")
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(Struct, frozen=True):
     """Removes containers before their records, so that none is left running without a record.
 
     `abandon` makes the worker leave the deploys of the given stages.

@@ -1,7 +1,6 @@
 """Reviving live instances: their workloads are started again, or made again as they were."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import ConflictError, EndpointTakenError, NetworkNotFoundError
 from tagboat.core.host_access import parse_published
 from tagboat.core.ports import Tx
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.context import read_context
 from tagboat.deploy.images import ensure_image

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from tagboat.core.catalog import Project, Stage
@@ -13,6 +12,7 @@ from tagboat.core.naming import earlier_instance_host, earlier_stage_host, insta
 from tagboat.core.ports import Reader
 from tagboat.core.route import Route, RouteState, Target
 from tagboat.core.stage_refs import iter_stages
+from tagboat.core.values import replace
 
 _Claim = tuple[int, datetime, str]
 """The rank of a claim to a host: how the host is made, and the stage's creation time and id."""

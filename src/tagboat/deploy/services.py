@@ -1,8 +1,9 @@
 """The collaborators of a deploy, put together once at the start of the server."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from tagboat.core.counters import Counters
 from tagboat.core.host_access import no_host_path
@@ -12,8 +13,7 @@ from tagboat.deploy.places import Places
 from tagboat.deploy.traffic import Traffic
 
 
-@dataclass(frozen=True, slots=True)
-class DeployServices:
+class DeployServices(Struct, frozen=True):
     """The collaborators of every deploy.
 
     `installation` is the label of the workloads that this installation has made. Stages have their

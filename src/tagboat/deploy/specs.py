@@ -1,12 +1,12 @@
 """The specs of workloads: the instance of a deploy, its release command, and one-off commands."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.endpoint import only_loopback
 from tagboat.core.one_off import OneOff
 from tagboat.core.storage import stage_volumes
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.context import DeployContext
 from tagboat.deploy.options import as_instance, as_release, with_surroundings

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import structlog
 
@@ -26,6 +25,7 @@ from tagboat.core.errors import (
 )
 from tagboat.core.placement import placement_trouble
 from tagboat.core.ports import Topic, Tx
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.containers import Containers
 from tagboat.deploy.context import DeployContext

@@ -1,7 +1,8 @@
 """The data of an app: where it is kept is settled before a deploy changes anything."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import Deploy
@@ -18,14 +19,14 @@ from tagboat.core.storage import (
     storage_warnings,
     taken_over,
 )
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.context import DeployContext
 from tagboat.deploy.record import DeployRecord
 from tagboat.deploy.specs import SECRETS_FOLDER
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
+class Storage(Struct, frozen=True):
     """The places where an app keeps its data.
 
     `image_volumes` are the paths that its image declares, `adopted` the volumes by path that the

@@ -7,7 +7,6 @@ called, and each of these calls can be made again.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -28,6 +27,7 @@ from tagboat.core.errors import (
     TagboatError,
 )
 from tagboat.core.ports import Topic, Tx
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.containers import Containers, last_words
 from tagboat.deploy.context import DeployContext

@@ -4,7 +4,6 @@ The instance that such a one has replaced is kept as long, and serves again if i
 """
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -20,6 +19,7 @@ from tagboat.core.deploy import (
 from tagboat.core.errors import DeployFailedError, EngineError, NotFoundError, TagboatError
 from tagboat.core.masking import mask_values
 from tagboat.core.ports import Topic, Tx
+from tagboat.core.values import replace
 from tagboat.deploy.containers import last_words
 from tagboat.deploy.context import read_context
 from tagboat.deploy.health import Health

@@ -2,16 +2,17 @@
 
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
+from msgspec import Struct
 
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import NotFoundError
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.masking import mask_values
 from tagboat.core.ports import Reader, Tx
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.log_words import words_about
 from tagboat.deploy.services import DeployServices
@@ -22,8 +23,7 @@ _KEPT_AT_ONCE = 50
 log = structlog.get_logger("tagboat.vitals")
 
 
-@dataclass(frozen=True, slots=True)
-class VitalsChange:
+class VitalsChange(Struct, frozen=True):
     """A change of an instance's vitals; `before` is None at the first look."""
 
     instance: Instance

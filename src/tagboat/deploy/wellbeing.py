@@ -1,10 +1,10 @@
 """The wellbeing of a live instance: what a look at it adds, and whether it needs a person. Pure."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tagboat.core.deploy import Instance
 from tagboat.core.health import Trouble, Vitals
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadStatus
 
 CRASHES = 3

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import structlog
+from msgspec import Struct, field
 
 from tagboat.core.deploy import Deploy
 from tagboat.core.errors import NotFoundError, StoreUnavailableError, TagboatError
 from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.core.values import replace
 from tagboat.deploy.fence import CLAIM_S, MARGIN_S, ClaimLostError, Fence, awake_s
 from tagboat.deploy.log_words import words_about
 from tagboat.deploy.pipeline import Pipeline
@@ -35,8 +36,7 @@ LOOK_MIN_INTERVAL_S = 0.02
 log = structlog.get_logger("tagboat.worker")
 
 
-@dataclass(frozen=True, slots=True)
-class QueueLook:
+class QueueLook(Struct, frozen=True):
     """The outcome of a look at the queue.
 
     `begun` are deploys to begin, `lost` ids of deploys in progress that another server has claimed,

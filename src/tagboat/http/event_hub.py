@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
-from dataclasses import dataclass, field
 
 import msgspec
 import structlog
@@ -26,8 +25,7 @@ HEARTBEAT = b": heartbeat\n\n"
 log = structlog.get_logger("tagboat.events")
 
 
-@dataclass(frozen=True, slots=True)
-class EventFilter:
+class EventFilter(msgspec.Struct, frozen=True):
     """The events that a stream wants, by ids; None and an empty collection mean any."""
 
     topics: Collection[EventTopic] = ()
@@ -45,13 +43,12 @@ class EventFilter:
         )
 
 
-@dataclass(slots=True, eq=False)
-class _EventStream:
+class _EventStream(msgspec.Struct, eq=False):
     wanted: EventFilter
     after: int
     """Id of the event after which it is pushed what it wants."""
-    waiting: deque[bytes] = field(default_factory=deque)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: deque[bytes] = msgspec.field(default_factory=deque)
+    news: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     ended: bool = False
 
     def push(self, text: bytes) -> None:

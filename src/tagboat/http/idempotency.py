@@ -1,6 +1,5 @@
 """Idempotency-Key: an order that is sent twice with one key is carried out once."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from re import Pattern
@@ -13,6 +12,7 @@ from tagboat.core.errors import ConflictError, StoreUnavailableError
 from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.principal import Principal
 from tagboat.core.store_port import HashingStore, Tx
+from tagboat.core.values import replace
 from tagboat.http.identification import PRINCIPAL
 from tagboat.http.problem import ProblemKind, problem, send_json, send_problem
 

@@ -6,12 +6,12 @@ import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Protocol
 
 from starlette.types import Scope
 
 from tagboat.core.principal import Principal, PrincipalKind, Role
+from tagboat.core.values import replace
 from tagboat.http.client_address import ClientAddress
 from tagboat.http.rate_limits import Throttle
 from tagboat.http.session_cookie import CSRF, SessionCookie, csrf_token

@@ -6,10 +6,10 @@ take our answers for its own (DNS rebinding). They still send that name as Host.
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tagboat.http.client_address import read_address
@@ -20,8 +20,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LONGEST_SHOWN = 80
 
 
-@dataclass(frozen=True, slots=True)
-class OwnHosts:
+class OwnHosts(Struct, frozen=True):
     """The hosts under which this server may be called, at any port; loopback always is one.
 
     `public_url` is the URL of the setting; `names` are further hosts, in lower case. Hosts below

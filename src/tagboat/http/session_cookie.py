@@ -3,8 +3,8 @@
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from starlette.types import Scope
 
 CSRF = "tagboat.csrf"
@@ -13,8 +13,7 @@ _MAX_AGE_S = 30 * 24 * 3600
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-@dataclass(frozen=True, slots=True)
-class SessionCookie:
+class SessionCookie(Struct, frozen=True):
     """The cookie of a server. Over TLS its name lets no other host, path or scheme set it.
 
     `secure` is True where the public URL is https (RFC 6265bis, section 4.1.3.2).

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
+from msgspec import Struct
 
 from tagboat.core.errors import IdentityProviderError
 from tagboat.identity.transport import ProviderTransport, expect_safe_url
@@ -19,8 +19,7 @@ _RETRY_S = 60.0
 log = structlog.get_logger("tagboat.identity")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderMetadata:
+class ProviderMetadata(Struct, frozen=True, kw_only=True):
     """The endpoints of a provider; None for those that it does not have.
 
     `auth_methods` are the ways in which a client proves itself to `token_endpoint`. `sends_issuer`

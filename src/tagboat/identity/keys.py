@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct
 
 from tagboat.core.errors import IdentityProviderError, IdentityRejectedError
 from tagboat.identity.discovery import FRESH_S
@@ -24,8 +24,7 @@ _KEY_KINDS = frozenset({"RSA", "EC", "OKP"})
 log = structlog.get_logger("tagboat.identity.keys")
 
 
-@dataclass(frozen=True, slots=True)
-class _PublicKey:
+class _PublicKey(Struct, frozen=True):
     kid: str | None
     key: "Key"
 

@@ -1,14 +1,13 @@
 """The URL at which a stage answers through the ingress."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tagboat.core.naming import stage_host
 
 _HTTP_PORT = 80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageAddresses:
+class StageAddresses(Struct, frozen=True, kw_only=True):
     """The addresses of stages. `base_domain` is in lower case, `port` is the ingress's.
 
     `public_url` is Tagboat's own address. If it is HTTPS, a front terminates TLS on the usual port

@@ -7,7 +7,8 @@ reloaded only when another release of Tagboat writes another text, and when more
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.errors import SettingsError
 from tagboat.ingress import error_pages
@@ -42,8 +43,7 @@ _BIND_LINE = re.compile(r"^  bind \S+:(\d+)$", re.MULTILINE)
 _MANY_CLIENTS = 200  # connections a second: so many leave room for as many again, for a minute
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigInput:
+class ConfigInput(Struct, frozen=True, kw_only=True):
     """The values that the configuration depends on.
 
     `listen` is host and port; `trusted` are the networks (CIDR) whose X-Forwarded-* headers are
@@ -60,8 +60,7 @@ class ConfigInput:
     hold_s: int = HOLD_S
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedConfig:
+class RenderedConfig(Struct, frozen=True):
     """Files by name, and the fingerprint that a HAProxy reports which has loaded them."""
 
     files: Mapping[str, str]

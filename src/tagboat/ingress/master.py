@@ -11,8 +11,9 @@ import contextlib
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.core.request_counts import CodeClasses, ProcessCounts
@@ -56,8 +57,7 @@ class NoAnswerError(IngressUnavailableError):
     """The master was reached, but nothing came back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Processes:
+class Processes(Struct, frozen=True):
     """Process ids: the master, the current worker (None without one), and the old workers."""
 
     master: int

@@ -7,7 +7,6 @@ ends requests by hand.
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from tagboat.core.catalog import Project, Stage
@@ -21,6 +20,7 @@ from tagboat.core.request_counts import (
     ProcessCounts,
 )
 from tagboat.core.route import Route, RouteState, Target
+from tagboat.core.values import replace
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.counting import counting_key
 from tagboat.ingress.pools import Pool

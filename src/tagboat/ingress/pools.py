@@ -8,7 +8,8 @@ wait, empty, in its configuration: an instance takes one, `bK`, and its servers 
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.protocol import AppProtocol
@@ -37,8 +38,7 @@ _SECTION = re.compile(rf"^{_MARK}$.*\Z", re.MULTILINE | re.DOTALL)
 _DECLARED = re.compile(r"^backend b\d+ ", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Struct, frozen=True):
     """The servers of one instance: at several endpoints, or at one of another machine."""
 
     instance: str
@@ -46,8 +46,7 @@ class Pool:
     endpoints: tuple[Endpoint, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """A server in HAProxy. One that is not `on` gets no new request."""
 
     name: str
@@ -64,8 +63,7 @@ Servers = Mapping[str, Sequence[Server]]
 """The servers of a process of HAProxy by back end; those without any may be left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """The state that HAProxy is to start with: the map, and `size` back ends, some with a pool."""
 
     routes: Mapping[str, str] = field(default_factory=dict)

@@ -14,9 +14,10 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
 
 from tagboat.core.errors import IngressUnavailableError, SettingsError
 from tagboat.ingress.config import CONFIG_FILE, MASTER_SOCKET, PID_FILE
@@ -35,8 +36,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _VERSION_LINE = re.compile(r"^HA-?Proxy version ((\d+)\.(\d+)\S*)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     """An installed HAProxy. With `lua` it can hold requests, with `tls` speak TLS to apps."""
 
     path: str

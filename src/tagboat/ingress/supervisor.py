@@ -13,12 +13,12 @@ import pwd
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from tagboat.core.errors import IngressUnavailableError
+from tagboat.core.values import replace
 from tagboat.ingress.config import (
     CONFIG_FILE,
     MAP_FILE,

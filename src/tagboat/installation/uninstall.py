@@ -4,7 +4,7 @@ import asyncio
 import errno
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tagboat.core.edge import Edge
@@ -15,6 +15,7 @@ from tagboat.core.errors import (
     StoreUnavailableError,
 )
 from tagboat.core.runtime import Runtime
+from tagboat.core.values import replace
 from tagboat.deploy.edges import GRACE_S
 from tagboat.ingress.process import our_processes
 from tagboat.ingress.run_lock import end_ingress, require_runner_here, run_lock_holder

@@ -1,8 +1,9 @@
 """Push → decision → (new project) → queue: the work inside the transaction, through `Tx` only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from tagboat.core.catalog import HeldPush, KnownTag, Project, RegistryKind, Stage, judged_tag
 from tagboat.core.decision import (
@@ -19,12 +20,12 @@ from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Tx
 from tagboat.core.push import Outcome, Push, PushVerdict, Source
 from tagboat.core.serving import serving_in
+from tagboat.core.values import replace
 from tagboat.intake.autocreate import make_project
 from tagboat.intake.receipt import Named, PushResult
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """Admits pushes in one transaction.
 
     `refused` gives the reason for unknown images that do not become projects, `no_images` for

@@ -1,9 +1,10 @@
 """Entries of the audit about calls of the webhook."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+
+from msgspec import Struct
 
 from tagboat.core.audit import AuditAction, AuditEntry, AuditSubject, FieldChange, audit_entry
 from tagboat.core.delivery import PushResult
@@ -11,8 +12,7 @@ from tagboat.core.principal import Principal, PrincipalKind, Role
 from tagboat.core.push import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Redelivery:
+class Redelivery(Struct, frozen=True):
     """An order of `actor` to take the delivery of an id in again."""
 
     delivery_id: str

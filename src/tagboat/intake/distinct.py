@@ -1,12 +1,12 @@
 """One push for each tag: senders announce a tag several times, and some registries ignore case."""
 
 from collections.abc import Container, Sequence
-from dataclasses import replace
 
 from tagboat.core.catalog import RegistryKind
 from tagboat.core.image import ImageName
 from tagboat.core.ports import Reader
 from tagboat.core.push import Push
+from tagboat.core.values import replace
 from tagboat.intake.admit import as_stored, kind_at
 
 

@@ -1,7 +1,8 @@
 """Explanation of a push: what it would do, and why, without doing it."""
 
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from tagboat.core.auto_create import refuses, too_many_projects
 from tagboat.core.config import read_auto_create
@@ -20,6 +21,7 @@ from tagboat.core.image import ImageInfo, ImageRef
 from tagboat.core.ports import Reader
 from tagboat.core.push import Outcome, Push, Source
 from tagboat.core.serving import serving_in
+from tagboat.core.values import replace
 from tagboat.intake.admit import kind_at, unless_fused
 from tagboat.intake.autocreate import FIRST_STAGE, first_stage
 from tagboat.intake.receipt import Named
@@ -27,8 +29,7 @@ from tagboat.intake.receipt import Named
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """The result that a push would have, and each stage tried, up to the match."""
 
     image: str

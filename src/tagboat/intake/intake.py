@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 
@@ -17,6 +16,7 @@ from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store, Topic, Tx
 from tagboat.core.principal import Principal
 from tagboat.core.push import Outcome, Push, Source
+from tagboat.core.values import replace
 from tagboat.intake.admit import refused_push
 from tagboat.intake.audit import Redelivery, call_entries, calling_sender
 from tagboat.intake.distinct import distinct, distinct_as_stored
@@ -34,15 +34,13 @@ _KEPT_OUTCOMES, _KEPT_OUTCOMES_SHORT = 200, 3
 ACCEPTED = 202
 
 
-@dataclass(frozen=True, slots=True)
-class _Unknown:
+class _Unknown(msgspec.Struct, frozen=True):
     """Images to inspect before anything is written: they may become projects."""
 
     images: tuple[ImageRef, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(msgspec.Struct, frozen=True):
     """A call to process: the draft of its receipt, and how many of its outcomes are kept."""
 
     pushes: tuple[Push, ...]
@@ -55,8 +53,7 @@ class _Call:
     again: Redelivery | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Committed:
+class _Committed(msgspec.Struct, frozen=True):
     """The answer, once written; the characters of it that are kept, and the deploys it queued."""
 
     body: bytes

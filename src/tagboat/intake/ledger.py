@@ -7,7 +7,8 @@ wait.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from tagboat.core.rate import Bucket, Rate
 
@@ -19,8 +20,7 @@ DEPLOYS = Rate(per_s=100, burst=200_000)
 """Deploys that are queued, each of which stays on record."""
 
 
-@dataclass(slots=True)
-class _Usage:
+class _Usage(Struct):
     bytes: Bucket = field(default_factory=lambda: Bucket(BYTES.burst))
     refused: Bucket = field(default_factory=lambda: Bucket(REFUSED_CALLS.burst))
     deploys: Bucket = field(default_factory=lambda: Bucket(DEPLOYS.burst))

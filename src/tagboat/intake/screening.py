@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from tagboat.core.auto_create import Screened, newcomers
@@ -11,6 +10,7 @@ from tagboat.core.errors import NotAnImageError
 from tagboat.core.image import ImageInfo, ImageRef
 from tagboat.core.ports import DeployTriggerer, Reader, Tx
 from tagboat.core.push import Push
+from tagboat.core.values import replace
 from tagboat.intake.admit import Admission
 from tagboat.intake.inspections import INSPECTIONS, Inspected
 

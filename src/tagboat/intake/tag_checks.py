@@ -9,9 +9,9 @@ registry that is down is left alone.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 import structlog
+from msgspec import Struct
 
 from tagboat.core.catalog import KnownTag, Registry
 from tagboat.core.errors import ANSWERS_ABOUT_A_TAG, NotAnImageError, TagboatError
@@ -19,6 +19,7 @@ from tagboat.core.image import ImageRef
 from tagboat.core.ports import ImageInspector, Reader, Store
 from tagboat.core.push import Outcome, Push
 from tagboat.core.rate import Bucket, Rate
+from tagboat.core.values import replace
 from tagboat.intake.admit import as_stored
 from tagboat.intake.inspections import Inspected, InspectionResult
 
@@ -34,8 +35,7 @@ SILENCE_S = 30.0
 log = structlog.get_logger("tagboat.intake")
 
 
-@dataclass(frozen=True, slots=True)
-class TagQuestion:
+class TagQuestion(Struct, frozen=True):
     """A question: an image by its tag, as its registry stores that, and the registry."""
 
     image: ImageRef

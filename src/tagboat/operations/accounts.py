@@ -1,8 +1,9 @@
 """Accounts: the first one by the set-up link, the others by admins."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.accounts import (
     ACCOUNT_ROLES,
@@ -23,6 +24,7 @@ from tagboat.core.errors import (
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.principal import Principal, PrincipalKind, Role
+from tagboat.core.values import replace
 from tagboat.operations.account_audit import record_account
 from tagboat.operations.rights import (
     AccountView,
@@ -36,8 +38,7 @@ from tagboat.operations.sessions import SignedIn, begin_session, end_sessions
 from tagboat.operations.setup_links import SetupLink, check_setup_token, new_setup_link
 
 
-@dataclass(frozen=True, slots=True)
-class Me:
+class Me(Struct, frozen=True):
     """The one that asks, and the projects that it is limited to; None for all.
 
     `has_password` is False for a token, and for an account that signs in at a provider only.
@@ -48,8 +49,7 @@ class Me:
     has_password: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AccountOperations:
+class AccountOperations(Struct, frozen=True):
     """Changes of accounts, which only an admin may make.
 
     All raise NotFoundError for an account that does not exist, and ForbiddenError.

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
 
 from tagboat.core.adoption import (
     AdoptionPlan,
@@ -39,6 +40,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.push import Source
 from tagboat.core.storage import stage_volumes, strategy_in_force
+from tagboat.core.values import replace
 from tagboat.operations.host_claims import StageRef
 from tagboat.operations.projects import add_project
 from tagboat.operations.queries.image_look import ANSWERS_WITHIN_S
@@ -50,8 +52,7 @@ Screen = Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], Sequence[str]]]
 """Reads the fields of a stage; returns those it accepts, and why it refuses the others."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adoption:
+class Adoption(Struct, frozen=True, kw_only=True):
     """A container that was taken over, or would be: the plan, and what it became.
 
     `words` say what the first deploy does to those who use it; `seamless` is True if it loses no
@@ -73,8 +74,7 @@ class Adoption:
         return {path: name for name, path in named.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptionOperations:
+class AdoptionOperations(Struct, frozen=True):
     """Takes containers over."""
 
     services: OperationServices

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project
 from tagboat.core.config import POLL_SCHEDULE, read_config
@@ -29,16 +30,14 @@ from tagboat.operations.webhooks import add_webhook, drop_webhook
 _REMOVED_AFTERWARDS = frozenset({PlannedKind.REGISTRY, PlannedKind.PROJECT, PlannedKind.STAGE})
 
 
-@dataclass(frozen=True, slots=True)
-class NotDeleted:
+class NotDeleted(Struct, frozen=True):
     """A thing that should have been deleted and is still there, with the reason in words."""
 
     change: PlannedChange
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedConfig:
+class AppliedConfig(Struct, frozen=True):
     """The changes that were made; `volumes` of what was deleted are still on the engine."""
 
     changes: Sequence[PlannedChange]
@@ -46,8 +45,7 @@ class AppliedConfig:
     volumes: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFileOperations:
+class ConfigFileOperations(Struct, frozen=True):
     """The configuration as one document. Secrets never leave the server by it."""
 
     services: OperationServices

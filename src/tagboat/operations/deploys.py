@@ -1,7 +1,8 @@
 """Deploys by hand, and the actions on stages: each is one transaction, and returns views."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.audit import (
     AuditAction,
@@ -23,8 +24,7 @@ from tagboat.operations.views import DeployView, StageView, Views
 from tagboat.operations.way_back import Prospect, WaysBack
 
 
-@dataclass(frozen=True, slots=True)
-class DeployOperations:
+class DeployOperations(Struct, frozen=True):
     """Orders of people and programs. A `note` is kept with the deploy, and shown.
 
     All raise NotFoundError for what does not exist, and ConflictError for what cannot be done as

@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import structlog
+from msgspec import Struct
 
 from tagboat.core.elsewhere import elsewhere
 from tagboat.core.errors import EngineError, IngressUnavailableError, TagboatError
@@ -32,8 +32,7 @@ _REGISTRIES_SHOWN = 5
 log = structlog.get_logger("tagboat.health")
 
 
-@dataclass(frozen=True, slots=True)
-class SystemHealth:
+class SystemHealth(Struct, frozen=True):
     """Findings by check: `ok`, `none` (there is to be no ingress), or the reason in words."""
 
     checks: Mapping[str, str]

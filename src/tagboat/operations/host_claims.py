@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.deploy import Instance, InstanceState
@@ -12,8 +13,7 @@ from tagboat.core.naming import instance_host
 from tagboat.core.ports import Reader
 
 
-@dataclass(frozen=True, slots=True)
-class StageRef:
+class StageRef(Struct, frozen=True):
     """A stage and its project, as they are or as they are to be saved."""
 
     project: Project

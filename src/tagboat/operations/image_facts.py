@@ -3,7 +3,8 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Registry
 from tagboat.core.errors import TagboatError
@@ -17,8 +18,7 @@ _NO_TAG = "latest"
 """The tag of a reference with a digest, which decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageAt:
+class ImageAt(Struct, frozen=True):
     """An image by digest, and the registry that may have it; None for one not configured."""
 
     image: ImageName
@@ -26,8 +26,7 @@ class ImageAt:
     registry: Registry | None
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
+class ImageFacts(Struct, frozen=True):
     """The description of an image; None with the reason why it is not known."""
 
     info: ImageInfo | None

@@ -1,6 +1,6 @@
 """Restart, stop and start as people and programs order them: each is one transaction."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tagboat.core.audit import AuditAction, FieldChange, stage_subject
 from tagboat.core.catalog import Stage
@@ -10,8 +10,7 @@ from tagboat.operations.stage_life import StageLife
 from tagboat.operations.views import DeployView, StageView, Views
 
 
-@dataclass(frozen=True, slots=True)
-class StartedStage:
+class StartedStage(Struct, frozen=True):
     """A stage that was ordered to start, with the ids of the deploys that start it.
 
     `reason` says what happens, or why nothing does.
@@ -22,8 +21,7 @@ class StartedStage:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class LifecycleOperations:
+class LifecycleOperations(Struct, frozen=True):
     """Orders about the whole of a stage.
 
     All raise NotFoundError, ConflictError and ForbiddenError as `DeployOperations` do.

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+
+from msgspec import Struct
 
 from tagboat.core.colours import TextMark
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
@@ -33,8 +34,7 @@ _TOLD = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LogPart:
+class LogPart(Struct, frozen=True):
     """A line of an instance's log; without an `instance`, a sentence of Tagboat about the log.
 
     `marks` are the colours of parts of it.

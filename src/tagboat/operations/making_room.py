@@ -1,7 +1,8 @@
 """Room for an apply: what changes hands is given up by all before anyone takes it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from tagboat.core.audit import AuditAction, changes_between, stage_subject
 from tagboat.core.catalog import Stage
@@ -11,14 +12,14 @@ from tagboat.core.errors import ConflictError, TakenError
 from tagboat.core.image import ImageName
 from tagboat.core.ports import Tx
 from tagboat.core.run import NO_OPTIONS, EngineKind
+from tagboat.core.values import replace
 from tagboat.operations.services import OperationServices
 
 # Reserved for names that nothing has (RFC 6761). It is replaced in the same transaction.
 _NOWHERE = "invalid"
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """The transaction of an apply once nothing is in the way of its changes but their results.
 
     `stand_ins` are the names of projects by those that they have until they get their new ones.

@@ -4,7 +4,8 @@ import asyncio
 import shlex
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from tagboat.core.audit import AuditAction, stage_subject
 from tagboat.core.config import INSTALLATION_ID
@@ -15,6 +16,7 @@ from tagboat.core.masking import masking
 from tagboat.core.naming import container_name
 from tagboat.core.one_off import KEPT_FOR, OneOff
 from tagboat.core.ports import Reader, Tx
+from tagboat.core.values import replace
 from tagboat.core.workload import LogLine
 from tagboat.deploy.context import DeployContext, read_context
 from tagboat.deploy.networks import ensure_project_network
@@ -28,8 +30,7 @@ LIMIT_S = 3600
 _LONGEST_NOTE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class StartedCommand:
+class StartedCommand(Struct, frozen=True):
     """A command that runs. Whoever has it must take its `output`, or it is ended after a while."""
 
     run: OneOffRun
@@ -50,8 +51,7 @@ class StartedCommand:
             await _removed(self.services, self.run)
 
 
-@dataclass(frozen=True, slots=True)
-class OneOffOperations:
+class OneOffOperations(Struct, frozen=True):
     """Orders of commands: they can read all secrets of the app."""
 
     services: OperationServices

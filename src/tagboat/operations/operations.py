@@ -1,8 +1,7 @@
 """All operations, by subject: the one thing that faces are given."""
 
-from dataclasses import replace
-
 from tagboat.core.principal import Principal
+from tagboat.core.values import replace
 from tagboat.operations.accounts import AccountOperations
 from tagboat.operations.adoption import AdoptionOperations
 from tagboat.operations.config_file import ConfigFileOperations

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.audit import AuditAction, changes_between, project_subject
 from tagboat.core.catalog import Project
@@ -20,6 +21,7 @@ from tagboat.core.polling import PollReport
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS
 from tagboat.core.run_changes import merge_run
+from tagboat.core.values import replace
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
 from tagboat.operations.services import OperationServices, accept
@@ -34,16 +36,14 @@ Fields = Mapping[str, Any]
 POLLS_AT_ONCE = 8
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectPoll:
+class ProjectPoll(Struct, frozen=True):
     """The outcome of a poll of one project."""
 
     project: Project
     report: PollReport
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectOperations:
+class ProjectOperations(Struct, frozen=True):
     """Changes of projects. All raise NotFoundError for a project that does not exist."""
 
     services: OperationServices

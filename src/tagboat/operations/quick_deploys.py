@@ -1,7 +1,8 @@
 """A deploy of an image that somebody names, with its project where there is none yet."""
 
 import asyncio
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.audit import AuditAction, changes_between, project_subject, stage_subject
 from tagboat.core.decision import decide, normal_tag
@@ -23,16 +24,14 @@ from tagboat.operations.services import OperationServices
 from tagboat.operations.views import DeployView
 
 
-@dataclass(frozen=True, slots=True)
-class QuickDeploy:
+class QuickDeploy(Struct, frozen=True):
     """The deploy that was queued; `created` is True if its project was made for it."""
 
     view: DeployView
     created: bool
 
 
-@dataclass(frozen=True, slots=True)
-class QuickDeploys:
+class QuickDeploys(Struct, frozen=True):
     """Deploys by image and tag alone."""
 
     services: OperationServices

@@ -1,8 +1,9 @@
 """Registries: making, changing, deleting and testing them, and the images and tags they have."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.audit import AuditAction, AuditSubject, changes_between
 from tagboat.core.catalog import Registry, RegistryKind
@@ -17,11 +18,11 @@ from tagboat.core.errors import (
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageName
 from tagboat.core.ports import Reader, Tx
+from tagboat.core.values import replace
 from tagboat.operations.services import Check, OperationServices, accept
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """Names to choose from. `whole` is False if there are more.
 
     On an `error`, in words, nothing is listed.
@@ -32,8 +33,7 @@ class Choice:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryOperations:
+class RegistryOperations(Struct, frozen=True):
     """Changes of registries. All raise NotFoundError for a registry that does not exist.
 
     `docker_config` is the text of a Docker `config.json` that brings the login, None for none.

@@ -1,31 +1,29 @@
 """The rights of accounts and tokens: their projects, by id or name."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.accounts import Account, ApiToken
 from tagboat.core.errors import FieldError
 from tagboat.core.ports import Reader
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectRef:
+class ProjectRef(Struct, frozen=True):
     """The id and name of a project."""
 
     id: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class AccountView:
+class AccountView(Struct, frozen=True):
     """An account, and the projects that it is limited to; None for all."""
 
     account: Account
     projects: tuple[ProjectRef, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenView:
+class TokenView(Struct, frozen=True):
     """A token, and the projects that it is limited to; None for all."""
 
     token: ApiToken

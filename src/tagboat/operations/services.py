@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from msgspec import Struct
+
 from tagboat.core.audit import AuditAction, AuditSubject, FieldChange, audit_entry
 from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
@@ -71,8 +73,7 @@ class Login(Protocol):
         """The command that prints both, empty where they are known."""
 
 
-@dataclass(frozen=True, slots=True)
-class OidcService:
+class OidcService(Struct, frozen=True):
     """The OpenID provider that people sign in at, with its settings."""
 
     settings: OidcSettings

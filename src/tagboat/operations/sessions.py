@@ -3,8 +3,10 @@
 import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.accounts import (
     CREDENTIAL_BYTES,
@@ -24,6 +26,7 @@ from tagboat.core.errors import InvalidValueError, SignInError, StoreUnavailable
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.principal import Principal, Role
+from tagboat.core.values import replace
 from tagboat.operations.account_audit import account_subject, record_sign_in
 from tagboat.operations.services import OperationServices
 
@@ -36,8 +39,7 @@ class SignedIn:
     cookie: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionOperations:
+class SessionOperations(Struct, frozen=True):
     """Sessions of accounts. A person may end their own; an admin may end anybody's."""
 
     services: OperationServices

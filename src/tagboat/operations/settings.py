@@ -1,8 +1,9 @@
 """The settings that change while the server runs, and the global webhook URL."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.audit import AuditAction, AuditSubject, FieldChange, changes_between
 from tagboat.core.auto_create import what_the_url_allows
@@ -14,16 +15,14 @@ from tagboat.operations.validation import check_signature
 from tagboat.operations.webhooks import NEW_URL
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalUrl:
+class GlobalUrl(Struct, frozen=True):
     """The URL that senders call, with its secret; `allows` says what its holder can do."""
 
     url: str
     allows: str
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsOperations:
+class SettingsOperations(Struct, frozen=True):
     """Reads and changes of the settings."""
 
     services: OperationServices

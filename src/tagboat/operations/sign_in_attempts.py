@@ -9,7 +9,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.errors import StoreUnavailableError, TooManyAttemptsError
 from tagboat.core.generics import T
@@ -25,8 +26,7 @@ MOST_REMEMBERED = 10_000
 _IPV6_NETWORK = 64
 
 
-@dataclass(slots=True)
-class _Guesses:
+class _Guesses(Struct):
     count: int = 0
     free_at: float = 0.0
     last_at: float = 0.0

@@ -3,8 +3,10 @@
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.accounts import (
     CREDENTIAL_BYTES,
@@ -17,6 +19,7 @@ from tagboat.core.audit import AuditAction
 from tagboat.core.errors import ForbiddenError, NotFoundError
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.principal import PrincipalKind
+from tagboat.core.values import replace
 from tagboat.operations.account_audit import account_subject
 from tagboat.operations.services import OperationServices
 from tagboat.operations.sessions import SignedIn, begin_session
@@ -30,8 +33,7 @@ class SignInLink:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class SignInLinks:
+class SignInLinks(Struct, frozen=True):
     """Links that sign in without a password. There is one at a time: a new one ends the old one."""
 
     services: OperationServices

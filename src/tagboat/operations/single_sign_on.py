@@ -1,10 +1,10 @@
 """Sign-in at the OpenID provider, and signing out on both sides."""
 
 import contextlib
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
+from msgspec import Struct
 
 from tagboat.core.accounts import (
     MAX_ACCOUNT_NAME,
@@ -26,6 +26,7 @@ from tagboat.core.oidc import ProviderAnswer, ProviderSession, SignInAttempt
 from tagboat.core.oidc_decision import AdmittedPerson, RejectedPerson, decide_sign_in
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Role
+from tagboat.core.values import replace
 from tagboat.operations.account_audit import account_subject, record_account
 from tagboat.operations.services import OidcService, OperationServices
 from tagboat.operations.sessions import SessionOperations, SignedIn, begin_session, end_sessions
@@ -33,8 +34,7 @@ from tagboat.operations.sessions import SessionOperations, SignedIn, begin_sessi
 log = structlog.get_logger("tagboat.sign_in")
 
 
-@dataclass(frozen=True, slots=True)
-class SingleSignOn:
+class SingleSignOn(Struct, frozen=True):
     """The sign-in at a provider.
 
     `start`, `finish` and `end_as_told` raise NotFoundError if there is no provider,

@@ -6,8 +6,9 @@ then.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.catalog import HeldPush, Stage, judged_tag, with_hold
 from tagboat.core.decision import decide, goes_by_version, unless_lower, unless_taken_back
@@ -30,11 +31,11 @@ from tagboat.core.ports import DeployTriggerer, Queued, Reader, Topic, Tx
 from tagboat.core.principal import SERVER
 from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.serving import serving_in
+from tagboat.core.values import replace
 from tagboat.operations.way_back import WayBack, find_way_back, live_in, under_way
 
 
-@dataclass(frozen=True, slots=True)
-class StageActions:
+class StageActions(Struct, frozen=True):
     """Actions up to the queue; workers carry out what is queued. `by` is who orders them."""
 
     deployer: DeployTriggerer

@@ -5,21 +5,22 @@ are, with what to do instead; nothing is changed then.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, made_draining
 from tagboat.core.errors import ConflictError
 from tagboat.core.ports import DeployTriggerer, Reader, Topic, Tx
 from tagboat.core.principal import SERVER
+from tagboat.core.values import replace
 
 _ENDED_LOOKED_AT = 20
 """Ended instances of a stage that are searched for those that served last."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageLife:
+class StageLife(Struct, frozen=True):
     """Orders up to the record and the queue; workers and reconcile carry them out.
 
     `by` is who orders them.

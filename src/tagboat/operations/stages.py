@@ -1,8 +1,9 @@
 """Stages: making, changing and deleting them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.audit import AuditAction, changes_between, stage_subject
 from tagboat.core.catalog import Stage, with_hold
@@ -12,6 +13,7 @@ from tagboat.core.keeping import LeftVolumes
 from tagboat.core.ports import Queued, Reader, Tx
 from tagboat.core.run import NO_OPTIONS
 from tagboat.core.run_changes import merge_run
+from tagboat.core.values import replace
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
 from tagboat.operations.queries.patterns import PatternPreview, preview_stage
@@ -21,8 +23,7 @@ from tagboat.operations.validation import check_host_paths, check_placement, che
 from tagboat.operations.views import StageView, Views
 
 
-@dataclass(frozen=True, slots=True)
-class StageOperations:
+class StageOperations(Struct, frozen=True):
     """Changes of stages. All raise NotFoundError for a stage or project that does not exist."""
 
     services: OperationServices

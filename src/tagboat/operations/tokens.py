@@ -3,8 +3,10 @@
 import contextlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from tagboat.core.accounts import (
     CREDENTIAL_BYTES,
@@ -25,6 +27,7 @@ from tagboat.core.errors import (
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Tx
 from tagboat.core.principal import Principal, Role
+from tagboat.core.values import replace
 from tagboat.operations.rights import TokenView, find_projects, token_views
 from tagboat.operations.services import OperationServices
 
@@ -39,8 +42,7 @@ class NewToken:
     secret: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenOperations:
+class TokenOperations(Struct, frozen=True):
     """API tokens, which only an admin may make and delete."""
 
     services: OperationServices

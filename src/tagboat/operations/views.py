@@ -1,8 +1,9 @@
 """Values together with what belongs to them, as people see them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Stage, Strategy, run_config
 from tagboat.core.decision import hidden_places, shadowed
@@ -16,13 +17,13 @@ from tagboat.core.ports import Reader
 from tagboat.core.receipt import DeployReceipt
 from tagboat.core.storage import stage_volumes, stage_warnings, strategy_in_force
 from tagboat.core.unmatchable import unmatchable
+from tagboat.core.values import replace
 from tagboat.operations.queries.patterns import PatternPreview
 from tagboat.operations.registry_lookup import registry_among
 from tagboat.operations.services import OperationServices
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectView:
+class ProjectView(Struct, frozen=True):
     """A project; `next_poll` is when it is polled next, None before that is known."""
 
     project: Project
@@ -30,8 +31,7 @@ class ProjectView:
     next_poll: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class StageView:
+class StageView(Struct, frozen=True):
     """A stage of `project`. `address` is its URL through the ingress, None without one.
 
     `warnings` name what will not go as one might expect; they are empty where not asked for.
@@ -46,8 +46,7 @@ class StageView:
     preview: PatternPreview | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeployView:
+class DeployView(Struct, frozen=True):
     """A deploy in a stage of a project.
 
     `receipt` is None without an ingress, and before requests were routed to the new instance.
@@ -59,8 +58,7 @@ class DeployView:
     receipt: DeployReceipt | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceView:
+class InstanceView(Struct, frozen=True):
     """An instance of a stage of a project.
 
     `address` is its own URL through the ingress, None where it has none of its own. `vitals` are

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Registry, Stage
 from tagboat.core.deploy import (
@@ -33,8 +34,7 @@ ALL_WITHIN_S = 3.0
 """Seconds in which engine and registries are to say which of many images they have."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WayBack:
+class WayBack(Struct, frozen=True, kw_only=True):
     """The instance that a rollback brings back, and the configuration that it had.
 
     `cancels` is the deploy at work that is taken back for it, None where there is none or it is too
@@ -218,8 +218,7 @@ def _named(reader: Reader, stage: Stage, to: str) -> Instance:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Prospect:
+class Prospect(Struct, frozen=True):
     """The instance that a rollback would bring back, and why not where it is impossible."""
 
     target: Instance | None
@@ -227,8 +226,7 @@ class Prospect:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RollbackTarget:
+class RollbackTarget(Struct, frozen=True):
     """An instance to go back to, its project, and the registry of its image."""
 
     instance: Instance
@@ -241,8 +239,7 @@ class RollbackTarget:
         return self.instance.image or self.project.image
 
 
-@dataclass(frozen=True, slots=True)
-class WaysBack:
+class WaysBack(Struct, frozen=True):
     """Finds out before a rollback whether its image still exists on the engine or at its registry.
 
     `resolve` looks a digest up at its registry, as that of `TagSource` does.

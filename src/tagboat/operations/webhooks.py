@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.audit import AuditAction, FieldChange, changes_between, webhook_subject
 from tagboat.core.catalog import Project
@@ -12,6 +13,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.masking import MASK
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.project_webhook import ProjectWebhook, Signature, hash_secret
+from tagboat.core.values import replace
 from tagboat.operations.services import OperationServices, accept
 from tagboat.operations.validation import check_signature
 
@@ -19,8 +21,7 @@ NEW_URL = (FieldChange("url", MASK, MASK),)
 """The change of a webhook URL, which is a secret."""
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookView:
+class WebhookView(Struct, frozen=True):
     """A webhook URL of a project. `url` is shown once, when it was made or rotated; else None."""
 
     webhook: ProjectWebhook
@@ -28,8 +29,7 @@ class WebhookView:
     url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookOperations:
+class WebhookOperations(Struct, frozen=True):
     """Changes of webhook URLs. All raise NotFoundError for one that does not exist."""
 
     services: OperationServices

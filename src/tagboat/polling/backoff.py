@@ -1,7 +1,6 @@
 """Backoff: how long a registry that fails is left alone, and when it counts as failing."""
 
 from collections import defaultdict
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tagboat.core.catalog import Project
@@ -12,6 +11,7 @@ from tagboat.core.errors import (
     RegistryUnreachableError,
 )
 from tagboat.core.polling import RegistryBackoff
+from tagboat.core.values import replace
 
 FIRST_BACKOFF_S = 5.0
 LONGEST_BACKOFF_S = 600.0

@@ -7,10 +7,10 @@ first push, and then whatever was pushed while the server was stopped is seen as
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from msgspec import Struct
 
 from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.ports import Reader, Store, Topic, Tx
@@ -31,8 +31,7 @@ _PROJECTS_AT_A_TIME = 200
 log = structlog.get_logger("tagboat.poller")
 
 
-@dataclass(frozen=True, slots=True)
-class _PendingPoll:
+class _PendingPoll(Struct, frozen=True):
     """A poll at `at` (seconds of the loop's clock) of a project that has failed `tries` times.
 
     `is_first` marks a project that was never polled: any other poll of it will do.

@@ -6,8 +6,9 @@ poll looks at it again.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.errors import (
     ANSWERS_ABOUT_A_TAG,
@@ -33,8 +34,7 @@ _INSPECTED_AT_A_TIME = 8
 _MAX_COMPLAINTS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(Struct, frozen=True):
     """The tags of a repository, the digests of the watched ones, and what images were inspected.
 
     `has_changes` is whether anything must be recorded. `complete` is whether the registry listed

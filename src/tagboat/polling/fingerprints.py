@@ -2,15 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.deploy import Instance
 from tagboat.core.image import Digest
 from tagboat.core.ports import Store, Topic
 
 
-@dataclass(frozen=True, slots=True)
-class PollFingerprint:
+class PollFingerprint(Struct, frozen=True):
     """A poll that found nothing new: the `digest` of what it saw (see `fingerprint_digest`).
 
     `named` are the tags that patterns of the project's stages name literally. Kept small: there

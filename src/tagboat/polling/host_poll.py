@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.errors import NotFoundError
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Store, TagSource, Tx
+from tagboat.core.values import replace
 from tagboat.polling.backoff import RegistryOutages
 from tagboat.polling.fingerprints import FingerprintCache
 from tagboat.polling.project_poll import PollStateUpdate, ProjectPolls
@@ -22,8 +24,7 @@ SPREAD = 0.5
 """The part of the time until the next cycle over which the polls of a cycle may be spread."""
 
 
-@dataclass(frozen=True, slots=True)
-class _ScheduledTarget:
+class _ScheduledTarget(Struct, frozen=True):
     """A target to be polled no earlier than `at`, in seconds of the loop's clock."""
 
     target: PollTarget

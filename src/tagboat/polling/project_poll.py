@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 from weakref import WeakValueDictionary
 
 import structlog
+from msgspec import Struct
 
 from tagboat.core.catalog import KnownTag, Project
 from tagboat.core.counters import Counters
@@ -19,6 +19,7 @@ from tagboat.core.polling import Change, PollReport, PollState, RegistryBackoff,
 from tagboat.core.ports import Store, TagSource, Tx
 from tagboat.core.principal import SERVER, Principal
 from tagboat.core.push import Outcome, Push, PushVerdict, Source
+from tagboat.core.values import replace
 from tagboat.polling.audit import record_poll
 from tagboat.polling.backoff import RegistryOutages, next_backoff
 from tagboat.polling.findings import MAX_INSPECTED, Findings, find
@@ -48,8 +49,7 @@ class PushAdmission(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class PollStateUpdate:
+class PollStateUpdate(Struct, frozen=True):
     """A poll state that replaces `before`, unless that is no longer on record.
 
     `fingerprint` is cached with it, if the cache is still in this `generation`.

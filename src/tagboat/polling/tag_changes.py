@@ -1,9 +1,11 @@
 """Which tags are new, which of them must be inspected, and which are deployed: pure decisions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
+
+from msgspec import Struct
 
 from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.decision import Decision, decide, match_words
@@ -14,6 +16,7 @@ from tagboat.core.newest import FOUND_LATER, Candidate, Names, Order
 from tagboat.core.polling import Change
 from tagboat.core.push import Outcome
 from tagboat.core.serving import Serving
+from tagboat.core.values import replace
 
 MAX_COMPARED = 200
 """New tags of one stage that are inspected because their names do not put them in order."""
@@ -65,16 +68,14 @@ class InspectedImages:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ImagesToInspect:
+class ImagesToInspect(Struct, frozen=True):
     """Changed tags, and tags that a stage has. Without `needed_to_choose` the choice is made."""
 
     images: Sequence[Serving | str]
     needed_to_choose: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TagDecision:
+class TagDecision(Struct, frozen=True):
     """A changed tag and what to do about it; `recorded` if it is only made known."""
 
     tag: str
@@ -95,8 +96,7 @@ class StageCandidates:
     due: dict[str, Decision] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(Struct, frozen=True):
     """The order of a stage's candidates, and the `chosen` ones, the newest first.
 
     `standing` is, by tag, what the stage has that counts against what is due; `left_out` are tags

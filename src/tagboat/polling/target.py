@@ -1,9 +1,10 @@
 """The target of a poll: a project with its record, read for one project or for many at once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from sys import intern
+
+from msgspec import Struct, field
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.decision import normal_tag
@@ -21,8 +22,7 @@ LIVE_VALID_FOR = timedelta(seconds=10)
 _PROJECTS_PER_PAGE = 200
 
 
-@dataclass(frozen=True, slots=True)
-class PollTarget:
+class PollTarget(Struct, frozen=True):
     """A project whose image is polled, and its record. `source` is the client for its registry.
 
     With a `fingerprint`, neither `stages` nor `known` were read; `generation` is the generation of
@@ -90,8 +90,7 @@ class PollTarget:
         return await store.read(lambda reader: read_target(reader, project_id, source))
 
 
-@dataclass(frozen=True, slots=True)
-class TargetBatch:
+class TargetBatch(Struct, frozen=True):
     """The targets of the first `taken` projects asked for, and the backoff of their registry.
 
     A project that was deleted, or moved to another registry, is taken and has no target.

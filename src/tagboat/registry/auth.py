@@ -6,15 +6,18 @@ for identity tokens, "oauth") and RFC 7617.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
+
+from msgspec import Struct
 
 from tagboat.core.errors import (
     RegistryDeniedError,
     RegistryProtocolError,
     RegistryUnreachableError,
 )
+from tagboat.core.values import replace
 from tagboat.registry import gitea
 from tagboat.registry.challenges import Challenge
 from tagboat.registry.endpoint import RegistryEndpoint
@@ -27,8 +30,7 @@ MAX_TOKENS = 8192
 """Most registries give a token for one repository: fewer would not last for a cycle of polls."""
 
 
-@dataclass(frozen=True, slots=True)
-class Basic:
+class Basic(Struct, frozen=True):
     """Send username and password with every request."""
 
 
@@ -49,8 +51,7 @@ class Grant:
     service: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _TokenKey:
+class _TokenKey(Struct, frozen=True):
     """An endpoint and a scope; one token is kept for each."""
 
     endpoint: RegistryEndpoint

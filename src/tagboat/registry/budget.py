@@ -7,8 +7,9 @@ seconds) with responses about manifests; the drafts of the IETF
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from tagboat.core.errors import BudgetSpentError
 from tagboat.registry.endpoint import RegistryEndpoint
@@ -23,8 +24,7 @@ _COUNT = re.compile(r"\s*([0-9]{1,9})\s*(?:[;,]|$)", re.ASCII)
 _WINDOW = re.compile(r";\s*w\s*=\s*([0-9]{1,9})\b", re.ASCII | re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(Struct, frozen=True):
     """A registry's rate limit, as it was reported at `seen_at`.
 
     `remaining` of `limit` requests (at least 1) are left in the current `window`.

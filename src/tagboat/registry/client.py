@@ -5,17 +5,18 @@ import platform
 import ssl
 from collections.abc import Callable, Collection
 from copy import copy
-from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TypeVar
 
+from msgspec import Struct
 from yarl import URL
 
 from tagboat.core.catalog import Registry
 from tagboat.core.errors import RegistryDeniedError, RegistryProtocolError
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.proxies import NO_PROXIES, Proxies
+from tagboat.core.values import replace
 from tagboat.registry import gitea, manifests
 from tagboat.registry.auth import LoginCache
 from tagboat.registry.budget import POLL_SHARE, Budgets
@@ -58,8 +59,7 @@ _Parsed = TypeVar("_Parsed")
 _endpoint_for = lru_cache(256)(endpoint_for)
 
 
-@dataclass(frozen=True, slots=True)
-class _Repository:
+class _Repository(Struct, frozen=True):
     endpoint: RegistryEndpoint
     path: str
 
@@ -78,8 +78,7 @@ class _Repository:
         return f"{self}{'@' if ':' in reference else ':'}{reference}"
 
 
-@dataclass(frozen=True, slots=True)
-class LoginResult:
+class LoginResult(Struct, frozen=True):
     """A successful login. `needed` is whether the registry asks for one, `scheme` which kind.
 
     `named` is the login service that it names (a URL), `used` the one that gave a token
@@ -92,8 +91,7 @@ class LoginResult:
     used: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiProbe:
+class ApiProbe(Struct, frozen=True):
     """The server at a registry's URL: is it a registry, and to which URL does it redirect?
 
     `elsewhere` is empty unless it redirects.

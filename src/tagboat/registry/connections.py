@@ -1,9 +1,8 @@
 """Connections to registries: one pool to anywhere, one to public addresses only; proxies."""
 
-from dataclasses import dataclass
-
 import aiohttp
 from aiohttp.connector import Connection
+from msgspec import Struct
 from yarl import URL
 
 from tagboat.core.proxies import Proxies, Proxy
@@ -14,8 +13,7 @@ _MAX_CONNECTIONS_PER_HOST = 26
 """Two more than polls use at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Seconds: to connect with TLS, between two bytes, and for a whole call with all its requests.
 
     `listing` is for a call that may take hundreds of pages.

@@ -1,8 +1,8 @@
 """The test of a registry: what must work for it to be of use, and what to do if it does not."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from msgspec import Struct
 from yarl import URL
 
 from tagboat.core.catalog import Registry, RegistryKind
@@ -32,8 +32,7 @@ _IMAGES_LISTED = 100
 _TAGS_TRIED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class DiagnosticCheck:
+class DiagnosticCheck(Struct, frozen=True):
     """One check. `detail` is a sentence for a person, and says what to do if `ok` is False."""
 
     name: str

@@ -1,9 +1,9 @@
 """The images of a registry, so that a person can choose one instead of typing it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
 
+from msgspec import Struct
 from yarl import URL
 
 from tagboat.core.catalog import Registry
@@ -29,8 +29,7 @@ _GITEA_PAGE = 50
 _NO_CATALOGUE = (RegistryDeniedError, RegistryNotFoundError, RegistryProtocolError)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageList:
+class ImageList(Struct, frozen=True):
     """The images of a registry, in order of name. `whole` is False if there may be more."""
 
     images: tuple[ImageName, ...]

@@ -1,11 +1,10 @@
 """The login service of a registry, on record from its first success: passwords go nowhere else."""
 
-from dataclasses import replace
-
 import structlog
 
 from tagboat.core.errors import NotFoundError, StoreUnavailableError
 from tagboat.core.ports import Store, Tx
+from tagboat.core.values import replace
 from tagboat.registry.endpoint import RegistryEndpoint, endpoint_for
 
 log = structlog.get_logger("tagboat.registries")

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TypeVar
@@ -15,6 +15,7 @@ from tagboat.core.errors import (
     RegistryProtocolError,
     RegistryUnreachableError,
 )
+from tagboat.core.values import replace
 from tagboat.registry import gitea
 from tagboat.registry.endpoint import RegistryEndpoint
 from tagboat.registry.failures import error_detail, parse_json

@@ -5,9 +5,10 @@ OCI image specification 1.1, Docker image manifest v2 schema 2.
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from tagboat.core.commits import REVISION_LABEL, SOURCE_LABEL
 from tagboat.core.errors import InvalidImageRefError, NotAnImageError, RegistryProtocolError
@@ -55,31 +56,27 @@ _MAX_LABEL_VALUE = 1024
 """Characters; longer values are ignored."""
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(Struct, frozen=True):
     """Operating system and architecture as Go names them (`linux`, `arm64`)."""
 
     os: str
     architecture: str
 
 
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
+class IndexEntry(Struct, frozen=True):
     """The digest of a manifest or of another index. `platform` is None if it is not stated."""
 
     digest: Digest
     platform: Platform | None
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """An image for several platforms."""
 
     entries: tuple[IndexEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """An image for one platform: the digest of its configuration blob."""
 
     config: Digest

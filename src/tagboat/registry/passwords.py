@@ -2,15 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
+from msgspec import Struct
 
 from tagboat.core.catalog import Registry
 from tagboat.core.errors import PasswordCommandError, TagboatError
 from tagboat.core.generics import T
 from tagboat.core.registry_logins import WithLogin
+from tagboat.core.values import replace
 from tagboat.registry.login_service import keep_newest
 from tagboat.registry.password_command import CommandedLogin, ask_command
 from tagboat.registry.transport import Clock, utc_now
@@ -31,8 +32,7 @@ AskCommand = Callable[[Registry, Mapping[str, str], Iterable[str]], Awaitable[Co
 log = structlog.get_logger("tagboat.registries")
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(Struct, frozen=True):
     """A registry and its command: after a change of either, the password is another one."""
 
     registry: str
@@ -40,8 +40,7 @@ class _Key:
     command: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(Struct, frozen=True):
     login: CommandedLogin
     until: datetime
 

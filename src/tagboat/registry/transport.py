@@ -2,12 +2,13 @@
 
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
 import aiohttp
+from msgspec import Struct
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -28,6 +29,7 @@ from tagboat.core.errors import (
     RegistryUnreachableError,
 )
 from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy, proxy_login
+from tagboat.core.values import replace
 from tagboat.registry.addresses import LINK_LOCAL, NOT_PUBLIC
 from tagboat.registry.codings import unpacker
 from tagboat.registry.connections import Connections, PlacedResponse, Timeouts
@@ -90,8 +92,7 @@ class RegistryRequest:
         return replace(self, authorization=authorization)
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryResponse:
+class RegistryResponse(Struct, frozen=True):
     """A whole response. `status` is never 429, a redirect or, except for 501, 5xx.
 
     `url` is the URL after redirects. `leads_inside` allows it to name addresses that are not

@@ -1,7 +1,6 @@
 """Starting workloads at a free port of the loopback address, and having their images."""
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from typing import Protocol
 
 from tagboat.core.catalog import Registry
@@ -10,6 +9,7 @@ from tagboat.core.errors import EndpointTakenError, EngineError
 from tagboat.core.host_access import published_port_in
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.runtime import BeforePull, BeforeStart
+from tagboat.core.values import replace
 from tagboat.core.workload import Launched, WorkloadSpec
 
 # Each try costs a container that is created and removed.

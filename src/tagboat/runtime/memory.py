@@ -8,7 +8,6 @@ decides nothing by chance or clock, and does nothing on its own: what an app doe
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -29,6 +28,7 @@ from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
 from tagboat.core.run import EngineKind
 from tagboat.core.runtime import BeforePull, BeforeStart
+from tagboat.core.values import replace
 from tagboat.core.workload import Launched, LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.launch import ensure_pulled, launch_at_free_port
 from tagboat.runtime.memory_facts import created_status, facts_of

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+
+from msgspec import Struct, field
 
 from tagboat.core.colours import coloured
 from tagboat.core.endpoint import Endpoint
@@ -15,6 +16,7 @@ from tagboat.core.health import Manner, TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.runtime import Probe
+from tagboat.core.values import replace
 from tagboat.core.workload import LogLine, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.launch import FreePort
 
@@ -53,8 +55,7 @@ class AnsweringProbe:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryImage:
+class MemoryImage(Struct, frozen=True, kw_only=True):
     """An image and what its containers do.
 
     `log` is written at every start; `exit_code` is what the app exits with at once, None if it runs
@@ -70,8 +71,7 @@ class MemoryImage:
     names: tuple[str, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
-class MemoryContainer:
+class MemoryContainer(Struct, eq=False):
     """A container; `last_code` is the exit code of its last end, None if it never ended."""
 
     spec: WorkloadSpec
@@ -95,8 +95,7 @@ class MemoryContainer:
             follower.set()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ExitListener:
+class ExitListener(Struct, frozen=True, eq=False):
     """A caller of `watch_exits`; None in its queue is the end of the engine."""
 
     labels: Mapping[str, str]

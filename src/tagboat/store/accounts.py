@@ -7,13 +7,14 @@ from sqlalchemy import Select, delete, exists, func, or_, select, update
 
 from tagboat.core.accounts import Account, ApiToken, Session
 from tagboat.core.principal import Role
+from tagboat.core.values import field_names
 from tagboat.store.account_tables import accounts_table, api_tokens_table, sessions_table
 from tagboat.store.page_queries import SESSION_WITH_ACCOUNT
 from tagboat.store.part import ReadPart
 from tagboat.store.rows import to_row
 from tagboat.store.session import WriteSession, missing
 
-_SESSION_COLUMNS = tuple(Session.__dataclass_fields__)
+_SESSION_COLUMNS = field_names(Session)
 
 
 class AccountReads(ReadPart):

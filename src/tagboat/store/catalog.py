@@ -1,7 +1,6 @@
 """Projects, stages with their hosts, registries, and known tags."""
 
 from collections.abc import Collection
-from dataclasses import fields, replace
 from typing import Any
 
 from sqlalchemy import Select, bindparam, delete, func, select
@@ -12,6 +11,7 @@ from tagboat.core.hosts import HostClaim, claims_of
 from tagboat.core.image import ImageName
 from tagboat.core.naming import slug
 from tagboat.core.store_port import Topic
+from tagboat.core.values import replace
 from tagboat.store import tables
 from tagboat.store.part import ReadPart
 from tagboat.store.rows import to_row
@@ -23,7 +23,7 @@ _projects, _stages, _registries = (
     tables.stages_table,
     tables.registries_table,
 )
-_CLAIM = [tables.hosts_table.c[field.name] for field in fields(HostClaim)]
+_CLAIM = [tables.hosts_table.c[name] for name in HostClaim.__struct_fields__]
 _REGISTRIES_BY_NAME = (
     select(_registries).where(_registries.c.name > bindparam("after")).order_by(_registries.c.name)
 )

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -32,8 +31,8 @@ from tagboat.store.statements import newest_first
 _RECEIPT = ("result", "reason", "needs_you")
 _SUMMARY_COLUMNS = [
     tables.deliveries_table.c[name]
-    for field in fields(DeliverySummary)
-    for name in (_RECEIPT if field.name == "receipt" else (field.name,))
+    for field in DeliverySummary.__struct_fields__
+    for name in (_RECEIPT if field == "receipt" else (field,))
 ]
 _NEEDING_YOU = (
     select(*_SUMMARY_COLUMNS).where(MAY_NEED_YOU).order_by(tables.deliveries_table.c.id.desc())

@@ -1,7 +1,6 @@
 """Deploys, and what their stages keep for later."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ from tagboat.core.deploy import Deploy, DeployStatus, TakenBack
 from tagboat.core.events import deploy_changes
 from tagboat.core.image import Digest
 from tagboat.core.run import RunConfig
+from tagboat.core.values import replace
 from tagboat.store import claims, tables
 from tagboat.store.part import ReadPart
 from tagboat.store.rows import to_row

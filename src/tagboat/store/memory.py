@@ -1,15 +1,15 @@
 """Values that the webhook path has read, so that it does not read them again."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from tagboat.core.catalog import Project, Registry, Stage
 from tagboat.core.deploy import Deploy, TakenBack
 from tagboat.core.image import ImageName
 
 
-@dataclass(frozen=True, slots=True)
-class WriteMemory:
+class WriteMemory(Struct, frozen=True):
     """Values by their keys.
 
     It may outlive its transaction where no other server writes and the commit succeeded.

@@ -3,7 +3,6 @@
 import base64
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeGuard
 
@@ -19,6 +18,7 @@ from tagboat.core.identities import SessionOrigin
 from tagboat.core.naming import slug
 from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
+from tagboat.core.values import field_names
 from tagboat.store.cipher import Cipher
 
 SIGNATURE_SETTING = "webhook_signature"
@@ -37,7 +37,7 @@ _decode_signature = msgspec.json.Decoder(Signature).decode
 
 def to_row(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the core's dataclasses
     """Return a value without secrets as a row: its fields are named after the columns."""
-    row = {name: getattr(value, name) for name in type(value).__dataclass_fields__}
+    row = {name: getattr(value, name) for name in field_names(type(value))}
     if isinstance(value, Instance):
         own = only_loopback(value.endpoints)
         row["host_port"] = own.port if own else 0
@@ -59,8 +59,7 @@ def endpoints_of(host_port: int, others: tuple[Endpoint, ...] | None) -> tuple[E
     return (own,) if own else others or ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RowColumns:
+class RowColumns(msgspec.Struct, frozen=True, eq=False):
     """The columns of a table: their names, and what reads the driver's value; None: as it is."""
 
     names: tuple[str, ...]

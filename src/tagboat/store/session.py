@@ -7,11 +7,11 @@ who adds a query has to remember that.
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import (
     Connection,
     CursorResult,
@@ -137,8 +137,7 @@ def missing(noun: str, key: str) -> Any:  # noqa: ANN401 - it never returns
     raise NotFoundError(f"there is no {noun} {key[:80]!r}")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RowBatch:
+class RowBatch(Struct, frozen=True, eq=False):
     """A kind of rows that wait for others, to be inserted with `clause` or replaced in `table`."""
 
     table: Table

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from starlette.routing import Route, compile_path
 from starlette.types import ASGIApp
 
 from tagboat.core.errors import ForbiddenError, InvalidValueError, TagboatError
+from tagboat.core.values import replace
 from tagboat.http.authentication import capped
 from tagboat.http.forgery import check_change, check_origin
 from tagboat.http.identification import PRINCIPAL

@@ -1,8 +1,9 @@
 """The words of one cell of the overview: what a stage serves, and what is the matter with it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.deploy import Deploy, DeployStatus
 from tagboat.core.health import Trouble
@@ -30,8 +31,7 @@ _TROUBLE_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellWords:
+class CellWords(Struct, frozen=True, kw_only=True):
     """The words of a cell.
 
     `text` is what is served, or is about to be; `since` when that began, None where it says
@@ -49,8 +49,7 @@ class CellWords:
     deploy_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RowLine:
+class RowLine(Struct, frozen=True):
     """A project's cells by column, None where it has no such stage, and those without a column."""
 
     project: str
@@ -58,8 +57,7 @@ class RowLine:
     others: tuple[StageCell, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ShownCell:
+class ShownCell(Struct, frozen=True):
     """The words of the cell of a stage; `age` is how long that has been so, empty if not said."""
 
     stage: str
@@ -67,8 +65,7 @@ class ShownCell:
     age: str
 
 
-@dataclass(frozen=True, slots=True)
-class ShownRow:
+class ShownRow(Struct, frozen=True):
     """A line in words alone; `other` is the one cell without a column, if there is just one."""
 
     project: str

@@ -1,6 +1,6 @@
 """Steps of CI systems that call the webhook after their push, to copy."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 # Not TAGBOAT_…: commands refuse names that are no settings, and jobs see this one.
 URL_SECRET = "WEBHOOK_URL"  # noqa: S105 - the name of the CI's secret that holds the URL
@@ -42,8 +42,7 @@ curl --fail-with-body -H 'Content-Type: application/json' \\
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Snippet:
+class Snippet(Struct, frozen=True):
     """A step for a CI system; `where` says where it belongs."""
 
     name: str

@@ -1,9 +1,10 @@
 """The sentences of the page that connects senders."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from tagboat.core.principal import Role
 from tagboat.operations.queries.deliveries import DeliveryRow
@@ -12,8 +13,7 @@ from tagboat.web.durations import age
 from tagboat.web.messages import Tone
 
 
-@dataclass(frozen=True, slots=True)
-class WaitWords:
+class WaitWords(Struct, frozen=True):
     """The words of the test of the webhook: a sentence, and what to do or to know."""
 
     tone: Tone

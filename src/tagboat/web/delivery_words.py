@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.delivery import FIRST_REFUSAL, Named
 from tagboat.core.deploy import DeployStatus
@@ -27,8 +28,7 @@ _DEEPEST = 50
 _WORST_FIRST = (Tone.BAD, Tone.WAIT, Tone.OK)
 
 
-@dataclass(frozen=True, slots=True)
-class CallBody:
+class CallBody(Struct, frozen=True):
     """The body of a call; `text` has a line for each value where it is JSON."""
 
     text: str

@@ -1,7 +1,8 @@
 """The words for a deploy and its state: pure functions of values."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from tagboat.core.deploy import Deploy, DeployStatus, Step, StepName, StepStatus, Trigger
 from tagboat.operations.queries.deploy_page import SurroundedDeploy
@@ -72,8 +73,7 @@ def duration_of(deploy: Deploy, now: datetime) -> timedelta | None:
     return (deploy.finished_at or now) - deploy.started_at
 
 
-@dataclass(frozen=True, slots=True)
-class StepWords:
+class StepWords(Struct, frozen=True):
     """A step as it is shown. `lasted` is None before it has begun."""
 
     name: str

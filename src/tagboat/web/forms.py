@@ -1,11 +1,11 @@
 """Forms: what a browser posts, and the errors that are shown next to its fields."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
 from urllib.parse import parse_qs
 
+from msgspec import Struct, field
 from starlette.requests import Request
 
 from tagboat.core.errors import (
@@ -43,8 +43,7 @@ _ERROR_STATUS: Mapping[type[TagboatError], HTTPStatus] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """The fields that a browser posted, or an empty form. Values are as they were typed."""
 
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
@@ -81,8 +80,7 @@ class RefusedFieldsError(InvalidValueError):
         self.fields = fields
 
 
-@dataclass(frozen=True, slots=True)
-class FormErrors:
+class FormErrors(Struct, frozen=True):
     """The errors of a form: by name of the field, and one sentence about the whole."""
 
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

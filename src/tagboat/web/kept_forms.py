@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.http.forgery import CSRF_FIELD
 from tagboat.web.forms import Form
@@ -20,8 +21,7 @@ _SEVERAL_LINES = frozenset({"secret_value", "docker_config"})
 _UNSEEN_NAME = re.compile(r"version|next|was-.*")
 
 
-@dataclass(frozen=True, slots=True)
-class KeptField:
+class KeptField(Struct, frozen=True):
     """One field. Of a `secret` one only the name is kept; an `unseen` one is not for people."""
 
     name: str
@@ -44,8 +44,7 @@ class KeptField:
         return re.sub(r"[-_.]+", " ", self.name).capitalize()
 
 
-@dataclass(frozen=True, slots=True)
-class KeptForm:
+class KeptForm(Struct, frozen=True):
     """A form as it was typed, and the address `action` that it was sent to."""
 
     action: str

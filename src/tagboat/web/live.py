@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 
 from starlette.responses import Response
 
@@ -22,8 +21,7 @@ _LONGEST_ID = 18
 router = PageRouter()
 
 
-@dataclass(frozen=True, slots=True)
-class PageFilter(EventFilter):
+class PageFilter(EventFilter, frozen=True):
     """The events that a page wants: those of its project, and any webhook call if it names them."""
 
     def matches(self, event: Event) -> bool:

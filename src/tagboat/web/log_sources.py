@@ -1,9 +1,11 @@
 """Sources of a page of logs: the log of a stage, of an instance, or of a deploy."""
 
 import re
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from tagboat.core.errors import NotFoundError
+from tagboat.core.values import replace
 from tagboat.core.workload import LogLine
 from tagboat.operations.operations import Operations
 from tagboat.operations.queries.catalog import StageFilter
@@ -16,8 +18,7 @@ _LOG_GONE = "Its container was removed, and its log with it."
 _KEPT = "Its container was removed. These are its last lines, kept with the deploy."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogSource:
+class LogSource(Struct, frozen=True, kw_only=True):
     """A log and what is known of it.
 
     `path` is its page, and `stream` the address of what is written from now on, None where that is

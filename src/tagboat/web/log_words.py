@@ -1,8 +1,9 @@
 """Lines of logs as pages show them: text in parts, by colour, and the time of day."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.colours import TextMark
 from tagboat.core.moments import written_at
@@ -13,16 +14,14 @@ LINES_SHOWN = 200
 """Lines of a page without JavaScript."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogText:
+class LogText(Struct, frozen=True):
     """A part of a line; `look` are the names of its classes, empty for plain text."""
 
     text: str
     look: str
 
 
-@dataclass(frozen=True, slots=True)
-class LogExcerpt:
+class LogExcerpt(Struct, frozen=True):
     """The lines of a page, oldest first.
 
     `earlier` and `later` are how many lines the pages before and after it skip, None where there is

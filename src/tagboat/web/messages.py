@@ -1,9 +1,9 @@
 """One message from the page that did something to the page that is shown next, in a cookie."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,8 +24,7 @@ class Tone(StrEnum):
     PLAIN = "plain"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """A sentence about what was done."""
 
     text: str

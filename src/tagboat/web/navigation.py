@@ -1,12 +1,11 @@
 """The places that the bar at the top leads to, by role."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tagboat.core.principal import Role
 
 
-@dataclass(frozen=True, slots=True)
-class NavigationEntry:
+class NavigationEntry(Struct, frozen=True):
     """A place: its path, name, icon, the least role that sees it, and other paths of it."""
 
     path: str

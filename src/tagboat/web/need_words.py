@@ -1,6 +1,6 @@
 """The lines of the strip "needs you": a state, a sentence, and where to go."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tagboat.operations.queries.needs import Need, NeedKind, NeedTarget
 from tagboat.web.messages import Tone
@@ -16,8 +16,7 @@ _BUTTONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NeedLine:
+class NeedLine(Struct, frozen=True):
     """One line. `path` is where to deal with it, None where that is not a page; `button` leads."""
 
     need: Need

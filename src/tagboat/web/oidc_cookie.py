@@ -3,8 +3,8 @@
 import base64
 import binascii
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from starlette.requests import Request
 
 from tagboat.core.oidc import SignInAttempt
@@ -16,8 +16,7 @@ _MAX_KEPT_PATH = 2_000
 _ATTEMPT_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-@dataclass(frozen=True, slots=True)
-class OidcCookie:
+class OidcCookie(Struct, frozen=True):
     """The cookie of a server; it is `secure` where the public URL is https.
 
     It holds the secret of the attempt and the page to go to afterwards, and no other secret: what

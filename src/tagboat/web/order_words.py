@@ -1,13 +1,13 @@
 """The sentences that ask before an order is carried out, and say that it was."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.web.typed_commands import TypedCommand, Verb
 
 
-@dataclass(frozen=True, slots=True)
-class OrderWords:
+class OrderWords(Struct, frozen=True):
     """The question of an order, what will happen, the text of its button, and what is said after.
 
     `is_risky` is True where something is taken back or stopped.

@@ -1,8 +1,9 @@
 """Pages of lists in the address: `after` is the key of the last item of the page before."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from tagboat.web.visits import Visit
 
@@ -10,8 +11,7 @@ Shown = TypeVar("Shown")
 PAGE_LENGTH = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Listing(Generic[Shown]):
+class Listing(Struct, Generic[Shown], frozen=True):
     """A page of a list. `next` and `first` are addresses, None where there is no such page."""
 
     items: Sequence[Shown]

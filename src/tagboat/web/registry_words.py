@@ -1,7 +1,8 @@
 """Sentences about registries: pure functions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Registry
 from tagboat.operations.queries.registry_use import RegistryUse
@@ -9,8 +10,7 @@ from tagboat.operations.services import Check
 from tagboat.web.messages import Tone
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryLine:
+class RegistryLine(Struct, frozen=True):
     """The state of a registry as a tone, a word, and a sentence."""
 
     tone: Tone

@@ -1,8 +1,8 @@
 """Routers of pages: what a module in `pages/` declares, and the roles it needs."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from msgspec import Struct
 from starlette.responses import Response
 
 from tagboat.core.principal import Role
@@ -11,8 +11,7 @@ from tagboat.web.visits import Visit
 Handler = Callable[[Visit], Awaitable[Response]]
 
 
-@dataclass(frozen=True, slots=True)
-class PageRoute:
+class PageRoute(Struct, frozen=True):
     """An address with its method, `GET` or `POST`, and the least role that may use it.
 
     `needs` is None where nobody has to be signed in. Only a page of ours may send a form, unless

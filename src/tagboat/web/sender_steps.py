@@ -1,10 +1,9 @@
 """How each registry is told to call the webhook by itself."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class SenderGuide:
+class SenderGuide(Struct, frozen=True):
     """The steps for a sender; what is between backticks is code.
 
     `hostless` is True for those that do not name the host of their images.

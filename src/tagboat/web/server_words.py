@@ -1,7 +1,8 @@
 """Sentences about the server's health and its disks: pure functions."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.keeping import Disk
 from tagboat.operations.health import WELL, SystemHealth
@@ -17,8 +18,7 @@ _BYTE_UNITS = ("kB", "MB", "GB", "TB", "PB")
 _SIZE_STEP = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class HealthLine:
+class HealthLine(Struct, frozen=True):
     """One check: its name, the tone, and the finding."""
 
     name: str

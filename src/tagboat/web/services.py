@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.ports import Store
 from tagboat.http.event_hub import EventHub
@@ -12,8 +13,7 @@ from tagboat.http.own_hosts import OwnHosts
 from tagboat.operations.operations import Operations
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebServices:
+class WebServices(Struct, frozen=True, kw_only=True):
     """The operations, and what only pages need.
 
     `events` hands events on to open pages, and `store` says from which id on. `authenticator` finds

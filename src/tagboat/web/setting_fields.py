@@ -1,9 +1,10 @@
 """The fields of the forms of projects and stages: names, labels, help, and kinds of values."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Strategy
 from tagboat.core.protocol import AppProtocol
@@ -16,8 +17,7 @@ UNSET_YES_NO = (("", "not set"), *YES_NO)
 _BY_IMAGE = (("no", "the newest image"), ("yes", "this form"))
 
 
-@dataclass(frozen=True, slots=True)
-class FieldKind:
+class FieldKind(Struct, frozen=True):
     """A kind of values: how they are shown and read, and with what a form asks for them.
 
     `widget` is `line`, `area` or `choice`; `empty` is the value of an empty text, unless `read`
@@ -45,8 +45,7 @@ SWITCH = FieldKind(texts.show_switch, texts.read_switch, "choice", reads_empty=T
 CHOICE = FieldKind(lambda value: str(value or ""), str, "choice")
 
 
-@dataclass(frozen=True, slots=True)
-class SettingField:
+class SettingField(Struct, frozen=True):
     """One field. `name` is that of the API; `required` says so to people, the API demands it."""
 
     name: str
@@ -57,8 +56,7 @@ class SettingField:
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FieldGroup:
+class FieldGroup(Struct, frozen=True):
     """Fields under one heading.
 
     `folded` ones are opened by those who need them; of `optional` ones it is said how many are set.
@@ -258,8 +256,7 @@ STAGE_GROUPS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ShownField:
+class ShownField(Struct, frozen=True):
     """A field as a form shows it.
 
     `text` is what stands in it, `was` what is saved; `error` says what is wrong with it.
@@ -272,8 +269,7 @@ class ShownField:
     options: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ShownGroup:
+class ShownGroup(Struct, frozen=True):
     """A group as a form shows it; it is `open` where something in it differs or is wrong."""
 
     group: FieldGroup

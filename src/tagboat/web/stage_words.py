@@ -1,8 +1,9 @@
 """The sentences of the pages of projects and stages: pure functions of values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.catalog import HeldPush, Stage
 from tagboat.core.ending import EndingKind
@@ -43,8 +44,7 @@ _SHOWN_TAGS = 3
 _FEW = 5
 
 
-@dataclass(frozen=True, slots=True)
-class LaneStep:
+class LaneStep(Struct, frozen=True):
     """A stage on the way of a tag, or beside it if its name says nothing (`is_on_way`).
 
     `gap` is why it lacks what `source` has, empty for the first.

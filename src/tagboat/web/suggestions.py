@@ -1,8 +1,9 @@
 """Suggestions while somebody types: pure functions of what was found."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Stage
 from tagboat.core.principal import Role
@@ -26,8 +27,7 @@ MOST_SUGGESTED = 16
 _STAGE_PLACE, _LAST_PLACE = 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(Struct, frozen=True):
     """A line to choose.
 
     `text` is what the field then has. `path` is where it leads, empty where more is to be typed.

@@ -2,8 +2,9 @@
 
 import re
 import shlex
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.errors import InvalidValueError
 
@@ -63,8 +64,7 @@ _DOES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TypedCommand:
+class TypedCommand(Struct, frozen=True):
     """A command as far as it is typed: its verb, and the words after it.
 
     The last word is the one that is being typed: it is empty after a blank.

@@ -7,6 +7,7 @@ from functools import cached_property
 from http import HTTPStatus
 from urllib.parse import urlencode
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -27,8 +28,7 @@ THEMES = ("system", "light", "dark")
 _LIVE_HEADER = "x-tagboat-live"
 
 
-@dataclass(frozen=True, slots=True)
-class LiveFilter:
+class LiveFilter(Struct, frozen=True):
     """The events after which a page is read again, as in `EventFilter`; `after` is the last id.
 
     Take `after` before the page is read, or at least not later: nothing is missed then.

@@ -4,21 +4,22 @@ import contextlib
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
 
 from tagboat.batched_calls import BatchedCalls
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ports import Reader, Store, Topic
 from tagboat.core.project_webhook import KeyedHash, ProjectWebhook, Signature, hash_secret
 from tagboat.core.rate import Bucket, Rate
+from tagboat.core.values import replace
 from tagboat.intake.intake import Confirmation, is_certain
 
 # Reads of a shared database for secrets that were wrong at the last look.
 UNKNOWN = Rate(per_s=5, burst=50)
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """The URL that a correct secret opens: the global one (`hook` is None), or a project's own."""
 
     hook: ProjectWebhook | None
@@ -30,8 +31,7 @@ class Access:
         return self.hook.id if self.hook else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     secret: KeyedHash
     everywhere: Access
     hooks: Mapping[str, Access] = field(default_factory=dict)

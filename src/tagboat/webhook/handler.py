@@ -5,10 +5,11 @@ import json
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import ParamSpec
+
+from msgspec import Struct, field
 
 from tagboat.core.counters import Counters
 from tagboat.core.delivery import RecordedRequest
@@ -26,6 +27,7 @@ from tagboat.core.principal import SERVER, Principal
 from tagboat.core.project_webhook import ProjectWebhook
 from tagboat.core.push import Push, Source
 from tagboat.core.rate import Rate
+from tagboat.core.values import replace
 from tagboat.http.client_address import ClientAddress
 from tagboat.http.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
 from tagboat.http.rate_limits import Limiter, Throttle
@@ -84,15 +86,13 @@ MOST_SKIPPED = 100
 TURNED_AWAY_PER_S, TURNED_AWAY_SHARED_PER_S = 4_000, 400
 
 
-@dataclass(frozen=True, slots=True)
-class _WebhookAnswer:
+class _WebhookAnswer(Struct, frozen=True):
     status: int
     body: bytes
     media_type: str = _JSON
 
 
-@dataclass(frozen=True, slots=True)
-class _AuthenticCall:
+class _AuthenticCall(Struct, frozen=True):
     """A call with a correct secret: its body decompressed, and the registry that its URL names."""
 
     headers: Mapping[str, str]

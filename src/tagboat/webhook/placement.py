@@ -5,7 +5,6 @@ host is on the one configured registry that can be meant.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tagboat.core.catalog import RegistryKind
 from tagboat.core.errors import InvalidImageRefError, InvalidValueError
@@ -13,6 +12,7 @@ from tagboat.core.excerpt import some_of
 from tagboat.core.image import DOCKER_HUB, ImageName, ImageRef
 from tagboat.core.ports import Reader
 from tagboat.core.project_webhook import ProjectWebhook
+from tagboat.core.values import replace
 from tagboat.webhook.formats import gitea, native
 from tagboat.webhook.formats.call import (
     ParsedNotification,

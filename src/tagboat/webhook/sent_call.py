@@ -1,11 +1,13 @@
 """A webhook call as it came, before anybody has looked into it."""
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
+from msgspec import Struct
+
 from tagboat.core.errors import InvalidValueError
+from tagboat.core.values import replace
 from tagboat.webhook.body import (
     BodyTooLargeError,
     Receive,
@@ -17,8 +19,7 @@ from tagboat.webhook.body import (
 Scope = MutableMapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class SentCall:
+class SentCall(Struct, frozen=True):
     """A call: its headers by lower-case name, and the registry that its URL names, if it does.
 
     `address` is the IP address of its caller, `sent` its body, `body` that decompressed, and

@@ -1,7 +1,6 @@
 """Metrics as Prometheus reads them, in both of its formats."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +14,7 @@ from tagboat.api.exposition import expose
 from tagboat.core.counters import DURATION_BOUNDS_S, Counters
 from tagboat.core.deploy import StepName
 from tagboat.core.request_counts import CodeClasses
+from tagboat.core.values import replace
 from tagboat.operations.queries.metrics import MetricsSnapshot, StageNumbers
 
 ENDED = {"succeeded": 3, "failed": 1}

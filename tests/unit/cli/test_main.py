@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from tagboat import __version__
 from tagboat.cli.main import app
+from tagboat.core.values import replace
 from tests.unit.cli.conftest import Tagboat
 from tests.unit.cli.fake_server import (
     DEPLOY,

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import ConflictError
 from tagboat.core.host_access import Bind, Device, Published
 from tagboat.core.image import ImageInfo
+from tagboat.core.values import replace
 
 DIGEST = "sha256:" + "a" * 64
 INFO = ImageInfo(

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -20,6 +19,7 @@ from tagboat.core.principal import Principal, PrincipalKind, Role
 from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKind
 from tagboat.core.run import RunOptions
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 PROJECT = Project(id="p", name="shop", image=ImageName("docker.io", "a/shop"), created_at=NOON)

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 from tagboat.api import config_schemas
 from tagboat.core.config_file import (
     PROJECT_KEYS,
@@ -11,6 +9,7 @@ from tagboat.core.config_file import (
     config_document,
     unknown_keys,
 )
+from tagboat.core.values import replace
 from tests.unit.core.test_config_plan import NOW
 
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from tagboat.core.image import ImageName
 from tagboat.core.project_webhook import ProjectWebhook
 from tagboat.core.run import RunOptions
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 IMAGE = ImageName("git.example.com", "acme/shop")

@@ -1,6 +1,5 @@
 """When a push merges into a deploy that is open already, and what that leaves of the deploy."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -21,6 +20,7 @@ from tagboat.core.deploy import (
     merges_into,
 )
 from tagboat.core.image import Digest
+from tagboat.core.values import replace
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)

@@ -1,6 +1,5 @@
 """How the time of an instance as the live one ended."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -18,6 +17,7 @@ from tagboat.core.deploy import (
 )
 from tagboat.core.ending import EndingKind, how_it_ended
 from tagboat.core.image import Digest
+from tagboat.core.values import replace
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 DIGEST = Digest("sha256:" + "a" * 64)

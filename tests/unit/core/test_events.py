@@ -1,10 +1,10 @@
 """Which changes of a deploy are events."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from tagboat.core.deploy import Deploy, DeployStatus, Step, StepName, StepStatus, Trigger
 from tagboat.core.events import EventTopic, deploy_changes
+from tagboat.core.values import replace
 
 DEPLOY = Deploy(
     id="d",

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from tagboat.core.oidc import OidcSettings
@@ -15,6 +13,7 @@ from tagboat.core.oidc_decision import (
     verified_email,
 )
 from tagboat.core.principal import Role
+from tagboat.core.values import replace
 
 SETTINGS = OidcSettings(
     issuer="https://id.example.com",

@@ -1,6 +1,5 @@
 """Pushes that would have gone to another stage than they did."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from tagboat.core.catalog import Project, Stage
@@ -8,6 +7,7 @@ from tagboat.core.delivery import Named, PastPush
 from tagboat.core.image import ImageName
 from tagboat.core.past_pushes import Diverted, find_diverted, in_order
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 PROJECT = Project(id="p", name="shop", image=ImageName("a.example", "shop"), created_at=NOW)

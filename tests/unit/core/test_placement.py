@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +12,7 @@ from tagboat.core.placement import (
 )
 from tagboat.core.run import EngineKind, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 
 STAGE = Stage(
     id="s1",

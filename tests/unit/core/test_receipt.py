@@ -1,6 +1,5 @@
 """What a ledger makes of the counts of an ingress that starts, restarts and ends."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -18,6 +17,7 @@ from tagboat.core.receipt import (
     count,
 )
 from tagboat.core.request_counts import EarlyEnd, EndedBy, InstanceCounts, ProcessCounts
+from tagboat.core.values import replace
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 OLD, NEW = Endpoint("127.0.0.1", 20000), Endpoint("127.0.0.1", 20001)

@@ -1,8 +1,7 @@
 """What a deploy makes of what project and stage say, and when that counts as changed."""
 
-from dataclasses import replace
-
 from tagboat.core.run import KEEP_ENTRYPOINT, NO_OPTIONS, RunConfig, RunOptions
+from tagboat.core.values import replace
 
 PLAIN = RunConfig(port=8080, healthcheck="", env={"A": "1"})
 

@@ -1,6 +1,5 @@
 """What an app keeps, and what follows from it."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +10,7 @@ from tagboat.core.image import volume_paths
 from tagboat.core.run import RunConfig, RunOptions
 from tagboat.core.storage import lasting_paths, stage_volumes, storage_warnings, strategy_in_force
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 
 STAGE = Stage(
     id="s1",

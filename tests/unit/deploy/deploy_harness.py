@@ -10,7 +10,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,7 @@ from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import Topic
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.edges import Edges
 from tagboat.deploy.pipeline import Pipeline

@@ -1,7 +1,5 @@
 """By which names a stage's instances are found on networks, and when."""
 
-from dataclasses import replace
-
 import pytest
 
 from tagboat.core.deploy import DeployStatus, InstanceState
@@ -9,6 +7,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import ImageName
 from tagboat.core.ports import Tx
 from tagboat.core.run import RunOptions
+from tagboat.core.values import replace
 from tagboat.deploy.reconcile import reconcile
 from tests.unit.deploy.deploy_harness import REFUSED, World
 

@@ -7,7 +7,7 @@ depend on the moment.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -23,6 +23,7 @@ from tagboat.core.deploy import (
     TakenBack,
 )
 from tagboat.core.errors import EngineError
+from tagboat.core.values import replace
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import reconcile

@@ -5,12 +5,12 @@ It drains beside the sweep, once, and a deploy that wants it back has it back.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 
 import pytest
 
 from tagboat.core.deploy import Instance, InstanceState, Step, StepName, StepStatus
 from tagboat.core.errors import EngineError
+from tagboat.core.values import replace
 from tagboat.deploy.drains import Drains
 from tagboat.deploy.reconcile import run_reconciler
 from tagboat.deploy.traffic import Traffic

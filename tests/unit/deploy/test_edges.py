@@ -2,11 +2,11 @@
 
 import asyncio
 import re
-from dataclasses import replace
 
 import pytest
 
 from tagboat.core.deploy import InstanceState, StepName, StepStatus
+from tagboat.core.values import replace
 from tagboat.deploy.edges import ALIVE_S, EDGES_LOOK_S, GRACE_S, REPORT_EVERY_S, Busy, Edges
 from tagboat.deploy.traffic import Traffic
 from tagboat.ingress.memory import MemoryIngress

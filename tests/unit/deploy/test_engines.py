@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 
 from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName
 from tagboat.core.errors import EngineMissingError, EngineUnavailableError
 from tagboat.core.run import EngineKind
+from tagboat.core.values import replace
 from tagboat.deploy.networks import tidy_networks
 from tagboat.deploy.ownership import own_labels
 from tagboat.deploy.pipeline import Pipeline

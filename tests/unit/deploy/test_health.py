@@ -7,6 +7,7 @@ from tagboat.core.errors import EngineError
 from tagboat.core.health import Manner, TestRun
 from tagboat.core.image import ImageInfo
 from tagboat.core.run import RunOptions
+from tagboat.core.values import replace
 from tagboat.deploy.context import read_context
 from tagboat.deploy.health import manner
 from tagboat.runtime.memory import MemoryImage
@@ -51,8 +52,7 @@ async def test_a_path_is_asked_as_people_ask_at_the_gate_and_in_the_watch(
 async def test_the_front_says_by_what_protocol_it_was_asked(world: World) -> None:
     deploy = await world.queue("v1")
     scene = await world.store.read(lambda reader: read_context(reader, deploy.id))
-    parts = world.services
-    object.__setattr__(parts, "front_proto", "https")
+    parts = replace(world.services, front_proto="https")
     assert manner(parts, scene) == Manner(host=HOST, proto="https", limit_s=5)
 
 

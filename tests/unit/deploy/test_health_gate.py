@@ -1,6 +1,5 @@
 """The health gate's verdicts."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.health import CLOSED, NOBODY_LISTENS, REFUSED, TestRun
 from tagboat.core.image import ImageInfo
+from tagboat.core.values import replace
 from tagboat.core.workload import TaskStatus, WorkloadStatus
 from tagboat.deploy.health_gate import (
     SETTLE_S,

@@ -1,7 +1,6 @@
 """Forgetting old deploys: not those that somebody still needs."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +9,7 @@ from tagboat.core.config import HISTORY_KEEP_DAYS, IMAGES_KEEP
 from tagboat.core.deploy import DeployStatus, InstanceState
 from tagboat.core.errors import NotFoundError, StoreUnavailableError
 from tagboat.core.ports import Topic, Tx
+from tagboat.core.values import replace
 from tagboat.deploy import history
 from tagboat.deploy.history import forget, keep_forgetting
 from tagboat.deploy.queue import DeployQueue

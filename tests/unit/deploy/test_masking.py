@@ -1,8 +1,6 @@
 """What is a secret of an app, or of its registry, is kept in no deploy."""
 
-import json
-from dataclasses import asdict
-
+import msgspec
 import pytest
 
 from tagboat.core.deploy import DeployStatus
@@ -34,4 +32,4 @@ async def test_what_the_engine_says_of_a_secret(led: World) -> None:
     led.runtime.fail("start", EngineError(f"cannot run {SECRET}"))
     ended = await led.carry_out(await led.queue("v1"))
     assert ended.reason == "cannot run ***"
-    assert SECRET not in json.dumps(asdict(ended), default=str)
+    assert SECRET not in msgspec.json.encode(ended).decode()

@@ -1,11 +1,10 @@
 """Instances of several tasks, which a runtime starts on several machines and moves by itself."""
 
-from dataclasses import replace
-
 import pytest
 
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName
 from tagboat.core.endpoint import Endpoint
+from tagboat.core.values import replace
 from tagboat.core.workload import TaskStatus, WorkloadStatus
 from tagboat.deploy.health_gate import HealthState, Signs, evaluate_health
 from tagboat.deploy.reconcile import reconcile

@@ -1,11 +1,10 @@
 """The network of each project: when it is made, who finds whom on it, and when it goes."""
 
-from dataclasses import replace
-
 import pytest
 
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.errors import EngineUnavailableError
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.networks import tidy_networks
 from tagboat.deploy.ownership import own_labels

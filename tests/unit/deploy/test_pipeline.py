@@ -1,7 +1,6 @@
 """The steps of a deploy: what each does, and how each fails."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -17,6 +16,7 @@ from tagboat.core.errors import (
 )
 from tagboat.core.image import Digest, ImageInfo
 from tagboat.core.push import Outcome
+from tagboat.core.values import replace
 from tagboat.deploy.containers import LOG_LINES
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.retry import delays

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
@@ -25,6 +24,7 @@ from tagboat.core.receipt import (
     SideCounts,
 )
 from tagboat.core.request_counts import EndedBy
+from tagboat.core.values import replace
 from tagboat.deploy import receipts
 from tagboat.deploy.fence import ClaimLostError
 from tagboat.deploy.pipeline import Pipeline

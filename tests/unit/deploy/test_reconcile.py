@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName
 from tagboat.core.errors import EngineError, EngineUnavailableError, StoreUnavailableError
+from tagboat.core.values import replace
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.reconcile import (
     RECONCILE_EVERY_S,

@@ -1,7 +1,5 @@
 """An app that cannot run twice, and commands that run once before a new version starts."""
 
-from dataclasses import replace
-
 import pytest
 
 from tagboat.core.catalog import Strategy
@@ -17,6 +15,7 @@ from tagboat.core.deploy import (
 from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import EngineError, EngineUnavailableError, IngressUnavailableError
 from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
+from tagboat.core.values import replace
 from tagboat.deploy.ownership import release_container
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.reconcile import reconcile

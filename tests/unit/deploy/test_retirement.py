@@ -1,7 +1,6 @@
 """Containers that a person made: a deploy replaces them, and they are stopped, not removed."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -20,6 +19,7 @@ from tagboat.core.errors import EngineError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Tx
 from tagboat.core.run import RunOptions
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import reconcile

@@ -6,7 +6,6 @@ What has stopped comes back as it was, what has outlived its time goes.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,6 +19,7 @@ from tagboat.core.errors import (
     IngressUnavailableError,
 )
 from tagboat.core.run import RunOptions
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.reconcile import RECONCILE_EVERY_S, reconcile, run_reconciler
 from tagboat.runtime.memory import MemoryImage

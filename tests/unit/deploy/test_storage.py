@@ -1,7 +1,5 @@
 """What an app keeps from one version to the next, and what it is given of the machine."""
 
-from dataclasses import replace
-
 import pytest
 
 from tagboat.core.catalog import Strategy
@@ -10,6 +8,7 @@ from tagboat.core.errors import DeployFailedError, EndpointTakenError
 from tagboat.core.image import ImageInfo
 from tagboat.core.run import RunOptions
 from tagboat.core.storage import image_volume_name
+from tagboat.core.values import replace
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import reconcile

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -16,6 +15,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Reader
 from tagboat.core.route import Route, RouteState
+from tagboat.core.values import replace
 from tagboat.deploy.routes import routes, routes_by_stage
 from tagboat.deploy.traffic import APPLY_EVERY_S, APPLY_RETRY_S, Traffic
 from tagboat.ingress.routing import routing_map

@@ -1,6 +1,5 @@
 """Live instances are looked after for as long as they live; trouble is told once."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +9,7 @@ from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.image import ImageInfo
 from tagboat.core.run import RunOptions
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadStatus
 from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.wellbeing import CRASHES, PEACE, observed

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -7,6 +6,7 @@ import pytest
 from tagboat.core.errors import IdentityError, IdentityProviderError, IdentityRejectedError
 from tagboat.core.oidc import LogoutNotice, OidcSettings, ProviderAnswer, SignInAttempt
 from tagboat.core.principal import Role
+from tagboat.core.values import replace
 from tagboat.identity.provider import OidcProvider, lacks_claims
 from tests.support.openid_provider import CLIENT_ID, LOGOUT_EVENT, Claims, OpenIdProvider
 from tests.unit.identity.conftest import CALLBACK, SIGN_IN, Build, query_back, sign_in

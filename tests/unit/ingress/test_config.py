@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import pytest
 
 from tagboat.core.errors import SettingsError
+from tagboat.core.values import replace
 from tagboat.ingress.config import ConfigInput, render_config
 
 INPUT = ConfigInput(listen=("127.0.0.1", 7080))

@@ -1,12 +1,12 @@
 import io
 import random
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tagboat.core.errors import InvalidValueError
+from tagboat.core.values import replace
 from tagboat.installation.archive import (
     DATABASE_NAME,
     KEY_NAME,

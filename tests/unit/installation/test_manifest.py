@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import pytest
 
 from tagboat.core.errors import InvalidValueError
+from tagboat.core.values import replace
 from tagboat.installation.manifest import (
     BackupContent,
     BackupManifest,

@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tagboat.core.oidc import (
     SignInAttempt,
 )
 from tagboat.core.principal import Principal, PrincipalKind, Role
+from tagboat.core.values import replace
 from tagboat.operations.operations import Operations
 from tagboat.operations.services import OidcService, OperationServices
 from tagboat.operations.sessions import SignedIn

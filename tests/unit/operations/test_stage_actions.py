@@ -5,7 +5,6 @@ after all, not now.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -28,6 +27,7 @@ from tagboat.core.image import ImageName
 from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome, Source
 from tagboat.core.run import RunOptions
+from tagboat.core.values import replace
 from tagboat.deploy import worker as worker_module
 from tagboat.deploy.ownership import release_container
 from tagboat.deploy.queue import DeployQueue

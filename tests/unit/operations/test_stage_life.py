@@ -1,7 +1,6 @@
 """Restart, stop and start of a stage: the orders, and what deploys and reconcile make of them."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -21,6 +20,7 @@ from tagboat.core.ports import Reader, Tx
 from tagboat.core.push import Outcome
 from tagboat.core.route import RouteState
 from tagboat.core.run import RunOptions
+from tagboat.core.values import replace
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import reconcile
 from tagboat.operations.stage_actions import StageActions

@@ -1,10 +1,9 @@
-from dataclasses import replace
-
 import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import EngineUnavailableError, RegistryDeniedError
 from tagboat.core.image import ImageName
+from tagboat.core.values import replace
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.diagnostics import DiagnosticCheck, diagnose
 from tagboat.runtime.memory import MemoryRuntime

@@ -1,12 +1,12 @@
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import PasswordCommandError, RegistryDeniedError, RegistryNotFoundError
+from tagboat.core.values import replace
 from tagboat.registry.password_command import CommandedLogin
 from tagboat.registry.passwords import CommandedPasswords
 from tests.support.clock import FakeClock

@@ -1,12 +1,11 @@
 """What is sealed of the rows, and what need not be."""
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 
 from tagboat.core.errors import SettingsError
 from tagboat.core.run import RunConfig, RunOptions
+from tagboat.core.values import replace
 from tagboat.store.cipher import Cipher
 from tagboat.store.rows import SealedRows
 

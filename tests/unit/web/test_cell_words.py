@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +16,7 @@ from tagboat.core.deploy import (
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.operations.queries.matrix import MatrixRow, StageCell
 from tagboat.web.cell_words import CellWords, cell_words, column_names, row_line, tag_change
 from tagboat.web.messages import Tone

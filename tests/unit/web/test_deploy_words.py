@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +13,7 @@ from tagboat.core.deploy import (
     StepStatus,
 )
 from tagboat.core.image import ImageName
+from tagboat.core.values import replace
 from tagboat.operations.queries.deploy_page import SurroundedDeploy
 from tagboat.operations.views import DeployView
 from tagboat.web.deploy_words import (

@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import pytest
 
 from tagboat.core.delivery import Named
+from tagboat.core.values import replace
 from tagboat.operations.queries.needs import Need, NeedKind, NeedTarget
 from tagboat.web.messages import Tone
 from tagboat.web.need_words import need_line, need_path

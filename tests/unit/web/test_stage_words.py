@@ -1,11 +1,11 @@
 """The sentences of the pages of projects and stages."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from tagboat.core.catalog import HeldPush
 from tagboat.core.deploy import DeployStatus
 from tagboat.core.ending import EndingKind
+from tagboat.core.values import replace
 from tagboat.operations.queries.lane import GapReason, gap_between
 from tagboat.operations.queries.matrix import StageCell
 from tagboat.web import stage_words as said

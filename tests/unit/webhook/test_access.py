@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +13,7 @@ from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.image import parse_image_ref
 from tagboat.core.ports import Reader, Topic
 from tagboat.core.project_webhook import ProjectWebhook, hash_secret
+from tagboat.core.values import replace
 from tagboat.intake.intake import is_certain
 from tagboat.store import SqlStore, open_store
 from tagboat.store.settings import SettingReads

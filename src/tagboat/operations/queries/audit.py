@@ -1,9 +1,10 @@
 """The audit, as admins read it: by filters, page by page, or as a whole."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+
+from msgspec import Struct
 
 from tagboat.core.audit import AuditEntry, AuditFilter, AuditPlace
 from tagboat.core.errors import FieldError, ForbiddenError, InvalidValueError
@@ -16,8 +17,7 @@ EXPORTED_AT_ONCE = 200
 """Entries that an export reads at once: encoding them must not hold up other calls."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditQuestion:
+class AuditQuestion(Struct, frozen=True, kw_only=True):
     """The entries that are wanted; None: any.
 
     `actor` is the name of an account or token, or a kind of principal. `project` is a name or an
@@ -32,8 +32,7 @@ class AuditQuestion:
     until: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AuditQueries:
+class AuditQueries(Struct, frozen=True):
     """Reads of the audit. All raise ForbiddenError for others than admins, and FieldError."""
 
     services: OperationServices

@@ -1,6 +1,6 @@
 """Projects, stages, registries, webhook URLs, and what a push of each known tag would do."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tagboat.core.catalog import Registry
 from tagboat.core.page_port import StagePlace
@@ -10,16 +10,14 @@ from tagboat.operations.views import ProjectView, StageView, Views
 from tagboat.operations.webhooks import WebhookView
 
 
-@dataclass(frozen=True, slots=True)
-class StageFilter:
+class StageFilter(Struct, frozen=True):
     """Limits a list to a project, a stage or both, by id or by name. None: to no one."""
 
     project: str | None = None
     stage: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogQueries:
+class CatalogQueries(Struct, frozen=True):
     """Reads of the catalog. Single things raise NotFoundError where they do not exist.
 
     A page starts after the name `after` and has at most `limit` items.

@@ -2,7 +2,8 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Stage, run_config
 from tagboat.core.changes import (
@@ -18,6 +19,7 @@ from tagboat.core.errors import NotFoundError
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Reader
 from tagboat.core.run import RunConfig
+from tagboat.core.values import replace
 from tagboat.deploy.context import registry_of
 from tagboat.operations.image_facts import WITHIN_S, ImageAt, ImageFacts, KnownImages
 from tagboat.operations.services import OperationServices
@@ -27,8 +29,7 @@ from tagboat.operations.way_back import live_in
 _NO_CONFIG = "the configuration of what is live was not recorded"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class Side(Struct, frozen=True, kw_only=True):
     """One side of a comparison. `digest` is None before the tag was resolved.
 
     `size` is bytes on the engine, None where it is not there.
@@ -40,8 +41,7 @@ class Side:
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     """The difference between what is live in a stage and what a deploy brings there.
 
     `before` is None where nothing is live. `image` is what differs in the images' own
@@ -63,8 +63,7 @@ class Comparison:
     unknown: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingChanges:
+class PendingChanges(Struct, frozen=True, kw_only=True):
     """The changes of a stage that are saved and not live, field by field.
 
     `live` is the newest live instance, None where nothing is; then nothing is pending. `reason`
@@ -78,8 +77,7 @@ class PendingChanges:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparedFacts:
+class ComparedFacts(Struct, frozen=True, kw_only=True):
     """The record of both sides, read in one transaction.
 
     `before_config` is None where it was not recorded, and where nothing is live.

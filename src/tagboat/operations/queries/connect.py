@@ -1,7 +1,8 @@
 """The last calls of senders and registries, and registries that should call and do not."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.ages import in_words
 from tagboat.core.catalog import Project, Registry
@@ -16,16 +17,14 @@ CALLS_LOOKED_AT = 20
 """So many of the newest calls are looked at for those after a moment."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeardSender:
+class HeardSender(Struct, frozen=True, kw_only=True):
     """A sender that has called; `last` is its last call."""
 
     sender: str
     last: HeardCall
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeardRegistry:
+class HeardRegistry(Struct, frozen=True, kw_only=True):
     """A registry host that has a project or is configured; `registry` is None if it is not.
 
     `last` is the last call about its images, None if nobody called; `silence` is set if it should
@@ -58,16 +57,14 @@ class HeardRegistry:
         return self.registry.name if self.registry else self.host
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(Struct, frozen=True):
     """The senders, the one heard last first, and the registries in order of name."""
 
     senders: tuple[HeardSender, ...]
     registries: tuple[HeardRegistry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectQueries:
+class ConnectQueries(Struct, frozen=True):
     """Reads of what was heard."""
 
     services: OperationServices

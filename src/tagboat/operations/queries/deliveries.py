@@ -3,7 +3,6 @@
 import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -28,8 +27,7 @@ SENDERS_LOOKED_AT = 50
 """Of so many of the newest calls the senders are looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryRow:
+class DeliveryRow(msgspec.Struct, frozen=True):
     """A call of a webhook URL. `outcome` is a word or two, `reason` the sentence that explains it.
 
     `webhook_name` is None for the global URL, and for a URL that was revoked. `needs_you` is True
@@ -45,8 +43,7 @@ class DeliveryRow:
     needs_you: bool
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryDetail:
+class DeliveryDetail(msgspec.Struct, frozen=True):
     """A call with all that is kept of it; `result` is the answer, decoded."""
 
     row: DeliveryRow
@@ -54,8 +51,7 @@ class DeliveryDetail:
     result: object
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryQueries:
+class DeliveryQueries(msgspec.Struct, frozen=True):
     """Reads of the log of webhook calls."""
 
     services: OperationServices

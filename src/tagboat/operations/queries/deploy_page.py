@@ -1,6 +1,6 @@
 """A deploy with what surrounds it: its instance, the one that it replaces, and what serves now."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
 from tagboat.core.ports import Reader
@@ -10,8 +10,7 @@ from tagboat.operations.services import OperationServices
 from tagboat.operations.views import DeployView, Views
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SurroundedDeploy:
+class SurroundedDeploy(Struct, frozen=True, kw_only=True):
     """A deploy with its surroundings.
 
     `instance` is the one that it started, None before that. `before` is the one that it replaces or
@@ -37,8 +36,7 @@ class SurroundedDeploy:
         return self.instance is not None and self.instance.state in ACTIVE_STATES
 
 
-@dataclass(frozen=True, slots=True)
-class DeployPageQuery:
+class DeployPageQuery(Struct, frozen=True):
     """Reads a deploy for its page, in one transaction."""
 
     services: OperationServices

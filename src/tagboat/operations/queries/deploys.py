@@ -1,8 +1,9 @@
 """Deploys and instances."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec import Struct
 
 from tagboat.core.audit import AuditFilter
 from tagboat.core.deploy import Deploy, DeployStatus, InstanceState
@@ -18,8 +19,7 @@ _QUEUED_WITHIN = timedelta(hours=1)
 _SEE_AUDIT = "the page Audit says when, and by whom"
 
 
-@dataclass(frozen=True, slots=True)
-class DeployQueries:
+class DeployQueries(Struct, frozen=True):
     """Reads of deploys and instances. Single things raise NotFoundError where they do not exist.
 
     Lists come newest first, from the first older than the id `before`.

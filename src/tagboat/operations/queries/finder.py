@@ -1,7 +1,8 @@
 """Finds projects with their stages, and tags of one project, by a few letters."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.ports import Reader
@@ -11,8 +12,7 @@ MOST_FOUND = 8
 """Projects or tags that are listed: more are no help while somebody types."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundProject:
+class FoundProject(Struct, frozen=True):
     """A project with its stages, in the order in which they are tried.
 
     `may_act` is False where the actor is limited to other projects.
@@ -23,8 +23,7 @@ class FoundProject:
     may_act: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Finds:
+class Finds(Struct, frozen=True):
     """Projects whose name contains a text, and the one of exactly that name, None for none.
 
     `tags` are known tags of that one, those first seen last first.
@@ -35,8 +34,7 @@ class Finds:
     tags: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FinderQuery:
+class FinderQuery(Struct, frozen=True):
     """Finds by name, in a number of statements that does not grow with what there is."""
 
     services: OperationServices

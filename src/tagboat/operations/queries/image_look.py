@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Registry
 from tagboat.core.decision import normal_tag
@@ -20,8 +21,7 @@ ANSWERS_WITHIN_S = 4.0
 _EVERY_TAG = TagPattern("*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TagMatches:
+class TagMatches(Struct, frozen=True, kw_only=True):
     """The effect of a pattern on the tags that a registry has.
 
     `matching` is how many of the `tags` match, and `newest` are the first of them, newest first.
@@ -34,8 +34,7 @@ class TagMatches:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageLook:
+class ImageLook(Struct, frozen=True, kw_only=True):
     """The newest tags of an image, and its configuration.
 
     `info` is that of the newest tag, None with an `error` in words.
@@ -56,8 +55,7 @@ class ImageLook:
         return healthcheck_of(self.info) if self.info else ""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageLookQueries:
+class ImageLookQueries(Struct, frozen=True):
     """Asks a registry about an image, for a limited time. Changes nothing."""
 
     services: OperationServices

@@ -1,7 +1,8 @@
 """The way of a tag from one stage of a project to the next, and what is between the two."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.deploy import Instance
 from tagboat.operations.queries.matrix import StageCell
@@ -21,8 +22,7 @@ class GapReason(StrEnum):
     NOT_YET = "not yet"
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """The difference between two stages.
 
     `offered` is the instance whose digest can be promoted, None where there is nothing to promote.

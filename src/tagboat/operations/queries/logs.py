@@ -1,8 +1,9 @@
 """The logs of instances, and the log of a stage that matters now."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import EngineNotFoundError, FieldError, InvalidValueError, NotFoundError
@@ -19,16 +20,14 @@ USUAL_TAIL = 100
 _SERVING_FIRST = (InstanceState.LIVE, InstanceState.STARTING, InstanceState.DRAINING)
 
 
-@dataclass(frozen=True, slots=True)
-class LogWindow:
+class LogWindow(Struct, frozen=True):
     """The last `tail` lines of a log, of those written at `since` or later; None is any time."""
 
     tail: int
     since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StageLog:
+class StageLog(Struct, frozen=True):
     """The last lines of a stage's log, oldest first.
 
     They are those of `instance`, or those that the failed `deploy` has kept of its container.
@@ -39,8 +38,7 @@ class StageLog:
     deploy: DeployView | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LogQueries:
+class LogQueries(Struct, frozen=True):
     """Reads of what containers wrote, with the secrets of their apps masked."""
 
     services: OperationServices

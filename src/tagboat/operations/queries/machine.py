@@ -3,7 +3,8 @@
 import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.errors import IngressUnavailableError
@@ -22,8 +23,7 @@ _ANSWERS_LIMIT_S = 1.0
 """Seconds that a scrape waits for a hanging ingress: the other metrics are wanted all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageVolume:
+class StageVolume(Struct, frozen=True):
     """A volume that Tagboat made; without a project its stage was deleted.
 
     `size` is bytes, None where the engine does not say. `node` is where it is, by the record, on a
@@ -37,16 +37,14 @@ class StageVolume:
     node: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectNetwork:
+class ProjectNetwork(Struct, frozen=True):
     """A network that Tagboat made for a project; None while that of a deleted one is removed."""
 
     name: str
     project: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SpaceTaken:
+class SpaceTaken(Struct, frozen=True):
     """The images that Tagboat pulled, with their bytes at most, and its volumes."""
 
     images: int
@@ -54,8 +52,7 @@ class SpaceTaken:
     volumes: tuple[StageVolume, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MachineQueries:
+class MachineQueries(Struct, frozen=True):
     """Reads of what the machine has, and what the ingress counts."""
 
     services: OperationServices

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.catalog import HeldPush, Project, Stage
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
@@ -32,8 +33,7 @@ class ProjectState(StrEnum):
     WAITING = "waiting"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageCell:
+class StageCell(Struct, frozen=True, kw_only=True):
     """A stage as it is now.
 
     `live` comes newest first, `under_way` (queued and running) and `waiting` (pushes that wait for
@@ -50,8 +50,7 @@ class StageCell:
     trouble: Vitals | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixFilter:
+class MatrixFilter(Struct, frozen=True):
     """The projects of a page: `limit` by name beyond `after`, in a state, None for any.
 
     Their names contain `text`.
@@ -63,16 +62,14 @@ class MatrixFilter:
     limit: int = 50
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixRow:
+class MatrixRow(Struct, frozen=True):
     """A project with its stages, in the order in which they are tried."""
 
     project: Project
     cells: tuple[StageCell, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matrix:
+class Matrix(Struct, frozen=True, kw_only=True):
     """A page of projects.
 
     `more` is True if there are projects beyond these. `names` are the most common names of stages

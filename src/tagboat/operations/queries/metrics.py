@@ -8,8 +8,9 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.counters import Counters, Durations, Series
@@ -30,8 +31,7 @@ _NO_COMPONENTS = frozenset({"registries"})
 _UNWELL_S = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageNumbers:
+class StageNumbers(Struct, frozen=True, kw_only=True):
     """The numbers of one stage, with the names of its project and itself.
 
     `live` and `troubled` count live instances, all and those that need a person. `ended` counts
@@ -50,8 +50,7 @@ class StageNumbers:
     answers: CodeClasses | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricsSnapshot:
+class MetricsSnapshot(Struct, frozen=True, kw_only=True):
     """Numbers at one moment.
 
     `open_deploys` are counted by status, `components` and `registries` are True where they work, by
@@ -68,8 +67,7 @@ class MetricsSnapshot:
     images_bytes: float
 
 
-@dataclass(frozen=True, slots=True)
-class MetricsQuery:
+class MetricsQuery(Struct, frozen=True):
     """Reads of the numbers for monitoring."""
 
     services: OperationServices

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.delivery import Named
@@ -50,8 +51,7 @@ class NeedTarget(StrEnum):
     DISK = "disk"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
+class Need(Struct, frozen=True, kw_only=True):
     """A thing that needs a person.
 
     `sentence` says what is wrong, without project and stage; `todo` what to do, as a command or in
@@ -69,16 +69,14 @@ class Need:
     target_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """The `first` things that need a person; `count` is the number of all of them."""
 
     first: tuple[Need, ...]
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class NeedQueries:
+class NeedQueries(Struct, frozen=True):
     """Reads of what needs a person."""
 
     services: OperationServices
@@ -145,8 +143,7 @@ def read_needs(reader: Reader, only: StageFilter, now: datetime, most: int | Non
     return Needs((*found, *general)[:most], count + len(general))
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     project: Project
     stage: Stage
 

@@ -2,14 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from msgspec import Struct
 
 from tagboat.core.catalog import HeldPush, Stage
 from tagboat.core.deploy import ACTIVE_STATES, Deploy, Instance, InstanceState, TakenBack, Version
 from tagboat.core.errors import ConflictError
 from tagboat.core.page_port import StagePlace
 from tagboat.core.ports import Reader
+from tagboat.core.values import replace
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.queries.deliveries import DeliveryRow, senders_needing_you
 from tagboat.operations.queries.needs import Need, NeedQueries
@@ -27,8 +29,7 @@ from tagboat.operations.way_back import (
 K = TypeVar("K", Deploy, Instance, HeldPush, TakenBack)
 
 
-@dataclass(frozen=True, slots=True)
-class StageOverview:
+class StageOverview(Struct, frozen=True):
     """A stage as it is now.
 
     `live` comes newest first, `under_way` (queued and running) oldest first, `waiting` are the
@@ -44,8 +45,7 @@ class StageOverview:
     needs_you: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Struct, frozen=True):
     """A page of stages; `senders` are the newest calls of senders that need a person.
 
     `needs` are all things that need a person. Both are empty but on the first page.
@@ -56,8 +56,7 @@ class Overview:
     needs: tuple[Need, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class OverviewQuery:
+class OverviewQuery(Struct, frozen=True):
     """Reads the overview, in a number of statements that does not depend on how much there is."""
 
     services: OperationServices

@@ -1,7 +1,8 @@
 """The page of the overview: one moment of what runs where, and of what needs a person."""
 
 import asyncio
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.ports import Reader
 from tagboat.operations.queries.catalog import StageFilter
@@ -10,8 +11,7 @@ from tagboat.operations.queries.needs import Needs, low_disks, read_needs, with_
 from tagboat.operations.services import OperationServices
 
 
-@dataclass(frozen=True, slots=True)
-class OverviewPage:
+class OverviewPage(Struct, frozen=True):
     """Projects with their stages, and the needs, as they were after `last_event`, an id."""
 
     matrix: Matrix
@@ -19,8 +19,7 @@ class OverviewPage:
     last_event: int
 
 
-@dataclass(frozen=True, slots=True)
-class OverviewPageQuery:
+class OverviewPageQuery(Struct, frozen=True):
     """Reads the page, in a number of statements that does not depend on how much there is."""
 
     services: OperationServices

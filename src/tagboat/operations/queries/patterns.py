@@ -1,8 +1,9 @@
 """A pattern before it is saved: which known tags match, and what it would have changed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.decision import shadowed
@@ -15,6 +16,7 @@ from tagboat.core.past_pushes import Diverted, find_diverted, in_order
 from tagboat.core.ports import Reader
 from tagboat.core.tags import TagPattern
 from tagboat.core.unmatchable import unmatchable
+from tagboat.core.values import replace
 from tagboat.operations.registry_lookup import registry_among
 from tagboat.operations.services import OperationServices
 
@@ -28,8 +30,7 @@ _NEW = ""
 """The id of a stage that is not saved yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternPreview:
+class PatternPreview(Struct, frozen=True, kw_only=True):
     """The effect of a pattern of a stage on what has been.
 
     `matching` is how many of `tags` known tags match, and `newest` are the first of them, newest
@@ -46,8 +47,7 @@ class PatternPreview:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PatternQueries:
+class PatternQueries(Struct, frozen=True):
     """Tries patterns on the tags and pushes that are on record. Changes nothing."""
 
     services: OperationServices

@@ -1,6 +1,6 @@
 """Projects and stages by name, each with everything that its page shows, in one transaction."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tagboat.core.catalog import Project, Registry, Stage, run_config
 from tagboat.core.changes import ConfigChange, config_changes
@@ -32,16 +32,14 @@ from tagboat.operations.way_back import find_way_back, live_in
 _NAME_SHOWN = 80
 
 
-@dataclass(frozen=True, slots=True)
-class PolledRow:
+class PolledRow(Struct, frozen=True):
     """A project with its stages as they are now, and the state of its polls."""
 
     row: MatrixRow
     poll: PollState
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectListing:
+class ProjectListing(Struct, frozen=True):
     """A page of projects by name. `more` is True if there are others beyond; `projects` is all."""
 
     rows: tuple[PolledRow, ...]
@@ -49,8 +47,7 @@ class ProjectListing:
     projects: int
 
 
-@dataclass(frozen=True, slots=True)
-class StageOnPage:
+class StageOnPage(Struct, frozen=True):
     """A stage as it is now.
 
     `lags` is True if its live instance was started with another configuration than is saved.
@@ -61,8 +58,7 @@ class StageOnPage:
     lags: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectOverview:
+class ProjectOverview(Struct, frozen=True, kw_only=True):
     """A project with its stages, in the order in which they are tried.
 
     `registry` is the one that its image is in, None for one that is not configured. `volumes` are
@@ -81,8 +77,7 @@ class ProjectOverview:
         return self.view.project
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageDetail:
+class StageDetail(Struct, frozen=True, kw_only=True):
     """A stage with its instances, its history, and what is saved and not live.
 
     `others` are the other stages of its project. `volumes` are the engine's names of its volumes.
@@ -109,8 +104,7 @@ class StageDetail:
         return self.view.stage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackPreview:
+class RollbackPreview(Struct, frozen=True, kw_only=True):
     """The effect of a rollback of a stage, before it is ordered.
 
     `target` is the instance that comes back with its `deploy`; None where there is none, and then
@@ -130,8 +124,7 @@ class RollbackPreview:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectPageQueries:
+class ProjectPageQueries(Struct, frozen=True):
     """Reads for the pages of projects and stages. All raise NotFoundError for unknown names."""
 
     services: OperationServices

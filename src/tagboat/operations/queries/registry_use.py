@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.catalog import Registry
 from tagboat.core.polling import RegistryBackoff
@@ -10,8 +11,7 @@ from tagboat.core.ports import Reader
 from tagboat.operations.services import OperationServices
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryUse:
+class RegistryUse(Struct, frozen=True):
     """A registry, and the names of the projects whose images it has, in order.
 
     `named_by` are those of them that name it, for which it cannot be deleted. `trouble` is set
@@ -24,8 +24,7 @@ class RegistryUse:
     trouble: RegistryBackoff | None
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryUseQueries:
+class RegistryUseQueries(Struct, frozen=True):
     """Reads of registries for pages. Nothing is asked of a registry."""
 
     services: OperationServices

@@ -1,7 +1,8 @@
 """The history of a stage: versions that were live, when, and how each ended."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.ending import Ending, how_it_ended
@@ -11,16 +12,14 @@ from tagboat.operations.views import StageView, Views
 from tagboat.operations.way_back import not_kept
 
 
-@dataclass(frozen=True, slots=True)
-class RollbackOption:
+class RollbackOption(Struct, frozen=True):
     """The answer to a rollback to an instance; `reason` says why not, or what to know before."""
 
     possible: bool
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LivePeriod:
+class LivePeriod(Struct, frozen=True, kw_only=True):
     """The time in which an instance of `deploy` was the live one.
 
     `live_until` is None while it is. `requests_lost` counts requests that failed in the change to
@@ -38,8 +37,7 @@ class LivePeriod:
     warning: str
 
 
-@dataclass(frozen=True, slots=True)
-class StageHistory:
+class StageHistory(Struct, frozen=True):
     """A part of what was live in a stage, newest first."""
 
     stage: StageView

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.decision import decide, unless_lower, unless_taken_back
@@ -20,8 +21,7 @@ _BY_POLL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TagView:
+class TagView(Struct, frozen=True):
     """A known tag; its verdict says what became of it and why, None if that is not on record.
 
     `reason` says what a push of it would do now, and why; `live_in` are the stages where an
@@ -35,8 +35,7 @@ class TagView:
     status: DeployStatus | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TagQueries:
+class TagQueries(Struct, frozen=True):
     """Reads of known tags. All raise NotFoundError for a project that does not exist."""
 
     services: OperationServices
@@ -66,8 +65,7 @@ class TagQueries:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class StageFacts:
+class StageFacts(Struct, frozen=True):
     """The tags that a stage has or will have, and the versions that were taken back there."""
 
     serving: Sequence[Serving]

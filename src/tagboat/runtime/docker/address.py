@@ -1,9 +1,10 @@
 """The address of an engine, as a person gives it, parsed once."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Struct
 
 from tagboat.core.errors import InvalidValueError
 
@@ -24,8 +25,7 @@ class EngineTransport(StrEnum):
     SSH = "ssh"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineAddress:
+class EngineAddress(Struct, frozen=True, kw_only=True):
     """A parsed address. `shown` is fit for people: no user, no password.
 
     `base_url` is what API paths are joined to; `socket` is the Unix socket (of the far side for

@@ -9,13 +9,13 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 # aiodocker lets aiohttp's own errors and types through, so the code that maps them must know both.
 import aiohttp
 from aiodocker import Docker, DockerError
+from msgspec import Struct, field
 
 from tagboat.core.errors import EngineError, EngineUnavailableError, TagboatError
 from tagboat.runtime.docker.address import EngineAddress, EngineTransport
@@ -39,8 +39,7 @@ Linux asks after 30 s, and thrice 10 s later.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamRequest:
+class StreamRequest(Struct, frozen=True, kw_only=True):
     """A call whose answer is read as it comes: in all at most `limit_s` seconds (None.
 
     Any time), `idle_s` for each chunk.

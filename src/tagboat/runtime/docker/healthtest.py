@@ -4,8 +4,9 @@ What to run is pure.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.health import TestRun
 from tagboat.runtime.docker.loglines import last_line
@@ -21,8 +22,7 @@ _SECOND = 1_000_000_000
 ConfigJson = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class HealthTest:
+class HealthTest(Struct, frozen=True):
     """A HEALTHCHECK's command line, and how many seconds one run may take."""
 
     command: tuple[str, ...]

@@ -6,7 +6,8 @@ Status, headers, and the beginning of the body.
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.runtime.docker.loglines import first_line
 
@@ -20,8 +21,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})\b")
 _CHUNK_BYTES = re.compile(rb"[0-9a-fA-F]{1,8}")
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeAnswer:
+class ProbeAnswer(Struct, frozen=True):
     """The head of an answer; header names are in lower case, of several alike the first counts.
 
     A 2xx comes without them.

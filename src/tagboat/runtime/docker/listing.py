@@ -5,7 +5,8 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.workload import WorkloadStatus
 from tagboat.runtime.docker import wire
@@ -23,8 +24,7 @@ _DAY_S = 24 * 3600
 _COMPARED = ("Names", "Labels", "Ports", "Mounts")
 
 
-@dataclass(slots=True)
-class _KnownContainer:
+class _KnownContainer(Struct):
     """A status, with what its listing says of the rest, and when both were seen, in seconds."""
 
     status: WorkloadStatus

@@ -10,8 +10,9 @@ import struct
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct, field
 
 from tagboat.core.colours import TextMark, coloured
 from tagboat.core.harmless import harmless
@@ -33,8 +34,7 @@ _YEAR_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOSECONDS_PER_SECOND = 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class StampedLine:
+class StampedLine(Struct, frozen=True):
     """A line fit to be shown; `at` is in nanoseconds since 1970, None where it has no time.
 
     `marks` are the colours of parts of it.
@@ -62,8 +62,7 @@ def engine_time(at: int) -> str:
     return f"{at // _NANOSECONDS_PER_SECOND}.{at % _NANOSECONDS_PER_SECOND:09d}"
 
 
-@dataclass(slots=True)
-class _Line:
+class _Line(Struct):
     """The beginning of a line whose end has not come yet; `cut` once it has grown too long."""
 
     data: bytearray = field(default_factory=bytearray)

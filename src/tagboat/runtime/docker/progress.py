@@ -1,7 +1,8 @@
 """The progress of a pull, in words, out of the engine's messages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 INTERVAL_S = 0.5
 
@@ -12,8 +13,7 @@ _READY = frozenset({"Pull complete", "Already exists"})
 _LAYER_STATUSES = _ARRIVED | {"Pulling fs layer", "Waiting", "Downloading", "Verifying Checksum"}
 
 
-@dataclass(slots=True)
-class _Layer:
+class _Layer(Struct):
     current: int = 0
     total: int = 0
     ready: bool = False

@@ -3,8 +3,9 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tagboat.core.errors import EngineError
 from tagboat.core.placement import unknown_to_a_swarm
@@ -43,8 +44,7 @@ _MODE = re.compile(r"mode=([0-7]{3,4})")
 _SIZE_UNITS = {"": 0, "k": 10, "m": 20, "g": 30}
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(Struct, frozen=True):
     """A file of a workload that is in the swarm as a secret or a config."""
 
     id: str

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError
 from tagboat.core.generics import T
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadStatus
 from tagboat.runtime.docker.wire import Json
 from tagboat.runtime.swarm.managers import OutOfSequenceError, SwarmManagers

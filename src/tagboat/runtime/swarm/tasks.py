@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from msgspec import Struct
+
 from tagboat.core.endpoint import Endpoint
+from tagboat.core.values import replace
 from tagboat.core.workload import TaskStatus, WorkloadStatus
 from tagboat.runtime.docker.loglines import first_line
 from tagboat.runtime.docker.refusal import clean
@@ -35,8 +37,7 @@ _AFTERWARDS = timedelta(seconds=0.5)
 _UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class SwarmNode:
+class SwarmNode(Struct, frozen=True):
     """A machine of the swarm: its name, address, and whether the managers hear of it.
 
     After an election the new leader has yet to hear of each machine, dead or not: until then it is
@@ -74,8 +75,7 @@ def _read_node(answer: Json) -> SwarmNode:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SwarmTask:
+class SwarmTask(Struct, frozen=True):
     """One task. `node` is None before it has one, and where that was removed from the swarm.
 
     `began` is False where the engine could not start its program. `abandoned` is True once nobody

@@ -1,8 +1,8 @@
 """One deploy: how it goes, its log, what it changes, and the orders that it takes."""
 
 import asyncio
-from dataclasses import dataclass
 
+from msgspec import Struct
 from starlette.responses import Response
 
 from tagboat.api.schemas import RollbackCreate
@@ -39,8 +39,7 @@ _DEPLOY_TOPICS = (EventTopic.DEPLOY, EventTopic.STEP, EventTopic.LOG, EventTopic
 router = PageRouter()
 
 
-@dataclass(frozen=True, slots=True)
-class ShownLog:
+class ShownLog(Struct, frozen=True):
     """A log with the name of its side, `new` or `old`; `why` says why it is empty."""
 
     side: str

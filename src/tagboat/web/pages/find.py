@@ -1,7 +1,6 @@
 """The palette: what a few words lead to, and the orders that can be given by them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import cast
 
 import msgspec
@@ -10,6 +9,7 @@ from starlette.responses import Response
 from tagboat.api.schemas import RollbackCreate
 from tagboat.core.errors import NotFoundError, TagboatError
 from tagboat.core.principal import Principal, Role
+from tagboat.core.values import replace
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.views import StageView
 from tagboat.web.form_bodies import as_body
@@ -31,8 +31,7 @@ from tagboat.web.visits import Visit
 router = PageRouter()
 
 
-@dataclass(frozen=True, slots=True)
-class TypedOrder:
+class TypedOrder(msgspec.Struct, frozen=True):
     """An order that was typed: its words, its stage, and where a promotion comes from."""
 
     command: TypedCommand

@@ -2,12 +2,12 @@
 
 import asyncio
 import re
-from dataclasses import replace
 
 from starlette.responses import PlainTextResponse, Response
 
 from tagboat.core.errors import EngineError
 from tagboat.core.moments import written_at
+from tagboat.core.values import replace
 from tagboat.operations.queries.logs import MAX_TAIL, LogWindow
 from tagboat.web.error_pages import sentence_of
 from tagboat.web.log_sources import (

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from starlette.responses import Response
 
 from tagboat.api.run_schemas import RunModel
@@ -35,8 +35,7 @@ _MOST_REGISTRIES = 200
 router = PageRouter()
 
 
-@dataclass(frozen=True, slots=True)
-class NewProject:
+class NewProject(Struct, frozen=True):
     """The project, its first stage, and the tag to deploy at once, empty for none."""
 
     fields: Mapping[str, object]

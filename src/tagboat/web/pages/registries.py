@@ -1,7 +1,6 @@
 """Registries: which there are, what they are used for, their test in words, and their forms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from starlette.responses import Response
 
@@ -11,6 +10,7 @@ from tagboat.core.catalog import RegistryKind
 from tagboat.core.errors import ConflictError, TagboatError
 from tagboat.core.events import EventTopic
 from tagboat.core.principal import Role
+from tagboat.core.values import replace
 from tagboat.operations.registries import Choice
 from tagboat.operations.services import Check
 from tagboat.web.form_bodies import VERSION, ChangedMeanwhileError, as_body, check_version

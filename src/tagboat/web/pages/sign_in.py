@@ -1,12 +1,12 @@
 """Signing in and out, and the first account by the set-up link."""
 
-from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from tagboat.core.errors import ConflictError, FieldError, TagboatError, TooManyAttemptsError
+from tagboat.core.values import replace
 from tagboat.http.forgery import check_origin
 from tagboat.http.session_cookie import CSRF, csrf_token
 from tagboat.operations.sessions import SignedIn

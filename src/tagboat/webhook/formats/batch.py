@@ -1,15 +1,15 @@
 """An array of events, each read as a call."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.webhook.formats.call import Call, ParsedNotification
 from tagboat.webhook.formats.image_rules import merge_parsed
 
 
-@dataclass(slots=True)
-class EventBatch:
+class EventBatch(Struct):
     """An array as a format: `NAME` is the first event's sender, `parts` are (reader, call)."""
 
     NAME: str

@@ -3,7 +3,6 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -23,8 +22,7 @@ from tagboat.core.image import (
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One authentic call: header names in lower case, and the decoded JSON body.
 
     Formats get an object as `body`. `registry_host` is the host of the registry that the URL names
@@ -36,8 +34,7 @@ class Call:
     registry_host: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AnnouncedImage:
+class AnnouncedImage(msgspec.Struct, frozen=True):
     """A pushed image as its sender writes it, not yet checked (`check_image`).
 
     `host` is empty if the sender names none, `tag` if there is none. `media_types` are those that
@@ -53,8 +50,7 @@ class AnnouncedImage:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class UnqualifiedImage:
+class UnqualifiedImage(msgspec.Struct, frozen=True):
     """An image whose sender names no host. `path` is not checked yet: only whole names are."""
 
     path: str
@@ -62,8 +58,7 @@ class UnqualifiedImage:
     digest: Digest | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SkippedImage:
+class SkippedImage(msgspec.Struct, frozen=True):
     """An event that cannot be used; `needs_you` means that a person has to change something.
 
     `image` is the repository as the sender writes it, printable and shortened; None if it
@@ -75,8 +70,7 @@ class SkippedImage:
     needs_you: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedNotification:
+class ParsedNotification(msgspec.Struct, frozen=True):
     """The images that a call announces, and the events that were `skipped`.
 
     The host of the images in `unqualified` has still to be found. `reason` says why there are no

@@ -1,10 +1,10 @@
 """Tagboat's own format: `{"image": "registry/org/app:tag"}`, optionally with `tag` and `digest`."""
 
-from dataclasses import replace
 from typing import Any
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import parse_digest, parse_image_ref, parse_tag
+from tagboat.core.values import replace
 from tagboat.webhook.formats.call import Call, ParsedNotification, name_on, shown, text_at
 from tagboat.webhook.formats.cloud_event import is_cloud_event
 

@@ -1,6 +1,5 @@
 """Why a stage does not serve what the stage before it serves."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +16,7 @@ from tagboat.core.deploy import (
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.image import Digest
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.values import replace
 from tagboat.operations.queries.lane import Gap, GapReason, gap_between
 from tagboat.operations.queries.matrix import StageCell
 

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from tagboat.core.values import replace
 from tagboat.core.workload import TaskStatus, WorkloadStatus
 from tagboat.runtime.docker.listing import (
     INSPECTED_WITHIN_S,

@@ -1,6 +1,5 @@
 import base64
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +8,7 @@ from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.host_access import Bind, Device, Published
 from tagboat.core.image import Digest, parse_image_name
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
 from tagboat.runtime.docker import image_wire, wire
 from tests.support.endpoints import port_of

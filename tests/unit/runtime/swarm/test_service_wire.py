@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import pytest
 
 from tagboat.core.errors import EngineError
 from tagboat.core.host_access import Device, Published
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
 from tagboat.runtime.swarm.service_wire import (
     REPLICAS_LABEL,
