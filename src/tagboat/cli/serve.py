@@ -1,5 +1,6 @@
 """`tagboat serve`. Its options are in main.py: the server runs without loading typer."""
 
+import gc
 import sys
 from types import ModuleType
 
@@ -18,9 +19,13 @@ def serve_command(context: CommandContext) -> int:
     """Run the server until it is stopped; return the exit code."""
     settings = context.settings(dotenv=True)
     leave_out()
-    # Imported after the line above, which it depends on.
+    # What is loaded stays: looking for garbage in it takes a fifth of the time of loading.
+    gc.disable()
+    # Imported after leave_out, which it depends on.
     from tagboat.app import serve
 
+    gc.freeze()
+    gc.enable()
     return serve(settings)
 
 
