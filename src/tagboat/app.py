@@ -34,6 +34,7 @@ from tagboat.deploy.history import keep_forgetting
 from tagboat.deploy.images import keep_tidying
 from tagboat.deploy.logins import keep_logins_fresh
 from tagboat.deploy.networks import keep_networks_tidy
+from tagboat.deploy.presence import keep_present
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import run_reconciler
 from tagboat.deploy.removal import Removal
@@ -328,6 +329,7 @@ async def _serve_until_stopped(
 def _work(built: _Built, is_known: bool) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     """Yield the background work, by name; without a known engine, what uses that waits."""
     parts = built.parts
+    yield "present", partial(keep_present, parts.store, built.replica)
     networks = partial(keep_networks_tidy, parts.store, parts.runtime, parts.installation)
     on_engine: dict[str, Callable[[], Awaitable[None]]] = {
         "work": built.worker.run,

@@ -1,11 +1,13 @@
 """A whole installation backed up, lost, restored elsewhere, and removed: on the real engine."""
 
 import json
+import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tagboat.ingress.process import end_haproxy, our_processes
@@ -15,7 +17,8 @@ from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import remove_images_of, remove_labelled
 from tests.support.forks import servers
 from tests.support.ports import free_port
-from tests.support.server import Server
+from tests.support.postgres import Postgres
+from tests.support.server import Server, fetch
 
 
 @pytest.fixture
@@ -105,6 +108,48 @@ def test_every_live_stage_comes_up_elsewhere_and_nothing_is_left_at_the_end(
     assert our_processes((new.directory / "data" / "ingress").resolve()) == []
     again = new.cli("uninstall", "--yes")
     assert (again.returncode, "Nothing to remove" in again.stdout) == (0, True)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, engine_url: str, postgres: Postgres) -> Iterator[tuple[Server, Server]]:
+    """Two running servers without an ingress, on one database."""
+    database = {"TAGBOAT_DATABASE_URL": postgres.new_database()}
+    servers = [Server(tmp_path / name, engine_url, database) for name in ("one", "two")]
+    for server in servers:
+        (server.directory / "data").mkdir(mode=0o700, parents=True)
+    one, two = servers
+    one.start()
+    shutil.copy(one.directory / "data" / "encryption.key", two.directory / "data")
+    two.start()
+    yield one, two
+    for server in servers:
+        if server.process is not None and server.process.poll() is None:
+            server.clear()
+            server.kill()
+
+
+def test_a_server_is_not_removed_while_another_without_an_ingress_uses_its_database(
+    pair: tuple[Server, Server], registry: DockerRegistry
+) -> None:
+    one, two = pair
+    image = f"{registry.host}/acme/shared-{uuid.uuid4().hex[:8]}"
+    publish(image, "v1", body="shared")
+    assert one.ended(one.push(f"{image}:v1")["deploy"])["status"] == "succeeded"
+    assert one.terminate() == 0
+
+    for words in ((), ("--without-engine",)):
+        refused = one.cli("uninstall", "--yes", *words)
+        assert refused.returncode == 1, refused.stdout
+        assert "others use the same database (server " in refused.stderr
+    assert [fetch(instance["url"]) for instance in two.live()] == ["shared"]
+
+    two.kill()
+    assert "try again in" in one.cli("uninstall", "--yes").stderr
+    with psycopg.connect(one.environ["TAGBOAT_DATABASE_URL"]) as connection:
+        connection.execute("UPDATE leases SET until = until - 60000000")
+    done = one.cli("uninstall", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (one.directory / "data").exists()
 
 
 @pytest.mark.slow

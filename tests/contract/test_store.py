@@ -70,6 +70,7 @@ from tagboat.core.values import replace
 from tagboat.store import SqlStore, open_store, session, tables
 from tagboat.store.settings import SettingReads
 from tagboat.store.unit import UnitOfWork
+from tagboat.store.upkeep_tables import leases_table
 from tests.support.endpoints import at
 from tests.support.notifications import at_rest
 from tests.support.postgres import Postgres, running_postgres
@@ -1650,6 +1651,44 @@ async def test_a_lease_has_one_holder_until_it_runs_out(
     assert not await store.write(lambda tx: tx.acquire_lease("poll", "b", 10))
     now += timedelta(seconds=10)
     assert await store.write(lambda tx: tx.acquire_lease("poll", "b", 10))
+
+
+async def test_leases_are_listed_by_their_names_while_they_last(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = NOW
+    monkeypatch.setattr(session, "database_time", lambda _: now)
+
+    def take(tx: Tx) -> None:
+        for name, for_s in (("of_a/one", 10), ("of_a/two", 70), ("ofXa/three", 90), ("four", 90)):
+            assert tx.acquire_lease(name, name, for_s)
+
+    await store.write(take)
+    assert await store.read(lambda reader: reader.leases("of_a/")) == {
+        "of_a/one": 10.0,
+        "of_a/two": 70.0,
+    }
+    now += timedelta(seconds=10)
+    assert await store.read(lambda reader: reader.leases("of_a/")) == {"of_a/two": 60.0}
+
+
+async def test_a_lease_is_forgotten_a_day_after_it_ran_out(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = NOW
+    monkeypatch.setattr(session, "database_time", lambda _: now)
+    await store.write(lambda tx: tx.acquire_lease("old", "here", 10))
+    now += timedelta(days=1, seconds=10)
+    await store.write(lambda tx: tx.acquire_lease("newer", "here", 10))
+    assert names_of_leases(store) == {"old", "newer"}
+    now += timedelta(seconds=1)
+    await store.write(lambda tx: tx.acquire_lease("newest", "here", 10))
+    assert names_of_leases(store) == {"newer", "newest"}
+
+
+def names_of_leases(store: SqlStore) -> set[str]:
+    with store._engine.connect() as connection:
+        return set(connection.execute(select(leases_table.c.name)).scalars())
 
 
 async def test_ingresses_report_by_the_clock_of_the_database_and_are_forgotten_after_a_day(

@@ -27,6 +27,7 @@ from tagboat.core.run import RunOptions
 from tagboat.core.storage import volume_name
 from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
+from tagboat.deploy.edges import GRACE_S
 from tagboat.deploy.networks import ensure_project_network
 from tagboat.deploy.ownership import RUN
 from tagboat.ingress.run_lock import LOCK_FILE, hold_run_lock
@@ -196,6 +197,21 @@ async def test_nothing_is_removed_under_another_server(scene: Scene) -> None:
     assert plan.record.others == ()
     await carry_out(plan, scene.runtime, volumes=False)
     assert "app" not in await scene.names()
+
+
+async def test_another_server_without_an_ingress_is_seen_too(scene: Scene) -> None:
+    (scene.place.data_dir / "replica").write_text("own-replica\n")
+
+    def sign(tx: Tx) -> None:
+        for name in ("own-replica", "01other-replica"):
+            assert tx.acquire_lease(f"server/{name}", name, GRACE_S)
+
+    with closing(open_store(None, scene.place.data_dir)) as store:
+        await store.write(sign)
+    plan = await scene.plan()
+    assert plan_document(plan, volumes=False)["other_servers"] == ["01other-replica"]
+    with pytest.raises(ConflictError, match=r"server 01other-, seen \d+ s ago\), and"):
+        await carry_out(plan, scene.runtime, volumes=False)
 
 
 async def test_files_of_others_stay_with_their_directory(scene: Scene) -> None:

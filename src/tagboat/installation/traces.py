@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from tagboat.core.edge import Edge
 from tagboat.core.errors import EngineError, EngineMissingError
 from tagboat.core.placement import volumes_on_nodes
 from tagboat.core.ports import Reader
@@ -19,9 +18,9 @@ from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
 from tagboat.core.workload import WorkloadStatus
 from tagboat.data_dir import REPLICA_FILE
-from tagboat.deploy.edges import GRACE_S
 from tagboat.deploy.one_offs import is_made_for
 from tagboat.deploy.ownership import made_here, own_labels
+from tagboat.deploy.presence import Sighting, others_seen
 from tagboat.store.snapshot import DatabasePlace, read_record
 
 
@@ -30,8 +29,8 @@ class InstallationRecord:
     """The record of an installation, as far as it names things on the engine.
 
     `images` are names (`NAME@DIGEST`) that Tagboat has pulled. `adopted` are volumes that stages
-    have taken over, `engines` those that they ask for. `others` are the last reports of other
-    servers on the database, and of edges, which may route to its apps now.
+    have taken over, `engines` those that they ask for. `others` are the other servers and edges on
+    the database that were seen lately: they may run its apps, or route to them, now.
     """
 
     installation: str
@@ -40,7 +39,7 @@ class InstallationRecord:
     adopted: tuple[str, ...] = ()
     engines: frozenset[EngineKind] = frozenset()
     images: tuple[str, ...] = ()
-    others: tuple[Edge, ...] = ()
+    others: tuple[Sighting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,7 @@ def read_installation(place: DatabasePlace, key: bytes, installation: str) -> In
             adopted=tuple(name for stage in stages for name in stage.adopted_volumes.values()),
             engines=frozenset(stage.engine for stage in stages if stage.engine is not None),
             images=tuple(str(image) for image in reader.pulled_images()),
-            others=tuple(one for one in reader.edges() if one.id != own and one.age_s < GRACE_S),
+            others=others_seen(reader, own),
         )
 
     return read_record(place, key, read)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tagboat.core.edge import Edge
 from tagboat.core.errors import (
     ConflictError,
     EngineError,
@@ -17,6 +16,7 @@ from tagboat.core.errors import (
 from tagboat.core.runtime import Runtime
 from tagboat.core.values import replace
 from tagboat.deploy.edges import GRACE_S
+from tagboat.deploy.presence import Sighting
 from tagboat.ingress.process import our_processes
 from tagboat.ingress.run_lock import end_ingress, require_runner_here, run_lock_holder
 from tagboat.installation.layout import own_entries
@@ -156,7 +156,7 @@ async def _with_engine(
     )
 
 
-def other_words(others: Sequence[Edge]) -> list[str]:
+def other_words(others: Sequence[Sighting]) -> list[str]:
     """Return for each other server, or edge, its id and when it was last seen."""
     return [f"server {one.id[:8]}, seen {one.age_s:.0f} s ago" for one in others]
 

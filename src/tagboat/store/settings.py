@@ -19,6 +19,8 @@ _ACCESS = select(tables.settings_table.c.name, tables.settings_table.c.value).wh
     tables.settings_table.c.name.in_((WEBHOOK_SECRET, SIGNATURE_SETTING))
 )
 
+_LEASE_FORGOTTEN_AFTER = timedelta(days=1)
+
 
 class SettingReads(ReadPart):
     """Implements `SettingReader`."""
@@ -70,6 +72,13 @@ class SettingReads(ReadPart):
         table = upkeep_tables.idempotency_keys_table
         query = select(table).where(table.c.key == key, table.c.route == route)
         return self._session.first(RememberedAnswer, query)
+
+    def leases(self, prefix: str) -> dict[str, float]:
+        """Return the seconds left of the leases whose names begin so, by holder."""
+        table, now = upkeep_tables.leases_table, self._session.now()
+        named = table.c.name.startswith(prefix, autoescape=True)
+        rows = self._session.rows(select(table).where(named, table.c.until > now))
+        return {row["holder"]: (row["until"] - now).total_seconds() for row in rows}
 
     def _hooks_of(self, query: Select[Any]) -> list[ProjectWebhook]:
         return [self._rows.hook(row) for row in self._session.rows(query)]
@@ -136,8 +145,12 @@ class SettingWrites(SettingReads):
         return self._session.execute(delete(table).where(key.in_(old))).rowcount
 
     def acquire_lease(self, name: str, holder: str, for_s: float) -> bool:
-        """Take or renew a lease for `for_s` seconds; return False where another holds it."""
+        """Take or renew a lease for `for_s` seconds; return False where another holds it.
+
+        Those that ran out a day ago are forgotten.
+        """
         table, now = upkeep_tables.leases_table, self._session.now()
+        self._session.execute(delete(table).where(table.c.until < now - _LEASE_FORGOTTEN_AFTER))
         until = now + timedelta(seconds=for_s)
         # In one statement: two servers that look first would both find it free.
         row = {"name": name, "holder": holder, "until": until}
