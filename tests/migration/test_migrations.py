@@ -5,6 +5,7 @@ lead to the same.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,40 @@ def test_a_database_that_a_newer_tagboat_has_used_is_refused_in_one_line(engine:
         migrate(engine)
     assert "the database was written by a newer Tagboat (schema 9999; this is " in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["ours is there", "ours is not there"])
+def test_the_versions_of_another_program_are_not_taken_for_ours(
+    engine: Engine, tmp_path: Path, *, made: bool
+) -> None:
+    if made:
+        migrate(engine)
+        damage(engine, "DROP TABLE alembic_version")
+    damage(
+        engine,
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
+        "INSERT INTO alembic_version VALUES ('1975ea83b712')",
+    )
+    line = refused_by(engine, tmp_path)
+    assert "the table alembic_version is another program's (version 1975ea83b712)" in line
+    assert "TAGBOAT_DATABASE_URL" in line
+
+
+def test_a_schema_of_its_own_next_to_another_program(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.new_database()
+    theirs = open_database(url, tmp_path)
+    damage(
+        theirs,
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
+        "INSERT INTO alembic_version VALUES ('1975ea83b712')",
+        "CREATE SCHEMA tagboat",
+    )
+    theirs.dispose()
+    for path, is_alone in (("tagboat,public", False), ("tagboat", True)):
+        own = open_database(f"{url}?options=-csearch_path%3D{path}", tmp_path)
+        with nullcontext() if is_alone else pytest.raises(SettingsError, match="another program's"):
+            migrate(own)
+        own.dispose()
 
 
 def test_a_migration_does_not_wait_without_end_for_a_table_in_use(

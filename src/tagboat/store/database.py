@@ -1,5 +1,6 @@
 """Opening the database: SQLite in the data directory, or PostgreSQL."""
 
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -127,8 +128,9 @@ def migrate(engine: Engine, back_up: Callable[[], object] | None = None) -> bool
 
     Return whether the database was empty.
     `back_up` is called before an older one is changed, and what it raises leaves that as it is.
-    Raises SettingsError where a newer Tagboat has made it, or its tables are not those of its
-    revision; OperationalError where others lock it for too long. Then nothing is changed.
+    Raises SettingsError where a newer Tagboat or another program has made it, or its tables are
+    not those of its revision; OperationalError where others lock it for too long. Then nothing is
+    changed.
     """
     with engine.connect() as connection:
         revision = _revision(connection)
@@ -210,7 +212,10 @@ def upgrade(connection: Connection) -> None:
 
 
 def current_revision(engine: Engine) -> str | None:
-    """Return the revision of the schema, None where there is none yet."""
+    """Return the revision of the schema, None where there is none yet.
+
+    Raises SettingsError where another program has made its table.
+    """
     with engine.connect() as connection:
         return _revision(connection)
 
@@ -219,6 +224,13 @@ def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    # Alembic's own ids, which other programs use, are twelve digits and letters.
+    if revision is not None and re.fullmatch("[0-9]{4}", revision) is None:
+        raise SettingsError(
+            f"the table alembic_version is another program's (version {revision[:40]}). Nothing was"
+            " changed. Tagboat needs a database of its own (createdb tagboat), or a schema that is"
+            " alone on the search path: name it in TAGBOAT_DATABASE_URL"
+        )
     return revision
 
 
