@@ -127,6 +127,10 @@ def test_a_database_or_key_that_cannot_be_used_is_one_line(stopped: Server) -> N
     assert stopped.terminate() == 0
     database, key = stopped.directory / "data/tagboat.db", stopped.directory / "data/encryption.key"
     right = key.read_text()
+    key.unlink()
+    for _ in range(2):
+        assert f"the encryption key {key} is missing: restore it from a backup" in refused(stopped)
+        assert not key.exists()
     key.write_text("00" * 32)
     assert "was first used with another encryption key; copy encryption.key" in refused(stopped)
     key.write_text("not a key")

@@ -830,6 +830,19 @@ async def test_another_key_is_refused_at_the_start(open_again: Open, tmp_path: P
         open_again()
 
 
+def test_a_lost_key_is_not_replaced_by_another(open_again: Open, tmp_path: Path) -> None:
+    open_again().close()
+    key = tmp_path / "encryption.key"
+    key.rename(tmp_path / "elsewhere")
+    there = sorted(tmp_path.iterdir())
+    for _ in range(2):
+        with pytest.raises(SettingsError, match=f"the encryption key {key} is missing: .*backup"):
+            open_again()
+        assert sorted(tmp_path.iterdir()) == there
+    (tmp_path / "elsewhere").rename(key)
+    open_again()
+
+
 # What must be one of its kind.
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tagboat.core.errors import StoreUnavailableError
+from tagboat.core.errors import SettingsError, StoreUnavailableError
 from tagboat.first_start import open_backed_up
 from tagboat.installation.archive import open_backup
 from tagboat.installation.automatic import back_up_before_migration
@@ -92,6 +92,21 @@ def test_it_is_whole_and_of_the_old_schema(
     assert key == (tmp_path / "encryption.key").read_text()
     open_backed_up(settings).close()
     assert backups(tmp_path) == [file]
+
+
+def test_without_the_key_nothing_is_migrated_and_no_other_key_made(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    make_old(settings)
+    engine = open_database(None, tmp_path)
+    with engine.begin() as connection:
+        known = text("INSERT INTO settings VALUES ('encryption_key_id', '\"0a1b2c3d\"')")
+        connection.execute(known)
+    engine.dispose()
+    there = sorted(tmp_path.glob("[!t]*"))
+    with pytest.raises(SettingsError, match="encryption.key is missing: restore it"):
+        open_backed_up(settings)
+    assert sorted(tmp_path.glob("[!t]*")) == there
+    assert revision(settings) == OLD
 
 
 def test_a_new_database_needs_none(tmp_path: Path) -> None:

@@ -71,6 +71,11 @@ def read_key(path: Path) -> bytes:
     """Return the key in the file `path`. Raises SettingsError if there is none."""
     try:
         key = bytes.fromhex(path.read_text().strip())
+    except FileNotFoundError:
+        raise SettingsError(
+            f"the encryption key {path} is missing: restore it from a backup, or copy it from the"
+            " data directory of another server (or replica) on the database"
+        ) from None
     except OSError as error:
         raise SettingsError(
             f"cannot read the encryption key {path}: {error.strerror}. Run Tagboat as the user that"

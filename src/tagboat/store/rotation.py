@@ -17,7 +17,7 @@ from tagboat.core.audit import AuditAction
 from tagboat.core.errors import SettingsError, StoreUnavailableError
 from tagboat.private_files import sync_directory, write_private
 from tagboat.store import tables
-from tagboat.store.cipher import KEY_BYTES, Cipher, read_key
+from tagboat.store.cipher import KEY_BYTES, Cipher, load_or_make_key, read_key
 from tagboat.store.database import (
     DATABASE_FILE,
     HEAD,
@@ -107,18 +107,21 @@ def key_id_on_record(connection: Connection) -> str | None:
 def fitting_key(data_dir: Path, known: str | None) -> bytes:
     """Return the key in the data directory: the next one if `known` is its id, put in its place.
 
-    Raises SettingsError where none can be read. The caller checks that it is that of the database.
+    If `known` is None, the database has had no key yet: one is made where there is none. Raises
+    SettingsError where none can be read; then nothing is written. The caller checks that it is that
+    of the database.
     """
-    following = data_dir / NEXT_KEY_FILE
+    current, following = data_dir / KEY_FILE, data_dir / NEXT_KEY_FILE
     if following.exists():
         key = read_key(following)
         if Cipher(key).key_id.hex() == known:
-            following.replace(data_dir / KEY_FILE)
+            following.replace(current)
             sync_directory(data_dir)
             return key
-        # The change was cut off before anything was sealed with it.
-        following.unlink()
-    return read_key(data_dir / KEY_FILE)
+    key = load_or_make_key(current) if known is None else read_key(current)
+    # The change was cut off before anything was sealed with it.
+    following.unlink(missing_ok=True)
+    return key
 
 
 def next_key(data_dir: Path) -> bytes:

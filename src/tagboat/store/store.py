@@ -17,7 +17,7 @@ from tagboat.core.generics import T
 from tagboat.core.ids import go_on_from
 from tagboat.core.store_port import Reader, Topic, Tx
 from tagboat.store import tables
-from tagboat.store.cipher import Cipher, load_or_make_key, read_key
+from tagboat.store.cipher import Cipher, read_key
 from tagboat.store.database import (
     DATABASE_FILE,
     HEAD,
@@ -277,21 +277,19 @@ def open_store(
 
     def before_migration() -> None:
         # A backup has the key in it.
-        load_or_make_key(key)
+        with engine.connect() as connection:
+            fitting_key(data_dir, key_id_on_record(connection))
         if back_up is not None:
             back_up()
 
     try:
         is_new = migrate(engine, before_migration)
-        load_or_make_key(key)
         if is_new and had_key:
             # Not refused: this is how one starts anew, too.
             hint = "if the database is lost, stop the server and 'tagboat restore --force BACKUP'"
             said = "the database is new, but the encryption key was there before"
             log.warning(said, action="start", key=str(key), hint=hint)
-        with engine.connect() as connection:
-            cipher = Cipher(fitting_key(data_dir, key_id_on_record(connection)))
-        _check_key(engine, cipher)
+        cipher = _fitting_cipher(engine, data_dir)
         _seal_settings(engine, cipher)
         with engine.begin() as connection:
             begin_write(connection, START_LOCKED_FOR_S)
@@ -341,19 +339,22 @@ def is_prepared(url: str | None, data_dir: Path) -> bool:
         engine.dispose()
 
 
-def _check_key(engine: Engine, cipher: Cipher) -> None:
-    """Refuse a key other than the one that the database was first used with."""
+def _fitting_cipher(engine: Engine, data_dir: Path) -> Cipher:
+    """Return the cipher of the database; refuse a key other than the one it was first used with."""
     with engine.begin() as connection:
+        # Locked before a key is made: another server may start, and have made one.
         begin_write(connection, START_LOCKED_FOR_S)
-        unit = UnitOfWork(connection, SealedRows(cipher), WriteMemory())
-        known = unit.setting(KEY_ID_SETTING)
+        known = key_id_on_record(connection)
+        cipher = Cipher(fitting_key(data_dir, known))
         if known is None:
+            unit = UnitOfWork(connection, SealedRows(cipher), WriteMemory())
             unit.put_setting(KEY_ID_SETTING, cipher.key_id.hex())
         elif known != cipher.key_id.hex():
             raise SettingsError(
                 "the database was first used with another encryption key; copy encryption.key from"
                 " the data directory of the server (or replica) that made it"
             )
+    return cipher
 
 
 def _seal_settings(engine: Engine, cipher: Cipher) -> None:
