@@ -52,7 +52,7 @@ from tagboat.http.event_hub import EventHub
 from tagboat.http.server import HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
-from tagboat.ingress_choice import choose_ingress
+from tagboat.ingress_choice import choose_ingress, require_two_addresses
 from tagboat.installation.claim import claim_installation
 from tagboat.intake.admit import Admission
 from tagboat.intake.inspector import EngineThenRegistry
@@ -95,6 +95,7 @@ def serve(settings: Settings) -> int:
     """Run the server until SIGTERM or SIGINT; return 0, or 1 if it could not start or go on."""
 
     def work(log_call: LogCall) -> int:
+        require_two_addresses(settings)
         # Lock and port first: a second server must not touch the database of the one that runs.
         with open_data_dir(settings.data_dir) as data_dir, bind_listener(settings) as listener:
             prepare(settings)

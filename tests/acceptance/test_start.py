@@ -178,6 +178,15 @@ def test_an_ingress_address_that_is_taken(stopped: Server) -> None:
     )
 
 
+def test_an_ingress_address_that_is_the_servers_own(stopped: Server) -> None:
+    own = f"0.0.0.0:{stopped.port}"
+    assert refused(stopped, TAGBOAT_INGRESS="haproxy", TAGBOAT_INGRESS_LISTEN=own) == (
+        f"tagboat: TAGBOAT_PORT and TAGBOAT_INGRESS_LISTEN name one address, {own}: "
+        "set one of the two to another"
+    )
+    assert not (stopped.directory / "data").exists()
+
+
 def test_a_data_directory_that_cannot_be_made(stopped: Server) -> None:
     (stopped.directory / "file").touch()
     line = refused(stopped, TAGBOAT_DATA_DIR=str(stopped.directory / "file" / "data"))
