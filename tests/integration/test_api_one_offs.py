@@ -1,6 +1,7 @@
 """One-off commands over HTTP: what they get, what is masked, who is told, and what stays."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,10 @@ async def test_one_that_cannot_be_started_says_why(
     answer = await run(api, stage, "nope")
     assert answer.status == 422
     assert answer.json["errors"][0]["field"] == "command"
-    assert "not found" in answer.json["detail"]
+    assert re.search(
+        r"cannot be run in app dev: .* the container app-dev-run-\w+: exec: nope: not found",
+        answer.json["detail"],
+    )
     assert len(await api.engine.list_workloads({})) == 1
 
     async def away(_spec: WorkloadSpec) -> str:

@@ -66,7 +66,8 @@ class OneOffRun:
         self.one_off = replace(self.one_off, container_id=container)
         # The record first: from now on no other container of this name is taken for it.
         await self._store.write(lambda tx: tx.put_one_off(self.one_off))
-        await self._runtime.start(container)
+        # By its name, which says whose it is: people read it in error messages.
+        await self._runtime.start(spec.name)
 
     async def lines(self) -> AsyncGenerator[LogLine, None]:
         """Yield what it writes, until it has ended. Raises EngineError."""

@@ -80,7 +80,8 @@ class OneOffOperations(Struct, frozen=True):
             # What the engine says of a program that is not there, of an image that was removed.
             if isinstance(error, EngineError) and not error.retryable:
                 words = masking(context.secret_values)(str(error))
-                raise FieldError("command", f"cannot be run: {words}") from error
+                where = f"{context.project.name} {context.stage.name}"
+                raise FieldError("command", f"cannot be run in {where}: {words}") from error
             raise
         return StartedCommand(run, context, services)
 
