@@ -364,6 +364,12 @@ async def test_on_a_cluster_data_needs_one_node(api: Api) -> None:
 
     await api.store.write(as_placed)
     assert (await api.caller.patch(path, placed)).json["warnings"] == []
+    # A stage may ask for the swarm alone, and leave it.
+    api.engine.is_cluster = False
+    left = await api.caller.patch(path, {"constraints": []})
+    (warning,) = left.json["warnings"]
+    assert "kept at /data stays on node.hostname==n1: on the server's own machine" in warning
+    api.engine.is_cluster = True
     moved = await api.caller.patch(path, {"constraints": ["node.hostname==n2"]})
     (warning,) = moved.json["warnings"]
     assert "kept at /data stays on node.hostname==n1: on node.hostname==n2" in warning

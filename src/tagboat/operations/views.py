@@ -134,14 +134,16 @@ class Views:
             # A pattern that matches nothing is the reason enough: others would only distract.
             others = neighbours[project.id]
             warnings = [never] if never else shadowed(stage, others, hidden.get(project.id))
-            warnings += [*stage_warnings(project, stage), *self._data_left_behind(project, stage)]
+            warnings += stage_warnings(project, stage)
+            # What is live is read for few of many stages: most keep nothing, or run on one machine.
+            if len(stages) == 1 or names_one_node(stage.constraints):
+                warnings += self._data_left_behind(project, stage)
             warned.append(replace(view, warnings=tuple(warnings)))
         return warned
 
     def _data_left_behind(self, project: Project, stage: Stage) -> list[str]:
         config = run_config(project, stage)
-        # What is live is read for few stages: most keep nothing, or run on one machine.
-        if not (names_one_node(config.constraints) and stage_volumes(stage, config)):
+        if not stage_volumes(stage, config):
             return []
         live = self._reader.instances(stage_id=stage.id, states=[InstanceState.LIVE])
         before = self._reader.deploy_config(live[0].deploy_id) if live else None

@@ -120,6 +120,8 @@ def test_volumes_that_stay_on_another_node_are_named() -> None:
     assert data_left_behind(STAGE, on_n1, replace(KEEPS, constraints=ONE_NODE)) == []
     (moved,) = data_left_behind(STAGE, KEEPS, replace(on_n1, engine=EngineKind.SWARM))
     assert "stays on the server's own machine" in moved
+    (came_back,) = data_left_behind(STAGE, replace(on_n1, engine=EngineKind.SWARM), KEEPS)
+    assert "stays on node.hostname==N1: on the server's own machine" in came_back
     kept_nothing = replace(on_n1, options=RunOptions())
     assert data_left_behind(STAGE, kept_nothing, on_n2) == []
     assert data_left_behind(STAGE, KEEPS, KEEPS) == []
