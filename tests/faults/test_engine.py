@@ -198,3 +198,26 @@ def test_one_that_is_killed_in_the_middle_of_a_pull(
     front.mend()
     mortal.start()
     comes_through(frail, lane, tag, deploy)
+
+
+@pytest.mark.parametrize(
+    ("step", "strategy"),
+    [("check", "rolling"), ("watch", "rolling"), ("check", "recreate"), ("watch", "recreate")],
+)
+def test_one_that_is_stopped_and_started_again(
+    step: str, strategy: str, frail: FaultHarness, mortal: OwnEngine
+) -> None:
+    """As by an upgrade: it ends the containers first, in good order, and then goes."""
+    lane = frail.lane(health_timeout_s=60, watch_s=10, strategy=strategy)
+    frail.live_from(lane)
+    tag = frail.publish(lane, cmd=listens_late(3))
+    deploy = frail.push(lane, tag)
+
+    def is_there() -> bool:
+        steps = frail.called("GET", f"/api/deploys/{deploy}")["steps"]
+        return any(one["name"] == step and one["status"] == "running" for one in steps)
+
+    frail.server.until(is_there, f"the step {step}")
+    mortal.stop()
+    mortal.start()
+    comes_through(frail, lane, tag, deploy)

@@ -119,21 +119,27 @@ class Health:
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE_S)
 
-    async def watch(self, watch_s: float, enough: Callable[[], Awaitable[bool]]) -> str:
+    async def watch(
+        self, watch_s: float, enough: Callable[[], Awaitable[bool]], *, began_anew: bool = False
+    ) -> str:
         """Look at it for `watch_s` seconds, or until `enough`; return how long it was healthy.
 
+        One that may have `began_anew`, with its engine, has as long to come up as at its deploy.
         Raises DeployFailedError where it becomes unhealthy.
         """
         clock = asyncio.get_running_loop().time
-        began, silences, whole_at = clock(), 0, clock()
+        began, silences, whole_at, is_up = clock(), 0, clock(), not began_anew
         async with aclosing(self._selftest(presumed=True, failures_needed=_SILENCES)) as test:
             while True:
                 # The gate has seen that it has been running for long enough.
                 report = await self._look(float("inf"), test, self._manner.limit_s)
-                silences = silences + 1 if report.state is HealthState.WAIT else 0
-                is_short = report.state is HealthState.SHORT
+                waits = report.state is HealthState.WAIT
+                if not is_up and report.state is HealthState.HEALTHY:
+                    began, is_up = clock(), True
+                silences = silences + 1 if waits and is_up else 0
                 # A task that is lost with its machine says nothing about the app, and another is
                 # started: it has as long for that as a new one.
+                is_short = report.state is HealthState.SHORT or not is_up
                 whole_at = whole_at if is_short else clock()
                 is_late = clock() - whole_at > self._timeout_s
                 if report.state is HealthState.FAILED or silences >= _SILENCES or is_late:

@@ -287,6 +287,7 @@ class DeploySteps:
             )
         if context.own is None or context.own.watched:
             return _skipped_step(StepName.WATCH, "watch_s is 0")
+        was_away = self.runtime_was_away
         await self._wake(context)
         # Where two cannot run at once, the old one is stopped: the new one is watched to the end.
         successor = Successor(self._services, context.own, may_cut=not context.deploy.made_way)
@@ -294,7 +295,9 @@ class DeploySteps:
         try:
             async with self._services.places.rest():
                 reason = await health.watch(
-                    context.stage.watch_s, self._telling(context, successor.takes_over)
+                    context.stage.watch_s,
+                    self._telling(context, successor.takes_over),
+                    began_anew=was_away,
                 )
         except DeployFailedError as error:
             raise SickenedError(str(error)) from error

@@ -38,13 +38,18 @@ log = structlog.get_logger("tagboat.vigil")
 async def keep_vigil(services: DeployServices) -> None:
     """Watch every instance that needs it, from when its deploy has ended; until cancelled."""
     watching: dict[str, asyncio.Task[None]] = {}
+    # A server that begins may follow a machine that was off.
+    began_anew = True
 
     async def begin_watches() -> float:
+        nonlocal began_anew
         for instance_id in [key for key, watch in watching.items() if watch.done()]:
             del watching[instance_id]
         for one in await services.store.read(lambda reader: reader.unwatched_instances()):
             if one.id not in watching:
-                watching[one.id] = asyncio.create_task(_watch_retrying(services, one))
+                watch = _watch_retrying(services, one, began_anew=began_anew)
+                watching[one.id] = asyncio.create_task(watch)
+        began_anew = False
         return VIGIL_EVERY_S
 
     task = PeriodicTask(
@@ -61,9 +66,12 @@ async def keep_vigil(services: DeployServices) -> None:
             watch.cancel()
 
 
-async def watch_over(services: DeployServices, instance: Instance) -> bool:
+async def watch_over(
+    services: DeployServices, instance: Instance, *, began_anew: bool = False
+) -> bool:
     """Watch a live instance as long as its stage asks; False where it is not live any more.
 
+    See `Health.watch` for `began_anew`.
     Raises DeployFailedError where it became unhealthy; the instance it had replaced serves again by
     then. Raises other errors of the tree where it cannot be asked, or nothing can be recorded.
     """
@@ -82,7 +90,7 @@ async def watch_over(services: DeployServices, instance: Instance) -> bool:
 
     try:
         health = Health(services, context, instance, context.config)
-        await health.watch(context.stage.watch_s, is_over)
+        await health.watch(context.stage.watch_s, is_over, began_anew=began_anew)
     except DeployFailedError as error:
         said = "\n".join(await last_words(services.runtime, instance.handle))
         reason, output = (mask_values(text, context.secret_values) for text in (str(error), said))
@@ -105,16 +113,19 @@ async def watch_over(services: DeployServices, instance: Instance) -> bool:
     return await services.store.write(note_watched)
 
 
-async def _watch_retrying(services: DeployServices, instance: Instance) -> None:
+async def _watch_retrying(
+    services: DeployServices, instance: Instance, *, began_anew: bool
+) -> None:
     words = await words_about(services.store, instance)
     structlog.contextvars.bind_contextvars(**words)  # of this task only
     while True:
         try:
-            await watch_over(services, instance)
+            await watch_over(services, instance, began_anew=began_anew)
         except (DeployFailedError, NotFoundError):
             # Taken back, or deleted: there is nothing left to watch.
             return
         except TagboatError as error:
+            began_anew = True
             said = {"container": instance.container, "reason": str(error)}
             log.warning("cannot watch the instance", action="vigil", **said)
         except Exception:

@@ -326,6 +326,31 @@ async def test_where_the_newer_one_fails_too_both_go(led: World) -> None:
     await assert_only(led, await led.store.read(lambda reader: reader.instance(old.id)))
 
 
+async def test_one_that_began_anew_with_its_engine_has_time_to_come_up(led: World) -> None:
+    _, new = await cut_short(led)
+    led.probe.says = REFUSED
+
+    async def come_up() -> None:
+        await asyncio.sleep(20)
+        led.probe.says = None
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(come_up())
+        assert await watch_over(led.services, new, began_anew=True)
+
+
+async def test_a_server_that_begins_gives_time_to_come_up(led: World) -> None:
+    """It may begin together with the machine, and all apps with it."""
+    _, new = await cut_short(led)
+    led.probe.says = REFUSED
+    vigil = asyncio.create_task(keep_vigil(led.services))
+    await asyncio.sleep(20)
+    led.probe.says = None
+    await led.until_state(new, lambda one: one.watched)
+    vigil.cancel()
+    await asyncio.gather(vigil, return_exceptions=True)
+
+
 async def test_a_death_in_the_vigil_loses_nothing(led: World) -> None:
     old, new = await cut_short(led)
     vigil = asyncio.create_task(watch_over(led.services, new))

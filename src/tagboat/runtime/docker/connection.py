@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,13 @@ class StreamRequest(Struct, frozen=True, kw_only=True):
 class DockerConnection:
     """One engine's API.
 
-    The version is agreed on with the engine, and again after the connection was lost.
+    The version is agreed on with the engine, and again after the connection was lost. `verifies`
+    is whether an error of the engine itself is looked into, see `verify`.
     """
 
-    def __init__(self, address: EngineAddress) -> None:
+    def __init__(self, address: EngineAddress, *, verifies: bool = True) -> None:
         self._address = address
+        self._verifies = verifies
         self._docker: Docker | None = None
         self._tunnel: SshTunnel | None = None
 
@@ -95,6 +98,8 @@ class DockerConnection:
                 # aiodocker's error is words only; its context is the system's error, with a number.
                 why = await self._why(error.__context__ or error)
                 raise self._lost(why, doing) from error
+            if self._verifies and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                await self.verify(doing)
             if other_version(error):
                 self._renegotiate()
             raise (explain(error) if explain else refusal(error, doing)) from error
@@ -134,6 +139,25 @@ class DockerConnection:
             await docker.connector.close()
         if tunnel is not None:
             await tunnel.close()
+
+    async def verify(self, doing: str) -> None:
+        """Raise EngineUnavailableError where the engine takes no new connection.
+
+        One that is told to stop ends its containers first. Meanwhile it answers, with errors of its
+        own, on the connections that it has: those are closed then.
+        """
+        other = DockerConnection(self._address, verifies=False)
+        try:
+            async with other.use(doing, ASK_S) as docker:
+                await docker.version()
+        except EngineUnavailableError:
+            await self.close()
+            raise
+        except EngineError:
+            # Any answer will do.
+            pass
+        finally:
+            await other.close()
 
     def _client(self) -> Docker:
         if self._docker is None:

@@ -1,6 +1,6 @@
 """The Docker engine as a `Runtime`, through aiodocker. Every call is limited in time."""
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,6 @@ from aiodocker.containers import DockerContainer
 from tagboat.core.container_facts import ContainerFacts
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import EngineError
-from tagboat.core.generics import T
 from tagboat.core.health import TestRun
 from tagboat.core.registry_logins import RegistryLogins, StoredLogins
 from tagboat.core.runtime import BeforeStart
@@ -35,7 +34,7 @@ from tagboat.runtime.docker.container_wire import container_facts
 from tagboat.runtime.docker.health_runs import HealthTests
 from tagboat.runtime.docker.holdings import DockerHoldings, unless_gone
 from tagboat.runtime.docker.host_ports import free_loopback_port
-from tagboat.runtime.docker.listing import ContainerListing
+from tagboat.runtime.docker.listing import ContainerListing, inspected
 from tagboat.runtime.docker.networks import NO_LABELS, DockerNetworks
 from tagboat.runtime.docker.protocol_probe import ProtocolProbe
 from tagboat.runtime.launch import FreePort, launch_at_free_port
@@ -81,7 +80,8 @@ class DockerRuntime(DockerHoldings):
         )
         self._tests = HealthTests(self._connection)
         self._logs = ContainerLogs(self._connection)
-        self._listing = ContainerListing(self._connection, self.status)
+        inspect = partial(inspected, self._connection, read=wire.container_status)
+        self._listing = ContainerListing(self._connection, inspect)
         self._own_container = own_container
         self._free_port = free_port
         self._platform = ""
@@ -202,7 +202,7 @@ class DockerRuntime(DockerHoldings):
         `within_s` is another time-out, in seconds, which also holds where a stop with a longer one
         is under way.
         """
-        timeout_s = await self._inspect(workload, wire.stop_timeout_s)
+        timeout_s = await inspected(self._connection, workload, wire.stop_timeout_s)
         if timeout_s is None:
             return
         limit = (timeout_s if within_s is None else within_s) + _STOP_MARGIN_S
@@ -222,7 +222,7 @@ class DockerRuntime(DockerHoldings):
 
     async def inspect_container(self, name: str) -> ContainerFacts | None:
         """Return what the engine says of a container and of its image, None when it is gone."""
-        found = await self._inspect(name, lambda answer: answer)
+        found = await inspected(self._connection, name, lambda answer: answer)
         if found is None:
             return None
         async with self._connection.use(f"inspect the image of {name}", ASK_S) as docker:
@@ -248,7 +248,12 @@ class DockerRuntime(DockerHoldings):
 
     async def status(self, workload: str) -> WorkloadStatus | None:
         """Return what the engine says of the container of that name or id, None when it is gone."""
-        return await self._inspect(workload, wire.container_status)
+        status = await inspected(self._connection, workload, wire.container_status)
+        if status is None or status.running or status.restarting:
+            return status
+        # The end of an engine, which ends all containers, must not be taken for the app's.
+        await self._connection.verify(f"inspect the container {workload}")
+        return await inspected(self._connection, workload, wire.container_status)
 
     async def run_healthcheck(self, workload: str) -> TestRun | None:
         """Run its HEALTHCHECK once, as the engine itself would; None without one.
@@ -266,7 +271,7 @@ class DockerRuntime(DockerHoldings):
         if status is None or not status.running:
             return status.exit_code if status else None
         # While a container runs its state has the exit code 0: the last one is in the events only.
-        ended = await self._inspect(workload, wire.last_death)
+        ended = await inspected(self._connection, workload, wire.last_death)
         if ended is None:
             return None
         request = StreamRequest(
@@ -369,15 +374,6 @@ class DockerRuntime(DockerHoldings):
         Raises EngineNotFoundError.
         """
         await self._networks.rejoin(workload, network, aliases)
-
-    async def _inspect(self, container: str, read: Callable[[wire.Json], T]) -> T | None:
-        """Return what `read` finds in the answer of ContainerInspect, None when it is gone."""
-        async with self._connection.use(f"inspect the container {container}", ASK_S) as docker:
-            try:
-                return read(await docker.containers.container(container).show())
-            except DockerError as error:
-                unless_gone(error)
-                return None
 
 
 async def _create(docker: Docker, name: str, body: dict[str, Any]) -> str:

@@ -6,11 +6,14 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
+from aiodocker import DockerError
 from msgspec import Struct
 
+from tagboat.core.generics import T
 from tagboat.core.workload import WorkloadStatus
 from tagboat.runtime.docker import wire
 from tagboat.runtime.docker.connection import ASK_S, DockerConnection
+from tagboat.runtime.docker.holdings import unless_gone
 
 SEEN_WITHIN_S = 150.0
 """Seconds since the last listing that has shown a container, for which it is still known."""
@@ -92,6 +95,18 @@ class ContainerListing:
         if status is not None and up is not None and is_well:
             self._known[key] = _KnownContainer(status, compared, began, began)
         return status
+
+
+async def inspected(
+    connection: DockerConnection, container: str, read: Callable[[wire.Json], T]
+) -> T | None:
+    """Return what `read` finds in the answer of ContainerInspect, None when it is gone."""
+    async with connection.use(f"inspect the container {container}", ASK_S) as docker:
+        try:
+            return read(await docker.containers.container(container).show())
+        except DockerError as error:
+            unless_gone(error)
+            return None
 
 
 def shortest_uptime_s(up: re.Match[str]) -> float:

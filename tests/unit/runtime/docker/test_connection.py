@@ -349,7 +349,38 @@ async def test_why_a_container_could_not_be_made_is_told_even_if_it_cannot_be_re
     fake.routes[REMOVE] = answer({"message": "device or resource busy"}, status=500)
     with pytest.raises(EngineError, match="the root is read-only"):
         await engine.create(WITH_FILE)
-    assert "DELETE" in fake.seen[-1]
+    assert any("DELETE" in one for one in fake.seen)
+
+
+async def test_an_engine_that_is_told_to_stop_is_away_before_it_has_ended(
+    fake: FakeEngine, engine: DockerRuntime
+) -> None:
+    """It ends containers, and answers on old connections only: a new one finds no socket."""
+    fake.routes["GET /containers/web/json"] = answer(
+        {"Id": "web", "Name": "/web", "State": {"Running": False, "ExitCode": 0}}
+    )
+    fake.routes["POST /containers/web/start"] = answer(
+        {"message": "failed to update store for object type *libnetwork.endpoint"}, status=500
+    )
+    status = await engine.status("web")
+    assert status is not None
+    assert not status.running
+    with pytest.raises(EngineError, match="failed to update store"):
+        await engine.start("web")
+    fake.socket.unlink()
+    with pytest.raises(EngineUnavailableError, match="could not inspect the container web"):
+        await engine.status("web")
+
+
+async def test_an_error_of_an_engine_that_is_told_to_stop_is_worth_another_try(
+    fake: FakeEngine, engine: DockerRuntime
+) -> None:
+    fake.routes["POST /containers/web/start"] = answer({"message": "no more"}, status=500)
+    with pytest.raises(EngineError, match="no more"):
+        await engine.start("web")
+    fake.socket.unlink()
+    with pytest.raises(EngineUnavailableError, match="could not start the container"):
+        await engine.start("web")
 
 
 def events(*parts: bytes, end: bool = True) -> Handler:
