@@ -5,7 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError
+from tagboat.core.errors import (
+    EngineError,
+    EngineNotFoundError,
+    EngineUnavailableError,
+    NameTakenError,
+)
 from tagboat.core.naming import is_project_network
 from tagboat.runtime.docker.refusal import no_network
 from tagboat.runtime.docker.wire import Json
@@ -55,10 +60,19 @@ class SwarmNetworks:
         return str(found["Id"])
 
     async def ids_of(self, names: Sequence[str], doing: str) -> list[str]:
-        """Return the ids of networks, in their order. Raises NetworkNotFoundError."""
+        """Return the ids of networks, in their order.
+
+        Raises NetworkNotFoundError, EngineUnavailableError for a network of Tagboat's own.
+        """
         ids = []
         for name in names:
             found = await self._find(name)
+            if found is None and is_project_network(name):
+                # It was made or found a moment ago: after the loss of a leader, another manager
+                # may know it only once there is a new one.
+                raise EngineUnavailableError(
+                    f"the swarm could not {doing}: it does not list the network {name}"
+                )
             if found is None:
                 raise no_network(name, doing)
             ids.append(str(found["Id"]))

@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import pytest
 
+from tagboat.core.errors import EngineUnavailableError, NetworkNotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.naming import project_network
 from tagboat.runtime.swarm.managers import SwarmManagers
@@ -37,3 +38,11 @@ async def test_one_that_an_earlier_release_has_made_is_used_and_removed() -> Non
 
 async def test_the_name_that_a_person_gives_is_taken_as_it_is() -> None:
     assert await networks("shared", "shared-swarm").ids_of(["shared"], "start") == ["id-shared"]
+
+
+async def test_a_project_s_network_that_a_manager_does_not_list_is_worth_another_try() -> None:
+    """It was made before the service: another manager asked now may not know it yet."""
+    with pytest.raises(EngineUnavailableError, match=f"does not list the network {OWN}"):
+        await networks().ids_of([OWN], "create the service app")
+    with pytest.raises(NetworkNotFoundError):
+        await networks().ids_of(["shared"], "create the service app")
