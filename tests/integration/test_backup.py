@@ -26,7 +26,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader
 from tagboat.core.storage import volume_name
 from tagboat.core.values import replace
-from tagboat.data_dir import open_data_dir
+from tagboat.data_dir import RESTORING, open_data_dir
 from tagboat.installation import backup
 from tagboat.installation.archive import open_backup
 from tagboat.installation.backup import BackupOrder, VolumeOutside, pipe_backup, write_backup
@@ -283,7 +283,21 @@ async def test_one_that_is_cut_off_is_finished_by_the_same_command(
         patch.setattr(restoring, "_put_in_place", die)
         with pytest.raises(KeyboardInterrupt):
             restore(place, file, replace=True)
-    with pytest.raises(SettingsError, match="was cut off: run the same 'tagboat restore' again"):
+    cut_off = "was cut off: run the same 'tagboat restore' again"
+    with pytest.raises(SettingsError, match=cut_off):
+        open_data_dir(place.data_dir).__enter__()
+    move = Path.replace
+
+    def die_before_it_begins(path: Path, target: Path) -> Path:
+        if target.name == RESTORING:
+            raise KeyboardInterrupt
+        return move(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", die_before_it_begins)
+        with pytest.raises(KeyboardInterrupt):
+            restore(place, file, replace=True)
+    with pytest.raises(SettingsError, match=cut_off):
         open_data_dir(place.data_dir).__enter__()
     restore(place, file)
     with open_data_dir(place.data_dir):

@@ -211,8 +211,10 @@ def _check_database(folder: Path, manifest: BackupManifest, key: bytes) -> None:
 
 def _put_aside(data_dir: Path, staging: Path, unpacked: Path) -> Path | None:
     """Move what the directory holds into a folder of it, and return that; None for nothing."""
-    shutil.rmtree(staging, ignore_errors=True)
-    # From here on no server starts, until the new database is in its place.
+    # From here on no server starts, until the new database is in its place. The folder of a restore
+    # that was cut off is emptied and replaced, so that it is there all the time.
+    for path in staging.iterdir() if staging.is_dir() else ():
+        path.unlink()
     unpacked.replace(staging)
     sync_directory(data_dir)
     held = held_entries(data_dir)
