@@ -1180,6 +1180,26 @@ async def test_stages_of_which_little_is_asked(store: SqlStore) -> None:
     assert await store.read(lambda reader: reader.side_by_side()) == [second, live[1]]
 
 
+async def test_stages_with_run_options_and_what_runs_with_some(store: SqlStore) -> None:
+    options = RunOptions(binds=("/srv/a:/a",))
+    plain, said = a_project("plain"), a_project("said", run=options)
+    none, own, inherits = a_stage(plain, "a"), a_stage(plain, "b", run=options), a_stage(said, "a")
+    deploys = [a_deploy(own) for _ in InstanceState]
+    made = [an_instance(one, state) for one, state in zip(deploys, InstanceState, strict=True)]
+    await add(store, plain, said, none, own, inherits, *deploys, *made)
+    config = RunConfig(port=1, healthcheck="", env={}, options=options)
+
+    def put(tx: Tx) -> None:
+        for one in deploys:
+            tx.put_deploy_config(one.id, config)
+
+    await store.write(put)
+    found = await store.read(lambda reader: reader.stages_with_options())
+    assert sorted(found, key=lambda stage: stage.id) == [own, inherits]
+    running = await store.read(lambda reader: reader.running_configs())
+    assert running == [(own.id, config)] * len(ACTIVE_STATES)
+
+
 # Looks for work.
 
 

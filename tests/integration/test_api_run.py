@@ -557,11 +557,11 @@ async def test_paths_below_the_roots_are_taken_and_shown_as_they_are_meant(
         [f"{root}/app:/a:ro", f"{root}/app:/b"],
         ["/dev/null:/dev/null:rwm"],
     )
-    lane = await stage(allowing, made, binds=[f"{root}:/c"])
+    lane = await stage(allowing, made, binds=[f"{root}:/c:ro"])
     assert (await config(allowing, made, lane)).options.binds == (
         f"{root}/app:/a:ro",
         f"{root}/app:/b",
-        f"{root}:/c",
+        f"{root}:/c:ro",
     )
 
 

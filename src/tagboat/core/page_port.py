@@ -15,6 +15,7 @@ from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, T
 from tagboat.core.health import Vitals
 from tagboat.core.heard import HeardCall, PollFinds
 from tagboat.core.image import Digest, ImageName
+from tagboat.core.run import RunConfig
 
 # By names and position, not by id: pages follow the order that people see.
 StagePlace = tuple[str, int, str]
@@ -45,6 +46,9 @@ class ReadModelReader(Protocol):
     def taken_back_in(self, stage_ids: Collection[str]) -> list[TakenBack]: ...
     def previous_instances(self, stage_ids: Collection[str]) -> dict[str, Instance]: ...
     def configured_deploys(self, deploy_ids: Collection[str]) -> set[str]: ...
+    def stages_with_options(self) -> list[Stage]: ...
+    # Those of active instances, each with the id of its stage.
+    def running_configs(self) -> list[tuple[str, RunConfig]]: ...
 
 
 TagPlace = tuple[datetime, str]

@@ -32,6 +32,7 @@ from tagboat.deploy.context import DeployContext
 from tagboat.deploy.diagnosis import raise_if_moved_on
 from tagboat.deploy.failure import AlreadyLiveError, SickenedError, WasTakenBackError
 from tagboat.deploy.health import Health
+from tagboat.deploy.host_uses import refuse_nested
 from tagboat.deploy.images import ensure_image
 from tagboat.deploy.instances import switch_instances
 from tagboat.deploy.pulling import Pulling
@@ -186,6 +187,7 @@ class DeploySteps:
         field, why = placement_trouble(context.stage, context.config, is_cluster=runtime.is_cluster)
         if field:
             raise DeployFailedError(f"{field}: {why}")
+        await refuse_nested(self._services, context)
         # From here on the deploy can disturb what serves.
         await counting
         # A version that is rolled back to, restarted or started again was released in its day; an

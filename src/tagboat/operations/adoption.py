@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import Struct, field
@@ -39,9 +40,11 @@ from tagboat.core.host_access import parse_bind, parse_device
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.push import Source
+from tagboat.core.run import RunOptions
 from tagboat.core.storage import stage_volumes, strategy_in_force
 from tagboat.core.values import replace
 from tagboat.operations.host_claims import StageRef
+from tagboat.operations.nesting import without_nested
 from tagboat.operations.projects import add_project
 from tagboat.operations.queries.image_look import ANSWERS_WITHIN_S
 from tagboat.operations.services import OperationServices
@@ -99,7 +102,8 @@ class AdoptionOperations(Struct, frozen=True):
         facts = await self.services.engine.inspect_container(container)
         if facts is None:
             raise NotFoundError(f"the engine has no container {container}; 'docker ps' lists them")
-        plan = await self._checked(self._screened(plan_adoption(facts, wish), screen))
+        screened = await self._screened(plan_adoption(facts, wish), screen)
+        plan = await self._checked(screened)
         if plan.dangers and not force and not dry_run:
             raise ConflictError(
                 f"{plan.container} may not work the same: {'; '.join(plan.dangers)}."
@@ -118,7 +122,7 @@ class AdoptionOperations(Struct, frozen=True):
         except _UndoAdoption as trial:
             return trial.adoption
 
-    def _screened(self, plan: AdoptionPlan, screen: Screen) -> AdoptionPlan:
+    async def _screened(self, plan: AdoptionPlan, screen: Screen) -> AdoptionPlan:
         """Return the plan with the values that a stage can have; the others are dangers."""
         stage, refused = screen({**plan.stage, "secrets": dict(plan.secrets)})
         dangers = [*plan.dangers, *refused]
@@ -133,8 +137,18 @@ class AdoptionOperations(Struct, frozen=True):
                     dangers.append(f"{name}: {error}")
                 else:
                     allowed.append(text)
-            if allowed:
-                kept[name] = allowed
+            kept[name] = tuple(allowed)
+        options, nested = await self.services.store.read(
+            partial(
+                without_nested,
+                (str(plan.project["name"]), str(kept["name"])),
+                RunOptions(binds=kept.pop("binds"), devices=kept.pop("devices")),
+                self.services.host_path,
+            )
+        )
+        dangers += nested
+        paths = {"binds": options.binds, "devices": options.devices}
+        kept |= {name: texts for name, texts in paths.items() if texts}
         return replace(plan, stage=kept, secrets=secrets, dangers=tuple(dangers))
 
     async def _checked(self, plan: AdoptionPlan) -> AdoptionPlan:

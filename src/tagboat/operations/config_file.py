@@ -1,6 +1,6 @@
 """Configuration as a file: reading it whole, and making it what a file wants."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,9 @@ from tagboat.core.config_plan import (
 )
 from tagboat.core.errors import ConflictError, FieldError, TagboatError
 from tagboat.core.ports import Reader, Tx
+from tagboat.core.values import replace
 from tagboat.operations.making_room import Room, make_room
+from tagboat.operations.nesting import new_nesting
 from tagboat.operations.projects import ProjectOperations, add_project, edit_project
 from tagboat.operations.registries import RegistryOperations, add_registry, edit_registry
 from tagboat.operations.services import OperationServices
@@ -93,12 +95,38 @@ class ConfigFileOperations(Struct, frozen=True):
         now = _read_configured(tx)
         changes = plan_config(now, wanted, prune=prune)
         room = make_room(tx, self.services, now, changes)
-        execution = _Execution(tx, self.services, now)
+        # One after another, a path would seem to be below one that a later change gives up.
+        execution = _Execution(tx, replace(self.services, compares_paths=False), now)
         for change in changes:
             with _named_by_place(change, room):
                 execution.carry_out(change)
         room.restore(tx)
+        self._check_nesting(tx, now, changes, {stage.id for stage in room.leaving})
         return changes
+
+    def _check_nesting(
+        self, tx: Tx, now: Configured, changes: Sequence[PlannedChange], leaving: Collection[str]
+    ) -> None:
+        """Raise FieldError where paths of the changes, all of them made, are nested."""
+        changed = [
+            change.names
+            for change in changes
+            if change.kind in {PlannedKind.PROJECT, PlannedKind.STAGE}
+            and change.action is not PlannedAction.DELETE
+        ]
+        found = [tx.project_by_name(name) for name in sorted({names[0] for names in changed})]
+        projects = [project for project in found if project is not None]
+        ids = {project.id for project in projects}
+        before = [(one, now.stages.get(one.id, ())) for one in now.projects if one.id in ids]
+        after = [
+            (one, [stage for stage in tx.stages(one.id) if stage.id not in leaving])
+            for one in projects
+        ]
+        nested = new_nesting(tx, self.services.host_path, before, after, leaving)
+        if nested is not None:
+            new = nested.new
+            lane = f".stages.{new.stage}" if (new.project, new.stage) in changed else ""
+            raise FieldError(f"projects.{new.project}{lane}.{new.field}", nested.words)
 
     async def _delete(self, change: PlannedChange) -> Sequence[str]:
         """Delete a registry, project or stage; return the names of the volumes that stay."""

@@ -19,6 +19,7 @@ from tagboat.core.ports import Reader, Tx
 from tagboat.core.values import replace
 from tagboat.core.workload import LogLine
 from tagboat.deploy.context import DeployContext, read_context
+from tagboat.deploy.host_uses import nesting_trouble
 from tagboat.deploy.networks import ensure_project_network
 from tagboat.deploy.one_offs import OneOffRun
 from tagboat.deploy.options import with_host_paths
@@ -61,8 +62,8 @@ class OneOffOperations(Struct, frozen=True):
     ) -> StartedCommand:
         """Start a command as what is live in the stage would run it, next to that.
 
-        Raises NotFoundError, ForbiddenError, ConflictError where nothing is live, FieldError where
-        the command cannot be started, and EngineError.
+        Raises NotFoundError, ForbiddenError, ConflictError where nothing is live or an app could
+        lead its paths away, FieldError where the command cannot be started, and EngineError.
         """
         services = self.services
         context, one_off = await services.store.write(lambda tx: self._begin(tx, stage_id, command))
@@ -116,6 +117,8 @@ def _live_context(reader: Reader, stage_id: str, services: OperationServices) ->
         )
     # With the settings of its start: what is saved since then may not fit this version.
     context = read_context(reader, live[0].deploy_id)
+    if words := nesting_trouble(context, services.host_path, reader):
+        raise ConflictError(words)
     image = live[0].image or context.project.image
     return replace(context, deploy=replace(context.deploy, image=image, digest=live[0].digest))
 

@@ -24,6 +24,7 @@ from tagboat.core.run_changes import merge_run
 from tagboat.core.values import replace
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
+from tagboat.operations.nesting import check_nesting
 from tagboat.operations.services import OperationServices, accept
 from tagboat.operations.stages import add_stage
 from tagboat.operations.validation import check_host_paths, check_placement, check_project
@@ -124,6 +125,8 @@ def add_project(tx: Tx, services: OperationServices, fields: Fields) -> Project:
     project = Project(id=new_id(), created_at=services.clock(), **said)
     check_host_paths(project.run, NO_OPTIONS, services.host_path)
     _check_project_saved(tx, services, project)
+    if services.compares_paths:
+        check_nesting(tx, services.host_path, [], [(project, ())])
     tx.add_project(project)
     subject = project_subject(project)
     services.record(tx, AuditAction.PROJECT_CREATE, subject, changes_between(None, project))
@@ -138,6 +141,9 @@ def edit_project(tx: Tx, services: OperationServices, old: Project, fields: Fiel
     project = replace(old, **said)
     check_host_paths(project.run, old.run, services.host_path)
     _check_project_saved(tx, services, project)
+    if services.compares_paths:
+        stages = tx.stages(project.id)
+        check_nesting(tx, services.host_path, [(old, stages)], [(project, stages)])
     tx.put_project(project)
     if project.image != old.image:
         # Tags of the old image must not count as known, nor be deployed, as the new one's.

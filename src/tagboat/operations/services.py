@@ -100,7 +100,8 @@ class OperationServices:
     ingress, None for nothing; it is None where there is to be no ingress. `disks` looks at the
     disks of data and engine. `code_classes` returns the answers of stages by their ids, or raises
     IngressUnavailableError. `host_path` returns a path of the machine if containers may have it,
-    else raises InvalidValueError. `base_domain` is the end of the stages' own hosts, in lower case;
+    else raises InvalidValueError; with `compares_paths`, those of a change are compared with those
+    of all stages. `base_domain` is the end of the stages' own hosts, in lower case;
     `public_url` has no trailing slash. `chores` are tasks that go on when the call that began them
     has ended. `actor` is the one that asks for what these services are used for; `passwords` and
     `attempts` are shared by all who sign in. `oidc` is None without an OpenID provider; without
@@ -130,6 +131,7 @@ class OperationServices:
     base_domain: str
     public_url: str
     host_path: Callable[[str], str] = no_host_path
+    compares_paths: bool = True
     chores: set[asyncio.Task[None]] = field(default_factory=set)
     actor: Principal = SERVER
     passwords: Passwords = field(default_factory=Passwords)

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from tagboat.core.audit import AuditAction, changes_between, stage_subject
-from tagboat.core.catalog import Stage, with_hold
+from tagboat.core.catalog import Project, Stage, with_hold
 from tagboat.core.errors import ConflictError
 from tagboat.core.ids import new_id
 from tagboat.core.keeping import LeftVolumes
@@ -16,6 +16,7 @@ from tagboat.core.run_changes import merge_run
 from tagboat.core.values import replace
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
+from tagboat.operations.nesting import check_nesting
 from tagboat.operations.queries.patterns import PatternPreview, preview_stage
 from tagboat.operations.services import OperationServices, accept
 from tagboat.operations.stage_actions import StageActions, words_for_released
@@ -91,7 +92,9 @@ def add_stage(
     stage = Stage(id=new_id(), project_id=project_id, created_at=now, **said)
     stage = with_hold(None, stage, services.actor.name, now)
     check_host_paths(stage.run, NO_OPTIONS, services.host_path)
-    _check_saved(tx, services, stage)
+    project = _check_saved(tx, services, stage)
+    if services.compares_paths:
+        check_nesting(tx, services.host_path, [], [(project, [stage])])
     tx.add_stage(stage)
     _record_saved(tx, services, None, stage)
     return stage
@@ -102,7 +105,9 @@ def edit_stage(tx: Tx, services: OperationServices, old: Stage, fields: Mapping[
     stage = replace(old, **merge_run(fields, old.run, old.env))
     stage = with_hold(old, stage, services.actor.name, services.clock())
     check_host_paths(stage.run, old.run, services.host_path)
-    _check_saved(tx, services, stage)
+    project = _check_saved(tx, services, stage)
+    if services.compares_paths:
+        check_nesting(tx, services.host_path, [(project, [old])], [(project, [stage])])
     tx.put_stage(stage)
     queued: list[Queued] = []
     if old.held and not stage.held:
@@ -126,8 +131,8 @@ def _record_saved(
         services.record(tx, action, subject, changes_between(but_held, new), released)
 
 
-def _check_saved(reader: Reader, services: OperationServices, stage: Stage) -> None:
-    """Raise NotFoundError, ConflictError or FieldError unless `stage` can be saved."""
+def _check_saved(reader: Reader, services: OperationServices, stage: Stage) -> Project:
+    """Return the project. Raises NotFoundError, ConflictError or FieldError if it cannot be."""
     project = reader.project(stage.project_id)
     if any(
         other.name == stage.name and other.id != stage.id for other in reader.stages(project.id)
@@ -137,3 +142,4 @@ def _check_saved(reader: Reader, services: OperationServices, stage: Stage) -> N
     check_stage(project, stage)
     check_placement(project, stage, is_cluster=services.engine.is_cluster)
     HostClaims(reader, services.base_domain).check([StageRef(project, stage)])
+    return project

@@ -18,6 +18,7 @@ from tagboat.core.receipt import DeployReceipt
 from tagboat.core.storage import stage_volumes, stage_warnings, strategy_in_force
 from tagboat.core.unmatchable import unmatchable
 from tagboat.core.values import replace
+from tagboat.operations.nesting import nested_words
 from tagboat.operations.queries.patterns import PatternPreview
 from tagboat.operations.registry_lookup import registry_among
 from tagboat.operations.services import OperationServices
@@ -86,6 +87,7 @@ class Views:
         self._ingress: Ingress = services.ingress
         self._polls = services.polls
         self._base_domain = services.base_domain
+        self._host_path = services.host_path
         self._projects: dict[str, Project] = {}
         self._stages: dict[str, Stage] = {}
 
@@ -125,6 +127,7 @@ class Views:
             if len(stages) > 1
         }
         registries = self._reader.registries()
+        nested = nested_words(self._reader, self._host_path, [(v.project, v.stage) for v in views])
         warned = []
         for view in views:
             project, stage = view.project, view.stage
@@ -135,6 +138,7 @@ class Views:
             others = neighbours[project.id]
             warnings = [never] if never else shadowed(stage, others, hidden.get(project.id))
             warnings += stage_warnings(project, stage)
+            warnings += nested.get(stage.id, ())
             # What is live is read for few of many stages: most keep nothing, or run on one machine.
             if len(stages) == 1 or names_one_node(stage.constraints):
                 warnings += self._data_left_behind(project, stage)

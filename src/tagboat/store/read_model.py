@@ -6,11 +6,20 @@ from datetime import datetime
 from sqlalchemy import func, or_, select, tuple_
 
 from tagboat.core.catalog import HeldPush, Stage
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack
+from tagboat.core.deploy import (
+    ACTIVE_STATES,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    TakenBack,
+)
 from tagboat.core.page_port import StagePlace
+from tagboat.core.run import RunConfig
 from tagboat.store import tables
 from tagboat.store.catalog import CatalogReads
 from tagboat.store.deploys import DeployReads
+from tagboat.store.rows import is_sealed_config
 from tagboat.store.stage_queries import (
     configured_deploys,
     held_pushes_in,
@@ -124,3 +133,25 @@ class ReadModelReads(CatalogReads, DeployReads):
         """Return those of the deploys whose configuration is on record."""
         query = configured_deploys(self._session.dialect)
         return set(self._session.scalars(query, {"keys": list(deploy_ids)}))
+
+    def stages_with_options(self) -> list[Stage]:
+        """Return the stages that have run options, or whose projects have some, in no order."""
+        projects = tables.projects_table.c
+        optioned = select(projects.id).where(projects.run.is_not(None))
+        return self._stages_of(
+            select(_stages).where(_stages.c.run.is_not(None) | _stages.c.project_id.in_(optioned))
+        )
+
+    def running_configs(self) -> list[tuple[str, RunConfig]]:
+        """Return the configurations with options of active instances, with their stages' ids."""
+        configs = tables.deploy_configs_table.c
+        columns = select(_instances.c.stage_id, configs.deploy_id, configs.config)
+        query = columns.join(_instances, _instances.c.deploy_id == configs.deploy_id).where(
+            _instances.c.state.in_(ACTIVE_STATES)
+        )
+        return [
+            (row["stage_id"], self._rows.config(row["config"], row["deploy_id"]))
+            for row in self._session.rows(query)
+            # Those that can be read as they are have no options.
+            if is_sealed_config(row["config"])
+        ]
