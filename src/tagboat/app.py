@@ -6,7 +6,6 @@ import gc
 import os
 import resource
 import secrets
-import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
@@ -65,7 +64,7 @@ from tagboat.operations.operations import Operations
 from tagboat.operations.queries.metrics import count_end
 from tagboat.operations.services import OidcService, OperationServices
 from tagboat.polling.poller import Poller
-from tagboat.process import run_process
+from tagboat.process import run_process, stop_signals
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.docker_config import login_for
 from tagboat.registry.login_pin import pin_login_service
@@ -92,7 +91,7 @@ log = structlog.get_logger("tagboat.app")
 
 
 def serve(settings: Settings) -> int:
-    """Run the server until SIGTERM or SIGINT; return 0, or 1 if it could not start or go on."""
+    """Run the server until one of `stop_signals`; return 0, or 1 if it could not start or go on."""
 
     def work(log_call: LogCall) -> int:
         require_two_addresses(settings)
@@ -305,7 +304,7 @@ async def _serve_until_stopped(
         stopped_at = min(stopped_at, loop.time())
         server.stop()
 
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
+    for signal_number in stop_signals():
         loop.add_signal_handler(signal_number, stop)
     work = [asyncio.create_task(keep_going(name, part)) for name, part in _work(built, is_known)]
     for task in work:

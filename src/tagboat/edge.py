@@ -5,7 +5,6 @@ It has no API, no engine and no secrets, and writes nothing but its row of `edge
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable
 
 import structlog
@@ -18,7 +17,7 @@ from tagboat.deploy.traffic import Traffic
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress_choice import choose_ingress
 from tagboat.loops import keep_going, next_to
-from tagboat.process import run_process
+from tagboat.process import run_process, stop_signals
 from tagboat.settings import IngressKind, Settings
 from tagboat.store.edge_store import EdgeStore
 
@@ -28,7 +27,7 @@ log = structlog.get_logger("tagboat.edge")
 
 
 def run_edge(settings: Settings, ready: Callable[[], None]) -> int:
-    """Run an edge until SIGTERM or SIGINT; return 0, or 1 if it could not start or go on.
+    """Run an edge until one of `stop_signals`; return 0, or 1 if it could not start or go on.
 
     `ready` is called once HAProxy follows the routes on record. HAProxy keeps running at the end.
     """
@@ -72,7 +71,7 @@ async def _run_until_stopped(
 ) -> int:
     # A stop may come at any moment, while the database is waited for too.
     work = asyncio.create_task(_follow_servers(settings, data_dir, store, ingress, ready))
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await work

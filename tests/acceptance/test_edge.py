@@ -192,6 +192,16 @@ def test_it_serves_without_server_and_database_and_comes_back_right(
     assert at_edge.ask() == (200, "v4")
 
 
+def test_a_terminal_that_is_closed_stops_it_in_order(site: Site, at_edge: Lane) -> None:
+    assert at_edge.ask()[0] == 200
+    before, process = len(site.edge.log()), site.edge.process
+    assert process is not None
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+        process.send_signal(number)
+    assert process.wait(60) == 0
+    assert "stopped" in site.edge.log()[before:]
+
+
 @pytest.mark.slow
 def test_it_stops_in_time_while_the_database_is_silent(site: Site, at_edge: Lane) -> None:
     for attempt in range(3):  # the machine may be busy elsewhere

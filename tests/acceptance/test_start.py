@@ -231,7 +231,7 @@ def test_what_is_made_is_the_owners_alone(stopped: Server) -> None:
     assert stopped.terminate() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_ready_is_one_line_and_a_signal_the_end(stopped: Server, number: signal.Signals) -> None:
     stopped.start()
     assert stopped.process is not None
@@ -245,6 +245,29 @@ def test_ready_is_one_line_and_a_signal_the_end(stopped: Server, number: signal.
     assert not (stopped.directory / "data" / "server.json").exists()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", stopped.port))
+
+
+def test_signals_for_others_do_not_end_it(stopped: Server) -> None:
+    stopped.start()
+    assert stopped.process is not None
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        stopped.process.send_signal(number)
+        with socket.create_connection(("127.0.0.1", stopped.port), timeout=10):
+            assert stopped.process.poll() is None
+    assert stopped.terminate() == 0
+
+
+def test_a_server_that_nohup_began_outlives_its_terminal(stopped: Server) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stopped.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert stopped.process is not None
+    stopped.process.send_signal(signal.SIGHUP)
+    with socket.create_connection(("127.0.0.1", stopped.port), timeout=10):
+        assert stopped.process.poll() is None
+    assert stopped.terminate() == 0
 
 
 def test_a_request_that_never_ends_does_not_keep_the_server(stopped: Server) -> None:

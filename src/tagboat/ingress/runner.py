@@ -43,6 +43,9 @@ async def run_haproxy(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # They are for HAProxy itself. By default they would end this process, and leave it alone.
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        loop.add_signal_handler(number, lambda: None)
     with hold_run_lock(directory):
         child = _Child()
         # Service managers reload by SIGHUP, HAProxy by SIGUSR2 (management guide, section 4).
