@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from tagboat.core.errors import SettingsError
 from tagboat.core.ids import new_id
+from tagboat.core.shell_words import shell_words
 from tagboat.private_files import write_private
 
 SERVER_FILE = "server.json"
@@ -82,19 +83,20 @@ def check_data_dir(path: Path) -> None:
         except KeyError:
             owner = f"'#{found.st_uid}'"
         # Files of root's would keep the server from starting again.
-        as_owner = f"sudo -u {owner} TAGBOAT_DATA_DIR={path} tagboat …"
+        as_owner = f"sudo -u {owner} TAGBOAT_DATA_DIR={shell_words(str(path))} tagboat …"
         raise SettingsError(
             f"the data directory {path} belongs to another user, who could read and change "
             + (
                 f"everything; run this as that user: {as_owner}"
                 if os.geteuid() == 0
                 else f"everything; run Tagboat as that user ({as_owner}), or change the owner: "
-                f"chown -R {os.geteuid()} {path}"
+                f"chown -R {os.geteuid()} {shell_words(str(path))}"
             )
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SettingsError(
-            f"other users may write to the data directory {path}; change that: chmod 700 {path}"
+            f"other users may write to the data directory {path}; change that: chmod 700"
+            f" {shell_words(str(path))}"
         )
 
 

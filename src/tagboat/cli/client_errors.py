@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tagboat import __version__
 from tagboat.cli.context import ServerAddress
 from tagboat.core.errors import NotFoundError, TagboatError
+from tagboat.core.shell_words import shell_words
 from tagboat.data_dir import SERVER_FILE, server_runs
 from tagboat.http.problem import NO_ADDRESS
 
@@ -50,7 +51,8 @@ def refused(server: ServerAddress, error: "HTTPError", body: bytes) -> TagboatEr
         why = "does not accept the token" if server.token else "needs a token"
         return TokenRefusedError(
             f"the server at {server.url} {why}. Set TAGBOAT_TOKEN to a token of it, or log in with"
-            f" 'tagboat login {server.url}'; 'tagboat tokens create NAME' there makes one"
+            f" 'tagboat login {shell_words(server.url)}'; 'tagboat tokens create NAME' there makes"
+            " one"
         )
     # urllib would follow it with the token, and make a GET of a POST.
     if location := error.headers.get("location"):

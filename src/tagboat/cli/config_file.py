@@ -17,6 +17,7 @@ from tagboat.cli.waiting import hint_while_slow
 from tagboat.core.config_file import SECRET_MAPS, unknown_keys
 from tagboat.core.errors import TagboatError
 from tagboat.core.secret_refs import parse_secret_ref, secret_places
+from tagboat.core.shell_words import shell_words
 
 if TYPE_CHECKING:
     from tagboat.cli.config_yaml import ConfigText
@@ -98,7 +99,10 @@ def apply_command(
         with hint_while_slow(_APPLYING):
             answer = _send("/api/config/apply", file, prune=prune, timeout_s=_APPLY_TIMEOUT_S)
     except KeyboardInterrupt:
-        show.progress(f"\nthe server goes on; 'tagboat diff {file}' shows what is left to change")
+        show.progress(
+            "\nthe server goes on; this shows what is left to change:"
+            f" tagboat diff {shell_words(str(file))}"
+        )
         raise
     _show_plan(answer, done=True, as_json=as_json)
     if answer["volumes"]:
@@ -196,9 +200,10 @@ def _show_plan(answer: ApiObject, *, done: bool, as_json: bool) -> None:
                 else f"    {field['field']}: {before} → {after}"
             )
         if done and change["kind"] == "webhook" and change["action"] == "create":
+            project, _, webhook = str(change["name"]).partition(" ")
             show.progress(
-                f"the URL of the {name} is not shown: 'tagboat webhook rotate {change['name']}'"
-                " replaces it by one that is shown once"
+                f"the URL of the {name} is not shown; this replaces it by one that is shown once:"
+                f" tagboat webhook rotate {shell_words(project, webhook)}"
             )
     if not changes:
         show.line("nothing is changed" if done else "nothing would change")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tagboat.cli import docker_socket
 from tagboat.core.errors import EngineError
 from tagboat.core.keeping import LEAST_FREE_BYTES
+from tagboat.core.shell_words import shell_words
 
 if TYPE_CHECKING:
     from tagboat.settings import Settings
@@ -70,7 +71,9 @@ def _check_data_dir(path: Path) -> Finding:
             "or chown the directory to you"
         )
     elif path.stat().st_mode & 0o077:
-        problem = f"{path} is open to other users and holds secrets; chmod 700 {path}"
+        problem = (
+            f"{path} is open to other users and holds secrets; chmod 700 {shell_words(str(path))}"
+        )
     return Finding("data directory", ok=problem is None, detail=problem or str(path))
 
 

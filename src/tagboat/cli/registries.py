@@ -1,7 +1,6 @@
 """`tagboat registries`, and the commands below it."""
 
 from pathlib import Path
-from shlex import quote
 from typing import Annotated, Literal
 
 import typer
@@ -14,6 +13,7 @@ from tagboat.cli.list_group import ListGroup
 from tagboat.cli.names import find_registry
 from tagboat.cli.options import JsonOption, YesOption, connect
 from tagboat.cli.prompts import confirm, prompt_secret, read_text_file
+from tagboat.core.shell_words import shell_words
 
 REGISTRIES_ADD_HELP = """Add a registry.
 
@@ -310,5 +310,5 @@ def _show_saved(registry: ApiObject, what: str, *, as_json: bool) -> None:
         show.as_json(registry)
     else:
         name = registry["name"]
-        # Quoted as a shell needs it: a name may have spaces.
-        show.line(f"the registry {name} is {what}. Test it: tagboat registries test {quote(name)}")
+        test = f"tagboat registries test {shell_words(name)}"
+        show.line(f"the registry {name} is {what}. Test it: {test}")

@@ -24,6 +24,7 @@ from tagboat.core.errors import (
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.principal import Principal, PrincipalKind, Role
+from tagboat.core.shell_words import shell_words
 from tagboat.core.values import replace
 from tagboat.operations.account_audit import record_account
 from tagboat.operations.rights import (
@@ -224,7 +225,7 @@ class AccountOperations(Struct, frozen=True):
         if account.password is None:
             raise ForbiddenError(
                 f"{account.name} has no password: it signs in at the provider; an admin can set one"
-                f" with 'tagboat users reset-password {account.name}'"
+                f" with: tagboat users reset-password {shell_words(account.name)}"
             )
         # A stolen session must not be able to guess without end either.
         with services.attempts.attempt(account.name_key, actor.address):

@@ -61,5 +61,18 @@ def test_ctrl_c_says_that_the_server_goes_on(
     monkeypatch.setattr(Client, "post", interrupted)
     (quick.directory / "all.yaml").write_text(YAML)
     done = quick("apply", "all.yaml")
-    said = "\nthe server goes on; 'tagboat diff all.yaml' shows what is left to change\n"
+    said = "\nthe server goes on; this shows what is left to change: tagboat diff all.yaml\n"
     assert (done.returncode, said in done.stderr) == (130, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("ci", "123 ci"), ("a b", "123 'a b'"), ("- x", "-- 123 '- x'")]
+)
+def test_the_hint_after_an_apply_can_be_copied(
+    tagboat: Tagboat, server: FakeServer, name: str, command: str
+) -> None:
+    change = {"kind": "webhook", "action": "create", "name": f"123 {name}", "fields": []}
+    server.answers["POST /api/config/apply"] = {**APPLIED, "changes": [change]}
+    done = tagboat("apply", "-", piped=YAML)
+    assert done.returncode == 0, done.stderr
+    assert f": tagboat webhook rotate {command}\n" in done.stderr

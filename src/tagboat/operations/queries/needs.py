@@ -17,6 +17,7 @@ from tagboat.core.heard import Silence
 from tagboat.core.keeping import Disk
 from tagboat.core.page_port import WaitingPushes
 from tagboat.core.ports import Reader
+from tagboat.core.shell_words import shell_words
 from tagboat.operations.queries.catalog import StageFilter
 from tagboat.operations.queries.connect import HeardRegistry, silent_registries
 from tagboat.operations.queries.deliveries import senders_needing_you
@@ -236,7 +237,9 @@ def _general_needs(reader: Reader, now: datetime) -> Iterator[Need]:
             kind=NeedKind.REGISTRY,
             sentence=f"polls of {registry.name if registry else failing.host} fail: "
             f"{failing.error}",
-            todo=f"tagboat registries test {registry.name}" if registry else "tagboat doctor",
+            todo=f"tagboat registries test {shell_words(registry.name)}"
+            if registry
+            else "tagboat doctor",
             target=NeedTarget.REGISTRY,
             target_id=registry.id if registry else failing.host,
         )
