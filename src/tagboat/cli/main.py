@@ -37,6 +37,7 @@ from tagboat.cli.images import images_command, tags_command
 from tagboat.cli.lifecycle import restart_command, start_command, stop_command
 from tagboat.cli.login import login_command, logout_command
 from tagboat.cli.logs import logs_command
+from tagboat.cli.plain_errors import PlainErrorGroup
 from tagboat.cli.poll import poll_command
 from tagboat.cli.rotate_key import rotate_key_command
 from tagboat.cli.run import run_command
@@ -66,6 +67,7 @@ Examples:
 
 # Neither help nor errors by rich, which would load at each start.
 app = typer.Typer(
+    cls=PlainErrorGroup,
     help=PROGRAM_HELP,
     epilog=PROGRAM_EXAMPLES,
     no_args_is_help=True,

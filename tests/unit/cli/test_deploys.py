@@ -1,5 +1,7 @@
 """`tagboat deploys`."""
 
+import pytest
+
 from tests.unit.cli.conftest import Tagboat
 from tests.unit.cli.fake_server import COMPARISON, FakeServer
 
@@ -12,6 +14,21 @@ def test_deploys_of_a_stage_by_status(tagboat: Tagboat, server: FakeServer) -> N
     assert server.asked[-1].query == {"stage": "s1", "status": "failed", "limit": "3"}
     assert tagboat("deploys", "list", "app").returncode == 0
     assert server.asked[-1].query == {"project": "p1", "limit": "20"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["deploys", "list", "--status", "nope"], "'--status': 'nope' is not one of 'queued', "),
+        (["deploys", "--limit", "x"], "'--limit': 'x' is not a whole number."),
+        (["users", "create", "eva", "--role", "king"], "'--role': 'king' is not one of "),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_without_a_librarys_words(
+    tagboat: Tagboat, words: list[str], says: str
+) -> None:
+    done = tagboat(*words)
+    assert (done.returncode, f"Invalid value for {says}" in done.stderr) == (2, True), done.stderr
 
 
 def test_the_changes_of_a_deploy(tagboat: Tagboat, server: FakeServer) -> None:
