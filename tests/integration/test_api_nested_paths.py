@@ -98,7 +98,8 @@ async def test_what_is_nested_already_is_named_and_keeps_nobody_from_other_chang
 async def test_no_command_is_run_with_it(api: Api) -> None:
     owner, lane = await saved_before(api, "/srv/a:/a", "/srv/a/sub:/s:ro")
     await put_instance(api, owner["id"], lane["id"], InstanceState.LIVE)
-    answer = await api.caller.post(f"/api/stages/{lane['id']}/runs", {"command": ["true"]})
+    body = {"command": ["true"], "timeout_s": 1}
+    answer = await api.caller.post(f"/api/stages/{lane['id']}/runs", body)
     assert (answer.status, "lies below /srv/a" in answer.json["detail"]) == (409, True)
 
 
