@@ -253,7 +253,9 @@ class DockerRuntime(DockerHoldings):
             return status
         # The end of an engine, which ends all containers, must not be taken for the app's.
         await self._connection.verify(f"inspect the container {workload}")
-        return await inspected(self._connection, workload, wire.container_status)
+        again = await inspected(self._connection, workload, wire.container_status)
+        # Where the engine has restarted it since, only the first answer has the exit code.
+        return status if again is not None and again.restarts > status.restarts else again
 
     async def run_healthcheck(self, workload: str) -> TestRun | None:
         """Run its HEALTHCHECK once, as the engine itself would; None without one.

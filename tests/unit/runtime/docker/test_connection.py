@@ -372,6 +372,24 @@ async def test_an_engine_that_is_told_to_stop_is_away_before_it_has_ended(
         await engine.status("web")
 
 
+@pytest.mark.parametrize(("restarts", "exit_code"), [(1, 3), (0, 0)])
+async def test_the_end_of_a_container_that_is_restarted_at_once_is_not_missed(
+    restarts: int, exit_code: int, fake: FakeEngine, engine: DockerRuntime
+) -> None:
+    """Unless it runs again for another reason: with its engine, or by hand."""
+    ended = {"Id": "web", "Name": "/web", "State": {"Running": False, "ExitCode": 3}}
+    runs = {"Id": "web", "Name": "/web", "State": {"Running": True}, "RestartCount": restarts}
+    answers = iter([ended, runs])
+
+    async def inspect(request: web.Request) -> web.StreamResponse:
+        return await answer(next(answers))(request)
+
+    fake.routes["GET /containers/web/json"] = inspect
+    status = await engine.status("web")
+    assert status is not None
+    assert (status.running, status.exit_code) == (not exit_code, exit_code)
+
+
 async def test_an_error_of_an_engine_that_is_told_to_stop_is_worth_another_try(
     fake: FakeEngine, engine: DockerRuntime
 ) -> None:
