@@ -3,15 +3,29 @@
 Each looks at a few by their index, however many wait or have ended.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from sqlalchemy import FromClause, Select, exists, literal_column, select, tuple_, update
+from sqlalchemy import (
+    JSON,
+    FromClause,
+    Integer,
+    Select,
+    bindparam,
+    cast,
+    exists,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from tagboat.core.deploy import DeployStatus, Trigger
+from tagboat.store.statements import among
 from tagboat.store.tables import deploys_table as deploys
 from tagboat.store.tables import stages_table as stages
 
@@ -26,21 +40,25 @@ QUEUED, RUNNING = _in_status(DeployStatus.QUEUED), _in_status(DeployStatus.RUNNI
 _earlier = deploys.alias("earlier")
 
 
-def abandoned(holder: str, now: datetime, mine: Collection[str]) -> Select[Any]:
+@cache
+def abandoned(dialect: str) -> Select[Any]:
     """Return the query for running deploys, the oldest of each stage, that no server works on.
 
     No server does where none claims it, where the claim has run out at `now`, or where `holder`,
-    which works on `mine`, claimed it before it was restarted.
+    which works on the list `mine`, claimed it before it was restarted.
     """
-    free = deploys.c.claimed_by.is_(None) | (deploys.c.claimed_by == holder)
-    lapsed = deploys.c.claimed_until.is_(None) | (deploys.c.claimed_until <= now)
+    holder, until = deploys.c.claimed_by, deploys.c.claimed_until
+    free = holder.is_(None) | (holder == bindparam("holder"))
+    lapsed = until.is_(None) | (until <= bindparam("now"))
     first = ~_other_of_stage(RUNNING, _earlier.c.id < deploys.c.id)
+    not_mine = ~among(deploys.c.id, dialect, "mine")
     # In no order: asked for one, SQLite walks through every deploy there ever was.
-    return select(deploys).where(RUNNING(deploys), free | lapsed, deploys.c.id.not_in(mine), first)
+    return select(deploys).where(RUNNING(deploys), free | lapsed, not_mine, first)
 
 
-def next_queued(limit: int) -> Select[Any]:
-    """Return the query for queued deploys, oldest first, one for each stage where none is running.
+@cache
+def next_queued() -> Select[Any]:
+    """Return the query for `most` queued deploys, oldest first, one for each idle stage.
 
     It is the oldest of its stage that a person has ordered, else the oldest that may begin: while a
     stage is held or stopped, deploys that pushes and polls have queued may not. Pushes that wait
@@ -61,32 +79,43 @@ def next_queued(limit: int) -> Select[Any]:
         select(deploys.c.id)
         .where(QUEUED(deploys), idle, first, may, ordered)
         .order_by(deploys.c.id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
     )
     # By their ids first, for which the index is enough: the rows of those that must wait stay
     # unread.
     return select(deploys).where(deploys.c.id.in_(found)).order_by(deploys.c.id)
 
 
-def disturbed(mine: Mapping[str, int]) -> Select[Any]:
+@cache
+def disturbed(dialect: str) -> Select[Any]:
     """Return the query for those of `mine` to be cancelled, or claimed again since.
 
     `mine` are the numbers of our claims by the ids of their deploys.
     """
-    return select(deploys).where(deploys.c.id.in_(mine), deploys.c.cancelling | ~_held(mine))
+    known, held = _mine(dialect)
+    return select(deploys).where(known, deploys.c.cancelling | ~held)
 
 
-def renewed(mine: Mapping[str, int], until: datetime) -> ReturningUpdate[tuple[str]]:
-    """Return the statement that lets our claims last until then, and returns the ids of those.
+@cache
+def renewed(dialect: str) -> ReturningUpdate[tuple[str]]:
+    """Return the statement that lets our claims last to `until`, and returns the ids of those.
 
     A claim counts as long as no other came after it, however late it is renewed.
     """
-    held = deploys.c.id.in_(mine) & _held(mine)
-    return update(deploys).where(held).values(claimed_until=until).returning(deploys.c.id)
+    known, held = _mine(dialect)
+    lasting = update(deploys).where(known, held).values(claimed_until=bindparam("until"))
+    return lasting.returning(deploys.c.id)
 
 
-def _held(mine: Mapping[str, int]) -> ColumnElement[bool]:
-    return tuple_(deploys.c.id, deploys.c.claim).in_(list(mine.items()))
+def _mine(dialect: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions that a deploy is one of `mine`, and that its claim is still ours."""
+    each = func.json_each if dialect == "sqlite" else func.json_each_text
+    pairs = each(bindparam("mine", type_=JSON)).table_valued("key", "value", name="given")
+    claims = select(pairs.c.key, cast(pairs.c.value, Integer))
+    return (
+        deploys.c.id.in_(select(pairs.c.key)),
+        tuple_(deploys.c.id, deploys.c.claim).in_(claims),
+    )
 
 
 def _by_hand(table: Any) -> ColumnElement[bool]:  # noqa: ANN401 - deploys, or an alias of it

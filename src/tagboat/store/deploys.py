@@ -32,6 +32,9 @@ _deploys, _offers, _taken_back = (
 )
 # Made once: making them takes longer than running them.
 _OPEN = select(_deploys).where(tables.OPEN)
+# Made once above all: an alias copies every column, for the collector of garbage to find.
+_few = _deploys.alias("few")
+_IS_AMONG_OPEN = _deploys.c.id.in_(select(_few.c.id).where(tables.OPEN))
 _OPEN_IN_STAGE = where(_deploys.c.stage_id).where(tables.OPEN)
 _RUNNING = select(_deploys).where(claims.RUNNING(_deploys))
 _HELD_PUSHES = where(_offers.c.stage_id).order_by(_offers.c.seen_at, _offers.c.tag)
@@ -81,16 +84,19 @@ class DeployReads(ReadPart):
         First running ones on which nobody works, then the oldest of each stage where none is
         running; `limit` in all.
         """
-        abandoned = self._deploys_of(claims.abandoned(holder, self._session.now(), mine))
-        found = sorted(abandoned, key=lambda deploy: deploy.id)[:limit]
-        return found + self._deploys_of(claims.next_queued(limit - len(found)))
+        values = {"holder": holder, "now": self._session.now(), "mine": list(mine)}
+        abandoned = self._oldest_first(claims.abandoned(self._session.dialect), values)
+        found = abandoned[:limit]
+        return found + self._deploys_of(claims.next_queued(), {"most": limit - len(found)})
 
     def disturbed_deploys(self, mine: Mapping[str, int]) -> list[Deploy]:
         """Return those of `mine`, ids with the numbers of our claims, that need a look.
 
         They are to be cancelled, or have been claimed again since.
         """
-        return self._deploys_of(claims.disturbed(mine)) if mine else []
+        if not mine:
+            return []
+        return self._deploys_of(claims.disturbed(self._session.dialect), {"mine": dict(mine)})
 
     def deploys(
         self,
@@ -110,8 +116,7 @@ class DeployReads(ReadPart):
         if statuses and not any(status.final for status in statuses):
             # By the small index of open ones: in the order of ids, SQLite would look at every
             # deploy there ever was to find the few.
-            few = table.alias("few")
-            query = query.where(table.c.id.in_(select(few.c.id).where(tables.OPEN)))
+            query = query.where(_IS_AMONG_OPEN)
         elif _UNSUCCESSFUL.issuperset(statuses) and len(statuses) == 1:
             # The same for those without success, of all stages. Said once more in literals, which
             # the partial index is found by.
@@ -185,7 +190,8 @@ class DeployWrites(DeployReads):
         `mine` are the numbers of our claims by the ids of their deploys.
         """
         until = self._session.now() + timedelta(seconds=for_s)
-        held = frozenset(self._session.scalars(claims.renewed(mine, until)))
+        statement = claims.renewed(self._session.dialect)
+        held = frozenset(self._session.scalars(statement, {"mine": dict(mine), "until": until}))
         self._session.memory.forget_deploys(mine)
         return held
 

@@ -31,8 +31,8 @@ def connection(tmp_path: Path) -> Iterator[Connection]:
     engine.dispose()
 
 
-def plans(connection: Connection, read: Read) -> list[list[str]]:
-    """The lines of the plan of each query that `read` asks."""
+def questions_of(connection: Connection, read: Read) -> list[tuple[str, object]]:
+    """The queries that `read` asks, each with its values."""
     asked: list[tuple[str, object]] = []
     event.listen(
         connection,
@@ -40,8 +40,13 @@ def plans(connection: Connection, read: Read) -> list[list[str]]:
         lambda _c, _cursor, query, values, *_: asked.append((query, values)),
     )
     read(SqlReader(connection, SealedRows(Cipher(bytes(32)))))
+    return [each for each in asked if each[0].startswith("SELECT")]
+
+
+def plans(connection: Connection, read: Read) -> list[list[str]]:
+    """The lines of the plan of each query that `read` asks."""
     found = []
-    for query, values in [each for each in asked if each[0].startswith("SELECT")]:
+    for query, values in questions_of(connection, read):
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()  # type: ignore[arg-type]
         found.append([row.detail for row in plan])
     return found
@@ -130,7 +135,9 @@ def test_a_look_for_work_passes_over_what_must_wait_without_reading_it(
     )
     assert running == [
         "SCAN deploys USING INDEX ix_deploys_running",
-        "CORRELATED SCALAR SUBQUERY 1",
+        "LIST SUBQUERY 1",
+        "SCAN given VIRTUAL TABLE INDEX 1:",
+        "CORRELATED SCALAR SUBQUERY 2",
         "SEARCH earlier USING COVERING INDEX ix_deploys_running (stage_id=? AND id<?)",
     ]
     assert queued == [
@@ -178,7 +185,9 @@ def test_what_disturbs_the_work_is_found_by_id(connection: Connection) -> None:
             "SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)",
             # The numbers of the claims, given with the query.
             "LIST SUBQUERY 1",
-            "SCAN CONSTANT ROW",
+            "SCAN given VIRTUAL TABLE INDEX 1:",
+            "LIST SUBQUERY 2",
+            "SCAN given VIRTUAL TABLE INDEX 1:",
         ]
     ]
 
@@ -215,3 +224,22 @@ def test_the_last_success_of_each_stage_is_found_by_its_index(connection: Connec
     assert any("INDEX ix_deploys_succeeded (stage_id=?)" in line for line in plan), plan
     assert any(line.startswith("SCAN stages") for line in plan), plan
     assert not any(line.startswith("SCAN deploys") for line in plan), plan
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda reader, ids: reader.claimable_deploys("here", ids, 16),
+        lambda reader, ids: reader.disturbed_deploys(dict.fromkeys(ids, 1)),
+        lambda reader, ids: reader.stages_by_project(ids),
+        lambda reader, ids: reader.vitals(ids),
+    ],
+)
+def test_however_many_are_asked_for_it_is_one_statement_to_prepare(
+    connection: Connection, read: Callable[[SqlReader, list[str]], object]
+) -> None:
+    def asked(count: int) -> list[str]:
+        ids = [f"id{number}" for number in range(count)]
+        return [query for query, _ in questions_of(connection, lambda reader: read(reader, ids))]
+
+    assert asked(2) == asked(60)
