@@ -5,8 +5,10 @@ Beside the same work done by bare engine calls.
 
 import asyncio
 import http.client
+import json
 import statistics
 import subprocess
+import threading
 import time
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +39,9 @@ ROUNDS = 9
 _REPOSITORY = "bench/pushed"
 NETWORK = "tagboat-bench-floor"
 """The network of the bare calls' containers."""
+_PAUSE_S = 0.005
+"""Seconds between two requests to the address."""
+_STARTS = json.dumps({"event": ["start"], "label": ["tagboat.deploy"]})
 
 
 def measure(folder: Path) -> None:
@@ -108,7 +113,8 @@ def _by_turns(server: Server, host: str, end: _End) -> None:
             body=f"floor {number}, {end.what}",
             labels=end.labels,
         )
-        floor.append(asyncio.run(_floor(f"{image}@{digest}", NETWORK)))
+        with _people(end.ingress_port, urllib.parse.urlsplit(address).netloc):
+            floor.append(asyncio.run(_floor(f"{image}@{digest}", NETWORK)))
     show(
         end.what, own, "pull+create+start+200", [parts["200"] for parts in floor], "ms", end.target
     )
@@ -120,33 +126,54 @@ def _by_turns(server: Server, host: str, end: _End) -> None:
 
 
 def _own(server: Server, reference: str) -> tuple[float, Mapping[str, Any]]:
-    path = server.webhook_path()
-    began = time.perf_counter()
-    push = server.call("POST", path, {"image": reference})["pushes"][0]
-    stage, deploy = push["stage"]["id"], push["deploy"]
-
-    def is_started() -> bool | None:
-        # Whoever asks before leaves the kernel looking for a container without a network, for up to
-        # a second.
-        steps = server.call("GET", f"/api/deploys/{deploy}")["steps"]
-        return (
-            True
-            if any(
-                step["name"] == "start" and step["status"] in {"done", "failed"} for step in steps
-            )
-            else None
-        )
-
-    def port() -> int | None:
-        for instance in server.call("GET", f"/api/instances?stage={stage}")["items"]:
-            if instance["deploy"] == deploy and instance["url"]:
-                return int(urllib.parse.urlsplit(instance["url"]).port or 0)
-        return None
-
-    await_value(is_started, "the start of the new container", pause_s=0.005)
-    await_page(await_value(port, "the new instance", pause_s=0.005))
-    took = time.perf_counter() - began
+    took, deploy = asyncio.run(_started(server, reference))
     return took, _succeeded(server, deploy)
+
+
+async def _started(server: Server, reference: str) -> tuple[float, str]:
+    """Push; return the seconds until the new container answers, and the id of the deploy.
+
+    The engine tells of its start: the server has work enough without being asked all the time.
+    Whoever asks the port before leaves the kernel looking for a container without a network, for up
+    to a second.
+    """
+    path = server.webhook_path()
+    async with aiodocker.Docker() as docker:
+        news = docker.events.subscribe(filters=_STARTS)  # type: ignore[no-untyped-call]
+        await docker.version()  # an answer that comes after the events' began
+        began = time.perf_counter()
+        pushed = await asyncio.to_thread(server.call, "POST", path, {"image": reference})
+        deploy = str(pushed["pushes"][0]["deploy"])
+        while (event := await news.get())["Actor"]["Attributes"]["tagboat.deploy"] != deploy:
+            pass
+        container = await docker.containers.get(event["Actor"]["ID"])
+        published = await container.port(8080) or []
+        await asyncio.to_thread(await_page, int(published[0]["HostPort"]))
+        took = time.perf_counter() - began
+    return took, deploy
+
+
+@contextmanager
+def _people(port: int, host: str) -> Iterator[None]:
+    """Ask the address all the while, as `_own_at` does, so that both have the same load beside."""
+    done = threading.Event()
+
+    def ask() -> None:
+        people = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        while not done.wait(_PAUSE_S):
+            people.request("GET", "/", headers={"Host": host})
+            people.getresponse().read()
+        people.close()
+
+    asker = threading.Thread(target=ask)
+    if port:
+        asker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if port:
+            asker.join()
 
 
 def _own_at(
@@ -162,7 +189,7 @@ def _own_at(
         people.request("GET", "/", headers={"Host": host})
         return True if body.encode() in people.getresponse().read() else None
 
-    await_value(is_new, "the new version at the address", pause_s=0.005)
+    await_value(is_new, "the new version at the address", pause_s=_PAUSE_S)
     took = time.perf_counter() - began
     people.close()
     return took, _succeeded(server, push["deploy"])

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
 from ipaddress import IPv4Network
 from types import MappingProxyType
+from weakref import WeakValueDictionary
 
 from aiodocker import Docker, DockerError
 from aiodocker.networks import DockerNetwork
@@ -18,7 +19,9 @@ from tagboat.runtime.docker.subnets import SHARE_BITS, kept_address, local_route
 
 # The engine's words: there is no status for this alone.
 _OVERLAPS = "overlaps with other"
-_CREATE_TRIES = 5
+_PAUSES_S = (0.1, 0.4, 1.0, 2.0, 4.0)
+"""Seconds after each try to make a network that was refused because of its addresses."""
+_SAME_SHARE_TRIES = 3
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -28,11 +31,21 @@ class DockerNetworks:
     New ones get their addresses from `pool`.
     """
 
-    def __init__(self, connection: DockerConnection, pool: IPv4Network, *, is_local: bool) -> None:
+    def __init__(
+        self,
+        connection: DockerConnection,
+        pool: IPv4Network,
+        *,
+        is_local: bool,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._connection = connection
+        self._sleep = sleep
         self._pool = pool
         self._is_local = is_local
-        self._making = asyncio.Lock()
+        # A lock for each name: making a network takes the engine a tenth of a second, and sixty
+        # new projects would wait for one another.
+        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def ensure(
         self, name: str, labels: Mapping[str, str], notes: Mapping[str, str]
@@ -45,7 +58,7 @@ class DockerNetworks:
         found = await self._inspect(name)
         if found is None:
             # Names need not be unique, so that two callers could make two of the same name.
-            async with self._making:
+            async with self._making.setdefault(name, asyncio.Lock()):
                 found = await self._inspect(name) or await self._make(name, {**notes, **labels})
         if not _bears(found, labels):
             raise EngineError(
@@ -149,32 +162,48 @@ class DockerNetworks:
         return found if found["Name"] == name else None
 
     async def _make(self, name: str, labels: Mapping[str, str]) -> wire.Json:
-        for _ in range(_CREATE_TRIES):
-            async with self._connection.use(f"create the network {name}", CHANGE_S) as docker:
-                networks = await docker.networks.list()
-                taken = {subnet for one in networks for subnet in wire.subnets(one)}
-                # The engine sees its own networks only, and not what else the machine routes.
-                if self._is_local:
-                    taken |= set(local_routes(self._pool))
-                share = next(shares(self._pool, name, taken), None)
-                if share is None:
-                    raise EngineError(
-                        f"the engine could not create the network {name}: no addresses are left in"
-                        f" {self._pool}; remove networks that nobody uses (docker network prune),"
-                        " or name another range with TAGBOAT_NETWORK_POOL"
-                    )
-                try:
-                    await docker.networks.create(wire.network_body(name, labels, share))
-                except DockerError as error:
-                    # Taken by another server, or by a person who made a network just now.
-                    if _OVERLAPS not in error.message and error.status != HTTPStatus.CONFLICT:
-                        raise
-            if found := await self._inspect(name):
+        refused: set[IPv4Network] = set()
+        for tries, pause_s in enumerate(_PAUSES_S, start=1):
+            share = await self._create(name, labels, refused)
+            found = await self._inspect(name)
+            if found is None:
+                # Somebody else's network, or this one by another server, is not listed before the
+                # engine has made it, and a removed one's addresses are free only then.
+                await self._sleep(pause_s)
+                found = await self._inspect(name)
+            if found is not None:
                 return found
+            if tries >= _SAME_SHARE_TRIES:
+                refused.add(share)
         raise EngineError(
             f"the engine could not create the network {name}: others take its addresses again and"
             f" again"
         )
+
+    async def _create(
+        self, name: str, labels: Mapping[str, str], refused: Collection[IPv4Network]
+    ) -> IPv4Network:
+        """Ask for the network with a share that seems to be free; return that share."""
+        async with self._connection.use(f"create the network {name}", CHANGE_S) as docker:
+            networks = await docker.networks.list()
+            taken = {subnet for one in networks for subnet in wire.subnets(one)} | {*refused}
+            # The engine sees its own networks only, and not what else the machine routes.
+            if self._is_local:
+                taken |= set(local_routes(self._pool))
+            share = next(shares(self._pool, name, taken), None)
+            if share is None:
+                raise EngineError(
+                    f"the engine could not create the network {name}: no addresses are left in"
+                    f" {self._pool}; remove networks that nobody uses (docker network prune),"
+                    " or name another range with TAGBOAT_NETWORK_POOL"
+                )
+            try:
+                await docker.networks.create(wire.network_body(name, labels, share))
+            except DockerError as error:
+                # Taken by another server, or by a person who made a network just now.
+                if _OVERLAPS not in error.message and error.status != HTTPStatus.CONFLICT:
+                    raise
+            return share
 
 
 async def _network(docker: Docker, network: str, doing: str) -> DockerNetwork:
