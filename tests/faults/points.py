@@ -141,7 +141,6 @@ _FAIL = (
     "ingress.write_files#1",
     "haproxy.get map#1",
     "runtime.list_workloads#1",
-    "runtime.status#3",
     "runtime.logs#1",
     "store.write DeployRecord.keep_log#1",
     "runtime.remove#1",
