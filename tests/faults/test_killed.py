@@ -181,9 +181,15 @@ def test_ordered_again_after_the_death_it_is_gone_back_once(
 
 def assert_still(stricken: FaultHarness, lane: StageUnderTest) -> None:
     """That one more restart changes nothing."""
-    before = stricken.memory(lane)
+    deploys, before = stricken.deploys(lane), stricken.memory(lane)
     stricken.server.restart()
     stricken.rest(lane)
+    changed = [
+        {name: (old[name], new[name]) for name in old if old[name] != new[name]}
+        for old, new in zip(deploys, stricken.deploys(lane), strict=True)
+        if old != new
+    ]
+    assert changed == [], "a second restart changed deploys"
     assert stricken.memory(lane) == before, "a second restart changed something"
 
 
