@@ -128,7 +128,9 @@ async def test_another_url_has_another_login_service(api: Api) -> None:
         )
     ).json
     moved = (
-        await api.caller.patch(f"/api/registries/{made['id']}", {"url": "https://git.example.net"})
+        await api.caller.patch(
+            f"/api/registries/{made['id']}", {"url": "https://git.example.net", "password": SECRET}
+        )
     ).json
 
     await pin_login_service(api.store, site, "https://auth.example.com")  # whose login began before
@@ -137,6 +139,60 @@ async def test_another_url_has_another_login_service(api: Api) -> None:
     assert [one["login_service"] for one in (shown, renamed, moved, still)] == [
         "https://auth.example.com"
     ] * 2 + [None] * 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://git.example.net",
+        "https://git.example.com:8443",
+        "https://git.example.com.example.net",
+        "http://git.example.com",
+        "docker.io",
+    ],
+)
+async def test_a_saved_password_does_not_follow_the_url_to_another_server(
+    api: Api, url: str
+) -> None:
+    made = await make(api, username="ci", password=SECRET)
+    path = f"/api/registries/{made['id']}"
+
+    for change in ({"url": url}, {"url": url, "username": "ci", "kind": "gitea"}):
+        refused = await api.caller.patch(path, change)
+        assert (refused.status, refused.json["errors"][0]["field"]) == (422, "password")
+    assert "https://git.example.com" in refused.json["detail"]
+    assert (await stored(api, made["id"])).url == "https://git.example.com"
+
+    moved = await api.caller.patch(path, {"url": url, "password": "another"})
+    assert (moved.status, await stored_password(api, made["id"])) == (200, "another")
+    back = await api.caller.patch(path, {"url": "https://back.example.com", "password": None})
+    assert (back.status, back.json["has_password"]) == (200, False)
+    free = await api.caller.patch(path, {"url": "https://free.example.com"})
+    assert free.status == 200
+
+
+@pytest.mark.parametrize("more", [{"password_command": "print it"}, {"docker_config": ""}])
+async def test_another_login_may_come_with_another_url(api: Api, more: dict[str, str]) -> None:
+    made = await make(api, password=SECRET)
+    if "docker_config" in more:
+        more = {"docker_config": docker_config(**{"git.example.net": "bot:from-docker"})}
+    moved = await api.caller.patch(
+        f"/api/registries/{made['id']}", {"url": "https://git.example.net", **more}
+    )
+    assert moved.status == 200, moved.body
+    assert await stored_password(api, made["id"]) != SECRET
+
+
+async def test_a_password_stays_for_the_same_server(api: Api) -> None:
+    made = await make(api, url="http://git.example.com", kind="gitea", password=SECRET)
+    for url in (
+        "https://git.example.com",
+        "https://Git.example.com/",
+        "https://git.example.com/git",
+    ):
+        moved = await api.caller.patch(f"/api/registries/{made['id']}", {"url": url})
+        assert moved.status == 200, moved.body
+    assert await stored_password(api, made["id"]) == SECRET
 
 
 async def test_only_a_gitea_may_be_below_a_path(api: Api) -> None:

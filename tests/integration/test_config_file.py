@@ -116,6 +116,29 @@ async def test_a_file_is_applied_once_and_moves_to_another_server(
 
 
 @pytest.mark.usefixtures("running")
+async def test_a_saved_password_does_not_follow_a_registry_to_another_server(
+    environ: dict[str, str], file: Path
+) -> None:
+    given = environ | {"FORGE_PASSWORD": SECRET}
+    assert (await cli(given, "apply", str(file)))[0] == 0
+    moved = FILE.replace("url: https://git.example.com", "url: https://git.example.net", 1)
+    rewrite(file, moved.replace("env:FORGE_PASSWORD", "keep"))
+    for words in (("diff",), ("apply", "--dry-run"), ("apply",)):
+        code, _, err = await cli(given, *words, str(file))
+        assert (code, f"{file}:8: registries.forge.password: the one that" in err) == (1, True), err
+    code, _, err = await cli(
+        given, "registries", "change", "forge", "--url", "http://other.example"
+    )
+    assert (code, "password: the one that is saved is for https://git.example.com" in err) == (
+        1,
+        True,
+    )
+    rewrite(file, moved)
+    code, out, err = await cli(given, "apply", str(file))
+    assert (code, "url" in out) == (0, True), err
+
+
+@pytest.mark.usefixtures("running")
 async def test_changes_are_told_and_made_field_by_field(
     environ: dict[str, str], file: Path
 ) -> None:

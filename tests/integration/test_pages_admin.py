@@ -230,6 +230,9 @@ async def test_a_registry_is_added_tested_changed_and_deleted(api: Api) -> None:
     assert "git is saved." in words(await browser.follow(await browser.post(path, change)))
     registry = await api.operations.catalog.registry(path.rpartition("/")[2])
     assert (registry.name, registry.password) == ("git", PASSWORD)
+    moved = {**change, "url": "https://forge.example.net"}
+    kept = await browser.post(path, {**moved, "version": version(await browser.get(path))})
+    assert (kept.status, "give the password again" in words(kept)) == (422, True)
     stale = await browser.post(path, change)
     assert (stale.status, "Somebody else has changed this" in words(stale)) == (409, True)
     assert "not used" in words(await browser.get("/registries"))

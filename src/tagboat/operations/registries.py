@@ -184,6 +184,7 @@ def _changed(
             " of its host",
         )
     if docker_config is None:
+        _check_password_stays(registry, changed, said)
         return changed
     if any(said.get(name) for name in ("username", "password", "password_command")):
         raise FieldError(
@@ -198,6 +199,19 @@ def _changed(
         username=login.username,
         password=None if login.command else login.password,
         password_command=login.command,
+    )
+
+
+def _check_password_stays(old: Registry, new: Registry, said: Mapping[str, Any]) -> None:
+    """Raise FieldError where a saved password would follow a URL to where nobody sent it."""
+    # Who may change the URL may not read the password, and would get it by a server of their own.
+    is_in_clear = old.url.startswith("https://") and new.url.startswith("http://")
+    if old.password is None or "password" in said or (old.host == new.host and not is_in_clear):
+        return
+    raise FieldError(
+        "password",
+        f"the one that is saved is for {old.url} and does not go along to {new.url}: give the"
+        " password again together with the new URL, or remove the saved one in the same change",
     )
 
 
