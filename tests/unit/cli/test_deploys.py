@@ -16,6 +16,32 @@ def test_deploys_of_a_stage_by_status(tagboat: Tagboat, server: FakeServer) -> N
     assert server.asked[-1].query == {"project": "p1", "limit": "20"}
 
 
+@pytest.mark.parametrize("words", [["--limit", "3", "app"], ["--limit=3", "app"], ["--limit", "3"]])
+def test_options_before_a_project_are_those_of_the_list(
+    tagboat: Tagboat, server: FakeServer, words: list[str]
+) -> None:
+    assert tagboat("deploys", *words).returncode == 0
+    place = {"project": "p1"} if "app" in words else {}
+    assert server.asked[-1].query == {**place, "limit": "3"}
+    assert tagboat("deploys", "--json", "app", "dev").returncode == 0
+    assert server.asked[-1].query == {"stage": "s1", "limit": "20"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["deploys", "--help", "app"], "Usage: tagboat deploys [OPTIONS]"),
+        (["deploys", "--json", "show", "--help"], "Usage: tagboat deploys show"),
+        (["projects", "--json", "creat"], "No such command 'creat'. Did you mean 'create'"),
+        (["deploys", "shwo", "d1", "--json"], "No such command 'shwo'. Did you mean 'show'"),
+        (["deploys", ""], "No such command ''"),
+    ],
+)
+def test_other_words_of_a_group_are_commands(tagboat: Tagboat, words: list[str], says: str) -> None:
+    done = tagboat(*words)
+    assert says in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
