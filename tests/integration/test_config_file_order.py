@@ -212,6 +212,8 @@ async def test_a_clash_in_the_result_is_refused_and_changes_nothing(api: Api) ->
                 assert words in problem["message"], problem
             assert "deploys the image" in problem["message"]
             assert not any(one.id in problem["message"] for one in known)
+            # What clashes is not left out: to delete the rest would change nothing.
+            assert "--prune" not in problem["message"]
     assert await exported(api) == there
     assert await events_so_far(api) == start
 
@@ -227,6 +229,8 @@ async def test_a_domain_moves_from_what_is_deleted_to_a_new_stage(api: Api) -> N
         assert "changes" in await apply(api, projects={"zz3": with_domains("3", prod=domain)})
         refused = await apply(api, projects=after)
         assert "the stage prod of zz3 has the domain z.example.com already" in refused["message"]
+        gone = "stage zz3 prod" if "zz3" in after else "project zz3"
+        assert refused["message"].endswith(f"what the file does not name: {gone}"), refused
         done = await apply(api, projects=after, prune=True)
         assert ("changes" in done, done.get("failures")) == (True, []), done
         (name,) = after

@@ -31,6 +31,9 @@ from tagboat.operations.webhooks import add_webhook, drop_webhook
 # Their containers and records go after the transaction, by the same way as one by one.
 _REMOVED_AFTERWARDS = frozenset({PlannedKind.REGISTRY, PlannedKind.PROJECT, PlannedKind.STAGE})
 
+# Of what `--prune` would delete; a plan with it shows all.
+_MOST_NAMED = 10
+
 
 class NotDeleted(Struct, frozen=True):
     """A thing that should have been deleted and is still there, with the reason in words."""
@@ -61,16 +64,10 @@ class ConfigFileOperations(Struct, frozen=True):
 
         Raises ConflictError and FieldError where the apply would.
         """
-
-        def work(tx: Tx) -> None:
-            raise _UndoTrial(self._change(tx, wanted, prune=prune))
-
-        # The rules of each change need those before it: it is tried, and undone.
         try:
-            await self.services.store.write(work)
-        except _UndoTrial as trial:
-            return trial.changes
-        return ()
+            return await self._try(wanted, prune=prune)
+        except _ClashError as error:
+            raise await self._with_hint(error, wanted, prune=prune) from None
 
     async def apply(self, wanted: WantedConfig, *, prune: bool) -> AppliedConfig:
         """Make the configuration what is `wanted`, in one transaction, and delete the rest after.
@@ -78,7 +75,12 @@ class ConfigFileOperations(Struct, frozen=True):
         Deletions stop containers first, so each is by itself. Raises ConflictError and FieldError;
         then nothing is changed.
         """
-        changes = await self.services.store.write(lambda tx: self._change(tx, wanted, prune=prune))
+        try:
+            changes = await self.services.store.write(
+                lambda tx: self._change(tx, wanted, prune=prune)
+            )
+        except _ClashError as error:
+            raise await self._with_hint(error, wanted, prune=prune) from None
         if any(POLL_SCHEDULE in change.fields for change in changes):
             await self.services.polls.settle()
         failures: list[NotDeleted] = []
@@ -90,6 +92,40 @@ class ConfigFileOperations(Struct, frozen=True):
                 except TagboatError as error:
                     failures.append(NotDeleted(change, str(error)))
         return AppliedConfig(changes, failures, volumes)
+
+    async def _try(self, wanted: WantedConfig, *, prune: bool) -> Sequence[PlannedChange]:
+        def work(tx: Tx) -> None:
+            raise _UndoTrial(self._change(tx, wanted, prune=prune))
+
+        # The rules of each change need those before it: it is tried, and undone.
+        try:
+            await self.services.store.write(work)
+        except _UndoTrial as trial:
+            return trial.changes
+        return ()
+
+    async def _with_hint(
+        self, clash: "_ClashError", wanted: WantedConfig, *, prune: bool
+    ) -> FieldError:
+        """Return the error with a word of `--prune` where that would be the answer."""
+        if prune:
+            return clash
+        try:
+            changes = await self._try(wanted, prune=True)
+        except (ConflictError, FieldError):
+            return clash
+        gone = [
+            " ".join((change.kind, *change.names))
+            for change in changes
+            if change.action is PlannedAction.DELETE
+        ]
+        if not gone:
+            return clash
+        named = ", ".join(gone[:_MOST_NAMED]) + (" and more" if gone[_MOST_NAMED:] else "")
+        return FieldError(
+            clash.field,
+            f"{clash}. With --prune it would go: that deletes what the file does not name: {named}",
+        )
 
     def _change(self, tx: Tx, wanted: WantedConfig, *, prune: bool) -> Sequence[PlannedChange]:
         now = _read_configured(tx)
@@ -126,7 +162,7 @@ class ConfigFileOperations(Struct, frozen=True):
         if nested is not None:
             new = nested.new
             lane = f".stages.{new.stage}" if (new.project, new.stage) in changed else ""
-            raise FieldError(f"projects.{new.project}{lane}.{new.field}", nested.words)
+            raise _ClashError(f"projects.{new.project}{lane}.{new.field}", nested.words)
 
     async def _delete(self, change: PlannedChange) -> Sequence[str]:
         """Delete a registry, project or stage; return the names of the volumes that stay."""
@@ -139,6 +175,10 @@ class ConfigFileOperations(Struct, frozen=True):
         else:
             left = await StageOperations(services).delete(target, volumes=False)
         return left.kept
+
+
+class _ClashError(FieldError):
+    """A value of the file that clashes with what is on the server."""
 
 
 class _UndoTrial(Exception):  # noqa: N818 - no error: it undoes what was only tried
@@ -235,4 +275,4 @@ def _named_by_place(change: PlannedChange, room: Room) -> Iterator[None]:
         field = FILE_NAMES.get(error.field, error.field)
         raise FieldError(f"{place}.{field}", str(error)) from None
     except ConflictError as error:
-        raise FieldError(place, room.explain(error, place)) from None
+        raise _ClashError(place, room.explain(error, place)) from None
