@@ -25,6 +25,7 @@ from tagboat.core.image import Digest
 from tagboat.core.values import replace
 from tests.support.api import Api, running_api
 from tests.support.endpoints import at
+from tests.support.pages import signed_in, words
 from tests.support.records import deploy_record, put_deploy
 
 pytestmark = pytest.mark.anyio
@@ -278,6 +279,38 @@ async def test_hold_and_release_deploy_the_newest_that_came(scene: Scene) -> Non
         (released.json["deploys"][0], "dev-2", Trigger.WEBHOOK)
     ]
     assert again.json == released.json | {"deploys": []}
+
+
+async def test_a_queued_deploy_says_what_it_waits_for(scene: Scene) -> None:
+    pushed = deploy_record(scene.project, scene.dev, status=DeployStatus.QUEUED)
+    ordered = replace(pushed, id=new_id(), trigger=Trigger.MANUAL)
+    for deploy in (pushed, ordered):
+        await put_deploy(scene.api, deploy)
+
+    async def reasons() -> list[str | None]:
+        row = next(
+            one
+            for one in (await scene.api.caller.get("/api/overview")).json["items"]
+            if one["stage"]["id"] == scene.dev
+        )
+        shown = {one["id"]: one["reason"] for one in await scene.deploys()}
+        assert {one["id"]: one["reason"] for one in row["under_way"]} == shown
+        for one in (pushed, ordered):
+            alone = await scene.api.caller.get(f"/api/deploys/{one.id}")
+            assert alone.json["reason"] == shown[one.id]
+        return [shown[pushed.id], shown[ordered.id]]
+
+    assert await reasons() == [None, None]
+    await scene.api.caller.post(f"/api/stages/{scene.dev}/hold")
+    assert await reasons() == ["the stage dev is held; it waits for the release", None]
+    page = await (await signed_in(scene.api)).get(f"/deploys/{pushed.id}")
+    assert "is queued: the stage dev is held; it waits for the release." in words(page)
+    stage = await scene.api.store.read(lambda reader: reader.stage(scene.dev))
+    stopped = replace(stage, stopped_at=pushed.created_at, stopped_by="eva")
+    await scene.api.store.write(lambda tx: tx.put_stage(stopped))
+    assert await reasons() == ["the stage dev is stopped; it waits for the start", None]
+    kept = await scene.api.store.read(lambda reader: reader.deploy(pushed.id))
+    assert kept.reason is None
 
 
 async def test_changing_held_is_the_same(scene: Scene) -> None:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from tagboat.core.catalog import Project, Stage, Strategy, run_config
 from tagboat.core.decision import hidden_places, shadowed
-from tagboat.core.deploy import Deploy, Instance, InstanceState
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.ingress import Ingress
 from tagboat.core.naming import instance_host, stage_host
@@ -48,7 +48,7 @@ class StageView(Struct, frozen=True):
 
 
 class DeployView(Struct, frozen=True):
-    """A deploy in a stage of a project.
+    """A deploy in a stage of a project. Its `reason` also says what a queued one waits for.
 
     `receipt` is None without an ingress, and before requests were routed to the new instance.
     """
@@ -159,7 +159,7 @@ class Views:
         ledgers = self._reader.receipt_ledgers([one.id for one in deploys]) if deploys else {}
         return [
             DeployView(
-                one,
+                _with_wait(one, self._stages[one.stage_id]),
                 self._projects[one.project_id],
                 self._stages[one.stage_id],
                 ledgers[one.id].receipt if one.id in ledgers else None,
@@ -206,3 +206,14 @@ class Views:
         return address and address.replace(
             stage_host(project.name, stage.name, self._base_domain), host, 1
         )
+
+
+def _with_wait(deploy: Deploy, stage: Stage) -> Deploy:
+    """Return a deploy with the reason why it does not begin, which is on record nowhere."""
+    if deploy.status is not DeployStatus.QUEUED or not deploy.by_news:
+        return deploy
+    if stage.stopped:
+        return replace(deploy, reason=f"the stage {stage.name} is stopped; it waits for the start")
+    if stage.held:
+        return replace(deploy, reason=f"the stage {stage.name} is held; it waits for the release")
+    return deploy

@@ -112,7 +112,9 @@ def deploy_sentence(page: SurroundedDeploy) -> str:
     # All states are here, so that the type checker finds one that is added.
     match deploy.status:
         case DeployStatus.QUEUED:
-            return f"{deploy.tag} waits for its turn in {page.view.stage.name}. {serves(page)}"
+            turn = f"waits for its turn in {page.view.stage.name}."
+            waits = f"is queued: {_ended(deploy.reason)}" if deploy.reason else turn
+            return f"{deploy.tag} {waits} {serves(page)}"
         case DeployStatus.RUNNING:
             return _running_sentence(page)
         case DeployStatus.SUCCEEDED:
