@@ -341,3 +341,13 @@ async def comes_back(world: IngressWorld) -> None:
                 if (await world.ask(HOST)).status == 200:
                     return
             await asyncio.sleep(0.02)
+
+
+async def test_a_start_removes_what_a_killed_write_has_left(tmp_path: Path) -> None:
+    directory = tmp_path / "ingress"
+    directory.mkdir(mode=0o700)
+    draft = directory / "routes.map.0123abcd.new"
+    draft.write_text("half")
+    os.utime(draft, (time.time() - 3600,) * 2)
+    async with haproxy_world(directory):
+        assert not draft.exists()

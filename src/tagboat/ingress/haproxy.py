@@ -21,6 +21,7 @@ from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.answers import AnswersByHost
 from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput, pools_in
 from tagboat.ingress.counting import counting_key
+from tagboat.ingress.files import remove_drafts
 from tagboat.ingress.master import Master, WorkerSilentError
 from tagboat.ingress.pools import (
     Layout,
@@ -129,6 +130,7 @@ class HaproxyIngress:
         IngressUnavailableError where it cannot listen.
         """
         async with self._turn:
+            remove_drafts(self._directory)
             await self._supervisor.ensure_running(None)
 
     async def run(self) -> None:

@@ -15,7 +15,7 @@ import structlog
 
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.ingress.config import ConfigInput
-from tagboat.ingress.files import make_directory
+from tagboat.ingress.files import make_directory, remove_drafts
 from tagboat.ingress.master import Master
 from tagboat.ingress.process import PATH, Program, end_haproxy, foreground_words, send_signal
 from tagboat.ingress.run_lock import hold_run_lock
@@ -39,6 +39,7 @@ async def run_haproxy(
     listen, or has ended by itself.
     """
     make_directory(directory)
+    remove_drafts(directory)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
