@@ -3,6 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
+from tagboat.core.accounts import has_only_visible
 from tagboat.core.errors import SettingsError
 from tagboat.core.oidc import ANYBODY, OidcSettings
 from tagboat.core.principal import Role
@@ -131,7 +132,7 @@ def parse_boolean(text: str) -> bool:
 
 def parse_provider_name(text: str) -> str:
     """Return the provider's name for people, at most 40 characters."""
-    if not text.isprintable() or not text.strip() or len(text) > _MAX_PROVIDER_NAME:
+    if not (text.isprintable() and has_only_visible(text)) or len(text) > _MAX_PROVIDER_NAME:
         raise ValueError(f"a name of at most {_MAX_PROVIDER_NAME} characters is expected")
     return text.strip()
 

@@ -401,7 +401,9 @@ async def test_a_credential_helper_in_a_docker_config_becomes_the_command(api: A
     assert (refused.status, refused.json["errors"][0]["field"]) == (422, "docker_config")
 
 
-@pytest.mark.parametrize("name", ["\u202e", "a\u202eb", "\u200b", " a", "a\nb", "\u00a0", ""])
+@pytest.mark.parametrize(
+    "name", ["\u202e", "a\u202eb", "\u200b", " a", "a\nb", "\u00a0", "", "\u3164"]
+)
 async def test_a_name_can_be_seen(api: Api, name: str) -> None:
     project = {"name": "app", "image": "git.example.com/acme/app"}
     made = (await api.caller.post("/api/projects", project)).json

@@ -104,6 +104,10 @@ class ApiToken:
         return self.expires_at is None or now < self.expires_at
 
 
+# Letters and symbols for Unicode, which fonts leave blank: fillers, an empty pattern, no notehead.
+_UNSEEN = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159")
+
+
 def account_key(name: str) -> str:
     """Return `name` as it is compared: without case, and one form for letters that look alike."""
     # Twice: folding can bring characters that have another normal form (Unicode, section 3.13).
@@ -111,20 +115,32 @@ def account_key(name: str) -> str:
     return unicodedata.normalize("NFKC", folded)
 
 
+def may_be_account_name(text: str) -> bool:
+    """Return whether an account may have `text` as its name, also by the rules of earlier."""
+    return (
+        0 < len(text) <= MAX_ACCOUNT_NAME
+        and text.isprintable()
+        and text == text.strip()
+        and bool(account_key(text).strip())
+    )
+
+
+def has_only_visible(text: str) -> bool:
+    """Return whether printable `text` shows something, and has no letter that shows nothing."""
+    # A mark shows on the letter before it, and a variation selector never does.
+    shows = any(one != " " and not unicodedata.category(one).startswith("M") for one in text)
+    return shows and _UNSEEN.isdisjoint(text)
+
+
 def parse_account_name(text: str) -> str:
     """Return `text` if it can be the name of an account, token, registry or webhook.
 
     Else raise InvalidValueError.
     """
-    if (
-        not text
-        or len(text) > MAX_ACCOUNT_NAME
-        or not text.isprintable()
-        or text != text.strip()
-        or not account_key(text).strip()
-    ):
+    if not (may_be_account_name(text) and has_only_visible(text)):
         raise InvalidValueError(
-            f"must be 1 to {MAX_ACCOUNT_NAME} printable characters, without blanks at its ends"
+            f"must be 1 to {MAX_ACCOUNT_NAME} printable characters that can be seen, without"
+            " blanks at its ends"
         )
     return text
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from tagboat.core.accounts import has_only_visible
 from tagboat.core.oidc import ANYBODY, OidcSettings
 from tagboat.core.principal import Role
 
@@ -150,6 +151,6 @@ def displayed_name(claims: Mapping[str, object]) -> str:
         value = claims.get(name)
         if isinstance(value, str):
             clean = " ".join("".join(c if c.isprintable() else " " for c in value).split())
-            if clean:
+            if clean and has_only_visible(clean):
                 return clean[:_MAX_DISPLAYED_NAME].rstrip()
     return "unnamed"

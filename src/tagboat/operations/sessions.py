@@ -17,12 +17,12 @@ from tagboat.core.accounts import (
     Session,
     account_key,
     hash_credential,
-    parse_account_name,
+    may_be_account_name,
     principal_of_account,
     use_is_news,
 )
 from tagboat.core.audit import AuditAction
-from tagboat.core.errors import InvalidValueError, SignInError, StoreUnavailableError
+from tagboat.core.errors import SignInError, StoreUnavailableError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.principal import Principal, Role
@@ -179,7 +179,4 @@ def end_sessions(tx: Tx, account_id: str, but: str | None = None) -> None:
 def _sign_in_key(name: str) -> str:
     """Return the key of the account meant; empty for a name that none can have."""
     # What cannot be a name must not reach the database, nor fill the memory of attempts.
-    try:
-        return account_key(parse_account_name(name))
-    except InvalidValueError:
-        return ""
+    return account_key(name) if may_be_account_name(name) else ""

@@ -22,7 +22,9 @@ from tagboat.core.principal import Role
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("name", ["a", "Anna Lee", "anna@example.com", "Zoë", "李", "x" * 100])
+@pytest.mark.parametrize(
+    "name", ["a", "Anna Lee", "anna@example.com", "Zoë", "李", "한글", "⚙\ufe0f", "x" * 100]
+)
 def test_names(name: str) -> None:
     assert parse_account_name(name) == name
 
@@ -33,6 +35,15 @@ def test_names(name: str) -> None:
 )
 def test_what_is_not_a_name(name: str) -> None:
     with pytest.raises(InvalidValueError, match="1 to 100 printable characters"):
+        parse_account_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["\u3164", "\uffa0", "\u115f\u1160", "\u2800", "\ufe0f", "\u034f", "\U0001d159", "anna\u3164"],
+)
+def test_a_name_can_be_seen(name: str) -> None:
+    with pytest.raises(InvalidValueError, match="that can be seen"):
         parse_account_name(name)
 
 

@@ -187,6 +187,7 @@ def test_no_rule_gives_no_role() -> None:
         ({"sub": "1", "email": "a@b.c", "name": "Ada L"}, "a@b.c"),
         ({"sub": "1", "name": " Ada\n\x1b[31m  L "}, "Ada [31m L"),
         ({"sub": "1", "preferred_username": "", "name": "\u200b"}, "1"),
+        ({"sub": "1", "preferred_username": "\u3164", "name": "Ada"}, "Ada"),
         ({"sub": "1", "preferred_username": 7}, "1"),
         ({"sub": "x" * 500}, "x" * 100),
         ({}, "unnamed"),
