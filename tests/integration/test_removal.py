@@ -12,7 +12,9 @@ from tagboat.core.errors import ConflictError, EngineUnavailableError, NotFoundE
 from tagboat.core.image import ImageName
 from tagboat.core.keeping import Deletion
 from tagboat.core.principal import Principal, PrincipalKind, Role
+from tagboat.core.run import EngineKind
 from tagboat.core.storage import volume_name
+from tagboat.core.values import replace
 from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.removal import Removal
 from tests.support.api import Api, running_api
@@ -184,6 +186,27 @@ async def test_volumes_go_where_that_is_said(api: Api, what: str) -> None:
     answer = await api.caller.delete(f"{path}?volumes=delete")
     assert (answer.status, answer.json) == (200, {"volumes_kept": [], "volumes_removed": names})
     assert api.engine.volumes == {volume_name("another", "data")}
+
+
+@pytest.mark.parametrize("node", ["n1", ""])
+@pytest.mark.parametrize("what", ["projects", "stages"])
+async def test_volumes_on_nodes_of_a_swarm_stay_and_are_named(
+    api: Api, what: str, node: str
+) -> None:
+    project_id, stage_id = await project_with_stage(api)
+    stage = await api.store.read(lambda reader: reader.stage(stage_id))
+    run = replace(stage.run, volumes={"data": "/data", "cache": "/cache"})
+    names = (f"node.hostname=={node}",) if node else ()
+    placed = replace(stage, run=run, engine=EngineKind.SWARM, constraints=names)
+    await api.store.write(lambda tx: tx.put_stage(placed))
+    # One that a swarm of this one machine has.
+    here, there = (volume_name(stage_id, name) for name in ("cache", "data"))
+    api.engine.volumes |= {here}
+
+    id_ = project_id if what == "projects" else stage_id
+    answer = await api.caller.delete(f"/api/{what}/{id_}?volumes=delete")
+    kept = [f"{there} (on {node or 'a node of the swarm'})"]
+    assert (answer.status, answer.json) == (200, {"volumes_kept": kept, "volumes_removed": [here]})
 
 
 async def test_a_volume_that_somebody_uses_stays(api: Api) -> None:

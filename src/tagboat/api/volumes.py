@@ -16,7 +16,7 @@ VolumesChoice = Annotated[
 
 
 class VolumesLeftOut(ResponseModel):
-    """The volumes of what was deleted, by the engine's names."""
+    """The volumes of what was deleted, by the engine's names; `NAME (on NODE)` on a swarm."""
 
     volumes_kept: list[str]
     volumes_removed: list[str]

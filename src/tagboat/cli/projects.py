@@ -295,4 +295,5 @@ def delete_project_or_stage(
         show.line(f"deleted with their data: {', '.join(left['volumes_removed'])}")
     if left["volumes_kept"]:
         kept = ", ".join(left["volumes_kept"])
-        show.line(f"volumes kept: {kept} ('docker volume rm NAME' deletes one)")
+        where = ", on its node" if kept.endswith(")") else ""
+        show.line(f"volumes kept: {kept} ('docker volume rm NAME' deletes one{where})")

@@ -47,7 +47,10 @@ class Deletion(Struct, frozen=True):
 
 
 class LeftVolumes(Struct, frozen=True):
-    """The volumes of a deleted project or stage, by the engine's names: kept and removed ones."""
+    """The volumes of a deleted project or stage, by the engine's names: kept and removed ones.
+
+    A name of one that is on a node of a swarm, and so is kept, is followed by `(on NODE)`.
+    """
 
     kept: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ from tagboat.core.errors import (
     TagboatError,
 )
 from tagboat.core.keeping import Deletion, LeftVolumes
+from tagboat.core.placement import volumes_on_nodes
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.principal import SERVER, Principal
 from tagboat.core.runtime import Runtime
@@ -180,11 +181,18 @@ class Removal(Struct, frozen=True):
         return left
 
     async def _leave_volumes(self, deletion: Deletion, stage_ids: Iterable[str]) -> LeftVolumes:
-        """Find the volumes, and remove them where asked; one that is in use stays."""
+        """Find the volumes, and remove them where asked.
 
-        def read_adopted(reader: Reader) -> list[str]:
+        One that is in use stays, and so do those on nodes of a swarm.
+        """
+
+        def read_named(reader: Reader) -> tuple[list[str], dict[str, str]]:
             stages = [reader.stage(stage_id) for stage_id in stage_ids]
-            return [name for stage in stages for name in stage.adopted_volumes.values()]
+            on_nodes: dict[str, str] = {}
+            for stage in stages:
+                owner = reader.project(stage.project_id)
+                on_nodes |= volumes_on_nodes(owner, stage, is_cluster=self.runtime.is_cluster)
+            return [name for one in stages for name in one.adopted_volumes.values()], on_nodes
 
         try:
             found = [
@@ -192,7 +200,8 @@ class Removal(Struct, frozen=True):
                 for stage_id in stage_ids
                 for name in await self.runtime.list_volumes(volume_name(stage_id, ""))
             ]
-            found += await self.store.read(read_adopted)
+            adopted, on_nodes = await self.store.read(read_named)
+            found += adopted
         except EngineError:
             if deletion.volumes:
                 raise
@@ -201,7 +210,14 @@ class Removal(Struct, frozen=True):
         removed = [
             name for name in found if deletion.volumes and await self.runtime.remove_volume(name)
         ]
-        return LeftVolumes(tuple(name for name in found if name not in removed), tuple(removed))
+        kept = [name for name in found if name not in removed]
+        # A swarm of this one machine has them on its engine.
+        kept += [
+            f"{name} (on {node or 'a node of the swarm'})"
+            for name, node in sorted(on_nodes.items())
+            if name not in found
+        ]
+        return LeftVolumes(tuple(kept), tuple(removed))
 
     def withdraw(self, tx: Tx, deletion: Deletion) -> list[str]:
         """Cancel the open deploys, so that no worker takes them up again.

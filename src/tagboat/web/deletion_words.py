@@ -6,12 +6,9 @@ _MOST_NAMED = 4
 
 
 def volumes_left_words(left: LeftVolumes) -> str:
-    """Return which volumes were kept or deleted, empty where there were none."""
-    if left.kept:
-        return f"Its volumes are kept: {_some_of(left.kept)}."
-    if left.removed:
-        return f"Its volumes are deleted: {_some_of(left.removed)}."
-    return ""
+    """Return which volumes were kept and deleted, empty where there were none."""
+    told = (("kept", left.kept), ("deleted", left.removed))
+    return " ".join(f"Its volumes are {how}: {_some_of(names)}." for how, names in told if names)
 
 
 def _some_of(names: tuple[str, ...]) -> str:

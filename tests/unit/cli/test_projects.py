@@ -117,6 +117,13 @@ def test_a_project_or_a_stage_is_deleted_when_that_is_meant(
     said = tagboat("projects", "remove", "app", "--volumes", "--yes").stdout
     assert said == "the project app is deleted\ndeleted with their data: tagboat-s1-data\n"
     assert server.asked[-1].query == {"volumes": "delete"}
+    server.answers["DELETE /api/projects/p1"] = {
+        "volumes_kept": ["tagboat-s1-data (on n1)"],
+        "volumes_removed": [],
+    }
+    said = tagboat("projects", "remove", "app", "--volumes", "--yes").stdout
+    hint = "('docker volume rm NAME' deletes one, on its node)"
+    assert said.endswith(f"volumes kept: tagboat-s1-data (on n1) {hint}\n")
     assert (
         tagboat("projects", "remove", "app", "--stage", "dev", "--yes").stdout
         == "the stage dev of app is deleted\n"
