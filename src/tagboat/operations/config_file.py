@@ -32,7 +32,7 @@ from tagboat.operations.webhooks import add_webhook, drop_webhook
 _REMOVED_AFTERWARDS = frozenset({PlannedKind.REGISTRY, PlannedKind.PROJECT, PlannedKind.STAGE})
 
 # Of what `--prune` would delete; a plan with it shows all.
-_MOST_NAMED = 10
+_MOST_PRUNED_NAMED = 10
 
 
 class NotDeleted(Struct, frozen=True):
@@ -121,7 +121,9 @@ class ConfigFileOperations(Struct, frozen=True):
         ]
         if not gone:
             return clash
-        named = ", ".join(gone[:_MOST_NAMED]) + (" and more" if gone[_MOST_NAMED:] else "")
+        named = ", ".join(gone[:_MOST_PRUNED_NAMED]) + (
+            " and more" if gone[_MOST_PRUNED_NAMED:] else ""
+        )
         return FieldError(
             clash.field,
             f"{clash}. With --prune it would go: that deletes what the file does not name: {named}",
