@@ -110,6 +110,33 @@ def test_every_live_stage_comes_up_elsewhere_and_nothing_is_left_at_the_end(
     assert (again.returncode, "Nothing to remove" in again.stdout) == (0, True)
 
 
+def test_a_deploy_that_was_watched_as_the_backup_was_made_begins_again_elsewhere(
+    machines: tuple[Server, Server], registry: DockerRegistry, engine_url: str, tmp_path: Path
+) -> None:
+    old, new = machines
+    file, port = tmp_path / "backup.tar.gz", int(old.environ["TAGBOAT_INGRESS_LISTEN"][10:])
+    old.start()
+    lane = new_lane(old, port, registry.host, engine_url)
+    lane.bring("v1")
+    lane.change(watch_s=5)
+    publish(lane.image, "v2", body="v2")
+    deploy = lane.deploy("v2")["id"]
+    old.until(lambda: lane.ask() == (200, "v2"), "the watch of the second version")
+    assert old.cli("backup", str(file)).returncode == 0
+    old.kill()
+    end_haproxy(old.directory / "data" / "ingress")
+    for container in lane.containers():
+        docker(engine_url, "rm", "--force", container)
+    assert new.cli("restore", str(file)).returncode == 0
+
+    new.start()
+
+    # The version that served before, and soon the one that was about to.
+    new.until(lambda: lane.ask()[0] == 200, "an answer", 20)
+    assert new.ended(deploy)["status"] == "succeeded"
+    assert lane.ask() == (200, "v2")
+
+
 @pytest.fixture
 def pair(tmp_path: Path, engine_url: str, postgres: Postgres) -> Iterator[tuple[Server, Server]]:
     """Two running servers without an ingress, on one database."""

@@ -15,6 +15,7 @@ import tagboat.installation.restore as restoring
 from tagboat.core.audit import AuditAction, AuditFilter
 from tagboat.core.catalog import Stage
 from tagboat.core.config import INSTALLATION_ID, WEBHOOK_SECRET
+from tagboat.core.deploy import DeployStatus, InstanceState
 from tagboat.core.errors import (
     ConflictError,
     InvalidValueError,
@@ -37,7 +38,16 @@ from tagboat.store.database import HEAD
 from tagboat.store.pg_tools import load_dump
 from tagboat.store.snapshot import DatabaseKind, DatabasePlace
 from tagboat.webhook import ensure_webhook_secret
-from tests.contract.test_store import OPTIONS, a_project, a_registry, a_stage, add
+from tests.contract.test_store import (
+    ONE,
+    OPTIONS,
+    a_deploy,
+    a_project,
+    a_registry,
+    a_stage,
+    add,
+    an_instance,
+)
 from tests.support.postgres import Postgres, postgres
 
 __all__ = ["postgres"]
@@ -140,6 +150,46 @@ async def test_a_database_in_use_is_restored_with_its_secrets(
     (entry,) = await restored.read(lambda reader: reader.audit_entries(AuditFilter(), None, 9))
     assert (entry.action, entry.actor_kind) == (AuditAction.SERVER_RESTORE, "local")
     restored.close()
+
+
+@pytest.mark.parametrize("watched", [False, True])
+async def test_a_deploy_at_work_begins_again_where_it_is_restored(
+    make_place: MakePlace, tmp_path: Path, *, watched: bool
+) -> None:
+    old, new, file = make_place("old"), make_place("new"), tmp_path / "backup.tar.gz"
+    store, read = await fill(old)
+    stage = (await store.read(read))[2]
+    assert isinstance(stage, Stage)
+    before = a_deploy(stage, "v1", status=DeployStatus.SUCCEEDED, digest=ONE)
+    replaced = an_instance(before, InstanceState.DRAINING)
+    deploy = a_deploy(
+        stage,
+        "v2",
+        status=DeployStatus.RUNNING,
+        digest=ONE,
+        claimed_by="somebody",
+        replaced=(replaced.id,),
+        made_way=True,
+    )
+    own = replace(an_instance(deploy), watched=watched)
+    await add(store, before, deploy, replaced, own)
+    store.close()
+    write_backup(old, file, PLAIN)
+    restore(new, file)
+
+    restored = open_store(new.url, new.data_dir)
+    found = await restored.read(lambda reader: reader.deploy(deploy.id))
+    instances = await restored.read(lambda reader: reader.instances(stage_id=stage.id))
+    states = {one.id: one.state for one in instances}
+    restored.close()
+    if watched:
+        # It has only to retire the old one.
+        assert (found.status, found.replaced) == (DeployStatus.RUNNING, (replaced.id,))
+        assert states == {replaced.id: InstanceState.DRAINING, own.id: InstanceState.LIVE}
+    else:
+        assert (found.status, found.replaced, found.made_way) == (DeployStatus.QUEUED, (), False)
+        assert found.claimed_by is None
+        assert states == {replaced.id: InstanceState.LIVE, own.id: InstanceState.STARTING}
 
 
 async def test_a_passphrase_protects_the_key(place: DatabasePlace, tmp_path: Path) -> None:

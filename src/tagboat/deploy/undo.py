@@ -115,7 +115,12 @@ class Undo:
             trouble.append(f"routing update failed: {error}")
         else:
             await self._remove_own(context)
-        await self.end(status, "; ".join((reason, *trouble)))
+        # The one that serves again may have gone meanwhile: reconcile is woken to look at once.
+        await self.end(
+            status,
+            "; ".join((reason, *trouble)),
+            also=lambda tx, _: tx.announce(Topic.DRAINS),
+        )
 
     async def park(self, context: DeployContext) -> None:
         """Leave the deploy to a later start; the old instance serves until then.

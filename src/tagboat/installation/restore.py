@@ -16,8 +16,11 @@ from tagboat import __version__
 from tagboat.core.audit import AuditAction
 from tagboat.core.deploy import InstanceState
 from tagboat.core.errors import ConflictError, InvalidValueError, SettingsError
-from tagboat.core.ports import Reader
+from tagboat.core.ports import Reader, Tx
+from tagboat.core.values import replace as replace_fields
 from tagboat.data_dir import RESTORING, open_data_dir
+from tagboat.deploy.context import read_context
+from tagboat.deploy.undo import requeue
 from tagboat.installation.archive import DATABASE_NAME, OpenBackup, content_of
 from tagboat.installation.claim import claim_installation
 from tagboat.installation.layout import ASIDE_PREFIX, held_entries
@@ -26,7 +29,7 @@ from tagboat.private_files import sync_directory, write_private
 from tagboat.store.cipher import KEY_BYTES
 from tagboat.store.database import DATABASE_FILE, HEAD
 from tagboat.store.key_box import unlock_key
-from tagboat.store.local_audit import record_local_action
+from tagboat.store.local_audit import change_record, record_local_action
 from tagboat.store.pg_tools import check_dump, load_dump
 from tagboat.store.rotation import KEY_FILE
 from tagboat.store.snapshot import (
@@ -98,6 +101,7 @@ def restore_backup(
         aside = _put_aside(place.data_dir, staging, unpacked)
         _put_in_place(place, staging, is_loaded=is_loaded)
         adopted = read_record(place, key, adopted_live)
+        change_record(place.url, place.data_dir, key, begin_deploys_again)
         note = f"made at {manifest.made_at} by Tagboat {manifest.tagboat}, into {place.data_dir}"
         record_local_action(place.url, place.data_dir, AuditAction.SERVER_RESTORE, note)
         # Last: this allows the server to start.
@@ -114,6 +118,22 @@ def adopted_live(reader: Reader) -> tuple[AdoptedLive, ...]:
         for one in live
     )
     return tuple(sorted(found, key=astuple))
+
+
+def begin_deploys_again(tx: Tx) -> None:
+    """Let the deploys that were at work when the backup was made begin again.
+
+    Their containers need not be here: what is missing is no fault of the version, which would be
+    barred. Those whose instance has stayed healthy go on: they have only to retire the old one.
+    """
+    for deploy in tx.running_deploys():
+        context = read_context(tx, deploy.id)
+        own = context.own
+        if own is not None and own.state is InstanceState.LIVE and deploy.failed_step is None:
+            if own.watched:
+                continue
+            tx.put_instance(replace_fields(own, state=InstanceState.STARTING, live_at=None))
+        requeue(context, lambda _: None, tx)
 
 
 def _find_key(backup: OpenBackup, keys: KeySources) -> bytes:

@@ -1,5 +1,7 @@
-"""Entries of the audit by commands that work on the database themselves, without the server."""
+"""Writes of commands that work on the database themselves, without the server."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,12 @@ from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.principal import Principal, PrincipalKind, Role
 from tagboat.store.audit_table import audit_table
 from tagboat.store.bulk import BulkInsert
+from tagboat.store.cipher import Cipher
 from tagboat.store.database import begin_write, open_database
+from tagboat.store.memory import WriteMemory
+from tagboat.store.rows import SealedRows
+from tagboat.store.unit import UnitOfWork
+from tagboat.store.writer import Work
 
 # No server knows the caller: who may write the data directory may do all of this.
 _OWNER = Principal(kind=PrincipalKind.LOCAL, name="the server's command line", role=Role.ADMIN)
@@ -29,11 +36,25 @@ def record_local_action(url: str | None, data_dir: Path, action: AuditAction, no
     `url` and `data_dir` are as for `open_store`, the schema that of this release. Raises
     StoreUnavailableError.
     """
+    with _writing(url, data_dir) as connection:
+        send_local_entry(connection, action, note)
+
+
+def change_record(url: str | None, data_dir: Path, key: bytes, work: Work) -> None:
+    """Do `work` in a transaction; the rest is as in `record_local_action`. No server is told."""
+    with _writing(url, data_dir) as connection:
+        unit = UnitOfWork(connection, SealedRows(Cipher(key)), WriteMemory())
+        work(unit)
+        unit.flush()
+
+
+@contextmanager
+def _writing(url: str | None, data_dir: Path) -> Iterator[Connection]:
     engine = open_database(url, data_dir)
     try:
         with engine.begin() as connection:
             begin_write(connection)
-            send_local_entry(connection, action, note)
+            yield connection
     except DBAPIError as error:
         raise StoreUnavailableError(
             f"the database cannot be written: {str(error.orig).splitlines()[0]}"

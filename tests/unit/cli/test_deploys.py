@@ -1,5 +1,7 @@
 """`tagboat deploys`."""
 
+import json
+
 import pytest
 
 from tests.unit.cli.conftest import Tagboat
@@ -25,6 +27,20 @@ def test_options_before_a_project_are_those_of_the_list(
     assert server.asked[-1].query == {**place, "limit": "3"}
     assert tagboat("deploys", "--json", "app", "dev").returncode == 0
     assert server.asked[-1].query == {"stage": "s1", "limit": "20"}
+
+
+@pytest.mark.parametrize("words", [["--json", "list"], ["--limit", "3", "--json", "list", "app"]])
+def test_options_before_a_command_are_those_of_the_command(
+    tagboat: Tagboat, server: FakeServer, words: list[str]
+) -> None:
+    done = tagboat("deploys", *words)
+    assert isinstance(json.loads(done.stdout), list)
+    assert server.asked[-1].query["limit"] == ("3" if "app" in words else "20")
+
+
+def test_an_option_before_a_command_that_has_none_is_refused(tagboat: Tagboat) -> None:
+    done = tagboat("deploys", "--limit", "3", "show", "d1")
+    assert (done.returncode, "No such option: --limit" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
