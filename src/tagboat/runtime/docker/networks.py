@@ -177,7 +177,7 @@ class DockerNetworks:
                 refused.add(share)
         raise EngineError(
             f"the engine could not create the network {name}: others take its addresses again and"
-            f" again"
+            " again; deploy again, or name another range with TAGBOAT_NETWORK_POOL"
         )
 
     async def _create(
